@@ -1,0 +1,1 @@
+"""The Gradio page where people search their photos. Nothing is here yet."""

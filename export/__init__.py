@@ -1,0 +1,1 @@
+"""ONNX export, quantisation and certificates, on top of `mvmr_zoo`. Nothing is here yet."""

@@ -1,0 +1,123 @@
+"""Backbones, and `Encoder`: images to features. The projector used in training is not part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from mvmr_zoo.errors import ConfigError, MissingDependencyError
+
+try:
+    from torchvision.models import resnet
+except ImportError as error:
+    raise MissingDependencyError("torchvision", "cpu", "build an encoder") from error
+
+
+def _small_stem(network: resnet.ResNet) -> resnet.ResNet:
+    """3x3 stride-1 first convolution; the max-pool stays, as in the paper's released weights."""
+    network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    return network
+
+
+class CifarResNet(nn.Module):
+    """ResNet with three stages of basic blocks, the CIFAR family's ResNet-8x4 by its defaults.
+
+    `(N, 3, H, W) -> (N, widths[-1])`. Source: He et al. 2016, section 4.2, four times as wide
+    (Tian et al., Contrastive Representation Distillation, 2020).
+    """
+
+    def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 128, 256), blocks: int = 1) -> None:
+        super().__init__()
+        stem, *stages = widths
+        self.conv1 = nn.Conv2d(3, stem, kernel_size=3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.relu = nn.ReLU(inplace=True)
+        self.layer1 = _stage(stem, stages[0], blocks, stride=1)
+        self.layer2 = _stage(stages[0], stages[1], blocks, stride=2)
+        self.layer3 = _stage(stages[1], stages[2], blocks, stride=2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pooled features, `(N, widths[-1])`."""
+        x = self.relu(self.bn1(self.conv1(images)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.avgpool(x).flatten(1)
+
+
+def _stage(inputs: int, outputs: int, blocks: int, *, stride: int) -> nn.Sequential:
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+        )
+    first = resnet.BasicBlock(inputs, outputs, stride, shortcut)
+    return nn.Sequential(first, *(resnet.BasicBlock(outputs, outputs) for _ in range(blocks - 1)))
+
+
+BACKBONES: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "resnet18": (resnet.resnet18, 512),
+    "resnet18-small": (lambda: _small_stem(resnet.resnet18()), 512),
+    "resnet50": (resnet.resnet50, 2048),
+    "resnet50-small": (lambda: _small_stem(resnet.resnet50()), 2048),
+    "resnet8x4": (CifarResNet, 256),
+}
+"""Architecture name to its builder and feature dimension D. `-small` is the 3x3 stride-1 stem."""
+
+
+class Encoder(nn.Module):
+    """Images to backbone features: `(N, 3, H, W)` normalised float to `(N, D)`, not yet unit length.
+
+    Args:
+        architecture: a name in `BACKBONES`.
+        zero_init_residual: start every residual branch at zero (the paper's training does).
+
+    Raises:
+        ConfigError: no such architecture.
+    """
+
+    def __init__(self, architecture: str, *, zero_init_residual: bool = False) -> None:
+        super().__init__()
+        if architecture not in BACKBONES:
+            raise ConfigError(f"No architecture is named {architecture!r}; known are {', '.join(BACKBONES)}.")
+        build, self.embedding_dim = BACKBONES[architecture]
+        self.architecture = architecture
+        self.backbone = build()
+        if hasattr(self.backbone, "fc"):
+            self.backbone.fc = nn.Identity()
+        if zero_init_residual:
+            for block in self.backbone.modules():
+                if isinstance(block, resnet.Bottleneck):
+                    nn.init.zeros_(block.bn3.weight)
+                elif isinstance(block, resnet.BasicBlock):
+                    nn.init.zeros_(block.bn2.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features `(N, D)` of images `(N, 3, H, W)`."""
+        features: Tensor = self.backbone(images)
+        return features
+
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors a checkpoint stores, by name, on the CPU; batch norm's step counters are left out."""
+        return {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in self.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+
+    def load_weights(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the tensors of `weights`, cast to fp32. Raises ValueError where names or shapes differ."""
+        expected = self.weights()
+        if expected.keys() != tensors.keys():
+            missing = sorted(expected.keys() - tensors.keys())
+            unknown = sorted(tensors.keys() - expected.keys())
+            raise ValueError(f"missing tensors {missing[:3]}, unknown tensors {unknown[:3]}")
+        for name, tensor in tensors.items():
+            if tensor.shape != expected[name].shape:
+                raise ValueError(f"{name} has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}")
+        self.load_state_dict({name: tensor.to(torch.float32) for name, tensor in tensors.items()}, strict=False)

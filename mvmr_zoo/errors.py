@@ -1,0 +1,82 @@
+"""Every error a user can meet. The message says what was got, what was expected and what to do next.
+
+MvmrError
+├── UnknownModelError          no checkpoint answers to this name
+├── MissingDependencyError     an optional library is not installed (also an ImportError)
+├── CheckpointError            a checkpoint folder is refused: which file, which field
+├── ConfigError                an option or a configuration file is wrong
+├── DataError                  a data set or a folder of photos cannot be used
+├── ImageError                 one photo cannot be read: `.path`, `.stage`, `.reason`
+└── LibraryError               the photo library cannot be used
+├── LibraryMismatchError   it was made by another model
+└── LibraryDamagedError    its database cannot be read
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Stage = Literal["open", "decode", "preprocess", "encode"]
+
+
+class MvmrError(Exception):
+    """Root of the tree: catch it to catch everything this package raises for users' mistakes."""
+
+
+class UnknownModelError(MvmrError):
+    """No checkpoint answers to this name."""
+
+
+class MissingDependencyError(MvmrError, ImportError):
+    """An optional library is not installed.
+
+    Args:
+        library: the name people install.
+        extra: the extra of `mvmr-zoo` that brings it.
+        purpose: what it is needed for, as the end of "... is needed to".
+    """
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{library} is needed to {purpose}, and is not installed. `pip install 'mvmr-zoo[{extra}]'` brings it."
+        )
+
+
+class CheckpointError(MvmrError):
+    """A checkpoint folder is refused: the message names the file and the field."""
+
+
+class ConfigError(MvmrError):
+    """An option or a configuration file is wrong."""
+
+
+class DataError(MvmrError):
+    """A data set or a folder of photos cannot be used."""
+
+
+class ImageError(MvmrError):
+    """One photo cannot be read.
+
+    Args:
+        path: the photo, as the caller named it.
+        stage: where it failed.
+        reason: why, in a few words for a person.
+    """
+
+    def __init__(self, path: str, stage: Stage, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.stage: Stage = stage
+        self.reason = reason
+
+
+class LibraryError(MvmrError):
+    """The photo library cannot be used."""
+
+
+class LibraryMismatchError(LibraryError):
+    """The library was made by another model."""
+
+
+class LibraryDamagedError(LibraryError):
+    """The library's database cannot be read."""

@@ -1,0 +1,82 @@
+"""Writing an encoder's ONNX graph without its weights (needs PyTorch).
+
+The graph names its weights; whoever runs it supplies them, by `runtime.OnnxEngine` from
+`model.safetensors`. So one weights file serves both engines.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from mvmr_zoo.checkpoint import WEIGHTS_FILE
+from mvmr_zoo.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = 20
+
+
+def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool = True) -> bytes:
+    """The serialised ONNX graph: input `images` `(N, 3, H, W)`, output `features` `(N, D)`, both float32.
+
+    Every tensor of the state dict that the graph reads becomes an external initialiser of the
+    same name; batch norm stays a node of its own, which ONNX Runtime folds when it loads.
+
+    Args:
+        encoder: a module in evaluation mode, on the CPU.
+        size_px: side of the example image.
+        dynamic_size: leave H and W open as well as N.
+    """
+    try:
+        import onnx  # noqa: F401  (torch.onnx needs both, and says so less clearly)
+        from onnxscript import optimizer
+    except ImportError as error:
+        raise MissingDependencyError("onnx with onnxscript", "cpu", "write an ONNX graph") from error
+    open_ = torch.export.Dim.DYNAMIC
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's business
+        program = torch.onnx.export(
+            encoder,
+            (torch.zeros(2, 3, size_px, size_px),),
+            dynamo=True,
+            dynamic_shapes=({0: open_, 2: open_, 3: open_} if dynamic_size else {0: open_},),
+            input_names=["images"],
+            output_names=["features"],
+            opset_version=OPSET,
+            optimize=False,  # its rewrites would fold batch norm into the weights
+            external_data=False,
+            verbose=False,
+        )
+        assert program is not None
+        optimizer.fold_constants(program.model)
+        optimizer.remove_unused_nodes(program.model)
+    return _without_weights(program.model_proto, set(encoder.state_dict())).SerializeToString(deterministic=True)
+
+
+def _without_weights(model: ModelProto, names: set[str]) -> ModelProto:
+    """Turn the named initialisers into references, and drop the exporter's notes (paths, stack traces)."""
+    from onnx import TensorProto
+
+    graph = model.graph
+    for node in graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    graph.ClearField("value_info")
+    graph.ClearField("metadata_props")
+    model.ClearField("metadata_props")
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    graph.ClearField("initializer")
+    for tensor in kept:
+        if tensor.name in names:
+            tensor.ClearField("raw_data")
+            tensor.ClearField("metadata_props")
+            tensor.data_location = TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value=WEIGHTS_FILE)
+        graph.initializer.append(tensor)
+    return model

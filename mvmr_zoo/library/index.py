@@ -1,0 +1,173 @@
+"""The FAISS file: derived from the store, numbered by generation, replaced atomically.
+
+Whenever it is missing, damaged, or made from another version of the store, it is made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvmr_zoo.errors import LibraryDamagedError, LibraryError, MissingDependencyError
+from mvmr_zoo.features import unit
+from mvmr_zoo.library.store import Store
+
+MANIFEST_FILE = "index.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the FAISS file was made from.
+
+    Args:
+        generation: counts up with every file made.
+        file: its name.
+        size: its length in bytes.
+        rows: vectors in it.
+        dim: D.
+        store_version: `Store.version` it was made at.
+    """
+
+    generation: int
+    file: str
+    size: int
+    rows: int
+    dim: int
+    store_version: int
+
+
+class Neighbours(NamedTuple):
+    """Nearest vectors of each query, best first: cosine similarities and photo ids, both `(Q, K)`."""
+
+    scores: NDArray[np.float32]
+    ids: NDArray[np.int64]
+
+
+class VectorIndex:
+    """Exact inner-product search over the store's unit vectors.
+
+    Args:
+        index: a FAISS index with ids.
+        manifest: what it was made from.
+    """
+
+    def __init__(self, index: Any, manifest: Manifest) -> None:
+        self._index = index
+        self.manifest = manifest
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Neighbours:
+        """The `k` nearest of each row of `(Q, D)`, fewer where the library is smaller."""
+        k = min(k, self.manifest.rows)
+        if k == 0:
+            shape = (len(queries), 0)
+            return Neighbours(np.empty(shape, np.float32), np.empty(shape, np.int64))
+        scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k)
+        return Neighbours(scores, ids)
+
+
+def open_index(folder: Path, store: Store) -> VectorIndex:
+    """The index of the store as it is now: read where it matches, made where it does not."""
+    manifest = read_manifest(folder)
+    if manifest is not None and index_matches(folder, store):
+        index = _read(folder / manifest.file, manifest)
+        if index is not None:
+            return VectorIndex(index, manifest)
+    return build_index(folder, store)
+
+
+def index_matches(folder: Path, store: Store) -> bool:
+    """Whether there is an index file of the right length, made from the store as it is now."""
+    manifest = read_manifest(folder)
+    if manifest is None or manifest.store_version != store.version:
+        return False
+    path = folder / manifest.file
+    return path.exists() and path.stat().st_size == manifest.size
+
+
+def build_index(folder: Path, store: Store) -> VectorIndex:
+    """Make the FAISS file and its manifest from the store, and drop the generation before.
+
+    Raises:
+        LibraryError: it cannot be written.
+        LibraryDamagedError: a vector in the store has the wrong length.
+    """
+    faiss = _faiss()
+    version = store.version
+    dim = int(store.fact("dim") or 0)
+    ids, blobs = store.vectors()
+    if any(len(blob) != 2 * dim for blob in blobs):
+        raise LibraryDamagedError(
+            f"{store.path} holds a vector that is not {dim} long. "
+            "Move the library folder away and run `mvmr-zoo index add` again; your photos are not touched."
+        )
+    vectors = unit(np.frombuffer(b"".join(blobs), np.float16).reshape(len(ids), dim).astype(np.float32))
+    index = faiss.index_factory(dim, "IDMap2,Flat", faiss.METRIC_INNER_PRODUCT)
+    if len(ids):
+        index.add_with_ids(vectors, ids)
+    previous = read_manifest(folder)
+    generation = 1 + (previous.generation if previous else 0)
+    data = faiss.serialize_index(index).tobytes()
+    manifest = Manifest(
+        generation=generation,
+        file=f"index-{generation:06}.faiss",
+        size=len(data),
+        rows=len(ids),
+        dim=dim,
+        store_version=version,
+    )
+    try:
+        _replace(folder / manifest.file, data)
+        _replace(folder / MANIFEST_FILE, json.dumps(asdict(manifest), indent=2).encode())
+        for old in folder.glob("index-*.faiss*"):
+            if old.name != manifest.file:
+                old.unlink(missing_ok=True)
+    except OSError as error:
+        raise LibraryError(
+            f"{folder / manifest.file} cannot be written ({error.strerror}). "
+            "The photos are kept in the database; make room and run the same command again."
+        ) from None
+    return VectorIndex(index, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest, or None where it is missing or not one."""
+    try:
+        return Manifest(**json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _read(path: Path, manifest: Manifest) -> Any:
+    """The FAISS index, or None where the file is not what the manifest says."""
+    try:
+        index = _faiss().read_index(os.fspath(path))
+    except (OSError, RuntimeError):
+        return None
+    return index if (index.ntotal, index.d) == (manifest.rows, manifest.dim) else None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise MissingDependencyError("faiss", "runtime", "search photos") from error
+    return faiss

@@ -1,0 +1,281 @@
+"""`library.sqlite`: one row a photo, one row a failure. It is the truth; everything else is derived."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvmr_zoo.errors import LibraryDamagedError, LibraryError
+
+DATABASE_FILE = "library.sqlite"
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS photos (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    root BLOB NOT NULL,
+    path BLOB NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    taken TEXT,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    vector BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS photos_content ON photos (content);
+CREATE INDEX IF NOT EXISTS photos_size ON photos (size);
+CREATE TABLE IF NOT EXISTS failures (
+    path BLOB PRIMARY KEY,
+    stage TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
+"""
+
+
+class Stamp(NamedTuple):
+    """What tells that a file did not change: its size in bytes and its mtime in nanoseconds."""
+
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoRow:
+    """A photo as the library remembers it.
+
+    Args:
+        root: the folder it was added under, as bytes.
+        path: its absolute path, as bytes.
+        stamp: of its file.
+        content: 32 bytes, SHA-256 of its file.
+        taken: EXIF date as `YYYY-MM-DD HH:MM:SS`, or None.
+        width: upright, in pixels.
+        height: upright, in pixels.
+        vector: `(D,)` float16, unit length.
+    """
+
+    root: bytes
+    path: bytes
+    stamp: Stamp
+    content: bytes
+    taken: str | None
+    width: int
+    height: int
+    vector: NDArray[np.float16]
+
+
+class FailureRow(NamedTuple):
+    """A photo that could not be indexed, and why."""
+
+    path: bytes
+    stage: str
+    reason: str
+
+
+class Store:
+    """The library's database. Use as a context manager.
+
+    Args:
+        folder: of the library; made when it is not there.
+
+    Raises:
+        LibraryError: the folder cannot be made or written.
+        LibraryDamagedError: the database cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / DATABASE_FILE
+        with self._explained():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.executescript(_SCHEMA)
+        found = self.fact("schema_version")
+        if found is None:
+            self.set_facts({"schema_version": str(SCHEMA_VERSION)})
+        elif found != str(SCHEMA_VERSION):
+            raise LibraryError(
+                f"{self.path} has schema {found}; this release reads {SCHEMA_VERSION}. "
+                "Use the release that made it, or another --library."
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def fact(self, name: str) -> str | None:
+        """A remembered fact, as the model's hash; None where it was never set."""
+        with self._explained():
+            row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_facts(self, facts: dict[str, str]) -> None:
+        """Remember facts, all or none."""
+        with self._transaction():
+            self._connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+
+    @property
+    def version(self) -> int:
+        """Counts the transactions that changed photos: an index made at one version serves that one only."""
+        return int(self.fact("version") or 0)
+
+    def write(
+        self, photos: Iterable[PhotoRow] = (), failures: Iterable[FailureRow] = (), gone: Iterable[bytes] = ()
+    ) -> None:
+        """One transaction: remember photos and failures, forget the paths that are gone."""
+        photos, failures, gone = list(photos), list(failures), list(gone)
+        if not (photos or failures or gone):
+            return
+        with self._transaction():
+            run = self._connection.executemany
+            run("DELETE FROM photos WHERE path = ?", [(path,) for path in gone])
+            run("DELETE FROM failures WHERE path = ?", [(path,) for path in gone])
+            run("DELETE FROM photos WHERE path = ?", [(failure.path,) for failure in failures])
+            run("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", failures)
+            run("DELETE FROM failures WHERE path = ?", [(photo.path,) for photo in photos])
+            run(
+                "INSERT OR REPLACE INTO photos (root, path, size, mtime_ns, content, taken, width, height, vector)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(p.root, p.path, *p.stamp, p.content, p.taken, p.width, p.height, p.vector.tobytes()) for p in photos],
+            )
+            if photos or gone:
+                self._connection.execute(
+                    "INSERT INTO facts VALUES ('version', '1') ON CONFLICT (name)"
+                    " DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+                )
+
+    def stamps(self, folder: bytes) -> dict[bytes, Stamp]:
+        """The stamp of every photo below a folder, by path."""
+        with self._explained():
+            rows = self._connection.execute(
+                "SELECT path, size, mtime_ns FROM photos WHERE path >= ? AND path < ?", _below(folder)
+            )
+            return {path: Stamp(size, mtime_ns) for path, size, mtime_ns in rows}
+
+    def failed(self, folder: bytes) -> set[bytes]:
+        """The paths below a folder that failed when last tried."""
+        with self._explained():
+            rows = self._connection.execute("SELECT path FROM failures WHERE path >= ? AND path < ?", _below(folder))
+            return {path for (path,) in rows}
+
+    def sizes(self) -> set[int]:
+        """The file size of every photo: a new file of another size has no known content."""
+        with self._explained():
+            return {size for (size,) in self._connection.execute("SELECT DISTINCT size FROM photos")}
+
+    def by_content(self, content: bytes) -> PhotoRow | None:
+        """A photo with this SHA-256, if there is one."""
+        with self._explained():
+            row = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM photos WHERE content = ? LIMIT 1", (content,)
+            ).fetchone()
+        return None if row is None else _photo(row)
+
+    def by_id(self, ids: Iterable[int]) -> dict[int, PhotoRow]:
+        """Photos by id; ids that are not there are left out."""
+        found = {}
+        with self._explained():
+            for id_ in ids:
+                row = self._connection.execute(f"SELECT {_COLUMNS} FROM photos WHERE id = ?", (id_,)).fetchone()
+                if row is not None:
+                    found[id_] = _photo(row)
+        return found
+
+    def vectors(self) -> tuple[NDArray[np.int64], list[bytes]]:
+        """Every photo's id `(N,)`, and its vector's bytes."""
+        with self._explained():
+            rows = self._connection.execute("SELECT id, vector FROM photos ORDER BY id").fetchall()
+        return np.asarray([row[0] for row in rows], np.int64), [row[1] for row in rows]
+
+    def count(self) -> int:
+        """How many photos there are."""
+        with self._explained():
+            return int(self._connection.execute("SELECT COUNT(*) FROM photos").fetchone()[0])
+
+    def failures(self) -> list[FailureRow]:
+        """Every failure, by path."""
+        with self._explained():
+            return [FailureRow(*row) for row in self._connection.execute("SELECT * FROM failures ORDER BY path")]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn the database's errors into ours."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise LibraryError(_why(self.path, str(error))) from None
+        except sqlite3.DatabaseError as error:
+            raise LibraryDamagedError(
+                f"{self.path} is damaged ({error}). Your photos are not touched: "
+                "move the library folder away and run `mvmr-zoo index add` again."
+            ) from None
+        except OSError as error:
+            reason = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror
+            raise LibraryError(f"{self.path.parent} cannot be used as a library: {reason}.") from None
+
+
+_COLUMNS = "root, path, size, mtime_ns, content, taken, width, height, vector"
+
+
+def _photo(row: tuple[bytes, bytes, int, int, bytes, str | None, int, int, bytes]) -> PhotoRow:
+    root, path, size, mtime_ns, content, taken, width, height, vector = row
+    return PhotoRow(
+        root=root,
+        path=path,
+        stamp=Stamp(size, mtime_ns),
+        content=content,
+        taken=taken,
+        width=width,
+        height=height,
+        vector=np.frombuffer(vector, np.float16),
+    )
+
+
+def _below(folder: bytes) -> tuple[bytes, bytes]:
+    """The half-open range of paths below a folder: from `folder/` to `folder0`, 0 following / in ASCII."""
+    base = folder.rstrip(os.sep.encode())
+    return base + b"/", base + b"0"
+
+
+def _why(path: Path, message: str) -> str:
+    if "full" in message or "disk I/O" in message:
+        return (
+            f"{path} cannot be written ({message}): the disk may be full. "
+            "What was committed is kept; make room and run the same command again."
+        )
+    if "locked" in message:
+        return f"{path} is in use by another command. Try again when it has finished."
+    return f"{path} cannot be used: {message}."

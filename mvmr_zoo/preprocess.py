@@ -1,0 +1,130 @@
+"""`Preprocess`: how a photo becomes the array an encoder reads. It travels with the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mvmr_zoo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Interpolation = Literal["bilinear", "bicubic"]
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """Resize the short side, crop the centre, normalise: one fixed way from photo to array.
+
+    The pixels equal those of torchvision's `Resize(resize_px)` and `CenterCrop(crop_px)` on a
+    PIL image, but only the cropped part is ever resized.
+
+    Args:
+        resize_px: length of the short side after resizing, in pixels.
+        crop_px: side of the centre square that is kept, in pixels, at most `resize_px`.
+        interpolation: `bilinear` or `bicubic`, antialiased.
+        mean: per-channel mean of RGB values in [0, 1].
+        std: per-channel standard deviation of RGB values in [0, 1], positive.
+    """
+
+    resize_px: int
+    crop_px: int
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values no photo can be prepared with."""
+        if not 1 <= self.crop_px <= self.resize_px:
+            raise ConfigError(
+                f"Preprocess got crop_px={self.crop_px}, resize_px={self.resize_px}; "
+                "expected 1 <= crop_px <= resize_px."
+            )
+        if self.interpolation not in _FILTERS:
+            raise ConfigError(
+                f"Preprocess got interpolation={self.interpolation!r}; expected one of {', '.join(_FILTERS)}."
+            )
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ConfigError(f"Preprocess got mean={self.mean}, std={self.std}; expected three each, std above 0.")
+
+    def crop(self, image: Image.Image) -> Image.Image:
+        """The resized centre crop: an RGB image of `crop_px` x `crop_px`.
+
+        Args:
+            image: an RGB image of any size.
+        """
+        width, height = image.size
+        short = min(width, height)
+        resized_w = self.resize_px * width // short
+        resized_h = self.resize_px * height // short
+        left = round((resized_w - self.crop_px) / 2)
+        top = round((resized_h - self.crop_px) / 2)
+        scale_x, scale_y = width / resized_w, height / resized_h
+        box = (
+            left * scale_x,
+            top * scale_y,
+            min((left + self.crop_px) * scale_x, width),
+            min((top + self.crop_px) * scale_y, height),
+        )
+        return image.resize((self.crop_px, self.crop_px), _FILTERS[self.interpolation], box=box)
+
+    def normalize(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Normalised channels-first array: `(H, W, 3)` uint8 to `(3, H, W)` float32."""
+        mean = np.asarray(self.mean, np.float32) * 255
+        scale = 1 / (np.asarray(self.std, np.float32) * 255)
+        scaled = (pixels.astype(np.float32) - mean) * scale
+        return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+        """What the encoder reads: `(3, crop_px, crop_px)` float32, about zero mean, unit deviation.
+
+        Args:
+            image: an RGB image of any size.
+        """
+        return self.normalize(np.asarray(self.crop(image)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for `config.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ConfigError for unknown, missing or wrong fields."""
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ConfigError(f"preprocess has unknown fields {unknown}; known are {known}.")
+        try:
+            return cls(
+                resize_px=int(values["resize_px"]),
+                crop_px=int(values["crop_px"]),
+                interpolation=values.get("interpolation", "bilinear"),
+                mean=_triple(values.get("mean", IMAGENET_MEAN)),
+                std=_triple(values.get("std", IMAGENET_STD)),
+            )
+        except KeyError as error:
+            raise ConfigError(f"preprocess lacks the field {error}.") from None
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"preprocess has a field of the wrong type: {error}.") from None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the fields, as 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    red, green, blue = values
+    return float(red), float(green), float(blue)

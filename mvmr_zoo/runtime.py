@@ -1,0 +1,93 @@
+"""Two engines behind one call: a batch of images in, features out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mvmr_zoo.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+
+class Engine(Protocol):
+    """Runs an encoder on batches."""
+
+    name: str
+    """`onnx` or `torch`."""
+
+    device: str
+    """`cpu` or `cuda`."""
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
+        ...
+
+
+class OnnxEngine:
+    """ONNX Runtime on a weight-free graph, fed with the checkpoint's own tensors.
+
+    Args:
+        graph: the serialised graph of `graph.weightless_graph`.
+        weights: every external initialiser of the graph, by name; fp16 ones are cast to fp32.
+        device: `cpu` or `cuda` (onnxruntime-gpu).
+        threads: ONNX Runtime's intra-op threads; 0 takes one a core.
+    """
+
+    name = "onnx"
+
+    def __init__(
+        self, graph: bytes, weights: Mapping[str, NDArray[np.generic]], *, device: str = "cpu", threads: int = 0
+    ) -> None:
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise MissingDependencyError("onnxruntime", "runtime", "run an encoder") from error
+        self.device = device
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        values = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in weights.items()}
+        options.add_external_initializers(
+            list(values), [ort.OrtValue.ortvalue_from_numpy(value) for value in values.values()]
+        )
+        providers = ["CPUExecutionProvider"]
+        if device == "cuda":
+            providers.insert(0, "CUDAExecutionProvider")
+        self._session = ort.InferenceSession(graph, options, providers=providers)
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
+        (features,) = self._session.run(["features"], {"images": images})
+        return np.asarray(features, dtype=np.float32)
+
+
+class TorchEngine:
+    """PyTorch in inference mode.
+
+    Args:
+        encoder: maps `(N, 3, H, W)` to `(N, D)`.
+        device: `cpu` or `cuda`.
+    """
+
+    name = "torch"
+
+    def __init__(self, encoder: nn.Module, *, device: str = "cpu") -> None:
+        import torch
+
+        self.device = device
+        self._torch = torch
+        self._encoder = encoder.eval().to(device, memory_format=torch.channels_last)
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
+        torch = self._torch
+        with torch.inference_mode():
+            batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
+            features = self._encoder(batch).float().cpu().numpy()
+        return np.asarray(features, dtype=np.float32)

@@ -1,0 +1,284 @@
+"""`load`, `list_models`, `model_info`: from a name to a model that embeds photos."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from mvmr_zoo import foreign
+from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, ModelCard, closest_names
+from mvmr_zoo.checkpoint import CONFIG_FILE, Checkpoint, read_checkpoint
+from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError
+from mvmr_zoo.features import EmbeddedBatch, Embeddings, embed, embed_stream
+from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.runtime import Engine, OnnxEngine, TorchEngine
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+    from torch import nn
+
+Runtime = Literal["auto", "onnx", "torch"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """An encoder with its preprocessing, ready to embed photos.
+
+    Args:
+        card: its facts.
+        preprocess: how photos become arrays.
+        engine: runs the encoder.
+        weights_digest: SHA-256 of its weights.
+        build: makes the encoder as a PyTorch module.
+    """
+
+    card: ModelCard
+    preprocess: Preprocess
+    engine: Engine
+    weights_digest: str
+    build: Callable[[], nn.Module]
+
+    @functools.cached_property
+    def encoder(self) -> nn.Module:
+        """The encoder as an `nn.Module`: `(N, 3, H, W)` to `(N, D)`, in evaluation mode, on the CPU.
+
+        Raises:
+            MissingDependencyError: PyTorch is not installed.
+        """
+        return self.build()
+
+    @overload
+    def embed(
+        self,
+        images: Any,
+        *,
+        errors: Literal["raise"] = "raise",
+        batch_size: int = 32,
+        normalize: bool = True,
+    ) -> NDArray[np.float32]: ...
+
+    @overload
+    def embed(
+        self, images: Any, *, errors: Literal["skip"], batch_size: int = 32, normalize: bool = True
+    ) -> Embeddings: ...
+
+    def embed(
+        self,
+        images: Any,
+        *,
+        errors: Literal["raise", "skip"] = "raise",
+        batch_size: int = 32,
+        normalize: bool = True,
+    ) -> NDArray[np.float32] | Embeddings:
+        """Vectors of images: `(N, D)` float32, unit L2 norm, in input order.
+
+        Args:
+            images: one image or an iterable of them: paths, PIL images, `(H, W, 3)` uint8 arrays,
+                `(3, H, W)` tensors (uint8, or float in [0, 1]). An iterator is read as it is needed.
+            errors: `raise` stops at the first image that cannot be read; `skip` goes on and returns
+                `Embeddings`, with the vectors, their input positions and the failures.
+            batch_size: images an inference call, at least 1.
+            normalize: False leaves the backbone's features as they are.
+
+        Raises:
+            ImageError: an image cannot be read, with `errors="raise"`.
+            ConfigError: an argument is out of range.
+        """
+        if errors not in ("raise", "skip"):
+            raise ConfigError(f"embed got errors={errors!r}; expected 'raise' or 'skip'.")
+        if batch_size < 1:
+            raise ConfigError(f"embed got batch_size={batch_size}; expected at least 1.")
+        result = embed(
+            self.engine,
+            self.preprocess,
+            _several(images),
+            dim=self.card.embedding_dim,
+            skip=errors == "skip",
+            batch_size=batch_size,
+            normalize=normalize,
+        )
+        return result if errors == "skip" else result.vectors
+
+    def stream(
+        self,
+        images: Iterable[Any],
+        *,
+        batch_size: int = 32,
+        decode: Callable[[Any, int], Image.Image] | None = None,
+    ) -> Iterator[EmbeddedBatch]:
+        """Unit vectors batch by batch, for more images than memory holds; failures come with their batch.
+
+        Args:
+            images: as `embed` takes them.
+            batch_size: images an inference call.
+            decode: from one of `images`, and the pixels its short side must keep, to an RGB image.
+        """
+        return embed_stream(self.engine, self.preprocess, images, batch_size=batch_size, decode=decode)
+
+
+def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto", runtime: Runtime = "auto") -> Model:
+    """The model of a name, a checkpoint folder, or a foreign encoder's spec.
+
+    Args:
+        spec: `resnet18-imagenette-kd`, a path, `local-dir:PATH`, or `effnet-lite:0`.
+        device: `auto` takes CUDA where PyTorch or onnxruntime-gpu offers it.
+        runtime: `auto` is ONNX Runtime on a CPU and PyTorch on CUDA.
+
+    Raises:
+        UnknownModelError: nothing answers to the spec; lists what was tried and the closest names.
+        CheckpointError: the folder is damaged.
+        MissingDependencyError: what it needs is not installed.
+    """
+    name = os.fspath(spec)
+    if runtime not in ("auto", "onnx", "torch") or device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(
+            f"load got runtime={runtime!r}, device={device!r}; expected auto, onnx or torch, and auto, cpu or cuda."
+        )
+    device = _pick_device() if device == "auto" else device
+    if runtime == "auto":
+        runtime = "torch" if device == "cuda" else "onnx"
+    if foreign.is_foreign(name):
+        return _load_foreign(name, device, runtime)
+    return _load_checkpoint(find_checkpoint(name), device, runtime)
+
+
+def find_checkpoint(spec: str) -> Checkpoint:
+    """The checkpoint folder of a spec: a path, or a model bundled in the package.
+
+    Raises:
+        UnknownModelError: nothing answers to it.
+    """
+    if spec.startswith("local-dir:"):
+        return read_checkpoint(spec.removeprefix("local-dir:"))
+    if (Path(spec) / CONFIG_FILE).exists():
+        return read_checkpoint(spec)
+    bundled = _bundled_folder(spec)
+    if bundled is not None:
+        return read_checkpoint(bundled)
+    raise UnknownModelError(_not_found(spec))
+
+
+def list_models() -> list[ModelCard]:
+    """The card of every model in the catalogue, bundled ones first."""
+    return sorted((model_info(name) for name in CATALOG), key=lambda card: (not card.bundled, card.name))
+
+
+def model_info(name: str) -> ModelCard:
+    """The card of a catalogue model, with the figures measured for it where its folder is here.
+
+    Raises:
+        UnknownModelError: the catalogue has no such name.
+    """
+    if name not in CATALOG:
+        raise UnknownModelError(_not_found(name))
+    bundled = _bundled_folder(name)
+    return _card(read_checkpoint(bundled)) if bundled is not None else CATALOG[name]
+
+
+def _load_checkpoint(checkpoint: Checkpoint, device: str, runtime: str) -> Model:
+    config = checkpoint.config
+
+    def build() -> nn.Module:
+        try:
+            import torch
+
+            from mvmr_zoo.encoder import Encoder
+        except ImportError as error:
+            raise MissingDependencyError("PyTorch with torchvision", "cpu", "use the encoder as a module") from error
+        encoder = Encoder(config.architecture)
+        encoder.load_weights({k: torch.from_numpy(w) for k, w in checkpoint.weights().items()})
+        return encoder.eval()
+
+    engine: Engine
+    if runtime == "torch":
+        engine = TorchEngine(build(), device=device)
+    else:
+        engine = OnnxEngine(checkpoint.graph(), checkpoint.weights(), device=device)
+    return Model(_card(checkpoint), config.preprocess, engine, checkpoint.weights_digest, build)
+
+
+def _load_foreign(spec: str, device: str, runtime: str) -> Model:
+    encoder = foreign.load_foreign(spec)
+    weights = {
+        name: tensor.numpy()
+        for name, tensor in encoder.module.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].tobytes())
+    engine: Engine
+    if runtime == "torch":
+        engine = TorchEngine(encoder.module, device=device)
+    else:
+        from mvmr_zoo.graph import weightless_graph
+
+        graph = weightless_graph(encoder.module, size_px=encoder.preprocess.crop_px, dynamic_size=encoder.dynamic_size)
+        engine = OnnxEngine(graph, weights, device=device)
+    return Model(encoder.card, encoder.preprocess, engine, digest.hexdigest(), lambda: encoder.module)
+
+
+def _card(checkpoint: Checkpoint) -> ModelCard:
+    config = checkpoint.config
+    facts = CATALOG.get(config.name) or ModelCard(
+        name=config.name,
+        summary=f"checkpoint folder {checkpoint.folder}",
+        architecture=config.architecture,
+        embedding_dim=config.embedding_dim,
+        input_px=config.preprocess.crop_px,
+        license=config.license,
+        source=config.source,
+    )
+    figures = {name: value for name, value in config.metrics.items() if isinstance(value, float)}
+    return replace(facts, measured=figures)
+
+
+def _bundled_folder(name: str) -> Path | None:
+    if name not in CATALOG or not CATALOG[name].bundled:
+        return None
+    folder = Path(str(resources.files("mvmr_zoo"))) / "bundled" / name
+    return folder if (folder / CONFIG_FILE).exists() else None
+
+
+def _not_found(spec: str) -> str:
+    tried = f"no folder {spec!r} with a {CONFIG_FILE}, no model of that name in this package"
+    if spec in CATALOG:
+        return (
+            f"{spec!r} is in the catalogue, but its weights are not on this machine ({tried}). "
+            f"Its authors publish them at {CATALOG[spec].source}."
+        )
+    near = closest_names(spec)
+    hint = f"Closest: {', '.join(near)}. " if near else ""
+    return f"No model answers to {spec!r}: {tried}. {hint}`mvmr-zoo models` lists them all."
+
+
+def _pick_device() -> Literal["cpu", "cuda"]:
+    """CUDA where there is an NVIDIA driver and PyTorch can use it; without a driver nothing is imported."""
+    if shutil.which("nvidia-smi") is None:
+        return "cpu"
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _several(images: Any) -> Iterable[Any]:
+    """`images` as an iterable of images: a single path, image, array or tensor becomes a list of one."""
+    single = (
+        isinstance(images, (str, os.PathLike))
+        or hasattr(images, "convert")
+        or (hasattr(images, "shape") and len(images.shape) == 3)
+    )
+    return [images] if single else images

@@ -1,0 +1,170 @@
+"""Distil a teacher into a small encoder: `python -m training.distill --config FILE [--resume]`.
+
+Every option of the file can be given on the command line too, as `--optim.epochs 10`;
+`--print_config` shows them all. The run writes `last.ckpt` as it goes, and ends with a checkpoint
+folder that `mvmr_zoo.load` reads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import jsonargparse
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from mvmr_zoo.datasets import image_folder
+from mvmr_zoo.errors import ConfigError, DataError, MvmrError
+from training.config import DistillConfig
+from training.distiller import Distiller
+from training.finish import finish
+from training.monitor import KnnMonitor
+from training.photos import Example, Views, stratified_split
+from training.plan import Plan, RemainingSteps
+from training.teacher import teacher_embeddings
+
+LAST_CHECKPOINT = "last.ckpt"
+
+
+def run(config: DistillConfig, *, resume: bool = False) -> Path:
+    """Train, and return the finished checkpoint folder.
+
+    Args:
+        config: the whole run.
+        resume: go on from `last.ckpt` of the same output folder.
+
+    Raises:
+        DataError: photos are missing or too few, or there is nothing to resume.
+        DivergedError: the loss stopped being a number.
+    """
+    output = Path(config.run.output)
+    last = output / LAST_CHECKPOINT
+    if resume and not last.exists():
+        raise DataError(f"There is nothing to resume: {last} does not exist. Run without --resume to start.")
+    if last.exists() and not resume:
+        raise DataError(f"{last} exists. Add --resume to go on from it, or choose another run.output.")
+    photos = image_folder(config.data.train)
+    split = stratified_split(photos.labels, config.data.held_out, config.run.seed)
+    embeddings = teacher_embeddings(config.teacher, photos, output / "teacher")
+    targets = embeddings[split.train] - embeddings[split.train].mean(axis=0)
+    _check_projector(config, targets.shape[1])
+    plan = Plan(
+        photos=len(split.train),
+        batch_size=config.optim.batch_size,
+        epochs=config.optim.epochs,
+        sizes=config.views.sizes,
+        seed=config.run.seed,
+    )
+    views = Views([photos.paths[row] for row in split.train], targets, config.views, config.loss.needs_plain_view)
+    torch.manual_seed(config.run.seed)
+    module = Distiller(config, plan.total_steps)
+    trainer = _trainer(config, plan, KnnMonitor(photos, split, config.run.monitor_every_steps))
+    began = time.monotonic()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")  # hints about its own options
+        trainer.fit(
+            module, _Steps(views, plan, config.data.workers), ckpt_path=last if resume else None, weights_only=True
+        )
+    print(f"trained {plan.total_steps} steps, {time.monotonic() - began:.0f} s in this run")
+    return finish(module.encoder, config, output / config.run.name).folder
+
+
+class _Steps(pl.LightningDataModule):
+    """Gives the trainer the steps that are left."""
+
+    def __init__(self, views: Views, plan: Plan, workers: int) -> None:
+        super().__init__()
+        self._views = views
+        self._plan = plan
+        self._workers = workers
+
+    def train_dataloader(self) -> DataLoader[Example]:
+        """The plan from the trainer's step on."""
+        assert self.trainer is not None
+        steps = RemainingSteps(self._plan, self.trainer.global_step)
+        return DataLoader(self._views, batch_sampler=steps, num_workers=self._workers)
+
+
+def _trainer(config: DistillConfig, plan: Plan, monitor: KnnMonitor) -> pl.Trainer:
+    output = Path(config.run.output)
+    saver = ModelCheckpoint(
+        dirpath=output,
+        filename=LAST_CHECKPOINT.removesuffix(".ckpt"),
+        every_n_train_steps=config.run.save_every_steps,
+        save_top_k=1,
+        enable_version_counter=False,
+    )
+    callbacks: list[pl.Callback] = [saver, monitor]
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar(refresh_rate=5))
+    return pl.Trainer(
+        accelerator="auto",
+        max_epochs=1,
+        max_steps=plan.total_steps,
+        callbacks=callbacks,
+        logger=CSVLogger(output, name="logs", version=""),
+        log_every_n_steps=10,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=output,
+    )
+
+
+def _check_projector(config: DistillConfig, teacher_dim: int) -> None:
+    width = config.student.projector[-1]
+    if config.loss.regression > 0 and width != teacher_dim:
+        raise ConfigError(
+            f"student.projector ends in {width}, but {config.teacher} has {teacher_dim} features: "
+            "loss.regression compares the two. Change the last width, or set loss.regression to 0."
+        )
+
+
+def parser() -> jsonargparse.ArgumentParser:
+    """The command line: every field of `DistillConfig`, `--config FILE` and `--resume`."""
+    made = jsonargparse.ArgumentParser(prog="python -m training.distill", description=__doc__, exit_on_error=False)
+    made.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    made.add_argument("--resume", action="store_true", help="go on from last.ckpt of the same output folder")
+    made.add_class_arguments(DistillConfig)
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 done, 2 could not run."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    try:
+        read = parser()
+        parsed = read.parse_args(arguments)
+        made = read.instantiate(parsed)
+        values = {name: value for name, value in vars(made).items() if name not in ("config", "resume")}
+        folder = run(DistillConfig(**values), resume=made.resume)
+    except (MvmrError, jsonargparse.ArgumentError) as error:
+        print(f"Error: {_explain(error)}", file=sys.stderr)
+        return 2
+    print(f"{folder}\nTry it: mvmr-zoo index add PHOTOS --model {folder}")
+    return 0
+
+
+def _explain(error: Exception) -> str:
+    """One line, with the closest option where an unknown one was given."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"[Kk]ey ['\"]?([\w.]+)['\"]? is not expected|Unrecognized arguments: --([\w.]+)", text)
+    if not unknown:
+        return text
+    given = unknown.group(1) or unknown.group(2)
+    options = [name.removeprefix("--") for action in parser()._actions for name in action.option_strings]
+    near = difflib.get_close_matches(given.split(".")[-1], [o.split(".")[-1] for o in options], n=1)
+    return f"{text} Closest option: {near[0]}." if near else text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
