@@ -26,11 +26,10 @@ from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from mvmr_zoo.runtime import Engine
 
 SCHEMA_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -100,8 +99,8 @@ class Checkpoint:
                 raise CheckpointError(f"{self.folder / WEIGHTS_FILE}: {name} holds values that are not finite.")
         return tensors
 
-    def check_golden(self, engine: Engine) -> float:
-        """The lowest cosine between the engine's answers and the golden ones, at least 0.9999.
+    def check_golden(self, engine: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> float:
+        """The lowest cosine between an engine's answers and the golden ones, at least 0.9999.
 
         Raises:
             CheckpointError: an answer is further off.

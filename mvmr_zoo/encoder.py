@@ -47,7 +47,8 @@ class CifarResNet(nn.Module):
         """Pooled features, `(N, widths[-1])`."""
         x = self.relu(self.bn1(self.conv1(images)))
         x = self.layer3(self.layer2(self.layer1(x)))
-        return self.avgpool(x).flatten(1)
+        pooled: Tensor = self.avgpool(x).flatten(1)
+        return pooled
 
 
 def _stage(inputs: int, outputs: int, blocks: int, *, stride: int) -> nn.Sequential:

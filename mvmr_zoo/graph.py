@@ -55,7 +55,9 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool = T
         assert program is not None
         optimizer.fold_constants(program.model)
         optimizer.remove_unused_nodes(program.model)
-    return _without_weights(program.model_proto, set(encoder.state_dict())).SerializeToString(deterministic=True)
+    model = _without_weights(program.model_proto, set(encoder.state_dict()))
+    serialised: bytes = model.SerializeToString(deterministic=True)
+    return serialised
 
 
 def _without_weights(model: ModelProto, names: set[str]) -> ModelProto:

@@ -31,7 +31,7 @@ MAX_SIDE_PX = 32_768
 
 _ORIENTATION = ExifTags.Base.Orientation
 _DATE = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)")
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF")
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ def _draft(image: Image.Image, min_px: int) -> None:
     short = min(image.size)
     if image.format in ("JPEG", "MPO") and short > min_px:
         width, height = image.size
-        # ceil, so that rounding never asks for a scale that would fall below min_px
-        image.draft(None, (-(-width * min_px // short), -(-height * min_px // short)))
+        # Pillow takes the largest of 1/8, 1/4, 1/2 that fits this into the photo: the short side decides
+        image.draft(None, (width * min_px // short, height * min_px // short))
 
 
 def _deep_grey(values: NDArray[np.float64]) -> NDArray[np.uint8]:

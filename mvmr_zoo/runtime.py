@@ -82,7 +82,7 @@ class TorchEngine:
 
         self.device = device
         self._torch = torch
-        self._encoder = encoder.eval().to(device, memory_format=torch.channels_last)
+        self._encoder = encoder.eval().to(device).to(memory_format=torch.channels_last)
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""

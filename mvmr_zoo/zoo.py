@@ -16,8 +16,8 @@ import numpy as np
 
 from mvmr_zoo import foreign
 from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, ModelCard, closest_names
-from mvmr_zoo.checkpoint import CONFIG_FILE, Checkpoint, read_checkpoint
-from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError
+from mvmr_zoo.checkpoint import CONFIG_FILE, GRAPH_FILE, WEIGHTS_FILE, Checkpoint, read_checkpoint
+from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, MvmrError, UnknownModelError
 from mvmr_zoo.features import EmbeddedBatch, Embeddings, embed, embed_stream
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import Engine, OnnxEngine, TorchEngine
@@ -197,14 +197,25 @@ def _load_checkpoint(checkpoint: Checkpoint, device: str, runtime: str) -> Model
         except ImportError as error:
             raise MissingDependencyError("PyTorch with torchvision", "cpu", "use the encoder as a module") from error
         encoder = Encoder(config.architecture)
-        encoder.load_weights({k: torch.from_numpy(w) for k, w in checkpoint.weights().items()})
+        try:
+            encoder.load_weights({k: torch.from_numpy(w) for k, w in checkpoint.weights().items()})
+        except ValueError as error:
+            raise CheckpointError(f"{checkpoint.folder / WEIGHTS_FILE}: {error}.") from None
         return encoder.eval()
 
     engine: Engine
     if runtime == "torch":
         engine = TorchEngine(build(), device=device)
     else:
-        engine = OnnxEngine(checkpoint.graph(), checkpoint.weights(), device=device)
+        weights = checkpoint.weights()
+        try:
+            engine = OnnxEngine(checkpoint.graph(), weights, device=device)
+        except MvmrError:
+            raise
+        except Exception as error:  # ONNX Runtime's own tree has no common root
+            raise CheckpointError(
+                f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {str(error).splitlines()[0]}"
+            ) from None
     return Model(_card(checkpoint), config.preprocess, engine, checkpoint.weights_digest, build)
 
 

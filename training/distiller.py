@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from mvmr_zoo.encoder import Encoder
@@ -45,7 +44,7 @@ class Distiller(pl.LightningModule):
         self.total_steps = total_steps
         self.encoder = Encoder(config.student.architecture, zero_init_residual=config.student.zero_init_residual)
         self.projector = projector(self.encoder.embedding_dim, config.student.projector)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Example, batch_idx: int) -> Tensor:
         """The loss of one batch; every term is logged."""
@@ -64,7 +63,7 @@ class Distiller(pl.LightningModule):
         self.log("loss", terms.total.detach(), prog_bar=True, logger=False)
         return terms.total
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, and the learning rate as a function of its step."""
         optim = self.config.optim
         schedule = torch.optim.lr_scheduler.LambdaLR(

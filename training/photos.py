@@ -78,10 +78,10 @@ class Views(Dataset[Example]):
     def __getitem__(self, draw: Draw) -> Example:
         """The views of one photo, fixed by the draw's seed."""
         min_px = int(draw.px / self.config.min_scale**0.5)
-        image = read_image(self.paths[draw.index], min_px=min_px)
+        image = read_image(self.paths[draw.photo], min_px=min_px)
         augmented = seeded_view(_augmentation(self.config, draw.px), image, draw.seed)
         plain = plain_view(image, draw.px) if self.with_plain else torch.empty(0)
-        return Example(augmented, plain, torch.from_numpy(self.teacher[draw.index]))
+        return Example(augmented, plain, torch.from_numpy(self.teacher[draw.photo]))
 
 
 _augmentation = functools.cache(augmentation)

@@ -18,9 +18,9 @@ from training.config import SizeStage
 
 
 class Draw(NamedTuple):
-    """One photo of one step: its index, the size of its views, the seed of its augmentation."""
+    """One photo of one step: its number, the size of its views, the seed of its augmentation."""
 
-    index: int
+    photo: int
     px: int
     seed: int
 

@@ -43,12 +43,11 @@ def teacher_embeddings(spec: str, photos: LabelledPhotos, cache: Path) -> NDArra
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
     path = cache / f"{spec.replace(':', '-').replace('/', '-')}-{key}.npy"
     if not path.exists():
-        vectors = np.concatenate(list(_embed(model, photos, spec)))
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as file:
-            np.save(file, vectors)
+            np.save(file, np.concatenate(list(_embed(model, photos, spec))))
         os.replace(file.name, path)
-    vectors = np.load(path, mmap_mode="r")
+    vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
     if len(vectors) != len(photos):
         raise DataError(f"{path} holds {len(vectors)} rows for {len(photos)} photos. Delete it and run again.")
     return vectors

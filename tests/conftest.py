@@ -1,0 +1,90 @@
+"""Fixtures: real photos, a small real checkpoint, optional real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, golden_images, write_checkpoint
+from mvmr_zoo.encoder import Encoder
+from mvmr_zoo.graph import weightless_graph
+from mvmr_zoo.images import read_image
+from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.runtime import TorchEngine
+from mvmr_zoo.samples import make_view, photographs
+
+PX = 32
+
+
+def make_checkpoint(folder: Path, architecture: str = "resnet8x4", *, seed: int = 0) -> Checkpoint:
+    """A checkpoint folder of an encoder with random weights, batch norm included."""
+    torch.manual_seed(seed)
+    encoder = Encoder(architecture)
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    half = {name: tensor.half() for name, tensor in encoder.weights().items()}
+    encoder.load_weights(half)
+    encoder.eval()
+    return write_checkpoint(
+        folder,
+        CheckpointConfig(
+            schema_version=SCHEMA_VERSION,
+            name=folder.name,
+            architecture=architecture,
+            embedding_dim=encoder.embedding_dim,
+            preprocess=Preprocess(resize_px=36, crop_px=PX),
+            license="apache-2.0",
+            source="random weights",
+        ),
+        weights={name: tensor.numpy() for name, tensor in half.items()},
+        graph=weightless_graph(encoder, size_px=PX),
+        golden=TorchEngine(encoder)(golden_images(PX)),
+        card="# tiny\n",
+    )
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A tiny checkpoint that nobody writes to."""
+    return make_checkpoint(tmp_path_factory.mktemp("zoo") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def other_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """Another one, of other weights."""
+    return make_checkpoint(tmp_path_factory.mktemp("zoo") / "other", seed=1)
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """A folder of twelve real photos in two subfolders."""
+    return write_photos(tmp_path / "photos", 12)
+
+
+def write_photos(folder: Path, count: int) -> Path:
+    """Real photos as JPEG files, `a/00.jpg` to `b/NN.jpg`, 160 px on the long side at most."""
+    sources = photographs()
+    for number in range(count):
+        photograph = read_image(sources[number % len(sources)])
+        view = make_view(photograph, np.random.default_rng(number))
+        view.thumbnail((160, 160))
+        path = folder / "ab"[number % 2] / f"{number:02}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        view.save(path, quality=92)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def imagenette() -> Path:
+    """Real data, where `MVMR_DATA` names it."""
+    root = Path(os.environ.get("MVMR_DATA", "")) / "imagenette"
+    if not os.environ.get("MVMR_DATA") or not root.is_dir():
+        pytest.skip("MVMR_DATA names no folder with imagenette/{train,val}")
+    return root

@@ -1,0 +1,87 @@
+"""The house keeps its order: who imports whom, what importing loads, which names are public."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mvmr_zoo
+
+ROOT = Path(mvmr_zoo.__file__).parents[1]
+PACKAGES = ("mvmr_zoo", "training", "export", "demo")
+ORDER = (
+    "errors", "preprocess", "images", "catalog", "encoder", "checkpoint", "foreign", "graph", "runtime", "features",
+    "zoo", "library", "datasets", "evaluate", "progress", "samples", "quickstart", "cli",
+)  # fmt: skip
+PUBLIC = {
+    "CATALOG", "Embeddings", "Failure", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess",
+    "list_models", "load", "model_info",
+}  # fmt: skip
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every module a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_the_library(package: str) -> None:
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        roots = {name.split(".")[0] for name in imported_modules(path)} & set(PACKAGES)
+        allowed = {package} if package == "mvmr_zoo" else {package, "mvmr_zoo"}
+        assert roots <= allowed, path
+
+
+def test_modules_import_downward_only() -> None:
+    for path in (ROOT / "mvmr_zoo").rglob("*.py"):
+        own = path.relative_to(ROOT / "mvmr_zoo").parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        assert own in ORDER, f"{own} has no place in the order"
+        for name in imported_modules(path):
+            parts = name.split(".")
+            if parts[0] == "mvmr_zoo" and len(parts) > 1 and parts[1] in ORDER and parts[1] != own:
+                assert ORDER.index(parts[1]) < ORDER.index(own), f"{path} imports {name}"
+
+
+def test_public_names() -> None:
+    assert set(mvmr_zoo.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(mvmr_zoo, name) is not None
+    with pytest.raises(AttributeError):
+        _ = mvmr_zoo.no_such_name
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules loaded after running `code` in a fresh interpreter."""
+    script = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_loads_nothing_heavy() -> None:
+    heavy = {"torch", "torchvision", "onnxruntime", "onnx", "faiss", "numpy", "PIL"}
+    assert not loaded_by("import mvmr_zoo") & heavy
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "from typer.testing import CliRunner\nfrom mvmr_zoo.cli import app\n"
+    code += "assert CliRunner().invoke(app, ['--help']).exit_code == 0"
+    assert not loaded_by(code) & {"torch", "onnxruntime", "faiss", "numpy", "PIL", "pyarrow"}
+
+
+def test_listing_models_loads_no_engine() -> None:
+    loaded = loaded_by("import mvmr_zoo; assert mvmr_zoo.list_models()")
+    assert not loaded & {"torch", "onnxruntime", "faiss"}

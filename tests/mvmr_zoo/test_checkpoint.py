@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from mvmr_zoo.checkpoint import Checkpoint, file_digest, golden_images, read_checkpoint
+from mvmr_zoo.errors import CheckpointError
+from mvmr_zoo.runtime import OnnxEngine
+from mvmr_zoo.zoo import load
+
+
+@pytest.fixture
+def copy(checkpoint: Checkpoint, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(checkpoint.folder, tmp_path / "copy"))
+
+
+def change(folder: Path, **fields: object) -> None:
+    path = folder / "config.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, **fields}))
+
+
+def replace_weights(folder: Path, tensors: dict[str, np.ndarray]) -> None:
+    """Write other weights, with the hash that belongs to them."""
+    save_file(tensors, folder / "model.safetensors")
+    hashes = json.loads((folder / "config.json").read_text())["sha256"]
+    change(folder, sha256={**hashes, "model.safetensors": file_digest(folder / "model.safetensors")})
+
+
+def test_what_was_written_is_read(checkpoint: Checkpoint) -> None:
+    again = read_checkpoint(checkpoint.folder)
+    assert again == checkpoint
+    assert {path.name for path in checkpoint.folder.iterdir()} == {
+        "config.json", "model.safetensors", "graph.onnx", "golden.safetensors", "README.md",
+    }  # fmt: skip
+    assert len(checkpoint.graph()) < 60_000
+    assert all(tensor.dtype == np.float16 for tensor in checkpoint.weights().values())
+
+
+def test_golden_answers_are_met(checkpoint: Checkpoint) -> None:
+    engine = OnnxEngine(checkpoint.graph(), checkpoint.weights())
+    assert checkpoint.check_golden(engine) > 0.99999
+
+
+def test_golden_images_do_not_change() -> None:
+    images = golden_images(32)
+    assert images.shape == (4, 3, 32, 32)
+    np.testing.assert_allclose(images[1, 2, 5, :3], [1.3332, 1.8131, 1.9991], atol=1e-3)
+
+
+def test_other_weights_fail_the_golden_answers(copy: Path) -> None:
+    weights = load_file(copy / "model.safetensors")
+    replace_weights(copy, {name: (-w if "conv" in name else w) for name, w in weights.items()})
+    changed = read_checkpoint(copy)
+    with pytest.raises(CheckpointError, match=r"golden\.safetensors: features"):
+        changed.check_golden(OnnxEngine(changed.graph(), changed.weights()))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "graph.onnx", "golden.safetensors"])
+def test_an_altered_or_missing_file_is_named(copy: Path, name: str) -> None:
+    path = copy / name
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=name):
+        read_checkpoint(copy)
+    path.unlink()
+    with pytest.raises(CheckpointError, match=name):
+        read_checkpoint(copy)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schema_version": 2}, "schema_version is 2"),
+        ({"embedding_dim": "many"}, "embedding_dim is str"),
+        ({"surprise": 1}, "unknown field surprise"),
+        ({"preprocess": {"resize_px": 3}}, "lacks the field 'crop_px'"),
+        ({"sha256": {"../../etc/passwd": "0"}}, "sha256 lacks model.safetensors"),
+    ],
+)
+def test_a_wrong_field_is_named(copy: Path, fields: dict[str, object], message: str) -> None:
+    change(copy, **fields)
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(copy)
+
+
+def test_a_hash_cannot_name_a_file_elsewhere(copy: Path) -> None:
+    hashes = json.loads((copy / "config.json").read_text())["sha256"]
+    change(copy, sha256={**hashes, "../outside": "0"})
+    with pytest.raises(CheckpointError, match="not a plain file name"):
+        read_checkpoint(copy)
+
+
+def test_a_missing_field_is_named(copy: Path) -> None:
+    values = json.loads((copy / "config.json").read_text())
+    del values["license"]
+    (copy / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="lacks the field license"):
+        read_checkpoint(copy)
+
+
+def test_broken_json_and_no_config(copy: Path) -> None:
+    (copy / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="JSON"):
+        read_checkpoint(copy)
+    (copy / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="not a checkpoint folder"):
+        read_checkpoint(copy)
+
+
+def test_weights_that_are_not_finite(copy: Path) -> None:
+    weights = load_file(copy / "model.safetensors")
+    weights["backbone.conv1.weight"][0] = np.nan
+    replace_weights(copy, weights)
+    with pytest.raises(CheckpointError, match=r"backbone\.conv1\.weight holds values that are not finite"):
+        load(copy)
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "torch"])
+def test_weights_of_another_shape(copy: Path, runtime: str) -> None:
+    weights = load_file(copy / "model.safetensors")
+    weights["backbone.conv1.weight"] = weights["backbone.conv1.weight"][:, :2]
+    replace_weights(copy, weights)
+    with pytest.raises(CheckpointError, match="conv1"):
+        load(copy, runtime=runtime)

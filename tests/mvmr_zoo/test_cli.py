@@ -1,0 +1,131 @@
+"""The commands as people type them, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mvmr_zoo.checkpoint import Checkpoint
+
+
+def run(*arguments: object, home: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HOME": str(home), "COLUMNS": "200"}
+    environment.pop("MVMR_LIBRARY", None)
+    return subprocess.run(
+        [sys.executable, "-m", "mvmr_zoo.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
+    """Exit code 2, one line, no traceback."""
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("Error: ")
+
+
+def test_the_main_job(photo_folder: Path, tmp_path: Path) -> None:
+    done = run("index", "add", photo_folder, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "12 indexed" in done.stdout
+    assert done.stderr == ""  # not a terminal: no progress bar
+    library = tmp_path / ".local/share/mvmr_zoo/library"
+    assert (library / "library.sqlite").exists()
+
+    photo = photo_folder / "a" / "00.jpg"
+    sheet = tmp_path / "sheet.png"
+    done = run("search", photo, "-k", 3, "--json", "--sheet", sheet, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["query"] == str(photo)
+    assert len(found["hits"]) == 3
+    assert all(Path(hit["path"]).exists() for hit in found["hits"])
+    assert Image.open(sheet).size == (4 * 168 + 8, 202 + 8)
+
+    done = run("search", photo, "-k", 3, home=tmp_path)
+    assert len(done.stdout.splitlines()) == 3
+
+    status = json.loads(run("index", "status", "--json", home=tmp_path).stdout)
+    assert status["photos"] == 12
+    assert status["model"] == "resnet18-imagenette-kd"
+    assert status["index"] == {"generation": 1, "current": True}
+
+
+def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path) -> None:
+    (photo_folder / "text.jpg").write_text("no photo")
+    done = run("index", "add", photo_folder, home=tmp_path)
+    assert done.returncode == 0
+    assert "12 indexed" in done.stdout
+    assert "1 failed" in done.stdout
+    assert "index status" in done.stderr
+    assert run("index", "add", photo_folder, "--strict", home=tmp_path).returncode == 1
+    status = run("index", "status", home=tmp_path)
+    assert f"{photo_folder / 'text.jpg'}: not an image in a known format" in status.stdout
+
+
+def test_commands_that_cannot_run(photo_folder: Path, tmp_path: Path, other_checkpoint: Checkpoint) -> None:
+    photo = photo_folder / "a" / "00.jpg"
+    (tmp_path / "nothing").mkdir()
+    refused(run("search", photo, home=tmp_path), "There is no library")
+    refused(run("index", "status", home=tmp_path), "There is no library")
+    refused(run("index", "add", tmp_path / "nowhere", home=tmp_path), "does not exist")
+    refused(run("index", "add", tmp_path / "nothing", home=tmp_path), "No photo in")
+    refused(run("index", "add", photo, home=tmp_path), "is not a folder")
+    refused(run("index", "add", photo_folder, "--model", "resnet18-imagenet-kd", home=tmp_path), "Closest: resnet")
+    assert run("index", "add", photo_folder, home=tmp_path).returncode == 0
+    refused(run("index", "add", photo_folder, "--model", other_checkpoint.folder, home=tmp_path), "was made by")
+    refused(run("search", tmp_path / "none.jpg", home=tmp_path), "none.jpg: no such file")
+    refused(run("search", tmp_path, home=tmp_path), "is a directory")
+    refused(run("search", photo, "--sheet", tmp_path / "sheet.txt", home=tmp_path), "end the name in")
+    refused(run("search", photo, "--sheet", tmp_path / "no" / "sheet.png", home=tmp_path), "cannot be written")
+
+
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(photo_folder: Path, tmp_path: Path) -> None:
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    refused(run("index", "add", photo_folder, home=tmp_path, preexec_fn=no_room), "disk may be full")
+    done = run("index", "add", photo_folder, home=tmp_path)
+    assert done.returncode == 0
+    assert "holds 12 photos" in done.stdout
+
+
+def test_models(tmp_path: Path) -> None:
+    assert "resnet50-clip-kd" in run("models", home=tmp_path).stdout
+    cards = json.loads(run("models", "--json", home=tmp_path).stdout)
+    assert cards[0]["name"] == "resnet18-imagenette-kd"
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert run("--version", home=tmp_path).stdout.strip() == "0.1.0"
+    assert "quickstart" in run("--help", home=tmp_path).stdout
+
+
+@pytest.mark.parametrize("arguments", [["search"], ["index", "ad"], ["search", "x", "-k", "0"], ["--nonsense"]])
+def test_wrong_usage_exits_with_2(arguments: list[str], tmp_path: Path) -> None:
+    done = run(*arguments, home=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_quickstart(tmp_path: Path) -> None:
+    done = run("quickstart", "--folder", tmp_path / "quick", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (ours,) = (line for line in lines if line.startswith("resnet18-imagenette-kd "))
+    (pixels,) = (line for line in lines if line.startswith("raw 16 x 16 pixels"))
+    assert float(ours.split()[-2]) >= 0.9
+    assert float(ours.split()[-2]) > float(pixels.split()[-2])
+    assert lines[-3].startswith("  mvmr-zoo search ")
+    assert (tmp_path / "quick" / "sheet.png").exists()

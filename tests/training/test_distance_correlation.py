@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import dcor
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.distance_correlation import distance_correlation, pairwise_distances
+
+ESTIMATORS = ["biased", "unbiased"]
+
+
+def batches(seed: int, n: int = 24, dx: int = 5, dy: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two dependent batches in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, dx, generator=generator, dtype=torch.float64)
+    y = x[:, :1] ** 2 + 0.5 * torch.randn(n, dy, generator=generator, dtype=torch.float64)
+    return x, y
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), n=st.integers(4, 60))
+def test_agrees_with_the_dcor_library(seed: int, n: int) -> None:
+    x, y = batches(seed, n)
+    biased = distance_correlation(x, y, "biased").item()
+    unbiased = distance_correlation(x, y, "unbiased").item()
+    assert biased == pytest.approx(dcor.distance_correlation(x.numpy(), y.numpy()), abs=1e-6)
+    assert unbiased == pytest.approx(dcor.u_distance_correlation_sqr(x.numpy(), y.numpy()), abs=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_symmetric_and_invariant(estimator) -> None:
+    x, y = batches(0)
+    value = distance_correlation(x, y, estimator)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
+    turn = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2)))[0]
+    for a, b in ((y, x), (x + 7, y - 3), (x * 0.01, y * 50), (x @ turn, y), (x[order], y[order])):
+        torch.testing.assert_close(distance_correlation(a, b, estimator), value, rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        distance_correlation(x, 3 * x @ turn + 1, estimator), torch.ones((), dtype=torch.float64)
+    )
+
+
+def test_independence() -> None:
+    """The unbiased estimator is about 0; the biased one is not, as DESIGN's table of departures says."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(256, 128, generator=generator), torch.randn(256, 128, generator=generator)
+    assert distance_correlation(x, y, "biased").item() == pytest.approx(0.82, abs=0.02)
+    assert abs(distance_correlation(x, y, "unbiased").item()) < 0.02
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("case", ["all rows equal", "two rows equal", "four rows", "one batch constant"])
+def test_gradients_are_finite(estimator, case: str) -> None:
+    x, y = (batch.float() for batch in batches(3, n=4 if case == "four rows" else 16))
+    if case == "all rows equal":
+        x, y = torch.ones_like(x), torch.ones_like(y)
+    if case == "two rows equal":
+        x[1] = x[0]
+        y[1] = y[0]
+    if case == "one batch constant":
+        y = torch.ones_like(y)
+    x.requires_grad_()
+    y.requires_grad_()
+    value = distance_correlation(x, y, estimator)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(x.grad).all()
+    assert torch.isfinite(y.grad).all()
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_gradient_equals_finite_differences(estimator) -> None:
+    x, y = batches(4, n=8)
+    x.requires_grad_()
+    y.requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: distance_correlation(a, b, estimator), (x, y))
+
+
+def test_fp32_inside_mixed_precision() -> None:
+    x, y = (batch.float() for batch in batches(5, n=64))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = distance_correlation(x, y)
+        half = distance_correlation(x.bfloat16(), y.bfloat16())
+    assert mixed.dtype == half.dtype == torch.float32
+    torch.testing.assert_close(mixed, distance_correlation(x, y))
+
+
+def test_distances_are_euclidean() -> None:
+    x, _ = batches(6)
+    naive = [[float(np.linalg.norm(a - b)) for b in x.numpy()] for a in x.numpy()]
+    np.testing.assert_allclose(pairwise_distances(x).numpy(), naive, atol=1e-7)
+
+
+def test_batches_that_cannot_be_compared() -> None:
+    x, y = batches(0)
+    with pytest.raises(ValueError, match="same number"):
+        distance_correlation(x, y[:-1])
+    with pytest.raises(ValueError, match="at least 4"):
+        distance_correlation(x[:3], y[:3], "unbiased")

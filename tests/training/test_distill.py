@@ -1,0 +1,152 @@
+"""The command from outside: train, kill, resume, and use what comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mvmr_zoo
+from mvmr_zoo.checkpoint import Checkpoint, read_checkpoint
+
+from ..conftest import write_photos
+
+CONFIG = Path(__file__).parents[2] / "training" / "configs" / "imagenette_kd.yaml"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("data") / "train", 24)
+
+
+def command(output: Path, photos: Path, teacher: Checkpoint, *more: str) -> list[str]:
+    options = {
+        "--config": CONFIG,
+        "--data.train": photos,
+        "--data.held_out": 0.1,
+        "--data.workers": 1,
+        "--run.output": output,
+        "--run.name": "tiny-kd",
+        "--run.save_every_steps": 2,
+        "--run.monitor_every_steps": 5,
+        "--teacher": teacher.folder,
+        "--views.sizes": '[{"start": 0.0, "px": 32}, {"start": 0.5, "px": 40}]',
+        "--views.encoder_px": 40,
+        "--student.architecture": "resnet8x4",
+        "--student.projector": "[64, 256]",
+        "--loss": '{"invariance": 1, "variance": 1, "views": 1, "teacher": 1, "regression": 1}',
+        "--optim.batch_size": 4,
+        "--optim.epochs": 3,
+    }
+    words = [str(word) for pair in options.items() for word in pair]
+    return [sys.executable, "-W", "ignore", "-m", "training.distill", *words, *more]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, cwd=CONFIG.parents[2])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(photos: Path, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("run")
+    done = run(output, photos, checkpoint)
+    assert done.returncode == 0, done.stderr
+    assert "k-NN of held-out photos" in done.stdout
+    return output
+
+
+def test_what_comes_out_is_a_model(uninterrupted: Path, photos: Path) -> None:
+    folder = uninterrupted / "tiny-kd"
+    made = read_checkpoint(folder)
+    model = mvmr_zoo.load(folder)
+    assert made.check_golden(model.engine) >= 0.9999
+    assert made.config.training["optim"]["batch_size"] == 4
+    assert made.config.preprocess.crop_px == 40
+    assert str(photos.parent) not in (folder / "config.json").read_text()
+    assert model.embed(sorted(photos.rglob("*.jpg"))).shape == (24, 256)
+    assert "license: apache-2.0" in (folder / "README.md").read_text()
+
+
+def test_it_learns(uninterrupted: Path) -> None:
+    rows = (uninterrupted / "logs" / "metrics.csv").read_text().splitlines()
+    assert any(name.startswith("loss/teacher") for name in rows[0].split(","))
+
+
+def test_killed_anywhere_and_resumed_reaches_the_same_weights(
+    uninterrupted: Path, photos: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        resume = ["--resume"] if (tmp_path / "last.ckpt").exists() else []
+        before = (tmp_path / "last.ckpt").stat().st_mtime_ns if resume else 0
+        process = subprocess.Popen(
+            command(tmp_path, photos, checkpoint, *resume),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=CONFIG.parents[2],
+        )  # fmt: skip
+        while process.poll() is None:
+            last = tmp_path / "last.ckpt"
+            if last.exists() and last.stat().st_mtime_ns != before:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+            time.sleep(0.005)
+        process.wait()
+        assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "tiny-kd").exists()
+    done = run(tmp_path, photos, checkpoint, "--resume")
+    assert done.returncode == 0, done.stderr
+    whole, resumed = (read_checkpoint(folder / "tiny-kd").weights() for folder in (uninterrupted, tmp_path))
+    for name, tensor in whole.items():
+        np.testing.assert_allclose(resumed[name].astype(float), tensor.astype(float), atol=1e-6, err_msg=name)
+
+
+def test_teacher_is_asked_once(uninterrupted: Path, photos: Path, checkpoint: Checkpoint) -> None:
+    from mvmr_zoo.datasets import image_folder
+    from training.teacher import teacher_embeddings
+
+    (cached,) = (uninterrupted / "teacher").iterdir()
+    before = cached.stat().st_mtime_ns
+    folder = image_folder(photos)
+    vectors = teacher_embeddings(str(checkpoint.folder), folder, uninterrupted / "teacher")
+    assert cached.stat().st_mtime_ns == before
+    expected = mvmr_zoo.load(checkpoint.folder).embed(folder.paths, normalize=False)
+    np.testing.assert_allclose(vectors, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--optim.peak_lrr", "1"], "peak_lr"),
+        (["--optim.peak_lr", "nan"], "optim.peak_lr is nan"),
+        (["--optim.batch_size", "500"], "fewer than one batch"),
+        (["--data.train", "/nowhere"], "/nowhere is not a folder"),
+        (["--teacher", "effnet-lite:7"], "effnet-lite:0"),
+        (["--resume"], "nothing to resume"),
+        (["--student.projector", "[64]"], "student.projector ends in 64"),
+        (["--student.architecture", "resnet19"], "resnet8x4"),
+    ],
+)
+def test_a_run_that_cannot_start_is_one_clear_line(
+    more: list[str], message: str, photos: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    done = run(tmp_path, photos, checkpoint, *more)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_finished_run_is_not_overwritten(uninterrupted: Path, photos: Path, checkpoint: Checkpoint) -> None:
+    done = run(uninterrupted, photos, checkpoint)
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
+
+
+def test_the_record_of_the_configuration_is_json(uninterrupted: Path) -> None:
+    config = json.loads((uninterrupted / "tiny-kd" / "config.json").read_text())
+    assert config["training"]["views"]["sizes"] == [{"start": 0.0, "px": 32}, {"start": 0.5, "px": 40}]

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from mvmr_zoo.errors import ConfigError, DataError
+from training.config import SizeStage, ViewConfig
+from training.plan import Plan, RemainingSteps
+from training.schedule import warmup_cosine
+
+
+def plan(**changes: object) -> Plan:
+    values = {
+        "photos": 22, "batch_size": 5, "epochs": 3, "seed": 1,
+        "sizes": (SizeStage(start=0.0, px=32), SizeStage(start=0.5, px=64)),
+    }  # fmt: skip
+    return Plan(**{**values, **changes})
+
+
+def test_every_pass_shows_every_photo_at_most_once() -> None:
+    made = plan()
+    assert (made.steps_per_epoch, made.total_steps) == (4, 12)
+    for epoch in range(3):
+        seen = [draw.photo for step in range(4) for draw in made.batch(4 * epoch + step)]
+        assert len(seen) == len(set(seen)) == 20
+        assert set(seen) <= set(range(22))
+    assert made.batch(0) != made.batch(4)
+
+
+def test_a_step_is_a_pure_function_of_its_number() -> None:
+    made = plan()
+    everything = list(RemainingSteps(made, 0))
+    assert list(RemainingSteps(plan(), 7)) == everything[7:]
+    assert len(RemainingSteps(made, 7)) == 12
+    assert list(RemainingSteps(plan(seed=2), 0)) != everything
+    seeds = [draw.seed for step in everything for draw in step]
+    assert len(seeds) == len(set(seeds))
+
+
+def test_sizes_follow_the_run() -> None:
+    made = plan()
+    assert [made.size_at(step) for step in range(12)] == [32] * 6 + [64] * 6
+    assert {draw.px for draw in made.batch(11)} == {64}
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(DataError, match="fewer than one batch of 64"):
+        plan(batch_size=64)
+
+
+def test_sizes_must_cover_the_run() -> None:
+    for starts in ([], [0.1], [0.0, 0.0], [0.0, 1.0], [0.0, 0.6, 0.3]):
+        with pytest.raises(ConfigError, match=r"views\.sizes"):
+            ViewConfig(sizes=tuple(SizeStage(start=start, px=32) for start in starts))
+
+
+def test_warm_up_then_cosine() -> None:
+    factors = [warmup_cosine(step, warmup_steps=10, total_steps=110, final=0.1) for step in range(120)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[9] == factors[10] == 1.0
+    assert factors[60] == pytest.approx(0.55)
+    assert factors[110:] == pytest.approx([0.1] * 10)
+    assert factors[10:111] == sorted(factors[10:111], reverse=True)
+    assert warmup_cosine(0, warmup_steps=0, total_steps=5, final=0) == 1.0
