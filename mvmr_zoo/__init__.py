@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from mvmr_zoo.errors import MvmrError
     from mvmr_zoo.features import Embeddings, Failure
     from mvmr_zoo.library import PhotoLibrary
+    from mvmr_zoo.model import Model
     from mvmr_zoo.preprocess import Preprocess
-    from mvmr_zoo.zoo import Model, list_models, load, model_info
+    from mvmr_zoo.zoo import list_models, load, model_info
 
 __version__ = "0.1.0"
 
@@ -42,7 +43,7 @@ _HOMES = {
     "Failure": "features",
     "PhotoLibrary": "library",
     "Preprocess": "preprocess",
-    "Model": "zoo",
+    "Model": "model",
     "list_models": "zoo",
     "load": "zoo",
     "model_info": "zoo",

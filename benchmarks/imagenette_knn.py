@@ -1,0 +1,85 @@
+"""k-NN on Imagenette val, fitted on Imagenette train: teacher, bundled model, untrained, raw pixels.
+
+    python benchmarks/imagenette_knn.py IMAGENETTE [--model SPEC] [--report FILE]
+
+Protocol `knn@1`: k = 20, cosine, votes weighted at T = 0.07. The val split is read here only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import mvmr_zoo
+from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.datasets import LabelledPhotos, image_folder
+from mvmr_zoo.encoder import Encoder
+from mvmr_zoo.evaluate import knn
+from mvmr_zoo.features import embed
+from mvmr_zoo.images import read_image
+from mvmr_zoo.runtime import TorchEngine
+
+PIXELS = 16
+
+
+def raw_pixels(photos: LabelledPhotos) -> NDArray[np.float32]:
+    """Every photo as its mean-free 16 x 16 RGB pixels, `(N, 768)`."""
+    small = [read_image(path).resize((PIXELS, PIXELS), Image.Resampling.BOX) for path in photos.paths]
+    rows = np.stack([np.asarray(image, np.float32).ravel() for image in small])
+    return rows - rows.mean(axis=1, keepdims=True)
+
+
+def untrained(model: mvmr_zoo.Model, photos: LabelledPhotos) -> NDArray[np.float32]:
+    """Features of the model's architecture at its random start, with the model's preprocessing."""
+    torch.manual_seed(0)
+    encoder = Encoder(model.card.architecture)
+    return embed(TorchEngine(encoder), model.preprocess, photos.paths, dim=encoder.embedding_dim, skip=False).vectors
+
+
+def main() -> None:
+    """Print the table, and write the report where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("imagenette", type=Path)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--teacher", default="effnet-lite:0")
+    parser.add_argument("--report", type=Path)
+    options = parser.parse_args()
+    train, val = image_folder(options.imagenette / "train"), image_folder(options.imagenette / "val")
+    model, teacher = mvmr_zoo.load(options.model), mvmr_zoo.load(options.teacher)
+    rows = {
+        f"teacher {teacher.card.name}": lambda photos: teacher.embed(photos.paths),
+        model.card.name: lambda photos: model.embed(photos.paths),
+        f"{model.card.architecture}, untrained": lambda photos: untrained(model, photos),
+        "raw 16 x 16 pixels": raw_pixels,
+    }
+    report: dict[str, object] = {
+        "protocol": "knn@1",
+        "data": f"imagenette, {len(train)} train, {len(val)} val",
+        "weights": model.weights_digest,
+        "preprocess": model.preprocess.digest,
+    }
+    print(f"{report['data']}; k-NN accuracy\n")
+    print(f"{'':<28}{'k = 20':>8}{'k = 1':>8}{'k = 5':>8}{'k = 200':>9}{'images/s':>10}")
+    for name, features in rows.items():
+        began = time.perf_counter()
+        bank, queries = features(train), features(val)
+        rate = (len(train) + len(val)) / (time.perf_counter() - began)
+        figures = {k: knn(bank, train.labels, queries, val.labels, k=k).accuracy for k in (20, 1, 5, 200)}
+        print(
+            f"{name:<28}" + "".join(f"{figures[k]:8.4f}" for k in (20, 1, 5)) + f"{figures[200]:9.4f}{rate:10.1f}",
+            flush=True,
+        )
+        report[name] = {f"k={k}": round(value, 4) for k, value in figures.items()}
+    if options.report:
+        options.report.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""`Model`: an encoder with its preprocessing, ready to embed photos."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from mvmr_zoo.catalog import ModelCard
+from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.features import EmbeddedBatch, Embeddings, embed, embed_stream
+from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.runtime import Engine
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Model:
+    """An encoder with its preprocessing, ready to embed photos.
+
+    Args:
+        card: its facts.
+        preprocess: how photos become arrays.
+        engine: runs the encoder.
+        weights_digest: SHA-256 of its weights.
+        build: makes the encoder as a PyTorch module.
+    """
+
+    card: ModelCard
+    preprocess: Preprocess
+    engine: Engine
+    weights_digest: str
+    build: Callable[[], nn.Module]
+
+    @functools.cached_property
+    def encoder(self) -> nn.Module:
+        """The encoder as an `nn.Module`: `(N, 3, H, W)` to `(N, D)`, in evaluation mode, on the CPU.
+
+        Raises:
+            MissingDependencyError: PyTorch is not installed.
+        """
+        return self.build()
+
+    @overload
+    def embed(
+        self,
+        images: Any,
+        *,
+        errors: Literal["raise"] = "raise",
+        batch_size: int = 32,
+        normalize: bool = True,
+    ) -> NDArray[np.float32]: ...
+
+    @overload
+    def embed(
+        self, images: Any, *, errors: Literal["skip"], batch_size: int = 32, normalize: bool = True
+    ) -> Embeddings: ...
+
+    def embed(
+        self,
+        images: Any,
+        *,
+        errors: Literal["raise", "skip"] = "raise",
+        batch_size: int = 32,
+        normalize: bool = True,
+    ) -> NDArray[np.float32] | Embeddings:
+        """Vectors of images: `(N, D)` float32, unit L2 norm, in input order.
+
+        Args:
+            images: one image or an iterable of them: paths, PIL images, `(H, W, 3)` uint8 arrays,
+                `(3, H, W)` tensors (uint8, or float in [0, 1]). An iterator is read as it is needed.
+            errors: `raise` stops at the first image that cannot be read; `skip` goes on and returns
+                `Embeddings`, with the vectors, their input positions and the failures.
+            batch_size: images an inference call, at least 1.
+            normalize: False leaves the backbone's features as they are.
+
+        Raises:
+            ImageError: an image cannot be read, with `errors="raise"`.
+            ConfigError: an argument is out of range.
+        """
+        if errors not in ("raise", "skip"):
+            raise ConfigError(f"embed got errors={errors!r}; expected 'raise' or 'skip'.")
+        if batch_size < 1:
+            raise ConfigError(f"embed got batch_size={batch_size}; expected at least 1.")
+        result = embed(
+            self.engine,
+            self.preprocess,
+            _several(images),
+            dim=self.card.embedding_dim,
+            skip=errors == "skip",
+            batch_size=batch_size,
+            normalize=normalize,
+        )
+        return result if errors == "skip" else result.vectors
+
+    def stream(
+        self,
+        images: Iterable[Any],
+        *,
+        batch_size: int = 32,
+        decode: Callable[[Any, int], Image.Image] | None = None,
+    ) -> Iterator[EmbeddedBatch]:
+        """Unit vectors batch by batch, for more images than memory holds; failures come with their batch.
+
+        Args:
+            images: as `embed` takes them.
+            batch_size: images an inference call.
+            decode: from one of `images`, and the pixels its short side must keep, to an RGB image.
+        """
+        return embed_stream(self.engine, self.preprocess, images, batch_size=batch_size, decode=decode)
+
+
+def _several(images: Any) -> Iterable[Any]:
+    """`images` as an iterable of images: a single path, image, array or tensor becomes a list of one."""
+    single = (
+        isinstance(images, (str, os.PathLike))
+        or hasattr(images, "convert")
+        or (hasattr(images, "shape") and len(images.shape) == 3)
+    )
+    return [images] if single else images
