@@ -1,6 +1,6 @@
 """k-NN on Imagenette val, fitted on Imagenette train: teacher, bundled model, untrained, raw pixels.
 
-    python benchmarks/imagenette_knn.py IMAGENETTE [--model SPEC] [--report FILE]
+    python benchmarks/imagenette_knn.py IMAGENETTE [--model SPEC] [--report FILE] [--attach]
 
 Protocol `knn@1`: k = 20, cosine, votes weighted at T = 0.07. The val split is read here only.
 """
@@ -19,12 +19,15 @@ from PIL import Image
 
 import mvmr_zoo
 from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.checkpoint import CARD_FILE, add_metrics, read_checkpoint
 from mvmr_zoo.datasets import LabelledPhotos, image_folder
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.evaluate import knn
 from mvmr_zoo.features import embed
 from mvmr_zoo.images import read_image
 from mvmr_zoo.runtime import TorchEngine
+from mvmr_zoo.zoo import find_checkpoint
+from training.finish import model_card
 
 PIXELS = 16
 
@@ -49,7 +52,8 @@ def main() -> None:
     parser.add_argument("imagenette", type=Path)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--teacher", default="effnet-lite:0")
-    parser.add_argument("--report", type=Path)
+    parser.add_argument("--report", type=Path, help="write the figures as JSON")
+    parser.add_argument("--attach", action="store_true", help="write model's and teacher's into the checkpoint")
     options = parser.parse_args()
     train, val = image_folder(options.imagenette / "train"), image_folder(options.imagenette / "val")
     model, teacher = mvmr_zoo.load(options.model), mvmr_zoo.load(options.teacher)
@@ -59,26 +63,40 @@ def main() -> None:
         f"{model.card.architecture}, untrained": lambda photos: untrained(model, photos),
         "raw 16 x 16 pixels": raw_pixels,
     }
-    report: dict[str, object] = {
-        "protocol": "knn@1",
-        "data": f"imagenette, {len(train)} train, {len(val)} val",
-        "weights": model.weights_digest,
-        "preprocess": model.preprocess.digest,
-    }
-    print(f"{report['data']}; k-NN accuracy\n")
-    print(f"{'':<28}{'k = 20':>8}{'k = 1':>8}{'k = 5':>8}{'k = 200':>9}{'images/s':>10}")
+    print(f"imagenette, {len(train)} train, {len(val)} val; k-NN accuracy\n")
+    print(f"{'':<28}{'k = 20':>9}{'k = 1':>9}{'k = 5':>9}{'k = 200':>9}{'images/s':>10}")
+    figures: dict[str, dict[str, float]] = {}
     for name, features in rows.items():
         began = time.perf_counter()
         bank, queries = features(train), features(val)
         rate = (len(train) + len(val)) / (time.perf_counter() - began)
-        figures = {k: knn(bank, train.labels, queries, val.labels, k=k).accuracy for k in (20, 1, 5, 200)}
+        figures[name] = {
+            f"k={k}": round(knn(bank, train.labels, queries, val.labels, k=k).accuracy, 4) for k in (20, 1, 5, 200)
+        }
         print(
-            f"{name:<28}" + "".join(f"{figures[k]:8.4f}" for k in (20, 1, 5)) + f"{figures[200]:9.4f}{rate:10.1f}",
-            flush=True,
+            f"{name:<28}" + "".join(f"{value:9.4f}" for value in figures[name].values()) + f"{rate:10.1f}", flush=True
         )
-        report[name] = {f"k={k}": round(value, 4) for k, value in figures.items()}
+    if options.attach:
+        ours, theirs = figures[model.card.name]["k=20"], figures[f"teacher {teacher.card.name}"]["k=20"]
+        attach(options.model, {"imagenette/knn@1": ours, "imagenette/knn@1 of the teacher": theirs})
     if options.report:
+        report = {
+            "protocol": "knn@1",
+            "data": {"name": "imagenette", "train": len(train), "val": len(val)},
+            "model": model.card.name,
+            "weights": model.weights_digest,
+            "preprocess": model.preprocess.digest,
+            "accuracy": figures,
+        }
         options.report.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def attach(spec: str, metrics: dict[str, float]) -> None:
+    """Write figures into a checkpoint's `config.json` and its card."""
+    checkpoint = find_checkpoint(spec)
+    add_metrics(checkpoint, metrics)
+    card = model_card(read_checkpoint(checkpoint.folder).config)
+    (checkpoint.folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -99,21 +99,28 @@ class Checkpoint:
                 raise CheckpointError(f"{self.folder / WEIGHTS_FILE}: {name} holds values that are not finite.")
         return tensors
 
+    def golden(self) -> NDArray[np.float32]:
+        """The features of `golden_images` that the encoder must give, `(4, D)`."""
+        path = self.folder / GOLDEN_FILE
+        tensors = _read_tensors(path)
+        if "features" not in tensors or tensors["features"].ndim != 2:
+            raise CheckpointError(f"{path}: expected a matrix named features, got {sorted(tensors)}.")
+        return tensors["features"].astype(np.float32)
+
     def check_golden(self, engine: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> float:
         """The lowest cosine between an engine's answers and the golden ones, at least 0.9999.
 
         Raises:
             CheckpointError: an answer is further off.
         """
-        path = self.folder / GOLDEN_FILE
-        expected = _read_tensors(path)["features"].astype(np.float32)
+        expected = self.golden()
         got = engine(golden_images(self.config.preprocess.crop_px))
         norms = np.linalg.norm(expected, axis=1) * np.linalg.norm(got, axis=1)
         worst = float(((expected * got).sum(axis=1) / np.maximum(norms, 1e-12)).min())
         if not worst >= GOLDEN_COSINE:
             raise CheckpointError(
-                f"{path}: features: cosine {worst:.5f} to the golden answers, expected {GOLDEN_COSINE}. "
-                "The weights are not the ones this folder was made with."
+                f"{self.folder / GOLDEN_FILE}: features: cosine {worst:.5f} to the golden answers, "
+                f"expected {GOLDEN_COSINE}. The weights are not the ones this folder was made with."
             )
         return worst
 
@@ -141,6 +148,8 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
         if required not in config.sha256:
             raise CheckpointError(f"{base / CONFIG_FILE}: sha256 lacks {required}.")
     for name, expected in config.sha256.items():
+        if not isinstance(expected, str):
+            raise CheckpointError(f"{base / CONFIG_FILE}: sha256 of {name} is not text.")
         if Path(name).name != name:
             raise CheckpointError(f"{base / CONFIG_FILE}: sha256 names {name!r}, which is not a plain file name.")
         try:
@@ -152,7 +161,13 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
                 f"{base / name}: SHA-256 {found[:12]}…, but config.json says {expected[:12]}…. "
                 "The file was altered or cut short; get the folder again."
             )
-    return Checkpoint(base, config)
+    checkpoint = Checkpoint(base, config)
+    width = checkpoint.golden().shape[-1]
+    if width != config.embedding_dim:
+        raise CheckpointError(
+            f"{base / CONFIG_FILE}: embedding_dim is {config.embedding_dim}, but {GOLDEN_FILE} has {width} features."
+        )
+    return checkpoint
 
 
 def write_checkpoint(
@@ -173,8 +188,13 @@ def write_checkpoint(
         graph: from `graph.weightless_graph`.
         golden: `(4, D)` the encoder's features of `golden_images`.
         card: the text of its README.md.
+
+    Raises:
+        CheckpointError: something else than a checkpoint folder stands there.
     """
     base = Path(folder)
+    if base.exists() and not (base / CONFIG_FILE).exists():
+        raise CheckpointError(f"{base} exists and is not a checkpoint folder; it is left as it is.")
     base.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=base.parent, prefix=f".{base.name}-") as scratch:
         work = Path(scratch) / base.name
@@ -186,10 +206,26 @@ def write_checkpoint(
         hashes = {name: file_digest(work / name) for name in (WEIGHTS_FILE, GRAPH_FILE, GOLDEN_FILE)}
         values = asdict(config) | {"sha256": hashes}
         (work / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        replaced = Path(scratch) / "replaced"
         if base.exists():
-            base.rename(Path(scratch) / "replaced")
-        work.rename(base)
+            base.rename(replaced)
+        try:
+            work.rename(base)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(base)
+            raise
     return read_checkpoint(base)
+
+
+def add_metrics(checkpoint: Checkpoint, metrics: Mapping[str, float]) -> None:
+    """Write measured figures, as fractions by protocol, into `config.json`."""
+    path = checkpoint.folder / CONFIG_FILE
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["metrics"] |= metrics
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
@@ -31,6 +34,10 @@ Library = Annotated[
         "--library", "-L", help="Library folder. Default: $MVMR_LIBRARY, else ~/.local/share/mvmr_zoo/library."
     ),
 ]
+ModelSpec = Annotated[
+    str | None,
+    typer.Option(help="Model name or checkpoint folder. Default: the library's own, or the one in the package."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 CANNOT_RUN = 2
@@ -47,7 +54,10 @@ def _explain_errors(command: Callable[_P, None]) -> Callable[_P, None]:
         try:
             command(*args, **kwargs)
         except MvmrError as error:
-            typer.echo(f"Error: {error}", err=True)
+            typer.echo(f"Error: {_text(str(error))}", err=True)
+            raise typer.Exit(CANNOT_RUN) from None
+        except OSError as error:
+            typer.echo(f"Error: {error.filename}: {error.strerror}.", err=True)
             raise typer.Exit(CANNOT_RUN) from None
         except KeyboardInterrupt:
             typer.echo("Stopped. What was done is kept; run the same command to go on.", err=True)
@@ -69,17 +79,18 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 def index_add(
     folders: Annotated[list[Path], typer.Argument(help="Folders of photos; subfolders are searched too.")],
     library: Library = None,
-    model: Annotated[
-        str | None, typer.Option(help="Model name or checkpoint folder. Default: the bundled one.")
-    ] = None,
+    model: ModelSpec = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a photo could not be indexed.")] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Forget the photos of a folder that holds none now.")
+    ] = False,
 ) -> None:
     """Index every photo below some folders. Run it again to take in what changed."""
     from mvmr_zoo.library import PhotoLibrary
     from mvmr_zoo.progress import progress_bar
 
     with PhotoLibrary(library, model=model) as photos, progress_bar("indexing") as progress:
-        report = photos.add(folders, progress=progress)
+        report = photos.add(folders, progress=progress, allow_empty=allow_empty)
         place = photos.folder
     typer.echo(
         f"{report.found} photos found: {report.added} indexed, {report.unchanged} unchanged, "
@@ -133,6 +144,7 @@ def search(
     photo: Annotated[Path, typer.Argument(help="The photo to search with.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
     library: Library = None,
+    model: ModelSpec = None,
     as_json: AsJson = False,
     sheet: Annotated[Path | None, typer.Option(help="Write the query and its hits as one picture.")] = None,
 ) -> None:
@@ -140,7 +152,7 @@ def search(
     from mvmr_zoo.library import PhotoLibrary
     from mvmr_zoo.library.sheet import save_sheet
 
-    with PhotoLibrary(library, create=False) as photos:
+    with PhotoLibrary(library, model=model, create=False) as photos:
         hits = photos.search(photo, k)
     if sheet is not None:
         save_sheet(sheet, [(photo, hits)])
@@ -194,9 +206,17 @@ def quickstart(
     for name, seconds in report.seconds.items():
         typer.echo(f"{name:<24} {seconds:6.2f} s")
     typer.echo(f"\nContact sheet: {report.sheet}\n\nNext:")
-    typer.echo(f"  mvmr-zoo search {report.query} --library {report.library}")
-    typer.echo("  mvmr-zoo index add ~/Pictures")
-    typer.echo("  mvmr-zoo search A-PHOTO.jpg --sheet hits.png")
+    me = _own_name()
+    typer.echo(f"  {me} search {shlex.quote(str(report.query))} --library {shlex.quote(str(report.library))}")
+    typer.echo(f"  {me} index add ~/Pictures")
+    typer.echo(f"  {me} search A-PHOTO.jpg --sheet hits.png")
+
+
+def _own_name() -> str:
+    """What to type to call this program again: its name where the shell finds it, else its path."""
+    if shutil.which("mvmr-zoo"):
+        return "mvmr-zoo"
+    return shlex.quote(sys.argv[0]) if not sys.argv[0].endswith(".py") else f"{sys.executable} -m mvmr_zoo.cli"
 
 
 def _names(failures: list[FailureRow]) -> list[str]:

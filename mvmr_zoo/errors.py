@@ -7,16 +7,17 @@ MvmrError
 ├── ConfigError                an option or a configuration file is wrong
 ├── DataError                  a data set or a folder of photos cannot be used
 ├── ImageError                 one photo cannot be read: `.path`, `.stage`, `.reason`
-└── LibraryError               the photo library cannot be used
-├── LibraryMismatchError   it was made by another model
-└── LibraryDamagedError    its database cannot be read
+├── LibraryError               the photo library cannot be used
+│   ├── LibraryMismatchError   it was made by another model
+│   └── LibraryDamagedError    its database cannot be read
+└── TrainingError              a training run cannot go on
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-Stage = Literal["open", "decode", "preprocess", "encode"]
+Stage = Literal["open", "decode", "preprocess"]
 
 
 class MvmrError(Exception):
@@ -69,6 +70,10 @@ class ImageError(MvmrError):
         self.stage: Stage = stage
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, Stage, str]]:
+        """Let it cross from one process to another."""
+        return ImageError, (self.path, self.stage, self.reason)
+
 
 class LibraryError(MvmrError):
     """The photo library cannot be used."""
@@ -80,3 +85,7 @@ class LibraryMismatchError(LibraryError):
 
 class LibraryDamagedError(LibraryError):
     """The library's database cannot be read."""
+
+
+class TrainingError(MvmrError):
+    """A training run cannot go on."""

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mvmr_zoo.errors import ImageError
-from mvmr_zoo.images import read_image, to_rgb
+from mvmr_zoo.images import read_image, upright_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -140,7 +140,8 @@ def embed(
         if batch.failures and not skip:
             failed = batch.failures[0]
             raise ImageError(failed.name, failed.stage, failed.reason)
-        vectors.append(batch.vectors)
+        if batch.rows:
+            vectors.append(batch.vectors)
         rows += batch.rows
         failures += batch.failures
     return Embeddings(np.concatenate(vectors), np.asarray(rows, np.int64), failures)
@@ -155,12 +156,13 @@ def as_image(source: Any, min_px: int | None = None) -> Image.Image:
     if isinstance(source, (str, os.PathLike)):
         return read_image(source, min_px=min_px)
     if isinstance(source, Image.Image):
-        return to_rgb(source)
+        return upright_rgb(source, getattr(source, "filename", "") or "PIL image")
     if isinstance(source, np.ndarray):
         return _from_array(source, "array")
     if hasattr(source, "detach"):  # a tensor, without importing torch
-        array = source.detach().cpu().numpy()
-        if array.ndim == 3 and np.issubdtype(array.dtype, np.floating):
+        floating = source.dtype.is_floating_point
+        array = (source.detach().cpu().float() if floating else source.detach().cpu()).numpy()
+        if floating:
             array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
         return _from_array(array.transpose(1, 2, 0) if array.ndim == 3 else array, "tensor")
     raise ImageError(type(source).__name__, "open", "not an image: give a path, a PIL image, a uint8 array or a tensor")
@@ -183,6 +185,8 @@ def _prepare(
         return preprocess(decode(source, DRAFT_MARGIN * preprocess.resize_px))
     except ImageError as error:
         return Failure(row, error.path, error.stage, error.reason)
+    except Exception as error:  # whatever one image does, the others must not be lost
+        return Failure(row, str(source)[:200], "preprocess", f"{type(error).__name__}: {error}")
 
 
 def _run(engine: Engine, results: list[NDArray[np.float32] | Failure], first: int, *, normalize: bool) -> EmbeddedBatch:

@@ -14,9 +14,7 @@ from mvmr_zoo.errors import MissingDependencyError, UnknownModelError
 from mvmr_zoo.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from torch import nn
-
-_KINDS = ("effnet-lite",)
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,15 @@ class ForeignEncoder:
     preprocess: Preprocess
     dynamic_size: bool = False
 
+    def weights(self) -> dict[str, Tensor]:
+        """What its graph reads, by name: all of the state dict but batch norm's step counters."""
+        state = self.module.state_dict()
+        return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+
 
 def is_foreign(spec: str) -> bool:
     """Whether `spec` names a foreign encoder, as `effnet-lite:0` does."""
-    return spec.partition(":")[0] in _KINDS
+    return spec.partition(":")[0] in _BUILDERS
 
 
 def load_foreign(spec: str) -> ForeignEncoder:
@@ -49,10 +52,9 @@ def load_foreign(spec: str) -> ForeignEncoder:
         MissingDependencyError: the library that carries it is not installed.
     """
     kind, _, name = spec.partition(":")
-    builders: dict[str, Callable[[str], ForeignEncoder]] = {"effnet-lite": _effnet_lite}
-    if kind not in builders:
-        raise UnknownModelError(f"No foreign encoder is of kind {kind!r}; known kinds: {', '.join(_KINDS)}.")
-    return builders[kind](name)
+    if kind not in _BUILDERS:
+        raise UnknownModelError(f"No foreign encoder is of kind {kind!r}; known kinds: {', '.join(_BUILDERS)}.")
+    return _BUILDERS[kind](name)
 
 
 def _effnet_lite(name: str) -> ForeignEncoder:
@@ -108,3 +110,6 @@ def _effnet_lite(name: str) -> ForeignEncoder:
             std=(spread, spread, spread),
         ),
     )
+
+
+_BUILDERS: dict[str, Callable[[str], ForeignEncoder]] = {"effnet-lite": _effnet_lite}

@@ -29,6 +29,9 @@ SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .hei
 MAX_SIDE_PX = 32_768
 """A photo longer than this on either side is refused: it is a mistake or an attack."""
 
+MAX_BYTES = 1 << 30
+"""A file larger than this is refused: no photo is."""
+
 _ORIENTATION = ExifTags.Base.Orientation
 _DATE = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)")
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF")
@@ -72,14 +75,16 @@ def read_photo(path: str | os.PathLike[str], *, content: bytes | None = None, mi
     _prepare_pillow()
     name = os.fspath(path)
     try:
+        size = Path(path).stat().st_size if content is None else len(content)
+        if size > MAX_BYTES:
+            raise ImageError(name, "open", f"{size} bytes: larger than {MAX_BYTES}, refused")
         with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
             _check_size(name, image.size)
             width, height = image.size
             exif = _exif(image)
             if min_px is not None:
                 _draft(image, min_px)
-            image.load()
-            upright = to_rgb(_upright(image))
+            upright = to_rgb(_turned(image))
             if exif.get(_ORIENTATION, 1) in (5, 6, 7, 8):
                 width, height = height, width
             return Photo(upright, width, height, _taken(exif))
@@ -110,6 +115,14 @@ def file_reason(error: OSError) -> str:
             return f"cannot be read: {error.strerror or error}"
 
 
+def upright_rgb(image: Image.Image, name: str) -> Image.Image:
+    """An image that is open already, upright and in mode RGB. Raises ImageError where it is damaged."""
+    try:
+        return to_rgb(_turned(image))
+    except Exception as error:  # decoders raise whatever they like on damaged files
+        raise ImageError(name, "decode", f"damaged or truncated: {_one_line(error)}") from None
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """The image in mode RGB; transparency is laid on white, deep greys are brought to 8 bits."""
     if image.mode == "RGB":
@@ -125,7 +138,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turned(image: Image.Image) -> Image.Image:
+    image.load()
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # a broken EXIF block must not cost the photo

@@ -27,6 +27,7 @@ class Model:
     """An encoder with its preprocessing, ready to embed photos.
 
     Args:
+        spec: what `load` finds it again by, from any working directory.
         card: its facts.
         preprocess: how photos become arrays.
         engine: runs the encoder.
@@ -34,6 +35,7 @@ class Model:
         build: makes the encoder as a PyTorch module.
     """
 
+    spec: str
     card: ModelCard
     preprocess: Preprocess
     engine: Engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import unit
 from mvmr_zoo.images import read_image
 from mvmr_zoo.library import PhotoLibrary
@@ -21,6 +23,7 @@ from mvmr_zoo.samples import make_samples, photograph_of
 
 SHEET_QUERIES = 8
 _PIXELS = 16
+_MARK = ".made-by-mvmr-quickstart"
 _T = TypeVar("_T")
 
 
@@ -67,9 +70,13 @@ def quickstart(folder: Path, *, progress: Progress = lambda done, total: None) -
     """Make sample photos, index them, search with the views held back.
 
     Args:
-        folder: everything is written here.
+        folder: everything is written here; what an earlier quickstart left in it is made anew.
         progress: told how far indexing is.
+
+    Raises:
+        ConfigError: the folder holds something that no quickstart made.
     """
+    _make_room(folder)
     clock = _Clock()
     samples = clock("make the photos", lambda: make_samples(folder / "photos"))
     queries = sorted(samples.queries.iterdir())
@@ -95,6 +102,16 @@ def quickstart(folder: Path, *, progress: Progress = lambda done, total: None) -
         query=queries[0],
         sheet=sheet,
     )
+
+
+def _make_room(folder: Path) -> None:
+    mark = folder / _MARK
+    if not mark.exists() and folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} holds something that no quickstart made. Give another --folder.")
+    for made in ("photos", "library"):
+        shutil.rmtree(folder / made, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
 
 
 class _Clock:

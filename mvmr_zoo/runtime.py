@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mvmr_zoo.errors import MissingDependencyError
+from mvmr_zoo.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +58,11 @@ class OnnxEngine:
         )
         providers = ["CPUExecutionProvider"]
         if device == "cuda":
+            if "CUDAExecutionProvider" not in ort.get_available_providers():
+                raise ConfigError(
+                    "ONNX Runtime got device 'cuda', but this build has no CUDA provider. "
+                    "`pip install 'mvmr-zoo[gpu]'` in a fresh environment brings one; device='cpu' works here."
+                )
             providers.insert(0, "CUDAExecutionProvider")
         self._session = ort.InferenceSession(graph, options, providers=providers)
 
@@ -78,8 +83,12 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self, encoder: nn.Module, *, device: str = "cpu") -> None:
-        import torch
-
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingDependencyError("PyTorch", "cpu", "run an encoder in PyTorch") from error
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("PyTorch got device 'cuda', but sees no CUDA device. device='cpu' works here.")
         self.device = device
         self._torch = torch
         self._encoder = encoder.eval().to(device).to(memory_format=torch.channels_last)

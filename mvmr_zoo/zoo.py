@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import shutil
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -29,12 +29,13 @@ def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto
 
     Args:
         spec: `resnet18-imagenette-kd`, a path, `local-dir:PATH`, or `effnet-lite:0`.
-        device: `auto` takes CUDA where PyTorch or onnxruntime-gpu offers it.
+        device: `auto` takes CUDA where there is an NVIDIA driver and PyTorch can use it.
         runtime: `auto` is ONNX Runtime on a CPU and PyTorch on CUDA.
 
     Raises:
         UnknownModelError: nothing answers to the spec; lists what was tried and the closest names.
         CheckpointError: the folder is damaged.
+        ConfigError: an unknown runtime or device, or CUDA where there is none.
         MissingDependencyError: what it needs is not installed.
     """
     name = os.fspath(spec)
@@ -58,7 +59,7 @@ def find_checkpoint(spec: str) -> Checkpoint:
     """
     if spec.startswith("local-dir:"):
         return read_checkpoint(spec.removeprefix("local-dir:"))
-    if (Path(spec) / CONFIG_FILE).exists():
+    if os.path.exists(Path(spec) / CONFIG_FILE):
         return read_checkpoint(spec)
     bundled = _bundled_folder(spec)
     if bundled is not None:
@@ -113,16 +114,12 @@ def _load_checkpoint(checkpoint: Checkpoint, device: str, runtime: str) -> Model
             raise CheckpointError(
                 f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {str(error).splitlines()[0]}"
             ) from None
-    return Model(_card(checkpoint), config.preprocess, engine, checkpoint.weights_digest, build)
+    return Model(_spec(checkpoint), _card(checkpoint), config.preprocess, engine, checkpoint.weights_digest, build)
 
 
 def _load_foreign(spec: str, device: str, runtime: str) -> Model:
     encoder = foreign.load_foreign(spec)
-    weights = {
-        name: tensor.numpy()
-        for name, tensor in encoder.module.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
+    weights = {name: tensor.numpy() for name, tensor in encoder.weights().items()}
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode() + weights[name].tobytes())
@@ -134,22 +131,33 @@ def _load_foreign(spec: str, device: str, runtime: str) -> Model:
 
         graph = weightless_graph(encoder.module, size_px=encoder.preprocess.crop_px, dynamic_size=encoder.dynamic_size)
         engine = OnnxEngine(graph, weights, device=device)
-    return Model(encoder.card, encoder.preprocess, engine, digest.hexdigest(), lambda: encoder.module)
+    return Model(
+        spec, encoder.card, encoder.preprocess, engine, digest.hexdigest(), lambda: copy.deepcopy(encoder.module).cpu()
+    )
 
 
 def _card(checkpoint: Checkpoint) -> ModelCard:
     config = checkpoint.config
-    facts = CATALOG.get(config.name) or ModelCard(
+    bundled = _is_bundled(checkpoint)
+    return ModelCard(
         name=config.name,
-        summary=f"checkpoint folder {checkpoint.folder}",
+        summary=CATALOG[config.name].summary if bundled else f"checkpoint folder {checkpoint.folder}",
         architecture=config.architecture,
         embedding_dim=config.embedding_dim,
         input_px=config.preprocess.crop_px,
         license=config.license,
         source=config.source,
+        bundled=bundled,
+        measured={name: value for name, value in config.metrics.items() if isinstance(value, float)},
     )
-    figures = {name: value for name, value in config.metrics.items() if isinstance(value, float)}
-    return replace(facts, measured=figures)
+
+
+def _is_bundled(checkpoint: Checkpoint) -> bool:
+    return checkpoint.folder == _bundled_folder(checkpoint.config.name)
+
+
+def _spec(checkpoint: Checkpoint) -> str:
+    return checkpoint.config.name if _is_bundled(checkpoint) else os.fspath(checkpoint.folder.resolve())
 
 
 def _bundled_folder(name: str) -> Path | None:

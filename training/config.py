@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from mvmr_zoo.errors import ConfigError
-from training.loss import LossConfig
+from training.loss import LossConfig, require
+
+RESERVED_NAMES = ("teacher", "logs", "last.ckpt")
+"""What a run writes into its output folder beside the checkpoint folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,11 @@ class DataConfig:
     train: str
     held_out: float = 0.05
     workers: int = 2
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a share or a number of processes that cannot be."""
+        require(0 <= self.held_out <= 0.5, "data.held_out", self.held_out, "a share in [0, 0.5]")
+        require(self.workers >= 0, "data.workers", self.workers, "at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +75,12 @@ class ViewConfig:
     blur: float = 0.5
 
     def __post_init__(self) -> None:
-        """Raise ConfigError unless the sizes cover the run in order."""
+        """Raise ConfigError unless the sizes cover the run in order, and every value can be used."""
+        require(self.encoder_px >= 8, "views.encoder_px", self.encoder_px, "at least 8")
+        require(0 < self.min_scale <= 1, "views.min_scale", self.min_scale, "above 0, at most 1")
+        for name in ("flip", "jitter", "grey", "blur"):
+            require(0 <= getattr(self, name) <= 1, f"views.{name}", getattr(self, name), "a chance in [0, 1]")
+        require(min((stage.px for stage in self.sizes), default=8) >= 8, "views.sizes", self.sizes, "px of at least 8")
         starts = [stage.start for stage in self.sizes]
         if not starts or starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] >= 1:
             raise ConfigError(f"views.sizes starts at {starts}; expected 0 first, then rising shares below 1.")
@@ -86,6 +100,10 @@ class StudentConfig:
     architecture: str = "resnet18"
     projector: tuple[int, ...] = (2048, 1280)
     zero_init_residual: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a projector without layers."""
+        require(min(self.projector, default=0) >= 1, "student.projector", self.projector, "one positive width or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +130,12 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a learning rate or a length no run can use."""
-        if not (math.isfinite(self.peak_lr) and self.peak_lr > 0):
-            raise ConfigError(f"optim.peak_lr is {self.peak_lr}; expected a positive number.")
-        if self.batch_size < 4 or self.epochs <= 0:
-            raise ConfigError(
-                f"optim got batch_size {self.batch_size}, epochs {self.epochs}; expected at least 4, and above 0."
-            )
+        require(math.isfinite(self.peak_lr) and self.peak_lr > 0, "optim.peak_lr", self.peak_lr, "a positive number")
+        require(self.batch_size >= 4, "optim.batch_size", self.batch_size, "at least 4")
+        require(math.isfinite(self.epochs) and self.epochs > 0, "optim.epochs", self.epochs, "a positive number")
+        require(0 <= self.warmup < 1, "optim.warmup", self.warmup, "a share in [0, 1)")
+        require(0 <= self.final_lr <= 1, "optim.final_lr", self.final_lr, "a share in [0, 1]")
+        require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +149,7 @@ class RunConfig:
         save_every_steps: how often `last.ckpt` is written.
         monitor_every_steps: how often k-NN accuracy is measured on held-out photos.
         license: of the weights, as written in the checkpoint.
+        note: a paragraph for the model card: what a reader of its figures must know.
     """
 
     output: str
@@ -139,6 +158,14 @@ class RunConfig:
     save_every_steps: int = 200
     monitor_every_steps: int = 500
     license: str = "apache-2.0"
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a name that is no folder of its own, or a frequency below one."""
+        plain = Path(self.name).name == self.name and self.name not in ("", ".", "..", *RESERVED_NAMES)
+        require(plain, "run.name", self.name, f"a plain folder name, and none of {', '.join(RESERVED_NAMES)}")
+        require(self.save_every_steps >= 1, "run.save_every_steps", self.save_every_steps, "at least 1")
+        require(self.monitor_every_steps >= 1, "run.monitor_every_steps", self.monitor_every_steps, "at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

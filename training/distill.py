@@ -18,12 +18,14 @@ from pathlib import Path
 import jsonargparse
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from mvmr_zoo.datasets import image_folder
+from mvmr_zoo.encoder import BACKBONES
 from mvmr_zoo.errors import ConfigError, DataError, MvmrError
+from training.checkpointing import FILE, AtomicCheckpointIO, RememberConfig, check_same_config, last_checkpoint
 from training.config import DistillConfig
 from training.distiller import Distiller
 from training.finish import finish
@@ -32,31 +34,29 @@ from training.photos import Example, Views, stratified_split
 from training.plan import Plan, RemainingSteps
 from training.teacher import teacher_embeddings
 
-LAST_CHECKPOINT = "last.ckpt"
-
 
 def run(config: DistillConfig, *, resume: bool = False) -> Path:
     """Train, and return the finished checkpoint folder.
 
     Args:
         config: the whole run.
-        resume: go on from `last.ckpt` of the same output folder.
+        resume: go on from `last.ckpt` of the same output folder, or start where there is none yet.
 
     Raises:
-        DataError: photos are missing or too few, or there is nothing to resume.
-        DivergedError: the loss stopped being a number.
+        ConfigError: options that do not fit each other, or not those of the run to resume.
+        DataError: photos are missing or too few.
+        TrainingError: the loss stopped being a number.
     """
     output = Path(config.run.output)
-    last = output / LAST_CHECKPOINT
-    if resume and not last.exists():
-        raise DataError(f"There is nothing to resume: {last} does not exist. Run without --resume to start.")
+    last = output / FILE
     if last.exists() and not resume:
         raise DataError(f"{last} exists. Add --resume to go on from it, or choose another run.output.")
+    if last.exists():
+        check_same_config(last, config)
+    if config.student.architecture not in BACKBONES:
+        raise ConfigError(f"student.architecture is {config.student.architecture}; known are {', '.join(BACKBONES)}.")
     photos = image_folder(config.data.train)
     split = stratified_split(photos.labels, config.data.held_out, config.run.seed)
-    embeddings = teacher_embeddings(config.teacher, photos, output / "teacher")
-    targets = embeddings[split.train] - embeddings[split.train].mean(axis=0)
-    _check_projector(config, targets.shape[1])
     plan = Plan(
         photos=len(split.train),
         batch_size=config.optim.batch_size,
@@ -64,18 +64,25 @@ def run(config: DistillConfig, *, resume: bool = False) -> Path:
         sizes=config.views.sizes,
         seed=config.run.seed,
     )
+    embeddings = teacher_embeddings(config.teacher, photos, output / "teacher")
+    _check_projector(config, embeddings.shape[1])
+    targets = embeddings[split.train] - embeddings[split.train].mean(axis=0)
     views = Views([photos.paths[row] for row in split.train], targets, config.views, config.loss.needs_plain_view)
     torch.manual_seed(config.run.seed)
     module = Distiller(config, plan.total_steps)
-    trainer = _trainer(config, plan, KnnMonitor(photos, split, config.run.monitor_every_steps))
+    monitor = KnnMonitor(photos, split, config.run.monitor_every_steps)
     began = time.monotonic()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # hints about its own options
-        trainer.fit(
-            module, _Steps(views, plan, config.data.workers), ckpt_path=last if resume else None, weights_only=True
+        _trainer(config, plan, monitor).fit(
+            module,
+            _Steps(views, plan, config.data.workers),
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,
         )
-    print(f"trained {plan.total_steps} steps, {time.monotonic() - began:.0f} s in this run")
-    return finish(module.encoder, config, output / config.run.name).folder
+    print(f"trained to step {plan.total_steps}, {time.monotonic() - began:.0f} s in this run", flush=True)
+    metrics = {"held_out/knn@1": monitor.measure(module)} if len(split.held_out) else {}
+    return finish(module.encoder, config, output / config.run.name, metrics).folder
 
 
 class _Steps(pl.LightningDataModule):
@@ -96,24 +103,22 @@ class _Steps(pl.LightningDataModule):
 
 def _trainer(config: DistillConfig, plan: Plan, monitor: KnnMonitor) -> pl.Trainer:
     output = Path(config.run.output)
-    saver = ModelCheckpoint(
-        dirpath=output,
-        filename=LAST_CHECKPOINT.removesuffix(".ckpt"),
-        every_n_train_steps=config.run.save_every_steps,
-        save_top_k=1,
-        enable_version_counter=False,
-    )
-    callbacks: list[pl.Callback] = [saver, monitor]
-    if sys.stderr.isatty():
-        callbacks.append(TQDMProgressBar(refresh_rate=5))
+    watched = sys.stderr.isatty()
     return pl.Trainer(
         accelerator="auto",
+        devices=1,
         max_epochs=1,
         max_steps=plan.total_steps,
-        callbacks=callbacks,
-        logger=CSVLogger(output, name="logs", version=""),
+        callbacks=[
+            last_checkpoint(output, config.run.save_every_steps),
+            RememberConfig(config),
+            monitor,
+            *([TQDMProgressBar(refresh_rate=5)] if watched else []),
+        ],
+        plugins=[AtomicCheckpointIO()],
+        logger=CSVLogger(output, name="logs"),  # a version of its own for every resume
         log_every_n_steps=10,
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=watched,
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=output,
@@ -133,7 +138,7 @@ def parser() -> jsonargparse.ArgumentParser:
     """The command line: every field of `DistillConfig`, `--config FILE` and `--resume`."""
     made = jsonargparse.ArgumentParser(prog="python -m training.distill", description=__doc__, exit_on_error=False)
     made.add_argument("--config", action="config", help="a YAML file with any of the options below")
-    made.add_argument("--resume", action="store_true", help="go on from last.ckpt of the same output folder")
+    made.add_argument("--resume", action="store_true", help=f"go on from {FILE} of the same output folder")
     made.add_class_arguments(DistillConfig)
     return made
 
@@ -143,12 +148,14 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     try:
         read = parser()
-        parsed = read.parse_args(arguments)
-        made = read.instantiate(parsed)
+        made = read.instantiate(read.parse_args(arguments))
         values = {name: value for name, value in vars(made).items() if name not in ("config", "resume")}
         folder = run(DistillConfig(**values), resume=made.resume)
     except (MvmrError, jsonargparse.ArgumentError) as error:
         print(f"Error: {_explain(error)}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"Error: {error.filename}: {error.strerror}.", file=sys.stderr)
         return 2
     print(f"{folder}\nTry it: mvmr-zoo index add PHOTOS --model {folder}")
     return 0
@@ -163,7 +170,7 @@ def _explain(error: Exception) -> str:
     given = unknown.group(1) or unknown.group(2)
     options = [name.removeprefix("--") for action in parser()._actions for name in action.option_strings]
     near = difflib.get_close_matches(given.split(".")[-1], [o.split(".")[-1] for o in options], n=1)
-    return f"{text} Closest option: {near[0]}." if near else text
+    return f"{text}. Closest option: {near[0]}." if near else text
 
 
 if __name__ == "__main__":

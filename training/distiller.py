@@ -8,15 +8,11 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.errors import MvmrError
+from mvmr_zoo.errors import TrainingError
 from training.config import DistillConfig, OptimConfig
 from training.loss import distillation_loss
 from training.photos import Example
 from training.schedule import warmup_cosine
-
-
-class DivergedError(MvmrError):
-    """The loss became infinite or not a number."""
 
 
 def projector(input_dim: int, widths: tuple[int, ...]) -> nn.Sequential:
@@ -55,7 +51,7 @@ class Distiller(pl.LightningModule):
         terms = distillation_loss(z, z0, batch.teacher, self.config.loss)
         if not torch.isfinite(terms.total):
             culprits = [name for name, term in terms._asdict().items() if not torch.isfinite(term)]
-            raise DivergedError(
+            raise TrainingError(
                 f"The loss stopped being a number at step {self.global_step}, in: {', '.join(culprits)}. "
                 "Lower optim.peak_lr; `--resume` goes on from the last checkpoint."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,21 +12,26 @@ import torch
 from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, golden_images, write_checkpoint
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.graph import weightless_graph
+from mvmr_zoo.runtime import OnnxEngine
 from training.config import DistillConfig
 from training.views import student_preprocess
 
 
-def finish(encoder: Encoder, config: DistillConfig, folder: Path) -> Checkpoint:
+def finish(encoder: Encoder, config: DistillConfig, folder: Path, metrics: Mapping[str, float]) -> Checkpoint:
     """Write the checkpoint folder of a trained encoder: fp16 weights, graph, golden answers, card.
 
     Args:
         encoder: as trained; it comes back in evaluation mode, its weights rounded to fp16.
         config: the run that trained it.
         folder: where to.
+        metrics: measured figures by protocol, as fractions.
+
+    Raises:
+        CheckpointError: something else stands there, or the encoder in ONNX Runtime differs from PyTorch.
     """
     weights = {name: tensor.to(torch.float16) for name, tensor in encoder.weights().items()}
     encoder.load_weights(weights)
-    encoder.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    encoder.eval().to("cpu").to(memory_format=torch.contiguous_format)
     preprocess = student_preprocess(config.views.encoder_px)
     with torch.inference_mode():
         golden = encoder(torch.from_numpy(golden_images(preprocess.crop_px))).numpy()
@@ -38,8 +44,9 @@ def finish(encoder: Encoder, config: DistillConfig, folder: Path) -> Checkpoint:
         license=config.run.license,
         source=f"trained by mvmr-zoo, `python -m training.distill`, teacher {config.teacher}",
         training=training_record(config),
+        metrics=metrics,
     )
-    return write_checkpoint(
+    checkpoint = write_checkpoint(
         folder,
         facts,
         weights={name: tensor.numpy() for name, tensor in weights.items()},
@@ -47,6 +54,8 @@ def finish(encoder: Encoder, config: DistillConfig, folder: Path) -> Checkpoint:
         golden=golden,
         card=model_card(facts),
     )
+    checkpoint.check_golden(OnnxEngine(checkpoint.graph(), checkpoint.weights()))
+    return checkpoint
 
 
 def training_record(config: DistillConfig) -> dict[str, object]:
@@ -60,10 +69,11 @@ def training_record(config: DistillConfig) -> dict[str, object]:
 
 def model_card(facts: CheckpointConfig) -> str:
     """The README.md of a checkpoint folder, with the Hub's metadata."""
-    loss = facts.training["loss"]
-    terms = ", ".join(
-        f"{name} {loss[name]:g}" for name in ("invariance", "variance", "views", "teacher", "regression") if loss[name]
-    )
+    loss, run = facts.training["loss"], facts.training["run"]
+    terms = [name for name in ("invariance", "variance", "views", "teacher", "regression") if loss[name]]
+    weighted = ", ".join(f"{name} (weight {loss[name]:g})" for name in terms)
+    estimator = loss["estimator"] if {"views", "teacher"} & set(terms) else "not used"
+    figures = "\n".join(f"| {name} | {value:.3f} |" for name, value in facts.metrics.items())
     return f"""---
 license: {facts.license}
 library_name: mvmr-zoo
@@ -73,8 +83,14 @@ tags: [mvmr, knowledge-distillation, {facts.architecture}]
 # {facts.name}
 
 {facts.architecture}, {facts.embedding_dim} features, images of {facts.preprocess.crop_px} px.
-Source: {facts.source}. Training photos: {facts.training["data"]["train"]}.
-Terms of the loss and their weights: {terms}; distance correlation: {loss["estimator"]}.
+{facts.source[0].upper()}{facts.source[1:]}, on {facts.training["data"]["train"]}.
+Terms of its loss: {weighted}; distance correlation: {estimator}.
+
+{run["note"]}
+
+| measured | |
+| --- | --- |
+{figures}
 
 ```python
 import mvmr_zoo

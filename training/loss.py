@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mvmr_zoo.errors import ConfigError
 from training.distance_correlation import Estimator, centred_distances, correlate
+
+
+def require(holds: bool, option: str, got: object, expected: str) -> None:
+    """Raise ConfigError, naming the option, unless a condition on its value holds."""
+    if not holds:
+        raise ConfigError(f"{option} is {got}; expected {expected}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,12 @@ class LossConfig:
     regression: float = 0.0
     estimator: Estimator = "biased"
     std_margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a negative weight, or no weight at all."""
+        weights = (self.invariance, self.variance, self.views, self.teacher, self.regression)
+        require(min(weights) >= 0, "loss", weights, "weights of at least 0")
+        require(max(weights) > 0, "loss", weights, "one weight above 0 at least")
 
     @property
     def needs_plain_view(self) -> bool:

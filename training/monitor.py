@@ -52,11 +52,16 @@ class KnnMonitor(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Measure, log and print when it is time."""
         step = trainer.global_step
-        if step % self._every_steps or not len(self._split.held_out) or not trainer.is_global_zero:
+        if step % self._every_steps or not len(self._split.held_out):
             return
         assert isinstance(pl_module, Distiller)
-        px = pl_module.config.views.encoder_px
-        accuracy = knn_accuracy(pl_module.encoder, px, self._photos, self._split)
-        pl_module.encoder.train()
+        accuracy = self.measure(pl_module)
         pl_module.log("knn/held_out", accuracy)
+        px = pl_module.config.views.encoder_px
         print(f"step {step}: k-NN of held-out photos at {px} px {accuracy:.3f}", flush=True)
+
+    def measure(self, module: Distiller) -> float:
+        """k-NN accuracy of the encoder as it is now, in [0, 1]; the module is in training mode afterwards."""
+        accuracy = knn_accuracy(module.encoder, module.config.views.encoder_px, self._photos, self._split)
+        module.train()
+        return accuracy

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mvmr_zoo.datasets import LabelledPhotos
-from mvmr_zoo.images import read_image
+from mvmr_zoo.errors import DataError
+from mvmr_zoo.images import file_reason, read_image
 from training.config import ViewConfig
 from training.plan import Draw
 from training.views import augmentation, plain_view, seeded_view
@@ -44,7 +45,10 @@ def fingerprint(photos: LabelledPhotos) -> str:
     digest = hashlib.sha256()
     for path in photos.paths:
         digest.update(path.relative_to(photos.root).as_posix().encode("utf-8", "surrogateescape"))
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        try:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {file_reason(error)}.") from None
     return digest.hexdigest()
 
 

@@ -32,7 +32,8 @@ def teacher_embeddings(spec: str, photos: LabelledPhotos, cache: Path) -> NDArra
             preprocessing's and the weights' hashes, so another teacher or a changed photo misses it.
 
     Raises:
-        DataError: a photo cannot be read.
+        DataError: a file cannot be read, or the cached embeddings do not fit.
+        ImageError: a photo cannot be decoded.
     """
     model = mvmr_zoo.load(spec)
     identity = {

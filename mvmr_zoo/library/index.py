@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ class Manifest:
         size: its length in bytes.
         rows: vectors in it.
         dim: D.
-        store_version: `Store.version` it was made at.
+        made_from: `Store.version` it was made at.
     """
 
     generation: int
@@ -39,7 +39,7 @@ class Manifest:
     size: int
     rows: int
     dim: int
-    store_version: int
+    made_from: str
 
 
 class Neighbours(NamedTuple):
@@ -84,7 +84,7 @@ def open_index(folder: Path, store: Store) -> VectorIndex:
 def index_matches(folder: Path, store: Store) -> bool:
     """Whether there is an index file of the right length, made from the store as it is now."""
     manifest = read_manifest(folder)
-    if manifest is None or manifest.store_version != store.version:
+    if manifest is None or manifest.made_from != store.version:
         return False
     path = folder / manifest.file
     return path.exists() and path.stat().st_size == manifest.size
@@ -97,8 +97,12 @@ def build_index(folder: Path, store: Store) -> VectorIndex:
         LibraryError: it cannot be written.
         LibraryDamagedError: a vector in the store has the wrong length.
     """
+    with store.alone():  # so that two commands do not publish at once
+        return _build(folder, store)
+
+
+def _build(folder: Path, store: Store) -> VectorIndex:
     faiss = _faiss()
-    version = store.version
     dim = int(store.fact("dim") or 0)
     ids, blobs = store.vectors()
     if any(len(blob) != 2 * dim for blob in blobs):
@@ -119,7 +123,7 @@ def build_index(folder: Path, store: Store) -> VectorIndex:
         size=len(data),
         rows=len(ids),
         dim=dim,
-        store_version=version,
+        made_from=store.version,
     )
     try:
         _replace(folder / manifest.file, data)
@@ -138,9 +142,11 @@ def build_index(folder: Path, store: Store) -> VectorIndex:
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest, or None where it is missing or not one."""
     try:
-        return Manifest(**json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8")))
+        manifest = Manifest(**json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+    right = all(type(getattr(manifest, field.name)).__name__ == field.type for field in fields(Manifest))
+    return manifest if right else None
 
 
 def _read(path: Path, manifest: Manifest) -> Any:

@@ -77,7 +77,7 @@ class PhotoLibrary:
         self, folder: str | os.PathLike[str] | None = None, *, model: str | None = None, create: bool = True
     ) -> None:
         self.folder = Path(folder) if folder is not None else default_library_path()
-        if not create and not (self.folder / DATABASE_FILE).exists():
+        if not create and not os.path.exists(self.folder / DATABASE_FILE):
             raise LibraryError(f"There is no library in {self.folder}. `mvmr-zoo index add PHOTO-FOLDER` makes one.")
         self._store = Store(self.folder)
         self._spec = model
@@ -99,20 +99,17 @@ class PhotoLibrary:
             LibraryMismatchError: the library was made by another one.
         """
         if self._model is None:
-            bound = self._store.fact("model")
-            spec = self._spec or bound or DEFAULT_MODEL
-            self._model = load(spec)
-            for name, value in _identity(self._model).items():
-                if self._store.fact(name) not in (None, value):
-                    self._model = None
-                    raise LibraryMismatchError(
-                        f"The library {self.folder} was made by the model {bound!r}; {spec!r} has another {name}. "
-                        f"Give `--model {bound}`, or another --library for {spec!r}."
-                    )
+            model = load(self._spec or self._store.fact("model") or DEFAULT_MODEL)
+            self._check_bound(model)
+            self._model = model
         return self._model
 
     def add(
-        self, folders: Iterable[str | os.PathLike[str]], *, progress: Progress = lambda done, total: None
+        self,
+        folders: Iterable[str | os.PathLike[str]],
+        *,
+        progress: Progress = lambda done, total: None,
+        allow_empty: bool = False,
     ) -> AddReport:
         """Index every photo below some folders; what is unchanged since the last time is not decoded.
 
@@ -121,14 +118,16 @@ class PhotoLibrary:
         Args:
             folders: each is searched with its subfolders.
             progress: told how many photos are done, of how many.
+            allow_empty: forget the photos of a folder that holds none now; without it such a folder is
+                taken for a disk that is not connected.
 
         Raises:
-            DataError: a folder does not exist, cannot be read, or none holds a photo.
+            DataError: a folder does not exist, cannot be read, or holds no photo.
             LibraryMismatchError: the library was made by another model.
         """
         if self._spec is not None:
             _ = self.model  # refuse another model even where nothing changed
-        report = update(self._store, self._bound_model, folders, progress)
+        report = update(self._store, self._bound_model, folders, progress, allow_empty=allow_empty)
         if report.total and not index_matches(self.folder, self._store):
             build_index(self.folder, self._store)
         return report
@@ -149,7 +148,6 @@ class PhotoLibrary:
         if not self._store.count():
             raise LibraryError(f"The library {self.folder} holds no photo. `mvmr-zoo index add PHOTO-FOLDER` fills it.")
         vector = self.model.embed([photo])
-        own = Path(photo).resolve() if isinstance(photo, (str, os.PathLike)) else None
         index = open_index(self.folder, self._store)
         wanted = k + 1
         while True:
@@ -160,7 +158,7 @@ class PhotoLibrary:
                 for id_, score in zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
                 if id_ in rows
             ]
-            hits = [hit for hit in hits if hit.path != own and hit.path.exists()]
+            hits = [hit for hit in hits if os.path.exists(hit.path) and not _is_file(photo, hit.path)]
             if len(hits) >= k or wanted >= index.manifest.rows:
                 return hits[:k]
             wanted *= 4
@@ -180,18 +178,34 @@ class PhotoLibrary:
     def _bound_model(self) -> Model:
         """The encoder; from now on the library belongs to it."""
         model = self.model
-        if self._store.fact("weights") is None:
-            spec = self._spec or DEFAULT_MODEL
-            where = Path(spec.removeprefix("local-dir:"))
-            self._store.set_facts(
-                {
-                    "model": os.fspath(where.resolve()) if where.is_dir() else spec,
-                    "dim": str(model.card.embedding_dim),
-                    **_identity(model),
-                }
-            )
+        facts = {"model": model.spec, "dim": str(model.card.embedding_dim), **_identity(model)}
+        self._store.settle_facts(facts)
+        self._check_bound(model)  # another command may have been first
         return model
+
+    def _check_bound(self, model: Model) -> None:
+        for name, value in _identity(model).items():
+            if self._store.fact(name) in (None, value):
+                continue
+            bound = self._store.fact("model")
+            if bound == model.spec:
+                raise LibraryMismatchError(
+                    f"The library {self.folder} was made by an earlier {bound!r}, whose {name} was another. "
+                    "Move the library folder away and index again, or use another --library."
+                )
+            raise LibraryMismatchError(
+                f"The library {self.folder} was made by the model {bound!r}; {model.spec!r} has another {name}. "
+                f"Give `--model {bound}`, or another --library for {model.spec!r}."
+            )
 
 
 def _identity(model: Model) -> dict[str, str]:
     return {"weights": model.weights_digest, "preprocess": model.preprocess.digest}
+
+
+def _is_file(photo: Any, path: Path) -> bool:
+    """Whether a query is the file at `path`, perhaps by another name."""
+    try:
+        return isinstance(photo, (str, os.PathLike)) and os.path.samefile(photo, path)
+    except OSError:
+        return False

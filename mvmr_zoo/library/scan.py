@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 
 from mvmr_zoo.images import SUFFIXES
 from mvmr_zoo.library.store import FailureRow, Stamp
 
+_LATEST_NS = 2**63 - 1  # what SQLite holds: the year 2262
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
 
 
@@ -44,21 +46,20 @@ def scan_folder(folder: bytes) -> Scan:
             seen.add((facts.st_dev, facts.st_ino))
             with os.scandir(current) as entries:
                 for entry in entries:
-                    if entry.name.startswith(b"."):
-                        continue
-                    if entry.is_dir():
-                        waiting.append(entry.path)
-                    elif entry.name.lower().endswith(_SUFFIXES):
-                        _add(found, entry)
+                    if not entry.name.startswith(b"."):
+                        _look_at(entry, found, waiting)
         except OSError as error:
             found.unreadable.append(FailureRow(current, "open", f"folder cannot be read: {error.strerror}"))
     return found
 
 
-def _add(found: Scan, entry: os.DirEntry[bytes]) -> None:
+def _look_at(entry: os.DirEntry[bytes], found: Scan, waiting: list[bytes]) -> None:
     try:
-        facts = entry.stat()
+        if entry.is_dir():
+            waiting.append(entry.path)
+        elif entry.name.lower().endswith(_SUFFIXES):
+            facts = entry.stat()
+            if stat.S_ISREG(facts.st_mode):
+                found.photos[entry.path] = Stamp(facts.st_size, min(facts.st_mtime_ns, _LATEST_NS))
     except OSError as error:
         found.unreadable.append(FailureRow(entry.path, "open", f"cannot be looked at: {error.strerror}"))
-        return
-    found.photos[entry.path] = Stamp(facts.st_size, facts.st_mtime_ns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from mvmr_zoo.images import read_image
 from mvmr_zoo.library.photos import Hit
 
 TILE_PX = 160
+COLUMNS = 11
+"""Tiles a line: a query and ten hits; more hits take more lines."""
+
 _CAPTION_PX = 34
 _GAP_PX = 8
 _INK, _PAPER, _QUERY_FRAME, _MISSING = "#1a1a1a", "#ffffff", "#d9480f", "#dddddd"
@@ -23,15 +28,17 @@ def contact_sheet(rows: Sequence[tuple[Path, Sequence[Hit]]]) -> Image.Image:
     Args:
         rows: queries with their hits; at least one query.
     """
-    columns = 1 + max(len(hits) for _, hits in rows)
+    per_line = COLUMNS - 1
+    columns = 1 + min(per_line, max(len(hits) for _, hits in rows))
+    lines = [max(1, -(-len(hits) // per_line)) for _, hits in rows]
     cell_w, cell_h = TILE_PX + _GAP_PX, TILE_PX + _CAPTION_PX + _GAP_PX
-    sheet = Image.new("RGB", (columns * cell_w + _GAP_PX, len(rows) * cell_h + _GAP_PX), _PAPER)
-    for line, (query, hits) in enumerate(rows):
+    sheet = Image.new("RGB", (columns * cell_w + _GAP_PX, sum(lines) * cell_h + _GAP_PX), _PAPER)
+    for (query, hits), line in zip(rows, itertools.accumulate([0, *lines]), strict=False):
         top = _GAP_PX + line * cell_h
         _tile(sheet, (_GAP_PX, top), query, f"query\n{query.name}", frame=True)
-        for column, hit in enumerate(hits, start=1):
-            caption = f"{hit.score:.3f}\n{hit.path.name}"
-            _tile(sheet, (_GAP_PX + column * cell_w, top), hit.path, caption, frame=False)
+        for i, hit in enumerate(hits):
+            at = (_GAP_PX + (1 + i % per_line) * cell_w, top + i // per_line * cell_h)
+            _tile(sheet, at, hit.path, f"{hit.score:.3f}\n{hit.path.name}", frame=False)
     return sheet
 
 
@@ -39,15 +46,22 @@ def save_sheet(path: Path, rows: Sequence[tuple[Path, Sequence[Hit]]]) -> None:
     """Write the contact sheet; the ending of `path` chooses the format.
 
     Raises:
-        ConfigError: an ending no image format has.
+        ConfigError: an ending no image format has, or the place of one of the photos.
         LibraryError: it cannot be written.
     """
+    photos = {os.path.realpath(photo) for query, hits in rows for photo in (query, *(hit.path for hit in hits))}
+    if os.path.realpath(path) in photos:
+        raise ConfigError(f"The contact sheet would overwrite the photo {path}. Give another name.")
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ConfigError(f"A contact sheet cannot be written as {path.name!r}; end the name in .png, .jpg or .webp.")
+    part = path.with_name(f".part-{path.name}")
     try:
-        contact_sheet(rows).save(path)
-    except OSError as error:
-        raise LibraryError(f"{path} cannot be written: {error.strerror or error}.") from None
+        contact_sheet(rows).save(part)
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        part.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise LibraryError(f"{path} cannot be written: {reason}.") from None
 
 
 def _tile(sheet: Image.Image, at: tuple[int, int], path: Path, caption: str, *, frame: bool) -> None:

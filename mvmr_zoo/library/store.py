@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Store:
             self._connection.executescript(_SCHEMA)
         found = self.fact("schema_version")
         if found is None:
-            self.set_facts({"schema_version": str(SCHEMA_VERSION)})
+            self.settle_facts({"schema_version": str(SCHEMA_VERSION), "identity": uuid.uuid4().hex})
         elif found != str(SCHEMA_VERSION):
             raise LibraryError(
                 f"{self.path} has schema {found}; this release reads {SCHEMA_VERSION}. "
@@ -130,28 +131,27 @@ class Store:
             row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
-    def set_facts(self, facts: dict[str, str]) -> None:
-        """Remember facts, all or none."""
-        with self._transaction():
-            self._connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+    def settle_facts(self, facts: dict[str, str]) -> None:
+        """Remember facts that were not set before, all at once; one that is set stays as it is."""
+        with self.alone():
+            self._connection.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.items())
 
     @property
-    def version(self) -> int:
-        """Counts the transactions that changed photos: an index made at one version serves that one only."""
-        return int(self.fact("version") or 0)
+    def version(self) -> str:
+        """Changes whenever photos do, and is no other library's: what was made from one serves that one only."""
+        return f"{self.fact('identity')}-{self.fact('version') or 0}"
 
     def write(
         self, photos: Iterable[PhotoRow] = (), failures: Iterable[FailureRow] = (), gone: Iterable[bytes] = ()
     ) -> None:
-        """One transaction: remember photos and failures, forget the paths that are gone."""
+        """One transaction: forget the paths that are gone, then remember failures and photos."""
         photos, failures, gone = list(photos), list(failures), list(gone)
         if not (photos or failures or gone):
             return
-        with self._transaction():
+        with self.alone():
             run = self._connection.executemany
-            run("DELETE FROM photos WHERE path = ?", [(path,) for path in gone])
+            forgotten = run("DELETE FROM photos WHERE path = ?", [(path,) for path in gone]).rowcount
             run("DELETE FROM failures WHERE path = ?", [(path,) for path in gone])
-            run("DELETE FROM photos WHERE path = ?", [(failure.path,) for failure in failures])
             run("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", failures)
             run("DELETE FROM failures WHERE path = ?", [(photo.path,) for photo in photos])
             run(
@@ -159,7 +159,7 @@ class Store:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(p.root, p.path, *p.stamp, p.content, p.taken, p.width, p.height, p.vector.tobytes()) for p in photos],
             )
-            if photos or gone:
+            if photos or forgotten > 0:
                 self._connection.execute(
                     "INSERT INTO facts VALUES ('version', '1') ON CONFLICT (name)"
                     " DO UPDATE SET value = CAST(value AS INTEGER) + 1"
@@ -219,7 +219,8 @@ class Store:
             return [FailureRow(*row) for row in self._connection.execute("SELECT * FROM failures ORDER BY path")]
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """A transaction in which no other command writes; committed at the end, undone by an error."""
         with self._explained():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -70,7 +70,12 @@ class _Read(NamedTuple):
 
 
 def update(
-    store: Store, model: Callable[[], Model], folders: Iterable[str | os.PathLike[str]], progress: Progress
+    store: Store,
+    model: Callable[[], Model],
+    folders: Iterable[str | os.PathLike[str]],
+    progress: Progress,
+    *,
+    allow_empty: bool,
 ) -> AddReport:
     """Make the store hold what the folders hold.
 
@@ -79,6 +84,7 @@ def update(
         model: gives the library's encoder; asked only when there is something to embed.
         folders: each is searched with its subfolders.
         progress: told how far it is.
+        allow_empty: whether a folder that had photos and has none now may lose them all.
 
     Raises:
         DataError: a folder does not exist, cannot be read, or none holds a photo.
@@ -89,6 +95,9 @@ def update(
     found = {path: (root, stamp) for root, scan in scans.items() for path, stamp in scan.photos.items()}
     if not found and not tried:
         raise _nothing_in(scans)
+    if not allow_empty:
+        for root, scan in scans.items():
+            _refuse_sudden_emptiness(root, scan, store)
     pending = [_Pending(root, path, stamp) for path, (root, stamp) in sorted(found.items()) if known.get(path) != stamp]
     recognised, unknown = _recognise(store, pending)
     failures = [row for scan in scans.values() for row in scan.unreadable]
@@ -110,9 +119,9 @@ def update(
 
 
 def _existing(folder: str | os.PathLike[str]) -> bytes:
-    path = Path(folder).expanduser()
-    if not path.is_dir():
-        what = "is not a folder" if path.exists() else "does not exist"
+    path = Path(os.path.expanduser(folder))
+    if not os.path.isdir(path):
+        what = "is not a folder" if os.path.exists(path) else "does not exist, or may not be looked at"
         raise DataError(f"{path} {what}. Give a folder of photos.")
     if not os.access(path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise DataError(f"{path} cannot be read: no permission.")
@@ -122,6 +131,16 @@ def _existing(folder: str | os.PathLike[str]) -> bytes:
 def _nothing_in(scans: dict[bytes, Scan]) -> DataError:
     names = ", ".join(os.fsdecode(root) for root in scans)
     return DataError(f"No photo in {names}. Photos are found by their ending: .jpg, .png, .heic, .webp and the like.")
+
+
+def _refuse_sudden_emptiness(root: bytes, scan: Scan, store: Store) -> None:
+    """Raise DataError where a folder lost all its photos: more likely a disk that is not there."""
+    remembered = len(store.stamps(root))
+    if remembered and not scan.photos and not scan.unreadable:
+        raise DataError(
+            f"{os.fsdecode(root)} holds no photo now, but the library remembers {remembered} from it. "
+            "Nothing was changed. If its disk is not connected, connect it; if they are gone, add --allow-empty."
+        )
 
 
 def _recognise(store: Store, pending: list[_Pending]) -> tuple[list[PhotoRow], list[_Pending]]:
@@ -169,7 +188,7 @@ def _embed(store: Store, model: Model, pending: list[_Pending], progress: Progre
             facts = read.pop(photo.path)
             rows.append(PhotoRow(**photo._asdict(), **facts._asdict(), vector=vector))
         failed = [FailureRow(pending[f.row].path, f.stage, f.reason) for f in batch.failures]
-        store.write(photos=rows, failures=failed)
+        store.write(photos=rows, failures=failed, gone=[failure.path for failure in failed])
         failures += failed
         done += len(rows) + len(failed)
         progress(done, len(pending))

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from mvmr_zoo.checkpoint import Checkpoint, file_digest, golden_images, read_checkpoint
+from mvmr_zoo.checkpoint import Checkpoint, add_metrics, file_digest, golden_images, read_checkpoint
 from mvmr_zoo.errors import CheckpointError
 from mvmr_zoo.runtime import OnnxEngine
 from mvmr_zoo.zoo import load
+
+from ..conftest import make_checkpoint
 
 
 @pytest.fixture
@@ -40,6 +42,20 @@ def test_what_was_written_is_read(checkpoint: Checkpoint) -> None:
     }  # fmt: skip
     assert len(checkpoint.graph()) < 60_000
     assert all(tensor.dtype == np.float16 for tensor in checkpoint.weights().values())
+
+
+def test_measured_figures_are_added(copy: Path) -> None:
+    add_metrics(read_checkpoint(copy), {"imagenette/knn@1": 0.5})
+    add_metrics(read_checkpoint(copy), {"cifar10/knn@1": 0.25})
+    assert read_checkpoint(copy).config.metrics == {"imagenette/knn@1": 0.5, "cifar10/knn@1": 0.25}
+
+
+def test_another_folder_is_never_replaced(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"dear")
+    with pytest.raises(CheckpointError, match="left as it is"):
+        make_checkpoint(tmp_path / "photos")
+    assert (tmp_path / "photos" / "a.jpg").read_bytes() == b"dear"
 
 
 def test_golden_answers_are_met(checkpoint: Checkpoint) -> None:
@@ -79,6 +95,8 @@ def test_an_altered_or_missing_file_is_named(copy: Path, name: str) -> None:
     [
         ({"schema_version": 2}, "schema_version is 2"),
         ({"embedding_dim": "many"}, "embedding_dim is str"),
+        ({"embedding_dim": 500}, "embedding_dim is 500"),
+        ({"sha256": {"model.safetensors": 1, "graph.onnx": "", "golden.safetensors": ""}}, "is not text"),
         ({"surprise": 1}, "unknown field surprise"),
         ({"preprocess": {"resize_px": 3}}, "lacks the field 'crop_px'"),
         ({"sha256": {"../../etc/passwd": "0"}}, "sha256 lacks model.safetensors"),
@@ -127,5 +145,5 @@ def test_weights_of_another_shape(copy: Path, runtime: str) -> None:
     weights = load_file(copy / "model.safetensors")
     weights["backbone.conv1.weight"] = weights["backbone.conv1.weight"][:, :2]
     replace_weights(copy, weights)
-    with pytest.raises(CheckpointError, match="conv1"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         load(copy, runtime=runtime)

@@ -39,13 +39,28 @@ def test_one_row_an_image_in_order_and_of_unit_length(model: Model, paths: list[
 
 def test_every_kind_of_image_gives_the_same_vector(model: Model, paths: list[Path]) -> None:
     image = Image.open(paths[0]).convert("RGB")
+    image.save(png := paths[0].with_suffix(".png"))  # a JPEG may be decoded at half its size
     pixels = np.asarray(image)
     tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
-    kinds = [paths[0], str(paths[0]), image, pixels, tensor, tensor.float() / 255]
+    kinds = [png, str(png), image, pixels, tensor, tensor.float() / 255]
     vectors = model.embed(kinds)
     np.testing.assert_allclose(vectors, np.broadcast_to(vectors[0], vectors.shape), atol=1e-5)
     for kind in kinds:
         assert model.embed(kind).shape == (1, model.card.embedding_dim)
+
+
+def test_an_open_image_is_made_upright_and_checked(model: Model, paths: list[Path], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(paths[0]) as image:
+        image.save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as turned:
+        np.testing.assert_allclose(model.embed(turned), model.embed(tmp_path / "turned.png"), atol=1e-5)
+    (tmp_path / "cut.jpg").write_bytes(paths[0].read_bytes()[:2000])
+    with Image.open(tmp_path / "cut.jpg") as cut:
+        result = model.embed([cut, paths[1]], errors="skip")
+    assert result.rows.tolist() == [1]
+    assert "truncated" in result.failures[0].reason
 
 
 def test_features_as_they_are(model: Model, paths: list[Path]) -> None:
@@ -72,7 +87,7 @@ def test_bad_image_raises_by_default(model: Model, paths: list[Path], tmp_path: 
 
 def test_nothing_gives_no_rows(model: Model) -> None:
     assert model.embed([]).shape == (0, model.card.embedding_dim)
-    assert model.embed([42], errors="skip").vectors.shape == (0, model.card.embedding_dim)
+    assert model.embed([42] * 5, errors="skip", batch_size=2).vectors.shape == (0, model.card.embedding_dim)
 
 
 def test_wrong_arguments(model: Model) -> None:

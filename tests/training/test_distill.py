@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -44,6 +45,7 @@ def command(output: Path, photos: Path, teacher: Checkpoint, *more: str) -> list
         "--loss": '{"invariance": 1, "variance": 1, "views": 1, "teacher": 1, "regression": 1}',
         "--optim.batch_size": 4,
         "--optim.epochs": 3,
+        "--optim.warmup": 0,
     }
     words = [str(word) for pair in options.items() for word in pair]
     return [sys.executable, "-W", "ignore", "-m", "training.distill", *words, *more]
@@ -67,6 +69,7 @@ def test_what_comes_out_is_a_model(uninterrupted: Path, photos: Path) -> None:
     made = read_checkpoint(folder)
     model = mvmr_zoo.load(folder)
     assert made.check_golden(model.engine) >= 0.9999
+    assert 0 <= made.config.metrics["held_out/knn@1"] <= 1
     assert made.config.training["optim"]["batch_size"] == 4
     assert made.config.preprocess.crop_px == 40
     assert str(photos.parent) not in (folder / "config.json").read_text()
@@ -75,8 +78,9 @@ def test_what_comes_out_is_a_model(uninterrupted: Path, photos: Path) -> None:
 
 
 def test_it_learns(uninterrupted: Path) -> None:
-    rows = (uninterrupted / "logs" / "metrics.csv").read_text().splitlines()
-    assert any(name.startswith("loss/teacher") for name in rows[0].split(","))
+    with (uninterrupted / "logs" / "version_0" / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["loss/total"]]
+    assert float(rows[-1]["loss/total"]) < float(rows[0]["loss/total"])
 
 
 def test_killed_anywhere_and_resumed_reaches_the_same_weights(
@@ -126,7 +130,15 @@ def test_teacher_is_asked_once(uninterrupted: Path, photos: Path, checkpoint: Ch
         (["--optim.batch_size", "500"], "fewer than one batch"),
         (["--data.train", "/nowhere"], "/nowhere is not a folder"),
         (["--teacher", "effnet-lite:7"], "effnet-lite:0"),
-        (["--resume"], "nothing to resume"),
+        (["--run.name", "../elsewhere"], "run.name is ../elsewhere"),
+        (["--run.name", "teacher"], "run.name is teacher"),
+        (["--data.held_out", "-0.1"], "data.held_out is -0.1"),
+        (["--views.min_scale", "0"], "views.min_scale"),
+        (
+            ["--loss", '{"regression": 0, "invariance": 0, "variance": 0, "views": 0, "teacher": 0}'],
+            "one weight above 0",
+        ),
+        (["--run.output", "/proc/nowhere"], "/proc/nowhere"),
         (["--student.projector", "[64]"], "student.projector ends in 64"),
         (["--student.architecture", "resnet19"], "resnet8x4"),
     ],
@@ -145,6 +157,20 @@ def test_a_finished_run_is_not_overwritten(uninterrupted: Path, photos: Path, ch
     done = run(uninterrupted, photos, checkpoint)
     assert done.returncode == 2
     assert "--resume" in done.stderr
+
+
+def test_another_configuration_cannot_resume(uninterrupted: Path, photos: Path, checkpoint: Checkpoint) -> None:
+    done = run(uninterrupted, photos, checkpoint, "--resume", "--optim.epochs", "4", "--data.workers", "0")
+    assert done.returncode == 2
+    assert "optim.epochs: 3.0 before, 4.0 now" in done.stderr
+    assert "workers" not in done.stderr
+
+
+def test_a_damaged_checkpoint_is_named(photos: Path, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"PK")
+    done = run(tmp_path, photos, checkpoint, "--resume")
+    assert done.returncode == 2
+    assert "last.ckpt cannot be resumed from" in done.stderr
 
 
 def test_the_record_of_the_configuration_is_json(uninterrupted: Path) -> None:

@@ -142,6 +142,64 @@ def test_a_linked_folder_is_read_once_and_loops_end(library: PhotoLibrary, photo
     assert library.add([photo_folder]).total == 12
 
 
+def test_a_bad_link_and_a_pipe_cost_nothing_else(library: PhotoLibrary, photo_folder: Path) -> None:
+    (photo_folder / "a" / "00-loop.jpg").symlink_to("00-loop.jpg")
+    os.mkfifo(photo_folder / "a" / "pipe.jpg")
+    report = library.add([photo_folder])
+    assert report.total == 12
+    assert [Path(os.fsdecode(failure.path)).name for failure in report.failures] == ["00-loop.jpg"]
+
+
+def test_a_date_beyond_the_database(library: PhotoLibrary, photo_folder: Path) -> None:
+    os.utime(photo_folder / "a" / "00.jpg", (2**34, 2**34))
+    assert library.add([photo_folder]).total == 12
+    assert library.add([photo_folder]).unchanged == 12
+
+
+def test_a_photo_that_is_damaged_later_leaves_the_results(library: PhotoLibrary, photo_folder: Path) -> None:
+    library.add([photo_folder])
+    (photo_folder / "a" / "00.jpg").write_text("no photo any more")
+    report = library.add([photo_folder])
+    assert (report.total, len(report.failures)) == (11, 1)
+    assert photo_folder / "a" / "00.jpg" not in {hit.path for hit in library.search(photo_folder / "b" / "01.jpg", 20)}
+
+
+def test_an_index_of_another_library_is_not_believed(
+    library: PhotoLibrary, photo_folder: Path, tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    library.add([photo_folder])
+    other = write_photos(tmp_path / "other", 12)
+    for path in other.rglob("*.jpg"):
+        path.rename(path.with_name(f"other-{path.name}"))
+    with PhotoLibrary(tmp_path / "second", model=str(checkpoint.folder)) as second:
+        second.add([other])
+    for name in ("index.json", index_file(library.folder).name):
+        shutil.copy(library.folder / name, tmp_path / "second" / name)
+    with PhotoLibrary(tmp_path / "second") as second:
+        assert not second.status().index_current
+        hits = second.search(photo_folder / "a" / "00.jpg", 1)
+    assert hits[0].path.name == "other-00.jpg"
+
+
+def test_a_query_reached_by_a_link_is_left_out(library: PhotoLibrary, photo_folder: Path, tmp_path: Path) -> None:
+    library.add([photo_folder])
+    (tmp_path / "link.jpg").symlink_to(photo_folder / "a" / "00.jpg")
+    assert photo_folder / "a" / "00.jpg" not in {hit.path for hit in library.search(tmp_path / "link.jpg", 20)}
+
+
+def test_the_same_name_with_other_weights(
+    library: PhotoLibrary, photo_folder: Path, checkpoint: Checkpoint, other_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(checkpoint.folder, model)
+    with PhotoLibrary(tmp_path / "second", model=str(model)) as second:
+        second.add([photo_folder])
+    shutil.rmtree(model)
+    shutil.copytree(other_checkpoint.folder, model)
+    with PhotoLibrary(tmp_path / "second") as second, pytest.raises(LibraryMismatchError, match="an earlier"):
+        second.search(photo_folder / "a" / "00.jpg")
+
+
 def test_two_folders_and_a_folder_within_a_folder(library: PhotoLibrary, photo_folder: Path, tmp_path: Path) -> None:
     other = write_photos(tmp_path / "other", 3)
     assert library.add([photo_folder, other]).total == 15
@@ -157,7 +215,10 @@ def test_a_folder_of_which_only_a_neighbour_shares_the_name(library: PhotoLibrar
     shutil.rmtree(two)
     two.mkdir()
     assert library.add([one]).total == 4
-    assert library.add([two]).total == 2
+    with pytest.raises(DataError, match="holds no photo now"):
+        library.add([two])
+    assert library.status().photos == 4
+    assert library.add([two], allow_empty=True).total == 2
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "empty"])
@@ -185,6 +246,7 @@ def test_a_folder_that_cannot_be_read_keeps_its_photos(library: PhotoLibrary, ph
         report = library.add([photo_folder])
         assert (report.total, report.removed) == (12, 0)
         assert "Permission denied" in report.failures[0].reason
+        assert library.status().index_current
         photo_folder.chmod(0)
         with pytest.raises(DataError, match="no permission"):
             library.add([photo_folder])
@@ -219,7 +281,9 @@ def index_file(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "garbage", "no manifest", "broken manifest", "other size"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "gone", "garbage", "no manifest", "broken manifest", "wrong types", "other size"]
+)
 def test_the_index_is_made_again_whatever_happened_to_it(
     damage: str, library: PhotoLibrary, photo_folder: Path
 ) -> None:
@@ -239,6 +303,8 @@ def test_the_index_is_made_again_whatever_happened_to_it(
             manifest.unlink()
         case "broken manifest":
             manifest.write_text("{")
+        case "wrong types":
+            manifest.write_text(manifest.read_text().replace('"generation": 1', '"generation": "x"'))
         case "other size":
             manifest.write_text(manifest.read_text().replace('"rows": 12', '"rows": 13'))
     assert library.search(query, 5) == before
@@ -267,6 +333,6 @@ def test_a_database_cut_in_half_is_one_clear_error(keep: float, library: PhotoLi
 
 def test_a_newer_schema_is_refused(library: PhotoLibrary) -> None:
     with Store(library.folder) as store:
-        store.set_facts({"schema_version": "99"})
+        store._connection.execute("UPDATE facts SET value = '99' WHERE name = 'schema_version'")
     with pytest.raises(LibraryError, match="schema 99"):
         PhotoLibrary(library.folder)
