@@ -6,6 +6,7 @@ import dcor
 import pytest
 import torch
 
+from training.distance_correlation import distance_correlation
 from training.loss import LossConfig, distillation_loss
 
 
@@ -55,6 +56,19 @@ def test_dependence_is_maximised() -> None:
     config = LossConfig(invariance=0, variance=0, views=0, teacher=1)
     unrelated = distillation_loss(z, z0, teacher, config).total
     assert distillation_loss(teacher.clone(), z0, teacher, config).total < unrelated
+
+
+def test_descending_the_loss_raises_the_dependence() -> None:
+    z, _, teacher = inputs()
+    config = LossConfig(invariance=0, variance=0, views=0, teacher=1)
+    z.requires_grad_()
+    optimizer = torch.optim.Adam([z], lr=0.05)
+    before = distance_correlation(z, teacher).item()
+    for _ in range(40):
+        optimizer.zero_grad()
+        distillation_loss(z, None, teacher, config).total.backward()
+        optimizer.step()
+    assert distance_correlation(z, teacher).item() > before + 0.1
 
 
 def test_terms_without_weight_are_zero_and_need_no_plain_view() -> None:
