@@ -15,28 +15,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 import mvmr_zoo
 from mvmr_zoo.catalog import DEFAULT_MODEL
 from mvmr_zoo.checkpoint import CARD_FILE, add_metrics, read_checkpoint
 from mvmr_zoo.datasets import LabelledPhotos, image_folder
 from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.evaluate import knn
+from mvmr_zoo.evaluate import knn, raw_pixels
 from mvmr_zoo.features import embed
-from mvmr_zoo.images import read_image
 from mvmr_zoo.runtime import TorchEngine
 from mvmr_zoo.zoo import find_checkpoint
 from training.finish import model_card
-
-PIXELS = 16
-
-
-def raw_pixels(photos: LabelledPhotos) -> NDArray[np.float32]:
-    """Every photo as its mean-free 16 x 16 RGB pixels, `(N, 768)`."""
-    small = [read_image(path).resize((PIXELS, PIXELS), Image.Resampling.BOX) for path in photos.paths]
-    rows = np.stack([np.asarray(image, np.float32).ravel() for image in small])
-    return rows - rows.mean(axis=1, keepdims=True)
 
 
 def untrained(model: mvmr_zoo.Model, photos: LabelledPhotos) -> NDArray[np.float32]:
@@ -61,7 +50,7 @@ def main() -> None:
         f"teacher {teacher.card.name}": lambda photos: teacher.embed(photos.paths),
         model.card.name: lambda photos: model.embed(photos.paths),
         f"{model.card.architecture}, untrained": lambda photos: untrained(model, photos),
-        "raw 16 x 16 pixels": raw_pixels,
+        "raw 16 x 16 pixels": lambda photos: raw_pixels(photos.paths),
     }
     print(f"imagenette, {len(train)} train, {len(val)} val; k-NN accuracy\n")
     print(f"{'':<28}{'k = 20':>9}{'k = 1':>9}{'k = 5':>9}{'k = 200':>9}{'images/s':>10}")
@@ -88,6 +77,7 @@ def main() -> None:
             "preprocess": model.preprocess.digest,
             "accuracy": figures,
         }
+        options.report.parent.mkdir(parents=True, exist_ok=True)
         options.report.write_text(json.dumps(report, indent=2) + "\n")
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.preprocess import Preprocess
@@ -193,14 +193,14 @@ def write_checkpoint(
         CheckpointError: something else than a checkpoint folder stands there.
     """
     base = Path(folder)
-    if base.exists() and not (base / CONFIG_FILE).exists():
-        raise CheckpointError(f"{base} exists and is not a checkpoint folder; it is left as it is.")
+    check_destination(base)
     base.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=base.parent, prefix=f".{base.name}-") as scratch:
         work = Path(scratch) / base.name
         work.mkdir()
-        save_file({name: np.ascontiguousarray(w) for name, w in weights.items()}, work / WEIGHTS_FILE)
-        save_file({"features": np.ascontiguousarray(golden)}, work / GOLDEN_FILE)
+        tensors = {name: np.ascontiguousarray(w) for name, w in weights.items()}
+        (work / WEIGHTS_FILE).write_bytes(save(tensors))  # its own save_file lets nobody else read the file
+        (work / GOLDEN_FILE).write_bytes(save({"features": np.ascontiguousarray(golden)}))
         (work / GRAPH_FILE).write_bytes(graph)
         (work / CARD_FILE).write_text(card, encoding="utf-8")
         hashes = {name: file_digest(work / name) for name in (WEIGHTS_FILE, GRAPH_FILE, GOLDEN_FILE)}
@@ -216,6 +216,17 @@ def write_checkpoint(
                 replaced.rename(base)
             raise
     return read_checkpoint(base)
+
+
+def check_destination(folder: str | os.PathLike[str]) -> None:
+    """Raise CheckpointError where a folder holds anything but a checkpoint: it must not be replaced."""
+    base = Path(folder)
+    if not os.path.lexists(base) or (base.is_dir() and not any(base.iterdir())):
+        return
+    try:
+        _read_config(base / CONFIG_FILE)
+    except CheckpointError:
+        raise CheckpointError(f"{base} exists and is not a checkpoint folder; it is left as it is.") from None
 
 
 def add_metrics(checkpoint: Checkpoint, metrics: Mapping[str, float]) -> None:

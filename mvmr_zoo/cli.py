@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shlex
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec
+from typing import Annotated, ParamSpec
 
 import typer
 
 from mvmr_zoo import __version__
-from mvmr_zoo.errors import MvmrError
-
-if TYPE_CHECKING:
-    from mvmr_zoo.library.store import FailureRow
+from mvmr_zoo.errors import MvmrError, describe_os_error
 
 app = typer.Typer(
     help="Photos to compact feature vectors: index a folder, search it, look at the models.",
@@ -56,8 +54,10 @@ def _explain_errors(command: Callable[_P, None]) -> Callable[_P, None]:
         except MvmrError as error:
             typer.echo(f"Error: {_text(str(error))}", err=True)
             raise typer.Exit(CANNOT_RUN) from None
+        except BrokenPipeError:
+            raise  # the reader of our output has left: not an error to explain
         except OSError as error:
-            typer.echo(f"Error: {error.filename}: {error.strerror}.", err=True)
+            typer.echo(f"Error: {_text(describe_os_error(error))}", err=True)
             raise typer.Exit(CANNOT_RUN) from None
         except KeyboardInterrupt:
             typer.echo("Stopped. What was done is kept; run the same command to go on.", err=True)
@@ -98,7 +98,8 @@ def index_add(
     )
     typer.echo(f"The library {place} holds {report.total} photos.")
     if report.failures:
-        typer.echo(f"{_library_command('index status', library)} lists the failures with their reasons.", err=True)
+        where = f" --library {shlex.quote(str(library))}" if library else ""
+        typer.echo(f"`{_own_name()} index status{where}` lists the failures with their reasons.", err=True)
         if strict:
             raise typer.Exit(SOME_FAILED)
 
@@ -120,8 +121,8 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
                     "photos": status.photos,
                     "index": {"generation": status.generation, "current": status.index_current},
                     "failures": [
-                        {"path": path, "stage": f.stage, "reason": f.reason}
-                        for f, path in zip(status.failures, _names(status.failures), strict=True)
+                        {"path": os.fsdecode(failure.path), "stage": failure.stage, "reason": failure.reason}
+                        for failure in status.failures
                     ],
                 },
                 indent=2,
@@ -134,8 +135,8 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     state = "current" if status.index_current else "will be made again by the next command"
     typer.echo(f"index     generation {status.generation or 0}, {state}")
     typer.echo(f"failures  {len(status.failures)}")
-    for failure, path in zip(status.failures, _names(status.failures), strict=True):
-        typer.echo(f"  {path}: {failure.reason}")
+    for failure in status.failures:
+        typer.echo(f"  {_text(os.fsdecode(failure.path))}: {failure.reason}")
 
 
 @app.command()
@@ -157,8 +158,8 @@ def search(
     if sheet is not None:
         save_sheet(sheet, [(photo, hits)])
     if as_json:
-        found = [{"id": hit.id, "path": _text(str(hit.path)), "score": round(hit.score, 6)} for hit in hits]
-        typer.echo(json.dumps({"query": _text(str(photo)), "hits": found}, indent=2))
+        found = [{"id": hit.id, "path": os.fspath(hit.path), "score": round(hit.score, 6)} for hit in hits]
+        typer.echo(json.dumps({"query": os.fspath(photo), "hits": found}, indent=2))
         return
     for rank, hit in enumerate(hits, start=1):
         typer.echo(f"{rank:>3}  {hit.score:.3f}  {_text(str(hit.path))}")
@@ -180,7 +181,11 @@ def models(as_json: AsJson = False) -> None:
         return
     for card in cards:
         where = "bundled" if card.bundled else "not here"
+        published = [f"published {name} {value:g} %" for name, value in card.published.items()]
+        measured = [f"measured {name} {100 * value:.1f} %" for name, value in card.measured.items()]
         typer.echo(f"{card.name:<26} {card.architecture:<15} {card.embedding_dim:>4}  {where:<8}  {card.summary}")
+        for figure in published + measured:
+            typer.echo(f"{'':<26} {figure}")
 
 
 @app.command()
@@ -219,18 +224,10 @@ def _own_name() -> str:
     return shlex.quote(sys.argv[0]) if not sys.argv[0].endswith(".py") else f"{sys.executable} -m mvmr_zoo.cli"
 
 
-def _names(failures: list[FailureRow]) -> list[str]:
-    return [_text(failure.path.decode(errors="surrogateescape")) for failure in failures]
-
-
 def _text(path: str) -> str:
     """A path that any terminal can print: bytes that are not text, and line breaks, are escaped."""
     readable = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in readable)
-
-
-def _library_command(command: str, library: Path | None) -> str:
-    return f"`mvmr-zoo {command}{f' --library {library}' if library else ''}`"
 
 
 def main() -> None:

@@ -70,10 +70,6 @@ class ImageError(MvmrError):
         self.stage: Stage = stage
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[ImageError], tuple[str, Stage, str]]:
-        """Let it cross from one process to another."""
-        return ImageError, (self.path, self.stage, self.reason)
-
 
 class LibraryError(MvmrError):
     """The photo library cannot be used."""
@@ -89,3 +85,8 @@ class LibraryDamagedError(LibraryError):
 
 class TrainingError(MvmrError):
     """A training run cannot go on."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """One line for a person: which file, and what the system said."""
+    return f"{error.filename or 'a file'}: {error.strerror or error}."

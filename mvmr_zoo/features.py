@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from mvmr_zoo.errors import ImageError
+from mvmr_zoo.errors import ConfigError, ImageError
 from mvmr_zoo.images import read_image, upright_rgb
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def embed_stream(
         decode: from a source, and the pixels its short side must keep, to an RGB image; called in
             the decode threads. None is `as_image`.
     """
+    if batch_size < 1:
+        raise ConfigError(f"batch_size is {batch_size}; expected at least 1.")
     decode = decode or as_image
     numbered = enumerate(sources)
     threads = decode_threads or os.cpu_count() or 1

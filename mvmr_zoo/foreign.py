@@ -25,13 +25,11 @@ class ForeignEncoder:
         card: its name, dimension and origin.
         module: `(N, 3, H, W)` to `(N, D)`, in evaluation mode, on the CPU.
         preprocess: what its authors feed it.
-        dynamic_size: whether it takes any H and W.
     """
 
     card: ModelCard
     module: nn.Module
     preprocess: Preprocess
-    dynamic_size: bool = False
 
     def weights(self) -> dict[str, Tensor]:
         """What its graph reads, by name: all of the state dict but batch norm's step counters."""

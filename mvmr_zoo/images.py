@@ -74,11 +74,10 @@ def read_photo(path: str | os.PathLike[str], *, content: bytes | None = None, mi
     """
     _prepare_pillow()
     name = os.fspath(path)
+    if content is None:
+        content = file_bytes(path)
     try:
-        size = Path(path).stat().st_size if content is None else len(content)
-        if size > MAX_BYTES:
-            raise ImageError(name, "open", f"{size} bytes: larger than {MAX_BYTES}, refused")
-        with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             _check_size(name, image.size)
             width, height = image.size
             exif = _exif(image)
@@ -91,15 +90,26 @@ def read_photo(path: str | os.PathLike[str], *, content: bytes | None = None, mi
     except ImageError:
         raise
     except Image.DecompressionBombError:
-        raise ImageError(name, "open", "over 178 million pixels: refused as a decompression bomb") from None
+        raise ImageError(name, "open", "over 179 million pixels: refused as a decompression bomb") from None
     except UnidentifiedImageError:
-        raise ImageError(name, "open", _why_unidentified(Path(path), content)) from None
+        reason = "not an image in a known format" if content else "the file is empty"
+        raise ImageError(name, "open", reason) from None
     except MemoryError:
         raise ImageError(name, "decode", "not enough memory to decode it") from None
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise ImageError(name, "open", file_reason(error)) from None
     except Exception as error:  # decoders raise whatever they like on damaged files
         raise ImageError(name, "decode", f"damaged or truncated: {_one_line(error)}") from None
+
+
+def file_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The content of a photo's file. Raises ImageError where it cannot be read or is larger than `MAX_BYTES`."""
+    name = os.fspath(path)
+    try:
+        size = os.stat(path).st_size
+        if size > MAX_BYTES:
+            raise ImageError(name, "open", f"{size} bytes: larger than {MAX_BYTES}, refused")
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ImageError(name, "open", file_reason(error)) from None
 
 
 def file_reason(error: OSError) -> str:
@@ -185,13 +195,6 @@ def _taken(exif: Image.Exif) -> str | None:
         return None
     found = _DATE.match(value) if isinstance(value, str) else None
     return "{}-{}-{} {}".format(*found.groups()) if found else None
-
-
-def _why_unidentified(path: Path, content: bytes | None) -> str:
-    size = path.stat().st_size if content is None else len(content)
-    if size == 0:
-        return "the file is empty"
-    return "not an image in a known format"
 
 
 def _one_line(error: Exception) -> str:

@@ -90,8 +90,6 @@ class Model:
         """
         if errors not in ("raise", "skip"):
             raise ConfigError(f"embed got errors={errors!r}; expected 'raise' or 'skip'.")
-        if batch_size < 1:
-            raise ConfigError(f"embed got batch_size={batch_size}; expected at least 1.")
         result = embed(
             self.engine,
             self.preprocess,

@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.evaluate import raw_pixels
 from mvmr_zoo.features import unit
-from mvmr_zoo.images import read_image
 from mvmr_zoo.library import PhotoLibrary
 from mvmr_zoo.library.sheet import save_sheet
 from mvmr_zoo.library.update import Progress
 from mvmr_zoo.samples import make_samples, photograph_of
 
 SHEET_QUERIES = 8
-_PIXELS = 16
 _MARK = ".made-by-mvmr-quickstart"
 _T = TypeVar("_T")
 
@@ -48,7 +45,6 @@ class QuickstartReport:
         pixels: of raw 16 x 16 pixels, for comparison.
         seconds: of each step, by its name.
         library: folder of the library made.
-        folder: of the sample photos.
         query: one of the photos held back, to try.
         sheet: the contact sheet.
     """
@@ -61,7 +57,6 @@ class QuickstartReport:
     pixels: Recall
     seconds: dict[str, float]
     library: Path
-    folder: Path
     query: Path
     sheet: Path
 
@@ -98,7 +93,6 @@ def quickstart(folder: Path, *, progress: Progress = lambda done, total: None) -
         pixels=pixels,
         seconds=clock.seconds,
         library=library.folder,
-        folder=samples.library,
         query=queries[0],
         sheet=sheet,
     )
@@ -138,11 +132,5 @@ def _recall(queries: list[Path], hits: list[list[Path]]) -> Recall:
 
 
 def _pixel_recall(photos: list[Path], queries: list[Path]) -> Recall:
-    def vectors(paths: list[Path]) -> NDArray[np.float32]:
-        size = (_PIXELS, _PIXELS)
-        small = [read_image(path).resize(size, Image.Resampling.BOX) for path in paths]
-        rows = np.stack([np.asarray(image, np.float32).ravel() for image in small])
-        return unit(rows - rows.mean(axis=1, keepdims=True))
-
-    order = np.argsort(-(vectors(queries) @ vectors(photos).T), axis=1)[:, :5]
-    return _recall(queries, [[photos[i] for i in row] for row in order])
+    similarity = unit(raw_pixels(queries)) @ unit(raw_pixels(photos)).T
+    return _recall(queries, [[photos[i] for i in row] for row in np.argsort(-similarity, axis=1)[:, :5]])

@@ -129,7 +129,7 @@ def _load_foreign(spec: str, device: str, runtime: str) -> Model:
     else:
         from mvmr_zoo.graph import weightless_graph
 
-        graph = weightless_graph(encoder.module, size_px=encoder.preprocess.crop_px, dynamic_size=encoder.dynamic_size)
+        graph = weightless_graph(encoder.module, size_px=encoder.preprocess.crop_px, dynamic_size=False)
         engine = OnnxEngine(graph, weights, device=device)
     return Model(
         spec, encoder.card, encoder.preprocess, engine, digest.hexdigest(), lambda: copy.deepcopy(encoder.module).cpu()

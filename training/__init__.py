@@ -8,5 +8,7 @@ which photos, in which order, seen how
 teacher       a teacher's embeddings, computed once
 distiller     the LightningModule
 monitor       k-NN accuracy on held-out photos while training
-distill       the command
+checkpointing, finish
+                  last.ckpt, and the checkpoint folder in the end
+    distill       the command
 """

@@ -17,7 +17,15 @@ from training.finish import training_record
 
 FILE = "last.ckpt"
 _KEY = "mvmr_config"
-_FREE = ("data.workers", "run.save_every_steps", "run.monitor_every_steps")  # change no weight
+_FREE = (
+    "data.train",  # the fingerprint stands for it
+    "data.workers",
+    "run.license",
+    "run.monitor_every_steps",
+    "run.note",
+    "run.save_every_steps",
+)
+"""Options that change no weight."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -34,11 +42,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         part.replace(target)
 
 
-class RememberConfig(pl.Callback):
-    """Keeps the configuration in every checkpoint."""
+class RememberRun(pl.Callback):
+    """Keeps the configuration and the photos' fingerprint in every checkpoint."""
 
-    def __init__(self, config: DistillConfig) -> None:
-        self._record = training_record(config)
+    def __init__(self, config: DistillConfig, photos: str) -> None:
+        self._record = _record(config, photos)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -58,13 +66,19 @@ def last_checkpoint(folder: Path, every_steps: int) -> ModelCheckpoint:
     )
 
 
-def check_same_config(path: Path, config: DistillConfig) -> None:
-    """Raise ConfigError, naming each difference, unless `path` was written by a run of this configuration."""
+def check_same_run(path: Path, config: DistillConfig, photos: str) -> None:
+    """Raise ConfigError, naming each difference, unless `path` was written by this run on these photos.
+
+    Args:
+        path: of `last.ckpt`.
+        config: of the run that wants to go on.
+        photos: `photos.fingerprint` of what it trains on.
+    """
     try:
         before = torch.load(path, weights_only=True, map_location="cpu", mmap=True)[_KEY]
     except Exception as error:  # a damaged file fails in torch's own ways
         raise ConfigError(f"{path} cannot be resumed from: {' '.join(str(error).split())[:200]}") from None
-    old, new = _flat(before), _flat(training_record(config))
+    old, new = _flat(before), _flat(_record(config, photos))
     changed = [
         f"{name}: {old.get(name)} before, {new.get(name)} now"
         for name in sorted(old.keys() | new.keys())
@@ -72,6 +86,10 @@ def check_same_config(path: Path, config: DistillConfig) -> None:
     ]
     if changed:
         raise ConfigError(f"{path} was written by another configuration ({'; '.join(changed)}). Use that one.")
+
+
+def _record(config: DistillConfig, photos: str) -> dict[str, Any]:
+    return {**training_record(config), "photos": photos}
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

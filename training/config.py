@@ -78,6 +78,9 @@ class ViewConfig:
         """Raise ConfigError unless the sizes cover the run in order, and every value can be used."""
         require(self.encoder_px >= 8, "views.encoder_px", self.encoder_px, "at least 8")
         require(0 < self.min_scale <= 1, "views.min_scale", self.min_scale, "above 0, at most 1")
+        for name in ("brightness", "contrast", "saturation"):
+            require(getattr(self, name) >= 0, f"views.{name}", getattr(self, name), "at least 0")
+        require(0 <= self.hue <= 0.5, "views.hue", self.hue, "in [0, 0.5]")
         for name in ("flip", "jitter", "grey", "blur"):
             require(0 <= getattr(self, name) <= 1, f"views.{name}", getattr(self, name), "a chance in [0, 1]")
         require(min((stage.px for stage in self.sizes), default=8) >= 8, "views.sizes", self.sizes, "px of at least 8")

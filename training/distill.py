@@ -22,15 +22,16 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
+from mvmr_zoo.checkpoint import check_destination
 from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.encoder import BACKBONES
-from mvmr_zoo.errors import ConfigError, DataError, MvmrError
-from training.checkpointing import FILE, AtomicCheckpointIO, RememberConfig, check_same_config, last_checkpoint
+from mvmr_zoo.errors import ConfigError, DataError, MvmrError, describe_os_error
+from training.checkpointing import FILE, AtomicCheckpointIO, RememberRun, check_same_run, last_checkpoint
 from training.config import DistillConfig
 from training.distiller import Distiller
 from training.finish import finish
 from training.monitor import KnnMonitor
-from training.photos import Example, Views, stratified_split
+from training.photos import Example, Views, fingerprint, stratified_split
 from training.plan import Plan, RemainingSteps
 from training.teacher import teacher_embeddings
 
@@ -51,11 +52,13 @@ def run(config: DistillConfig, *, resume: bool = False) -> Path:
     last = output / FILE
     if last.exists() and not resume:
         raise DataError(f"{last} exists. Add --resume to go on from it, or choose another run.output.")
-    if last.exists():
-        check_same_config(last, config)
+    check_destination(output / config.run.name)
     if config.student.architecture not in BACKBONES:
         raise ConfigError(f"student.architecture is {config.student.architecture}; known are {', '.join(BACKBONES)}.")
     photos = image_folder(config.data.train)
+    identity = fingerprint(photos)
+    if last.exists():
+        check_same_run(last, config, identity)
     split = stratified_split(photos.labels, config.data.held_out, config.run.seed)
     plan = Plan(
         photos=len(split.train),
@@ -74,7 +77,7 @@ def run(config: DistillConfig, *, resume: bool = False) -> Path:
     began = time.monotonic()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # hints about its own options
-        _trainer(config, plan, monitor).fit(
+        _trainer(config, plan, monitor, RememberRun(config, identity)).fit(
             module,
             _Steps(views, plan, config.data.workers),
             ckpt_path=last if last.exists() else None,
@@ -101,7 +104,7 @@ class _Steps(pl.LightningDataModule):
         return DataLoader(self._views, batch_sampler=steps, num_workers=self._workers)
 
 
-def _trainer(config: DistillConfig, plan: Plan, monitor: KnnMonitor) -> pl.Trainer:
+def _trainer(config: DistillConfig, plan: Plan, monitor: KnnMonitor, remember: RememberRun) -> pl.Trainer:
     output = Path(config.run.output)
     watched = sys.stderr.isatty()
     return pl.Trainer(
@@ -111,7 +114,7 @@ def _trainer(config: DistillConfig, plan: Plan, monitor: KnnMonitor) -> pl.Train
         max_steps=plan.total_steps,
         callbacks=[
             last_checkpoint(output, config.run.save_every_steps),
-            RememberConfig(config),
+            remember,
             monitor,
             *([TQDMProgressBar(refresh_rate=5)] if watched else []),
         ],
@@ -155,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Error: {_explain(error)}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"Error: {error.filename}: {error.strerror}.", file=sys.stderr)
+        print(f"Error: {describe_os_error(error)}", file=sys.stderr)
         return 2
     print(f"{folder}\nTry it: mvmr-zoo index add PHOTOS --model {folder}")
     return 0

@@ -53,7 +53,7 @@ class Distiller(pl.LightningModule):
             culprits = [name for name, term in terms._asdict().items() if not torch.isfinite(term)]
             raise TrainingError(
                 f"The loss stopped being a number at step {self.global_step}, in: {', '.join(culprits)}. "
-                "Lower optim.peak_lr; `--resume` goes on from the last checkpoint."
+                "Start again with a lower optim.peak_lr and another run.output."
             )
         self.log_dict({f"loss/{name}": term.detach() for name, term in terms._asdict().items()})
         self.log("loss", terms.total.detach(), prog_bar=True, logger=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def finish(encoder: Encoder, config: DistillConfig, folder: Path, metrics: Mappi
         embedding_dim=encoder.embedding_dim,
         preprocess=preprocess,
         license=config.run.license,
-        source=f"trained by mvmr-zoo, `python -m training.distill`, teacher {config.teacher}",
+        source=f"trained by mvmr-zoo, `python -m training.distill`, teacher {_teacher_name(config)}",
         training=training_record(config),
         metrics=metrics,
     )
@@ -61,10 +62,16 @@ def finish(encoder: Encoder, config: DistillConfig, folder: Path, metrics: Mappi
 def training_record(config: DistillConfig) -> dict[str, object]:
     """The configuration as plain values; folders of the machine that trained are left out."""
     values = json.loads(json.dumps(dataclasses.asdict(config)))
+    values["teacher"] = _teacher_name(config)
     values["data"]["train"] = Path(values["data"]["train"]).parent.name
     del values["run"]["output"]
     record: dict[str, object] = values
     return record
+
+
+def _teacher_name(config: DistillConfig) -> str:
+    """The teacher's spec, or the name of its folder."""
+    return Path(config.teacher).name if os.path.isdir(config.teacher) else config.teacher
 
 
 def model_card(facts: CheckpointConfig) -> str:

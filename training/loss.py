@@ -1,4 +1,4 @@
-"""The MV-MR loss for distillation: DESIGN and the paper's equation
+"""The MV-MR loss for distillation (Kinakh, Drozdova, Voloshynovskiy, Entropy 2024, 26(6), 466)
 
     mse(z, z0) + hinge(1 - std(z)) + hinge(1 - std(z0)) + (1 - dCor(z, z0)) + (1 - dCor(z, r))
 
@@ -56,7 +56,7 @@ class LossConfig:
     @property
     def needs_plain_view(self) -> bool:
         """Whether any term reads z0: without one, the plain view need not be encoded at all."""
-        return self.invariance > 0 or self.views > 0
+        return self.invariance > 0 or self.variance > 0 or self.views > 0
 
 
 class LossTerms(NamedTuple):

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mvmr_zoo.datasets import LabelledPhotos
-from mvmr_zoo.errors import DataError
+from mvmr_zoo.errors import DataError, ImageError
 from mvmr_zoo.images import file_reason, read_image
 from training.config import ViewConfig
 from training.plan import Draw
@@ -82,7 +82,10 @@ class Views(Dataset[Example]):
     def __getitem__(self, draw: Draw) -> Example:
         """The views of one photo, fixed by the draw's seed."""
         min_px = int(draw.px / self.config.min_scale**0.5)
-        image = read_image(self.paths[draw.photo], min_px=min_px)
+        try:
+            image = read_image(self.paths[draw.photo], min_px=min_px)
+        except ImageError as error:  # DataError can cross from a worker to the trainer
+            raise DataError(str(error)) from None
         augmented = seeded_view(_augmentation(self.config, draw.px), image, draw.seed)
         plain = plain_view(image, draw.px) if self.with_plain else torch.empty(0)
         return Example(augmented, plain, torch.from_numpy(self.teacher[draw.photo]))

@@ -8,18 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 import mvmr_zoo
 from mvmr_zoo.datasets import LabelledPhotos
 from mvmr_zoo.errors import DataError
+from mvmr_zoo.progress import progress_bar
 from training.photos import fingerprint
+
+_BATCH = 64
 
 
 def teacher_embeddings(spec: str, photos: LabelledPhotos, cache: Path) -> NDArray[np.float32]:
@@ -45,17 +45,24 @@ def teacher_embeddings(spec: str, photos: LabelledPhotos, cache: Path) -> NDArra
     path = cache / f"{spec.replace(':', '-').replace('/', '-')}-{key}.npy"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as file:
-            np.save(file, np.concatenate(list(_embed(model, photos, spec))))
-        os.replace(file.name, path)
-    vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
-    if len(vectors) != len(photos):
-        raise DataError(f"{path} holds {len(vectors)} rows for {len(photos)} photos. Delete it and run again.")
-    return vectors
+        part = path.with_suffix(f".{os.getpid()}.part")
+        vectors = _embed(model, photos, spec)
+        with part.open("wb") as file:
+            np.save(file, vectors)
+        part.replace(path)
+    try:
+        cached: NDArray[np.float32] = np.load(path, mmap_mode="r")
+    except ValueError:
+        raise DataError(f"{path} is damaged. Delete it and run again.") from None
+    if len(cached) != len(photos):
+        raise DataError(f"{path} holds {len(cached)} rows for {len(photos)} photos. Delete it and run again.")
+    return cached
 
 
-def _embed(model: mvmr_zoo.Model, photos: LabelledPhotos, spec: str) -> Iterator[NDArray[np.float32]]:
-    size = 64
-    starts = range(0, len(photos), size)
-    for start in track(starts, description=f"{spec} looks at {len(photos)} photos, once"):
-        yield model.embed(photos.paths[start : start + size], normalize=False)
+def _embed(model: mvmr_zoo.Model, photos: LabelledPhotos, spec: str) -> NDArray[np.float32]:
+    batches = []
+    with progress_bar(f"{spec} looks at the photos, once") as progress:
+        for start in range(0, len(photos), _BATCH):
+            batches.append(model.embed(photos.paths[start : start + _BATCH], normalize=False))
+            progress(start + len(batches[-1]), len(photos))
+    return np.concatenate(batches)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo.errors import DataError, MissingDependencyError
+from mvmr_zoo.errors import DataError
 from mvmr_zoo.features import unit
+from mvmr_zoo.nearest import faiss_library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,10 +55,6 @@ def knn(
     Raises:
         DataError: an empty split, different widths, or labels that do not fit the features.
     """
-    try:
-        import faiss
-    except ImportError as error:
-        raise MissingDependencyError("faiss", "runtime", "search nearest neighbours") from error
     if not len(train) or not len(test):
         raise DataError(f"k-NN got {len(train)} train and {len(test)} test rows; expected at least one of each.")
     if train.shape[1] != test.shape[1] or len(train) != len(train_labels) or len(test) != len(test_labels):
@@ -65,7 +62,7 @@ def knn(
             f"k-NN got train {train.shape} with {len(train_labels)} labels and test {test.shape} with "
             f"{len(test_labels)}; expected equal widths, and a label a row."
         )
-    index = faiss.IndexFlatIP(train.shape[1])
+    index = faiss_library().IndexFlatIP(train.shape[1])
     index.add(unit(train))
     similarity, neighbours = index.search(unit(test), min(k, len(train)))
     votes = np.zeros((len(test), int(train_labels.max()) + 1))

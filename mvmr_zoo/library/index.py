@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mvmr_zoo.errors import LibraryDamagedError, LibraryError, MissingDependencyError
+from mvmr_zoo.errors import LibraryDamagedError, LibraryError
 from mvmr_zoo.features import unit
 from mvmr_zoo.library.store import Store
+from mvmr_zoo.nearest import faiss_library
 
 MANIFEST_FILE = "index.json"
 
@@ -102,7 +103,7 @@ def build_index(folder: Path, store: Store) -> VectorIndex:
 
 
 def _build(folder: Path, store: Store) -> VectorIndex:
-    faiss = _faiss()
+    faiss = faiss_library()
     dim = int(store.fact("dim") or 0)
     ids, blobs = store.vectors()
     if any(len(blob) != 2 * dim for blob in blobs):
@@ -152,7 +153,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 def _read(path: Path, manifest: Manifest) -> Any:
     """The FAISS index, or None where the file is not what the manifest says."""
     try:
-        index = _faiss().read_index(os.fspath(path))
+        index = faiss_library().read_index(os.fspath(path))
     except (OSError, RuntimeError):
         return None
     return index if (index.ntotal, index.d) == (manifest.rows, manifest.dim) else None
@@ -169,11 +170,3 @@ def _replace(path: Path, data: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-
-
-def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise MissingDependencyError("faiss", "runtime", "search photos") from error
-    return faiss

@@ -21,8 +21,9 @@ from mvmr_zoo.errors import LibraryDamagedError, LibraryError
 DATABASE_FILE = "library.sqlite"
 SCHEMA_VERSION = 1
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+_FACTS = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
+
+_PHOTOS = """
 CREATE TABLE IF NOT EXISTS photos (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     root BLOB NOT NULL,
@@ -101,17 +102,27 @@ class Store:
         with self._explained():
             folder.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        with self._explained():
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(_SCHEMA)
+            self._connection.executescript(_FACTS)
         found = self.fact("schema_version")
-        if found is None:
-            self.settle_facts({"schema_version": str(SCHEMA_VERSION), "identity": uuid.uuid4().hex})
-        elif found != str(SCHEMA_VERSION):
+        if found not in (None, str(SCHEMA_VERSION)):
             raise LibraryError(
                 f"{self.path} has schema {found}; this release reads {SCHEMA_VERSION}. "
                 "Use the release that made it, or another --library."
             )
+        with self._explained():
+            self._connection.executescript(_PHOTOS)
+        if found is None:
+            self.settle_facts({"schema_version": str(SCHEMA_VERSION), "identity": uuid.uuid4().hex})
 
     def __enter__(self) -> Self:
         return self
@@ -174,9 +185,10 @@ class Store:
             return {path: Stamp(size, mtime_ns) for path, size, mtime_ns in rows}
 
     def failed(self, folder: bytes) -> set[bytes]:
-        """The paths below a folder that failed when last tried."""
+        """The paths below a folder, and the folder itself, that failed when last tried."""
+        query = "SELECT path FROM failures WHERE path = ? OR path >= ? AND path < ?"
         with self._explained():
-            rows = self._connection.execute("SELECT path FROM failures WHERE path >= ? AND path < ?", _below(folder))
+            rows = self._connection.execute(query, (folder, *_below(folder)))
             return {path for (path,) in rows}
 
     def sizes(self) -> set[int]:

@@ -9,13 +9,12 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mvmr_zoo.errors import DataError, ImageError
-from mvmr_zoo.images import file_reason, read_photo
+from mvmr_zoo.images import file_bytes, read_photo
 from mvmr_zoo.library.scan import Scan, scan_folder
 from mvmr_zoo.library.store import FailureRow, PhotoRow, Stamp, Store
 from mvmr_zoo.model import Model
@@ -89,43 +88,52 @@ def update(
     Raises:
         DataError: a folder does not exist, cannot be read, or none holds a photo.
     """
-    scans = {root: scan_folder(root) for root in map(_existing, folders)}
+    roots = [_absolute(folder) for folder in folders]
+    scans = {root: _scan(root, store, allow_empty=allow_empty) for root in roots}
     known = {path: stamp for root in scans for path, stamp in store.stamps(root).items()}
     tried = known.keys() | {path for root in scans for path in store.failed(root)}
     found = {path: (root, stamp) for root, scan in scans.items() for path, stamp in scan.photos.items()}
     if not found and not tried:
         raise _nothing_in(scans)
-    if not allow_empty:
-        for root, scan in scans.items():
-            _refuse_sudden_emptiness(root, scan, store)
     pending = [_Pending(root, path, stamp) for path, (root, stamp) in sorted(found.items()) if known.get(path) != stamp]
-    recognised, unknown = _recognise(store, pending)
-    failures = [row for scan in scans.values() for row in scan.unreadable]
-    unreadable = len(failures)
-    if unknown:
-        failures += _embed(store, model(), unknown, progress)
+    unknown = _recognise(store, pending, progress)
+    unreadable = [row for scan in scans.values() for row in scan.unreadable]
+    failures = _embed(store, model(), unknown, progress) if unknown else []
     gone = [path for path in tried - found.keys() if not any(scan.may_hide(path) for scan in scans.values())]
     # last: until here a renamed photo's old row was still needed
-    store.write(photos=recognised, failures=failures[:unreadable], gone=gone)
+    store.write(failures=unreadable, gone=gone)
     return AddReport(
         found=len(found),
         unchanged=len(found) - len(pending),
-        added=len(unknown) - (len(failures) - unreadable),
-        recognised=len(recognised),
-        removed=len(gone),
-        failures=failures,
+        added=len(unknown) - len(failures),
+        recognised=len(pending) - len(unknown),
+        removed=len(known.keys() & set(gone)),
+        failures=unreadable + failures,
         total=store.count(),
     )
 
 
-def _existing(folder: str | os.PathLike[str]) -> bytes:
-    path = Path(os.path.expanduser(folder))
-    if not os.path.isdir(path):
-        what = "is not a folder" if os.path.exists(path) else "does not exist, or may not be looked at"
-        raise DataError(f"{path} {what}. Give a folder of photos.")
-    if not os.access(path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise DataError(f"{path} cannot be read: no permission.")
-    return os.fsencode(path.resolve())
+def _absolute(folder: str | os.PathLike[str]) -> bytes:
+    return os.fsencode(os.path.realpath(os.path.expanduser(folder)))
+
+
+def _scan(root: bytes, store: Store, *, allow_empty: bool) -> Scan:
+    """What lies in a folder; DataError where it cannot be read, or suddenly holds none of its photos."""
+    name, remembered = os.fsdecode(root), len(store.stamps(root))
+    if not os.path.isdir(root):
+        if remembered and allow_empty and not os.path.exists(root):
+            return Scan()
+        what = "is not a folder" if os.path.exists(root) else "does not exist, or may not be looked at"
+        raise DataError(f"{name} {what}. Give a folder of photos.")
+    if not os.access(root, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise DataError(f"{name} cannot be read: no permission.")
+    scan = scan_folder(root)
+    if remembered and not scan.photos and not scan.unreadable and not allow_empty:
+        raise DataError(
+            f"{name} holds no photo now, but the library remembers {remembered} from it. "
+            "Nothing was changed. If its disk is not connected, connect it; if they are gone, add --allow-empty."
+        )
+    return scan
 
 
 def _nothing_in(scans: dict[bytes, Scan]) -> DataError:
@@ -133,34 +141,28 @@ def _nothing_in(scans: dict[bytes, Scan]) -> DataError:
     return DataError(f"No photo in {names}. Photos are found by their ending: .jpg, .png, .heic, .webp and the like.")
 
 
-def _refuse_sudden_emptiness(root: bytes, scan: Scan, store: Store) -> None:
-    """Raise DataError where a folder lost all its photos: more likely a disk that is not there."""
-    remembered = len(store.stamps(root))
-    if remembered and not scan.photos and not scan.unreadable:
-        raise DataError(
-            f"{os.fsdecode(root)} holds no photo now, but the library remembers {remembered} from it. "
-            "Nothing was changed. If its disk is not connected, connect it; if they are gone, add --allow-empty."
-        )
-
-
-def _recognise(store: Store, pending: list[_Pending]) -> tuple[list[PhotoRow], list[_Pending]]:
-    """Split into photos whose content the store knows already, with their new rows, and the others."""
-    recognised: list[PhotoRow] = []
+def _recognise(store: Store, pending: list[_Pending], progress: Progress) -> list[_Pending]:
+    """Remember photos whose content the store knows already, and return the others."""
     unknown: list[_Pending] = []
     sizes = store.sizes()
-    for photo in pending:
-        twin = _twin(store, photo) if photo.stamp.size in sizes else None
-        if twin is None:
-            unknown.append(photo)
-        else:
-            recognised.append(replace(twin, root=photo.root, path=photo.path, stamp=photo.stamp))
-    return recognised, unknown
+    for first in range(0, len(pending), BATCH_SIZE):
+        recognised = []
+        for photo in pending[first : first + BATCH_SIZE]:
+            twin = _twin(store, photo) if photo.stamp.size in sizes else None
+            if twin is None:
+                unknown.append(photo)
+            else:
+                recognised.append(replace(twin, root=photo.root, path=photo.path, stamp=photo.stamp))
+        if recognised:
+            store.write(photos=recognised)
+            progress(first + len(recognised), len(pending))
+    return unknown
 
 
 def _twin(store: Store, photo: _Pending) -> PhotoRow | None:
     try:
-        return store.by_content(_digest(Path(os.fsdecode(photo.path)).read_bytes()))
-    except OSError:
+        return store.by_content(_digest(file_bytes(os.fsdecode(photo.path))))
+    except ImageError:
         return None  # decoding will meet the same error, and report it
 
 
@@ -170,10 +172,7 @@ def _embed(store: Store, model: Model, pending: list[_Pending], progress: Progre
 
     def decode(path: bytes, min_px: int) -> Image.Image:
         name = os.fsdecode(path)
-        try:
-            content = Path(name).read_bytes()
-        except OSError as error:
-            raise ImageError(name, "open", file_reason(error)) from None
+        content = file_bytes(name)
         photo = read_photo(name, content=content, min_px=min_px)
         read[path] = _Read(photo.width, photo.height, photo.taken, _digest(content))
         return photo.image

@@ -15,7 +15,7 @@ ROOT = Path(mvmr_zoo.__file__).parents[1]
 PACKAGES = ("mvmr_zoo", "training", "export", "demo")
 ORDER = (
     "errors", "preprocess", "images", "catalog", "encoder", "checkpoint", "foreign", "graph", "runtime", "features",
-    "model", "zoo", "library", "datasets", "evaluate", "progress", "samples", "quickstart", "cli",
+    "nearest", "model", "zoo", "library", "datasets", "evaluate", "progress", "samples", "quickstart", "cli",
 )  # fmt: skip
 PUBLIC = {
     "CATALOG", "Embeddings", "Failure", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess",

@@ -53,6 +53,7 @@ def test_measured_figures_are_added(copy: Path) -> None:
 def test_another_folder_is_never_replaced(checkpoint: Checkpoint, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"dear")
+    (tmp_path / "photos" / "config.json").write_text('{"model_type": "resnet"}')
     with pytest.raises(CheckpointError, match="left as it is"):
         make_checkpoint(tmp_path / "photos")
     assert (tmp_path / "photos" / "a.jpg").read_bytes() == b"dear"

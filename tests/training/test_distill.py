@@ -65,7 +65,7 @@ def uninterrupted(photos: Path, checkpoint: Checkpoint, tmp_path_factory: pytest
     return output
 
 
-def test_what_comes_out_is_a_model(uninterrupted: Path, photos: Path) -> None:
+def test_what_comes_out_is_a_model(uninterrupted: Path, photos: Path, checkpoint: Checkpoint) -> None:
     folder = uninterrupted / "tiny-kd"
     made = read_checkpoint(folder)
     model = mvmr_zoo.load(folder)
@@ -73,7 +73,9 @@ def test_what_comes_out_is_a_model(uninterrupted: Path, photos: Path) -> None:
     assert 0 <= made.config.metrics["held_out/knn@1"] <= 1
     assert made.config.training["optim"]["batch_size"] == 4
     assert made.config.preprocess.crop_px == 40
-    assert str(photos.parent) not in (folder / "config.json").read_text()
+    written = (folder / "config.json").read_text() + (folder / "README.md").read_text()
+    assert str(photos.parent) not in written
+    assert str(checkpoint.folder) not in written
     assert model.embed(sorted(photos.rglob("*.jpg"))).shape == (24, 256)
     assert "license: apache-2.0" in (folder / "README.md").read_text()
 
@@ -136,6 +138,7 @@ def test_teacher_is_asked_once(uninterrupted: Path, photos: Path, checkpoint: Ch
         (["--run.name", "../elsewhere"], "run.name is ../elsewhere"),
         (["--run.name", "teacher"], "run.name is teacher"),
         (["--data.held_out", "-0.1"], "data.held_out is -0.1"),
+        (["--views.hue", "0.6"], "views.hue is 0.6"),
         (["--views.min_scale", "0"], "views.min_scale"),
         (
             ["--loss", '{"regression": 0, "invariance": 0, "variance": 0, "views": 0, "teacher": 0}'],

@@ -219,6 +219,10 @@ def test_a_folder_of_which_only_a_neighbour_shares_the_name(library: PhotoLibrar
         library.add([two])
     assert library.status().photos == 4
     assert library.add([two], allow_empty=True).total == 2
+    shutil.rmtree(one)
+    with pytest.raises(DataError, match="does not exist"):
+        library.add([one])
+    assert library.add([one], allow_empty=True).total == 0
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "empty"])

@@ -1,0 +1,22 @@
+"""Raw pixels as features: the baseline every encoder must beat."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mvmr_zoo.images import read_image
+
+SIDE_PX = 16
+
+
+def raw_pixels(paths: Iterable[str | os.PathLike[str]]) -> NDArray[np.float32]:
+    """Every photo as its 16 x 16 RGB pixels less their mean: `(N, 768)` float32, not of unit length."""
+    size = (SIDE_PX, SIDE_PX)
+    small = [read_image(path).resize(size, Image.Resampling.BOX) for path in paths]
+    rows = np.stack([np.asarray(image, np.float32).ravel() for image in small])
+    return rows - rows.mean(axis=1, keepdims=True)
