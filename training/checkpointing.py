@@ -94,7 +94,7 @@ def _record(config: DistillConfig, photos: str) -> dict[str, Any]:
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options as `section.option`."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat
