@@ -101,6 +101,7 @@ Terms of its loss: {weighted}; distance correlation: {estimator}.
 
 ```python
 import mvmr_zoo
+
 vectors = mvmr_zoo.load("{facts.name}").embed(["photo.jpg"])
 ```
 """
