@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import mvmr_zoo
 from mvmr_zoo.catalog import DEFAULT_MODEL
 from mvmr_zoo.checkpoint import CARD_FILE, add_metrics, read_checkpoint
-from mvmr_zoo.datasets import LabelledPhotos, image_folder
+from mvmr_zoo.datasets import ImageFolder, image_folder
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.evaluate import knn, raw_pixels
 from mvmr_zoo.features import embed
@@ -28,7 +28,7 @@ from mvmr_zoo.zoo import find_checkpoint
 from training.finish import model_card
 
 
-def untrained(model: mvmr_zoo.Model, photos: LabelledPhotos) -> NDArray[np.float32]:
+def untrained(model: mvmr_zoo.Model, photos: ImageFolder) -> NDArray[np.float32]:
     """Features of the model's architecture at its random start, with the model's preprocessing."""
     torch.manual_seed(0)
     encoder = Encoder(model.card.architecture)

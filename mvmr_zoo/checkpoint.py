@@ -5,6 +5,7 @@ config.json          facts, preprocessing, and the SHA-256 of every other file
 model.safetensors    encoder weights, fp32 or fp16
 graph.onnx           the encoder's graph, its weights named, not contained
 golden.safetensors   what this encoder must answer on fixed generated images
+head.safetensors     optional linear classifier of the features; its class names are in config.json
 README.md            the model card
 """
 
@@ -14,16 +15,16 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from mvmr_zoo.errors import CheckpointError, ConfigError
-from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.errors import CheckpointError
+from mvmr_zoo.manifest import SCHEMA_VERSION, CheckpointConfig, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,43 +32,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-SCHEMA_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 GRAPH_FILE = "graph.onnx"
 GOLDEN_FILE = "golden.safetensors"
+HEAD_FILE = "head.safetensors"
 CARD_FILE = "README.md"
 GOLDEN_COSINE = 0.9999
 _GOLDEN_IMAGES = 4
 
+__all__ = [
+    "SCHEMA_VERSION",
+    "Checkpoint",
+    "CheckpointConfig",
+    "Head",
+    "add_metrics",
+    "check_destination",
+    "golden_images",
+    "read_checkpoint",
+    "write_checkpoint",
+]
 
-@dataclass(frozen=True, kw_only=True)
-class CheckpointConfig:
-    """What `config.json` holds.
 
-    Args:
-        schema_version: of this layout.
-        name: of the model.
-        architecture: a name in `encoder.BACKBONES`.
-        embedding_dim: D.
-        preprocess: how photos become arrays.
-        license: of the weights, or `not stated`.
-        source: who trained it, from what.
-        training: the run that made it, as its own configuration says.
-        metrics: measured figures by protocol.
-        sha256: of each other file, 64 hexadecimal digits, by file name.
+class Head(NamedTuple):
+    """A linear classifier of features: logits are `features @ weight.T + bias`.
+
+    Shapes: `weight` `(classes, D)` float32, `bias` `(classes,)` float32.
     """
 
-    schema_version: int
-    name: str
-    architecture: str
-    embedding_dim: int
-    preprocess: Preprocess
-    license: str
-    source: str
-    training: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    sha256: Mapping[str, str] = field(default_factory=dict)
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -107,6 +101,25 @@ class Checkpoint:
             raise CheckpointError(f"{path}: expected a matrix named features, got {sorted(tensors)}.")
         return tensors["features"].astype(np.float32)
 
+    def head(self) -> Head | None:
+        """The linear classifier, where there is one.
+
+        Raises:
+            CheckpointError: its shape does not fit the encoder or the class names.
+        """
+        if HEAD_FILE not in self.config.sha256:
+            return None
+        path = self.folder / HEAD_FILE
+        tensors = _read_tensors(path)
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        classes = len(self.config.class_names)
+        if shapes != {"weight": (classes, self.config.embedding_dim), "bias": (classes,)}:
+            raise CheckpointError(
+                f"{path}: holds {shapes}; expected weight ({classes}, {self.config.embedding_dim}) and bias "
+                f"({classes},), as config.json's class_names and embedding_dim say."
+            )
+        return Head(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
+
     def check_golden(self, engine: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> float:
         """The lowest cosine between an engine's answers and the golden ones, at least 0.9999.
 
@@ -143,7 +156,7 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
         CheckpointError: a file is missing or altered, or a field is wrong.
     """
     base = Path(folder)
-    config = _read_config(base / CONFIG_FILE)
+    config = read_config(base / CONFIG_FILE)
     for required in (WEIGHTS_FILE, GRAPH_FILE, GOLDEN_FILE):
         if required not in config.sha256:
             raise CheckpointError(f"{base / CONFIG_FILE}: sha256 lacks {required}.")
@@ -167,6 +180,7 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(
             f"{base / CONFIG_FILE}: embedding_dim is {config.embedding_dim}, but {GOLDEN_FILE} has {width} features."
         )
+    checkpoint.head()
     return checkpoint
 
 
@@ -178,6 +192,7 @@ def write_checkpoint(
     graph: bytes,
     golden: NDArray[np.float32],
     card: str,
+    head: Head | None = None,
 ) -> Checkpoint:
     """Write a checkpoint folder, whole or not at all, replacing one that stands there.
 
@@ -188,6 +203,7 @@ def write_checkpoint(
         graph: from `graph.weightless_graph`.
         golden: `(4, D)` the encoder's features of `golden_images`.
         card: the text of its README.md.
+        head: a linear classifier of the features; its class names are in `config`.
 
     Raises:
         CheckpointError: something else than a checkpoint folder stands there.
@@ -203,7 +219,11 @@ def write_checkpoint(
         (work / GOLDEN_FILE).write_bytes(save({"features": np.ascontiguousarray(golden)}))
         (work / GRAPH_FILE).write_bytes(graph)
         (work / CARD_FILE).write_text(card, encoding="utf-8")
-        hashes = {name: file_digest(work / name) for name in (WEIGHTS_FILE, GRAPH_FILE, GOLDEN_FILE)}
+        files = [WEIGHTS_FILE, GRAPH_FILE, GOLDEN_FILE]
+        if head is not None:
+            (work / HEAD_FILE).write_bytes(save(head._asdict()))
+            files.append(HEAD_FILE)
+        hashes = {name: file_digest(work / name) for name in files}
         values = asdict(config) | {"sha256": hashes}
         (work / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         replaced = Path(scratch) / "replaced"
@@ -224,7 +244,7 @@ def check_destination(folder: str | os.PathLike[str]) -> None:
     if not os.path.lexists(base) or (base.is_dir() and not any(base.iterdir())):
         return
     try:
-        _read_config(base / CONFIG_FILE)
+        read_config(base / CONFIG_FILE)
     except CheckpointError:
         raise CheckpointError(f"{base} exists and is not a checkpoint folder; it is left as it is.") from None
 
@@ -243,52 +263,6 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_config(path: Path) -> CheckpointConfig:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} is not a checkpoint folder: it has no {path.name}.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path}: cannot be read as JSON ({error}).") from None
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, got {type(values).__name__}.")
-    version = values.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise CheckpointError(
-            f"{path}: schema_version is {version!r}; this release reads {SCHEMA_VERSION}. "
-            "`pip install -U mvmr-zoo` reads newer folders."
-        )
-    known = {f.name for f in fields(CheckpointConfig)}
-    required = known - {"training", "metrics"}
-    if missing := sorted(required - values.keys()):
-        raise CheckpointError(f"{path}: lacks the field {missing[0]}.")
-    if unknown := sorted(values.keys() - known):
-        raise CheckpointError(f"{path}: has the unknown field {unknown[0]}.")
-    _check_types(path, values)
-    try:
-        preprocess = Preprocess.from_dict(values["preprocess"])
-    except ConfigError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    return CheckpointConfig(**(values | {"preprocess": preprocess}))
-
-
-def _check_types(path: Path, values: Mapping[str, Any]) -> None:
-    expected: dict[str, type] = {
-        "name": str,
-        "architecture": str,
-        "embedding_dim": int,
-        "preprocess": dict,
-        "license": str,
-        "source": str,
-        "training": dict,
-        "metrics": dict,
-        "sha256": dict,
-    }
-    for name, kind in expected.items():
-        if name in values and not isinstance(values[name], kind):
-            raise CheckpointError(f"{path}: {name} is {type(values[name]).__name__}, expected {kind.__name__}.")
 
 
 def _read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:

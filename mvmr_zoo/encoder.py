@@ -23,7 +23,7 @@ def _small_stem(network: resnet.ResNet) -> resnet.ResNet:
 
 
 class CifarResNet(nn.Module):
-    """ResNet with three stages of basic blocks, the CIFAR family's ResNet-8x4 by its defaults.
+    """ResNet with three stages of basic blocks; by its defaults the CIFAR family's ResNet-8x4.
 
     `(N, 3, H, W) -> (N, widths[-1])`. Source: He et al. 2016, section 4.2, four times as wide
     (Tian et al., Contrastive Representation Distillation, 2020).
@@ -66,6 +66,7 @@ BACKBONES: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "resnet18-small": (lambda: _small_stem(resnet.resnet18()), 512),
     "resnet50": (resnet.resnet50, 2048),
     "resnet50-small": (lambda: _small_stem(resnet.resnet50()), 2048),
+    "resnet8": (lambda: CifarResNet((16, 16, 32, 64)), 64),
     "resnet8x4": (CifarResNet, 256),
 }
 """Architecture name to its builder and feature dimension D. `-small` is the 3x3 stride-1 stem."""

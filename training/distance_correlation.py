@@ -7,10 +7,11 @@ precision around it; gradients are finite at zero distance and for constant batc
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 Estimator = Literal["biased", "unbiased"]
 
@@ -42,8 +43,12 @@ def centred_distances(*batches: Tensor, estimator: Estimator) -> list[Tensor]:
     least = 4 if estimator == "unbiased" else 2
     if min(rows) < least:
         raise ValueError(f"the {estimator} estimator got {min(rows)} rows; expected at least {least}")
-    centre = _u_centred if estimator == "unbiased" else _double_centred
-    return [centre(pairwise_distances(batch)) for batch in batches]
+    return [centred(pairwise_distances(batch), estimator) for batch in batches]
+
+
+def centred(distances: Tensor, estimator: Estimator) -> Tensor:
+    """A distance matrix `(N, N)`, centred as the estimator wants it."""
+    return _u_centred(distances) if estimator == "unbiased" else _double_centred(distances)
 
 
 def correlate(a: Tensor, b: Tensor, *, estimator: Estimator) -> Tensor:
@@ -61,16 +66,44 @@ def correlate(a: Tensor, b: Tensor, *, estimator: Estimator) -> Tensor:
 
 
 def pairwise_distances(x: Tensor) -> Tensor:
-    """Euclidean distances between the rows of `(N, D)`: `(N, N)`, fp32 at least, zero diagonal."""
+    """Euclidean distances between the rows of `(N, D)`: `(N, N)`, fp32 at least, zero diagonal.
+
+    Rows that are equal, to within rounding, are at distance zero and pull no gradient.
+    """
     with torch.autocast(x.device.type, enabled=False):
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
-        x = x - x.mean(dim=0, keepdim=True)  # distances are the same, cancellation is less
-        norms = (x * x).sum(dim=1)
-        squared = norms[:, None] + norms[None, :] - 2 * (x @ x.T)
+        distances: Tensor = _Distances.apply(x.to(torch.promote_types(x.dtype, torch.float32)))  # type: ignore[no-untyped-call]
+        return distances
+
+
+class _Distances(torch.autograd.Function):
+    """Distances by the Gram matrix, with the gradient written out.
+
+    With W = G / d, zero where d is zero, and S = W + W^T, the gradient of row i is
+    sum_j S_ij (x_i - x_j), so one matrix product does what autograd needs two and several passes over
+    `(N, D)` for.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        centred = x - x.mean(dim=0, keepdim=True)  # distances are the same, cancellation is less
+        gram = centred @ centred.T
+        norms = gram.diagonal()
+        sums = norms[:, None] + norms[None, :]
+        squared = sums - 2 * gram
         # below this a squared distance is rounding error of the three terms above
-        floor = 4 * torch.finfo(x.dtype).eps * (norms[:, None] + norms[None, :])
-        apart = (squared > floor) & ~torch.eye(len(x), dtype=torch.bool, device=x.device)
-        return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
+        apart = squared > 4 * torch.finfo(x.dtype).eps * sums
+        distances = torch.where(apart, squared, 0.0).sqrt()
+        distances.fill_diagonal_(0.0)
+        ctx.save_for_backward(x, distances)
+        return distances
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        x, distances = ctx.saved_tensors
+        pull = torch.where(distances > 0, gradient / distances, 0.0)
+        pull = pull + pull.T
+        return torch.addmm(pull.sum(dim=1, keepdim=True) * x, pull, x, alpha=-1)
 
 
 def _double_centred(d: Tensor) -> Tensor:

@@ -1,113 +1,172 @@
-"""The MV-MR loss for distillation (Kinakh, Drozdova, Voloshynovskiy, Entropy 2024, 26(6), 466)
+"""The MV-MR loss (Kinakh, Drozdova, Voloshynovskiy, Entropy 2024, 26(6), 466)
 
-    mse(z, z0) + hinge(1 - std(z)) + hinge(1 - std(z0)) + (1 - dCor(z, z0)) + (1 - dCor(z, r))
+    mse(z, z0) + hinge(1 - std(z)) + hinge(1 - std(z0)) + (1 - dCor(z, z0)) + sum_k w_k (1 - dCor(z, r_k))
 
-each term with a weight, and beside them, off by default, a cosine regression onto the teacher.
+each term with a weight. In distillation the teacher's embedding is the only r; beside the paper's
+terms, off by default, stands a cosine regression onto it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mvmr_zoo.errors import ConfigError
 from training.distance_correlation import Estimator, centred_distances, correlate
+from training.require import require
 
+Sign = Literal["paper", "released"]
 
-def require(holds: bool, option: str, got: object, expected: str) -> None:
-    """Raise ConfigError, naming the option, unless a condition on its value holds."""
-    if not holds:
-        raise ConfigError(f"{option} is {got}; expected {expected}.")
+VIEWS = "views"
+"""The name of dCor(z, z0) among the correlations; every other one bears its representation's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """What the loss is made of.
+    """What the loss is made of, beside the weights of the representations.
 
     Args:
         invariance: weight of the mean squared error between the two views' embeddings.
         variance: weight of the hinge that keeps every embedding dimension's deviation at `std_margin`.
         views: weight of `1 - dCor` between the two views' embeddings.
-        teacher: weight of `1 - dCor` between embeddings and the teacher's.
-        regression: weight of `1 - cos` between embeddings and the teacher's centred embeddings; the
-            projector must then end in the teacher's dimension.
         estimator: of the distance correlation, `biased` or `unbiased`.
-        std_margin: the hinge's target deviation.
+        std_margin: the hinge's target deviation, positive.
+        memory: embeddings of past steps, 0 for none, that join the batch in every dCor, without gradient: a
+            statistic of more rows for the price of the distances alone.
     """
 
     invariance: float = 1.0
     variance: float = 1.0
     views: float = 1.0
-    teacher: float = 1.0
-    regression: float = 0.0
     estimator: Estimator = "biased"
     std_margin: float = 1.0
+    memory: int = 0
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a negative weight, or no weight at all."""
-        weights = (self.invariance, self.variance, self.views, self.teacher, self.regression)
-        require(min(weights) >= 0, "loss", weights, "weights of at least 0")
-        require(max(weights) > 0, "loss", weights, "one weight above 0 at least")
+        """Raise ConfigError for a weight below 0, a margin or a memory that cannot be."""
+        for name in ("invariance", "variance", "views"):
+            require(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "a weight of at least 0")
+        require(self.std_margin > 0, "loss.std_margin", self.std_margin, "a positive number")
+        require(self.memory >= 0, "loss.memory", self.memory, "at least 0")
 
     @property
-    def needs_plain_view(self) -> bool:
+    def reads_plain_view(self) -> bool:
         """Whether any term reads z0: without one, the plain view need not be encoded at all."""
         return self.invariance > 0 or self.variance > 0 or self.views > 0
 
 
-class LossTerms(NamedTuple):
-    """The unweighted terms, scalars, zero where the weight is zero, and their weighted sum."""
+@dataclass(frozen=True, kw_only=True)
+class DistillLossConfig(LossConfig):
+    """The loss of distillation: see `LossConfig`, and
 
-    invariance: Tensor
-    variance: Tensor
-    views: Tensor
-    teacher: Tensor
-    regression: Tensor
+    Args:
+        teacher: weight of `1 - dCor` between embeddings and the teacher's.
+        regression: weight of `1 - cos` between embeddings and the teacher's centred embeddings; the
+            projector must then end in the teacher's dimension. Not in the paper.
+    """
+
+    teacher: float = 1.0
+    regression: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a weight below 0, or no weight at all."""
+        super().__post_init__()
+        for name in ("teacher", "regression"):
+            require(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "a weight of at least 0")
+        weights = (self.invariance, self.variance, self.views, self.teacher, self.regression)
+        require(max(weights) > 0, "loss", weights, "one weight above 0 at least")
+
+
+class LossTerms(NamedTuple):
+    """Scalars: the unweighted terms by name, those of weight 0 left out, and their weighted sum."""
+
+    terms: dict[str, Tensor]
     total: Tensor
 
 
-def distillation_loss(z: Tensor, z0: Tensor | None, teacher: Tensor, config: LossConfig) -> LossTerms:
-    """The loss of one batch.
+class Embedded(NamedTuple):
+    """What the loss compares, row i of each from photo i.
+
+    Shapes: `z` `(N, P)` of the augmented view; `z0` `(N, P)` of the plain view, or None where
+    `LossConfig.reads_plain_view` is false; each of `references` `(N, K)`.
+    """
+
+    z: Tensor
+    z0: Tensor | None
+    references: Mapping[str, Tensor]
+
+
+def mvmr_loss(
+    batch: Embedded,
+    weights: Mapping[str, float],
+    config: LossConfig,
+    *,
+    sign: Sign = "paper",
+    past: Embedded | None = None,
+) -> LossTerms:
+    """The paper's loss of one batch, in fp32 at least.
 
     Args:
-        z: the projector's output for the augmented view, `(N, P)`.
-        z0: the same for the plain view, `(N, P)`; None where `config.needs_plain_view` is false.
-        teacher: the teacher's embeddings of the plain view, centred, `(N, T)`.
-        config: weights and estimator. `regression` needs P = T.
+        batch: N rows.
+        weights: of each of `batch.references`, by name, at least 0.
+        config: the other weights, and the estimator.
+        sign: `paper` maximises the dependence on the representations; `released` adds `+dCor`, as the
+            authors' released code does, and so minimises it.
+        past: rows of earlier steps that join every dCor.
     """
-    zero = z.new_zeros((), dtype=torch.float32)
-    z, teacher = z.float(), teacher.float()
-    invariance = variance = views = to_teacher = regression = zero
+    z, z0 = _full(batch.z), None if batch.z0 is None else _full(batch.z0)
+    terms: dict[str, Tensor] = {}
+    total = z.new_zeros(())
+    if z0 is not None and config.invariance > 0:
+        terms["invariance"] = F.mse_loss(z, z0)
+        total = total + config.invariance * terms["invariance"]
     if config.variance > 0:
-        variance = _std_hinge(z, config.std_margin)
-    if z0 is not None:
-        z0 = z0.float()
-        invariance = F.mse_loss(z, z0) if config.invariance > 0 else zero
-        if config.variance > 0:
-            variance = variance + _std_hinge(z0, config.std_margin)
-    if config.views > 0 or config.teacher > 0:
-        batches = [z, *([z0] if z0 is not None else []), teacher]
-        of_z, *rest = centred_distances(*batches, estimator=config.estimator)
-        if z0 is not None and config.views > 0:
-            views = 1 - correlate(of_z, rest[0], estimator=config.estimator)
-        if config.teacher > 0:
-            to_teacher = 1 - correlate(of_z, rest[-1], estimator=config.estimator)
-    if config.regression > 0:
-        regression = 1 - F.cosine_similarity(z, teacher, dim=1).mean()
-    total = (
-        config.invariance * invariance
-        + config.variance * variance
-        + config.views * views
-        + config.teacher * to_teacher
-        + config.regression * regression
-    )
-    return LossTerms(invariance, variance, views, to_teacher, regression, total)
+        hinges = [std_hinge(each, config.std_margin) for each in (z, z0) if each is not None]
+        terms["variance"] = torch.stack(hinges).sum()
+        total = total + config.variance * terms["variance"]
+    used = {name: weight for name, weight in weights.items() if weight > 0}
+    for name, correlation in _correlations(Embedded(z, z0, batch.references), used, config, past).items():
+        weight = config.views if name == VIEWS else used[name]
+        terms[name] = correlation if sign == "released" and name != VIEWS else 1 - correlation
+        total = total + weight * terms[name]
+    return LossTerms(terms, total)
 
 
-def _std_hinge(z: Tensor, margin: float) -> Tensor:
+def _correlations(
+    batch: Embedded, used: Mapping[str, float], config: LossConfig, past: Embedded | None
+) -> dict[str, Tensor]:
+    """DCor of z with z0 and with every used reference, each distance matrix computed once."""
+    others = {name: batch.references[name] for name in used}
+    if batch.z0 is not None and config.views > 0:
+        others = {VIEWS: batch.z0, **others}
+    if not others:
+        return {}
+    rows = [batch.z, *others.values()]
+    if past is not None:
+        earlier = {VIEWS: past.z0, **past.references}
+        rows = [
+            torch.cat([now, before.to(now)]) if before is not None else now
+            for now, before in zip(rows, [past.z, *(earlier[name] for name in others)], strict=True)
+        ]
+    of_z, *rest = centred_distances(*rows, estimator=config.estimator)
+    return {
+        name: correlate(of_z, matrix, estimator=config.estimator) for name, matrix in zip(others, rest, strict=True)
+    }
+
+
+def cosine_regression(z: Tensor, target: Tensor) -> Tensor:
+    """`1 - cos` between rows, its mean: a scalar in [0, 2]. `z` and `target` `(N, T)`."""
+    return 1 - F.cosine_similarity(_full(z), _full(target), dim=1).mean()
+
+
+def std_hinge(z: Tensor, margin: float) -> Tensor:
     """Mean over dimensions of max(0, margin - std), with a small variance floor so its gradient stays finite."""
     return F.relu(margin - (z.var(dim=0) + 1e-4).sqrt()).mean()
+
+
+def _full(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

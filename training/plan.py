@@ -1,16 +1,18 @@
-"""The whole run as one list of steps: which photos, at which size, under which seeds.
+"""The whole run as one list of batches: which photos, at which size, under which seeds.
 
-Everything about step t is a pure function of t, so a run that resumes at step t sees exactly what
+Everything about batch t is a pure function of t, so a run that resumes at batch t sees exactly what
 it would have seen.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from mvmr_zoo.errors import DataError
@@ -18,7 +20,7 @@ from training.config import SizeStage
 
 
 class Draw(NamedTuple):
-    """One photo of one step: its number, the size of its views, the seed of its augmentation."""
+    """One photo of one batch: its number, the size of its views, the seed of its augmentation."""
 
     photo: int
     px: int
@@ -27,14 +29,15 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What every step of a run reads.
+    """What every batch of a run reads.
 
     Args:
         photos: how many there are.
-        batch_size: photos a step.
+        batch_size: photos a batch.
         epochs: passes over the photos; the last batch of a pass that does not fill is left out.
         sizes: image sizes by share of the run.
         seed: of order and augmentation.
+        accumulate: batches an optimiser step.
     """
 
     photos: int
@@ -42,6 +45,7 @@ class Plan:
     epochs: float
     sizes: tuple[SizeStage, ...]
     seed: int
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         """Raise DataError for a batch larger than the data set."""
@@ -52,42 +56,58 @@ class Plan:
             )
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Steps of one pass over the photos."""
+    def batches_per_epoch(self) -> int:
+        """Batches of one pass over the photos."""
         return self.photos // self.batch_size
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return max(1, round(self.epochs * self.steps_per_epoch))
+        """Optimiser steps of the whole run."""
+        return max(1, round(self.epochs * self.batches_per_epoch / self.accumulate))
 
-    def batch(self, step: int) -> list[Draw]:
-        """The photos of `step`, from 0."""
-        epoch, within = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.photos)
-        chosen = order[within * self.batch_size : (within + 1) * self.batch_size]
-        seeds = np.random.default_rng((self.seed, 1, step)).integers(2**62, size=self.batch_size)
-        px = self.size_at(step)
+    @property
+    def total_batches(self) -> int:
+        """Batches of the whole run."""
+        return self.total_steps * self.accumulate
+
+    def batch(self, number: int) -> list[Draw]:
+        """The photos of batch `number`, from 0."""
+        epoch, within = divmod(number, self.batches_per_epoch)
+        chosen = _order(self.seed, epoch, self.photos)[within * self.batch_size : (within + 1) * self.batch_size]
+        seeds = np.random.default_rng((self.seed, 1, number)).integers(2**62, size=self.batch_size)
+        px = self.size_at(number)
         return [Draw(int(index), px, int(seed)) for index, seed in zip(chosen, seeds, strict=True)]
 
-    def size_at(self, step: int) -> int:
-        """The side of the views of `step`, in pixels."""
-        share = step / self.total_steps
+    def size_at(self, number: int) -> int:
+        """The side of the views of batch `number`, in pixels."""
+        share = number / self.total_batches
         return [stage.px for stage in self.sizes if stage.start <= share][-1]
 
 
-class RemainingSteps(Sampler[list[Draw]]):
-    """A batch sampler over the steps of a plan from `first` on.
+@functools.lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, photos: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(photos)
 
-    Its length is that of the whole plan: the trainer counts the steps already taken.
+
+class RemainingBatches(Sampler[list[Draw]]):
+    """A batch sampler over the batches of a plan from `first` on: one rank's equal share of each.
+
+    Its length is that of the whole plan: the trainer counts the batches already taken.
+
+    Args:
+        plan: of the run.
+        first: the batch to begin with, from 0.
+        rank: of this process.
+        ranks: processes that share every batch.
     """
 
-    def __init__(self, plan: Plan, first: int) -> None:
+    def __init__(self, plan: Plan, first: int, *, rank: int = 0, ranks: int = 1) -> None:
         self._plan = plan
         self._first = first
+        self._share = slice(rank * plan.batch_size // ranks, (rank + 1) * plan.batch_size // ranks)
 
     def __len__(self) -> int:
-        return self._plan.total_steps
+        return self._plan.total_batches
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        return (self._plan.batch(step) for step in range(self._first, self._plan.total_steps))
+        return (self._plan.batch(number)[self._share] for number in range(self._first, self._plan.total_batches))

@@ -6,7 +6,7 @@ import math
 
 
 def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int, final: float) -> float:
-    """The factor on the peak learning rate: linear from 0 to 1, then half a cosine down to `final`.
+    """The factor on the peak learning rate: linear from 1 / `warmup_steps` to 1, then half a cosine down to `final`.
 
     Args:
         step: optimiser steps taken so far, from 0.

@@ -1,4 +1,4 @@
-"""A teacher's embeddings, computed once and kept on disk.
+"""A teacher's embeddings of every image: asked once, or read from a folder of embeddings made before.
 
 The teacher sees the plain photo in its own preprocessing, so its answer never changes during a run.
 """
@@ -6,63 +6,67 @@ The teacher sees the plain photo in its own preprocessing, so its answer never c
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import mvmr_zoo
-from mvmr_zoo.datasets import LabelledPhotos
+from mvmr_zoo.datasets import ImageSet
+from mvmr_zoo.embeddings import read_embeddings
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.progress import progress_bar
-from training.photos import fingerprint
+from mvmr_zoo.features import embed
+from training.cache import CacheConfig, Producer, cached_rows
 
-_BATCH = 64
+PRECOMPUTED = "embeddings:"
 
 
-def teacher_embeddings(spec: str, photos: LabelledPhotos, cache: Path) -> NDArray[np.float32]:
-    """The teacher's embeddings `(N, T)` float32, not normalised, row i of photo i.
+def teacher_rows(spec: str, data: ImageSet, folder: Path, config: CacheConfig) -> NDArray[np.floating[Any]]:
+    """The teacher's embeddings `(N, T)`, not normalised, row i of image i.
 
     Args:
-        spec: the teacher's model spec.
-        photos: what it is shown.
-        cache: folder of cached embeddings; a file there is named by the photos', the
-            preprocessing's and the weights' hashes, so another teacher or a changed photo misses it.
+        spec: a model spec, embedded by its fastest engine; or `embeddings:FOLDER`.
+        data: what it is shown.
+        folder: of caches.
+        config: how its answers are kept; unused for `embeddings:FOLDER`, which is a cache itself.
 
     Raises:
-        DataError: a file cannot be read, or the cached embeddings do not fit.
-        ImageError: a photo cannot be decoded.
+        UnknownModelError, CheckpointError, MissingDependencyError: the teacher is not to be had.
+        DataError: the cache or the folder does not fit the images.
+        ImageError: an image cannot be read.
     """
+    if spec.startswith(PRECOMPUTED):
+        return _precomputed(Path(spec.removeprefix(PRECOMPUTED)), data)
     model = mvmr_zoo.load(spec)
-    identity = {
-        "photos": fingerprint(photos),
-        "preprocess": model.preprocess.digest,
-        "weights": model.weights_digest,
-    }
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-    path = cache / f"{spec.replace(':', '-').replace('/', '-')}-{key}.npy"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        vectors = _embed(model, photos, spec)
-        with part.open("wb") as file:
-            np.save(file, vectors)
-        part.replace(path)
-    try:
-        cached: NDArray[np.float32] = np.load(path, mmap_mode="r")
-    except ValueError:
-        raise DataError(f"{path} is damaged. Delete it and run again.") from None
-    if len(cached) != len(photos):
-        raise DataError(f"{path} holds {len(cached)} rows for {len(photos)} photos. Delete it and run again.")
-    return cached
+    digest = hashlib.sha256(f"{model.weights_digest} {model.preprocess.digest}".encode()).hexdigest()
+
+    def compute(indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        return embed(
+            model.engine,
+            model.preprocess,
+            (int(index) for index in indices),
+            dim=model.card.embedding_dim,
+            skip=False,
+            normalize=False,
+            decode=lambda index, min_px: data.image(index, min_px=min_px),
+        ).vectors
+
+    producer = Producer(name=model.card.name, digest=digest, dim=model.card.embedding_dim, compute=compute)
+    return cached_rows(folder, data, producer, config)
 
 
-def _embed(model: mvmr_zoo.Model, photos: LabelledPhotos, spec: str) -> NDArray[np.float32]:
-    batches = []
-    with progress_bar(f"{spec} looks at the photos, once") as progress:
-        for start in range(0, len(photos), _BATCH):
-            batches.append(model.embed(photos.paths[start : start + _BATCH], normalize=False))
-            progress(start + len(batches[-1]), len(photos))
-    return np.concatenate(batches)
+def _precomputed(folder: Path, data: ImageSet) -> NDArray[np.float32]:
+    found = read_embeddings(folder)
+    position = {path: row for row, path in enumerate(found.image_paths)}
+    names = [data.describe(index) for index in range(len(data))]
+    if not any(name in position for name in names):  # absolute paths, as most programs write them
+        depth = {name.count("/") + 1 for name in names}
+        position = {"/".join(path.split("/")[-n:]): row for n in depth for path, row in position.items()}
+    missing = [name for name in names if name not in position]
+    if missing:
+        raise DataError(
+            f"{folder} has no embedding for {len(missing)} of {len(names)} images of {data.name}, first {missing[0]}. "
+            "Its image_path must be the path below the data set's folder, or end with it."
+        )
+    return found.rows(np.asarray([position[name] for name in names], np.int64))

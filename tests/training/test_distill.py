@@ -16,7 +16,12 @@ import pytest
 
 import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint, read_checkpoint
-from training.distill import main
+from mvmr_zoo.datasets import image_folder
+from training.cache import CacheConfig
+from training.command import execute
+from training.config import DistillConfig
+from training.distill import run as distill
+from training.teacher import teacher_rows
 
 from ..conftest import write_photos
 
@@ -37,8 +42,9 @@ def command(output: Path, photos: Path, teacher: Checkpoint, *more: str) -> list
         "--run.output": output,
         "--run.name": "tiny-kd",
         "--run.save_every_steps": 2,
-        "--run.monitor_every_steps": 5,
-        "--teacher": teacher.folder,
+        "--monitor.every_steps": 5,
+        "--monitor.knn_every_epochs": 1,
+        "--teacher.spec": teacher.folder,
         "--views.sizes": '[{"start": 0.0, "px": 32}, {"start": 0.5, "px": 40}]',
         "--views.encoder_px": 40,
         "--student.architecture": "resnet8x4",
@@ -61,7 +67,7 @@ def uninterrupted(photos: Path, checkpoint: Checkpoint, tmp_path_factory: pytest
     output = tmp_path_factory.mktemp("run")
     done = run(output, photos, checkpoint)
     assert done.returncode == 0, done.stderr
-    assert "k-NN of held-out photos" in done.stdout
+    assert "k-NN of held-out images" in done.stdout
     return output
 
 
@@ -80,12 +86,23 @@ def test_what_comes_out_is_a_model(uninterrupted: Path, photos: Path, checkpoint
     assert "license: apache-2.0" in (folder / "README.md").read_text()
 
 
+def rows_of(output: Path) -> list[dict[str, str]]:
+    with (output / "logs" / "version_0" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 def test_every_term_is_logged(uninterrupted: Path) -> None:
     with (uninterrupted / "logs" / "version_0" / "metrics.csv").open() as file:
-        (row,) = (row for row in csv.DictReader(file) if row["loss/total"])
+        rows = [row for row in csv.DictReader(file) if row.get("loss/total")]
+    assert [int(row["step"]) for row in rows] == [5, 10, 15]
+    row = rows[-1]
     terms = ("invariance", "variance", "views", "teacher", "regression")
     assert all(float(row[f"loss/{name}"]) > 0 for name in terms)
     assert sum(float(row[f"loss/{name}"]) for name in terms) == pytest.approx(float(row["loss/total"]), abs=1e-5)
+    assert 1 - float(row["dcor/teacher"]) == pytest.approx(float(row["loss/teacher"]), abs=1e-5)
+    assert {"dcor/views/independent", "dcor_unbiased/views", "spread/std", "spread/rank"} <= row.keys()
+    assert any(other["linear/accuracy"] for other in rows_of(uninterrupted))
+    assert any(other["knn/held_out"] for other in rows_of(uninterrupted))
 
 
 def test_killed_anywhere_and_resumed_reaches_the_same_weights(
@@ -111,18 +128,15 @@ def test_killed_anywhere_and_resumed_reaches_the_same_weights(
     assert done.returncode == 0, done.stderr
     whole, resumed = (read_checkpoint(folder / "tiny-kd").weights() for folder in (uninterrupted, tmp_path))
     for name, tensor in whole.items():
-        np.testing.assert_allclose(resumed[name].astype(float), tensor.astype(float), atol=1e-6, err_msg=name)
+        np.testing.assert_array_equal(resumed[name], tensor, err_msg=name)
 
 
 def test_teacher_is_asked_once(uninterrupted: Path, photos: Path, checkpoint: Checkpoint) -> None:
-    from mvmr_zoo.datasets import image_folder
-    from training.teacher import teacher_embeddings
-
-    (cached,) = (uninterrupted / "teacher").iterdir()
-    before = cached.stat().st_mtime_ns
+    (cached,) = (uninterrupted / "cache").iterdir()
+    before = (cached / "rows.npy").stat().st_mtime_ns
     folder = image_folder(photos)
-    vectors = teacher_embeddings(str(checkpoint.folder), folder, uninterrupted / "teacher")
-    assert cached.stat().st_mtime_ns == before
+    vectors = teacher_rows(str(checkpoint.folder), folder, uninterrupted / "cache", CacheConfig(dtype="float32"))
+    assert (cached / "rows.npy").stat().st_mtime_ns == before
     expected = mvmr_zoo.load(checkpoint.folder).embed(folder.paths, normalize=False)
     np.testing.assert_allclose(vectors, expected, atol=1e-4)
 
@@ -134,12 +148,12 @@ def test_teacher_is_asked_once(uninterrupted: Path, photos: Path, checkpoint: Ch
         (["--optim.peak_lr", "nan"], "optim.peak_lr"),
         (["--optim.batch_size", "500"], "fewer than one batch"),
         (["--data.train", "/nowhere"], "/nowhere is not a folder"),
-        (["--teacher", "effnet-lite:7"], "effnet-lite:0"),
+        (["--teacher.spec", "effnet-lite:7"], "effnet-lite:0"),
         (["--run.name", "../elsewhere"], "run.name is ../elsewhere"),
-        (["--run.name", "teacher"], "run.name is teacher"),
+        (["--run.name", "cache"], "run.name is cache"),
         (["--data.held_out", "-0.1"], "data.held_out is -0.1"),
-        (["--views.hue", "0.6"], "views.hue is 0.6"),
-        (["--views.min_scale", "0"], "views.min_scale"),
+        (["--views.augment.hue", "0.6"], "views.augment.hue is 0.6"),
+        (["--views.augment.min_scale", "0"], "views.augment.min_scale"),
         (
             ["--loss", '{"regression": 0, "invariance": 0, "variance": 0, "views": 0, "teacher": 0}'],
             "one weight above 0",
@@ -162,7 +176,7 @@ def test_a_run_that_cannot_start_is_one_clear_line(
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one line that a command which cannot run prints."""
-    assert main(command(*arguments)[5:]) == 2
+    assert execute(DistillConfig, distill, None, command(*arguments)[5:]) == 2
     error = capsys.readouterr().err
     assert error.startswith("Error: ")
     assert len(error.splitlines()) == 1

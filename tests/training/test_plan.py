@@ -4,7 +4,7 @@ import pytest
 
 from mvmr_zoo.errors import ConfigError, DataError
 from training.config import SizeStage, ViewConfig
-from training.plan import Plan, RemainingSteps
+from training.plan import Plan, RemainingBatches
 from training.schedule import warmup_cosine
 
 
@@ -18,7 +18,7 @@ def plan(**changes: object) -> Plan:
 
 def test_every_pass_shows_every_photo_at_most_once() -> None:
     made = plan()
-    assert (made.steps_per_epoch, made.total_steps) == (4, 12)
+    assert (made.batches_per_epoch, made.total_steps) == (4, 12)
     for epoch in range(3):
         seen = [draw.photo for step in range(4) for draw in made.batch(4 * epoch + step)]
         assert len(seen) == len(set(seen)) == 20
@@ -28,12 +28,26 @@ def test_every_pass_shows_every_photo_at_most_once() -> None:
 
 def test_a_step_is_a_pure_function_of_its_number() -> None:
     made = plan()
-    everything = list(RemainingSteps(made, 0))
-    assert list(RemainingSteps(plan(), 7)) == everything[7:]
-    assert len(RemainingSteps(made, 7)) == 12
-    assert list(RemainingSteps(plan(seed=2), 0)) != everything
+    everything = list(RemainingBatches(made, 0))
+    assert list(RemainingBatches(plan(), 7)) == everything[7:]
+    assert len(RemainingBatches(made, 7)) == 12
+    assert list(RemainingBatches(plan(seed=2), 0)) != everything
     seeds = [draw.seed for step in everything for draw in step]
     assert len(seeds) == len(set(seeds))
+
+
+def test_ranks_share_every_batch() -> None:
+    made = plan(batch_size=6)
+    whole = list(RemainingBatches(made, 2))
+    parts = [list(RemainingBatches(made, 2, rank=rank, ranks=3)) for rank in range(3)]
+    assert [[*a, *b, *c] for a, b, c in zip(*parts, strict=True)] == whole
+    assert {len(batch) for part in parts for batch in part} == {2}
+
+
+def test_accumulation_makes_steps_of_several_batches() -> None:
+    made = plan(accumulate=2)
+    assert (made.total_steps, made.total_batches) == (6, 12)
+    assert [made.size_at(number) for number in range(12)] == [32] * 6 + [64] * 6
 
 
 def test_sizes_follow_the_run() -> None:

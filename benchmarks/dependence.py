@@ -1,0 +1,106 @@
+"""All dependence terms of a pretraining step, against the formula applied to each pair by itself.
+
+    python benchmarks/dependence.py [--px 32] [--rounds 15]
+
+Views and the paper's five representations of N = 256 random images, D = 8192, forward and backward,
+the two ways taking turns in one process; then each alone in a process of its own for its peak memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from training.config.references import AUGMENTED_PIXELS, PAPER_REPRESENTATIONS
+from training.loss import Embedded, LossConfig, mvmr_loss
+from training.representations import build_representation
+
+N, D = 256, 8192
+
+
+def batch(px: int) -> Embedded:
+    """Embeddings with gradients, and representations of random images."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(N, 3, px, px, generator=generator)
+    references = {
+        term.kind: images.flatten(1).roll(1, 0)
+        if term.kind == AUGMENTED_PIXELS
+        else build_representation(term.kind, term.options)(images)
+        for term in PAPER_REPRESENTATIONS
+    }
+    z, z0 = (torch.randn(N, D, generator=generator).requires_grad_() for _ in range(2))
+    return Embedded(z, z0, references)
+
+
+def together(made: Embedded) -> Tensor:
+    """Our loss: each distance matrix once."""
+    config = LossConfig(invariance=0, variance=0, views=1)
+    return mvmr_loss(made, dict.fromkeys(made.references, 1.0), config).total
+
+
+def by_pairs(made: Embedded) -> Tensor:
+    """The formula, pair by pair."""
+    assert made.z0 is not None
+    return torch.stack([1 - plain_dcor(made.z, rows) for rows in (made.z0, *made.references.values())]).sum()
+
+
+def plain_dcor(x: Tensor, y: Tensor) -> Tensor:
+    """Distance correlation as it is written down: distances, double centring, the square root."""
+    a, b = (torch.cdist(rows, rows, compute_mode="use_mm_for_euclid_dist") for rows in (x, y))
+    a, b = (d - d.mean(0, keepdim=True) - d.mean(1, keepdim=True) + d.mean() for d in (a, b))
+    return ((a * b).mean() / ((a * a).mean() * (b * b).mean()).sqrt()).sqrt()
+
+
+WAYS: dict[str, Callable[[Embedded], Tensor]] = {"together": together, "by pairs": by_pairs}
+
+
+def seconds(way: Callable[[Embedded], Tensor], made: Embedded) -> float:
+    """Of one forward and backward."""
+    assert made.z0 is not None
+    made.z.grad = made.z0.grad = None
+    began = time.perf_counter()
+    way(made).backward()
+    return time.perf_counter() - began
+
+
+def peak_growth_mb(way: str, px: int) -> float:
+    """How far one forward and backward raise the peak memory of a fresh process."""
+    command = [sys.executable, __file__, "--px", str(px), "--memory", way]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--px", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--memory", choices=WAYS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    made = batch(options.px)
+    if options.memory:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        seconds(WAYS[options.memory], made)
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        return
+    values = {name: way(made).item() for name, way in WAYS.items()}
+    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    for _ in range(options.rounds):
+        for name, way in WAYS.items():
+            times[name].append(seconds(way, made))
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    print(f"{options.px} px, N = {N}, D = {D}\n\n| way | loss | ms | peak memory, MB |\n| --- | --- | --- | --- |")
+    for name, median in medians.items():
+        print(f"| {name} | {values[name]:.5f} | {1000 * median:.0f} | {peak_growth_mb(name, options.px):.0f} |")
+    print(f"\n{medians['by pairs'] / medians['together']:.2f} times as fast")
+
+
+if __name__ == "__main__":
+    main()

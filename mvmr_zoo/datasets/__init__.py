@@ -1,0 +1,51 @@
+"""Labelled and unlabelled images by one protocol.
+
+base      ImageSet, the protocol
+folder    a folder of photos
+parquet   Hugging Face Parquet files
+arrays    STL10 and CIFAR in their authors' binary files
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from mvmr_zoo.datasets.arrays import NAMED
+from mvmr_zoo.datasets.base import ImageSet
+from mvmr_zoo.datasets.folder import ImageFolder, image_folder
+from mvmr_zoo.datasets.parquet import parquet_images
+from mvmr_zoo.errors import DataError
+
+__all__ = ["ImageFolder", "ImageSet", "image_folder", "open_images"]
+
+
+def open_images(spec: str, root: str | os.PathLike[str] | None = None) -> ImageSet:
+    """The images of a spec.
+
+    Args:
+        spec: a folder's path or `folder:PATH`; `parquet:PATH`, or `parquet:PATH#COLUMN` to choose the
+            labels; `stl10`, `cifar10`, `cifar20`, `cifar100`, each with `:SPLIT` where it is not `train`.
+        root: where named data sets lie.
+
+    Raises:
+        DataError: nothing answers to the spec, or its files are missing or damaged.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "folder":
+        return image_folder(rest)
+    if kind == "parquet":
+        path, _, column = rest.partition("#")
+        return parquet_images(path, column or None)
+    if kind in NAMED:
+        if root is None:
+            raise DataError(f"{spec} is a data set's name; say where its files lie, with data.root.")
+        return NAMED[kind](Path(root), rest or "train")
+    if Path(spec).is_dir():
+        return image_folder(spec)
+    near = difflib.get_close_matches(kind, NAMED, n=1)
+    hint = f" Closest: {near[0]}." if near else ""
+    raise DataError(
+        f"{spec} is not a folder, nor a data set by name ({', '.join(NAMED)}), `folder:PATH` or `parquet:PATH`.{hint}"
+    )

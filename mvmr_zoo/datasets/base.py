@@ -1,0 +1,51 @@
+"""`ImageSet`: what every data set is to those who read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+
+class ImageSet(Protocol):
+    """Images with at most one class each; cheap to send to another process, which opens the files itself.
+
+    Args:
+        name: readable, the same on every machine.
+        class_names: in the order of the labels; empty where there are none.
+        labels: `(N,)` int64, indices into `class_names`; -1 where an image has none.
+    """
+
+    name: str
+    class_names: list[str]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int, *, min_px: int | None = None) -> Image.Image:
+        """The upright RGB image `index`.
+
+        Args:
+            index: from 0 to N - 1.
+            min_px: what its short side must keep, where a JPEG may be decoded at a smaller scale.
+
+        Raises:
+            ImageError: it cannot be read; names it.
+        """
+        ...
+
+    def describe(self, index: int) -> str:
+        """The name of one image, the same on every machine."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of every image's name and content: the identity of the data set.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        ...

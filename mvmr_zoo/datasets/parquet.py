@@ -1,0 +1,155 @@
+"""Images in Parquet files, in the layout of Hugging Face data sets: encoded bytes, and a label."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmr_zoo.errors import DataError, ImageError
+from mvmr_zoo.images import read_image, read_photo
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from PIL import Image
+
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+
+
+@dataclass(frozen=True)
+class ParquetImages:
+    """An `ImageSet` of rows. The encoded images are read once a process, and held as Arrow buffers.
+
+    Args:
+        files: the shards, in order.
+        image_column: a struct of `bytes` and `path`, or plain binary.
+        labels: `(N,)` int64, -1 where there is none.
+        class_names: of the labels, as the schema's `huggingface` metadata says, else the numbers.
+        name: readable.
+    """
+
+    files: tuple[Path, ...]
+    image_column: str
+    labels: NDArray[np.int64]
+    class_names: list[str]
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def image(self, index: int, *, min_px: int | None = None) -> Image.Image:
+        """The upright RGB image of row `index`. Raises ImageError."""
+        name = f"{self.name} {self.describe(index)}"
+        content, path = self._row(index)
+        if content is None and path:
+            return read_image(self.files[0].parent / path, min_px=min_px)
+        if content is None:
+            raise ImageError(name, "open", "the row holds no image")
+        return read_photo(name, content=content, min_px=min_px).image
+
+    def describe(self, index: int) -> str:
+        """`row N`."""
+        return f"row {index}"
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of every image's bytes."""
+        digest = hashlib.sha256()
+        for index in range(len(self)):
+            content, path = self._row(index)
+            digest.update(hashlib.sha256(content or (path or "").encode()).digest())
+        return digest.hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.files, self.image_column, self.labels, self.class_names, self.name)
+
+    def _row(self, index: int) -> tuple[bytes | None, str | None]:
+        value = self._images[int(index)].as_py()
+        if isinstance(value, dict):
+            return value.get("bytes"), value.get("path")
+        return value, None
+
+    @functools.cached_property
+    def _images(self) -> pa.ChunkedArray:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = [pq.read_table(path, columns=[self.image_column], memory_map=True) for path in self.files]
+        return pa.concat_tables(columns).column(self.image_column)
+
+
+def parquet_images(path: str | os.PathLike[str], label_column: str | None = None) -> ParquetImages:
+    """The images of one Parquet file, or of a folder of them, sorted by name.
+
+    Args:
+        path: of the file or folder.
+        label_column: None takes the first of `label`, `labels`, `fine_label` that is there.
+
+    Raises:
+        DataError: no such file, a damaged one, one without images, or without the column asked for.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    base = Path(path)
+    files = tuple(sorted(base.glob("*.parquet"))) if base.is_dir() else (base,)
+    if not files or not files[0].is_file():
+        raise DataError(f"{base} is no Parquet file, nor a folder that holds one.")
+    labels: list[NDArray[np.int64]] = []
+    image_column, label, class_names = "", label_column, [""]
+    for file in files:
+        try:
+            schema = pq.read_schema(file)
+            image_column = _image_column(file, schema)
+            label = _label_column(file, schema, label_column)
+            rows = pq.read_metadata(file).num_rows
+            column = pq.read_table(file, columns=[label]).column(label).to_pylist() if label else [None] * rows
+            labels.append(np.asarray([-1 if value is None else value for value in column], np.int64))
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from None
+        class_names = _class_names(schema, label)
+    joined = np.concatenate(labels)
+    if not len(joined):
+        raise DataError(f"{base} holds no row.")
+    if joined.max() >= 0 and not class_names:
+        class_names = [str(number) for number in range(int(joined.max()) + 1)]
+    if joined.max() >= len(class_names) and joined.max() >= 0:
+        raise DataError(f"{base} has the label {joined.max()}, but names only {len(class_names)} classes.")
+    name = base.name if base.is_dir() else base.stem
+    return ParquetImages(files, image_column, joined, class_names if joined.max() >= 0 else [], name)
+
+
+def _image_column(file: Path, schema: pa.Schema) -> str:
+    features = _features(schema)
+    declared = [name for name, feature in features.items() if feature.get("_type") == "Image"]
+    for name in (*declared, *IMAGE_COLUMNS):
+        if name in schema.names:
+            return name
+    raise DataError(f"{file} has the columns {', '.join(schema.names)}; expected one with images, named image or img.")
+
+
+def _label_column(file: Path, schema: pa.Schema, asked: str | None) -> str | None:
+    if asked is not None and asked not in schema.names:
+        raise DataError(f"{file} has no column {asked}; it has {', '.join(schema.names)}.")
+    return asked or next((name for name in LABEL_COLUMNS if name in schema.names), None)
+
+
+def _class_names(schema: pa.Schema, label: str | None) -> list[str]:
+    return list(_features(schema).get(label or "", {}).get("names", []))
+
+
+def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    try:
+        info = json.loads((schema.metadata or {})[b"huggingface"])
+        features: dict[str, dict[str, Any]] = info["info"]["features"]
+        return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+    except (KeyError, ValueError, TypeError):
+        return {}

@@ -1,0 +1,78 @@
+"""The command line of a run: options from a typed configuration, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from mvmr_zoo.errors import MvmrError, describe_os_error
+from training.checkpointing import FILE
+
+_OWN = ("config", "resume", "allow_config_change")
+_TERMINATED = 143  # 128 + SIGTERM, as shells say it
+
+
+def parser(config: type, description: str | None) -> jsonargparse.ArgumentParser:
+    """The command line: every field of the dataclass `config`, `--config FILE`, `--resume`."""
+    made = jsonargparse.ArgumentParser(description=description, exit_on_error=False)
+    made.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    made.add_argument("--resume", action="store_true", help=f"go on from {FILE} of the same output folder")
+    made.add_argument(
+        "--allow_config_change",
+        "--allow-config-change",
+        action="store_true",
+        help="resume although options changed; they are listed",
+    )
+    made.add_class_arguments(config)
+    return made
+
+
+def execute(
+    config: type, run: Callable[..., Path | None], description: str | None, arguments: list[str] | None = None
+) -> int:
+    """Run the command; returns its exit code: 0 done, 2 could not run, 143 stopped by SIGTERM.
+
+    Args:
+        config: dataclass of the options.
+        run: `(config, resume=, allow_change=)` to the finished folder.
+        description: for `--help`.
+        arguments: of the command line; None takes the process's own.
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    read = parser(config, description)
+    try:
+        made = read.instantiate(read.parse_args(arguments))
+        values = {name: value for name, value in vars(made).items() if name not in _OWN}
+        folder = run(config(**values), resume=made.resume, allow_change=made.allow_config_change)
+    except (MvmrError, jsonargparse.ArgumentError) as error:
+        print(f"Error: {_explain(error, read)}", file=sys.stderr)
+        return 2
+    except SIGTERMException:
+        print("Stopped by SIGTERM; run it again with --resume to go on.", file=sys.stderr)
+        return _TERMINATED
+    except OSError as error:
+        print(f"Error: {describe_os_error(error)}", file=sys.stderr)
+        return 2
+    if folder is not None:
+        print(f"{folder}\nTry it: mvmr-zoo index add PHOTOS --model {folder}")
+    return 0
+
+
+def _explain(error: Exception, read: Any) -> str:
+    """One line, with the closest option where an unknown one was given."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"does not accept option '([\w.]+)'|unrecognized arguments: --([\w.]+)", text)
+    if not unknown:
+        return text
+    given = unknown.group(1) or unknown.group(2)
+    options = [name.removeprefix("--") for action in read._actions for name in action.option_strings]
+    near = difflib.get_close_matches(given.split(".")[-1], [o.split(".")[-1] for o in options], n=1)
+    return f"{text}. Closest option: {near[0]}." if near else text

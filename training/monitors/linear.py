@@ -1,0 +1,75 @@
+"""A linear head trained beside the encoder, on detached features: how separable the classes are, at any time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from training.learner import Learner
+from training.monitors.log import write
+
+
+class OnlineLinear(pl.Callback):
+    """Logs `linear/accuracy`, of each batch before the head learns from it.
+
+    The head has its own optimiser, kept in the checkpoint with it; no gradient reaches the encoder.
+
+    Args:
+        classes: how many.
+        lr: learning rate (Adam).
+        every_steps: how often it logs.
+    """
+
+    def __init__(self, classes: int, lr: float, every_steps: int) -> None:
+        self._classes = classes
+        self._lr = lr
+        self._every_steps = every_steps
+        self._state: dict[str, Any] = {}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make the head, or take it from the checkpoint."""
+        assert isinstance(pl_module, Learner)
+        with torch.random.fork_rng(devices=[]):  # the encoder's own draws must not depend on a monitor
+            head = nn.Linear(pl_module.encoder.embedding_dim, self._classes)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        self._norm = nn.BatchNorm1d(pl_module.encoder.embedding_dim, affine=False).to(pl_module.device)
+        self._head = head.to(pl_module.device)
+        self._optimizer = torch.optim.Adam(self._head.parameters(), lr=self._lr)
+        if self._state:
+            self._norm.load_state_dict(self._state["norm"])
+            self._head.load_state_dict(self._state["head"])
+            self._optimizer.load_state_dict(self._state["optimizer"])
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        """One step of the head on the labelled images of the batch."""
+        assert isinstance(pl_module, Learner)
+        features, labels = pl_module.seen.features, pl_module.seen.labels
+        known = labels >= 0
+        if known.sum() < 2:
+            return
+        with torch.enable_grad(), torch.autocast(features.device.type, enabled=False):
+            logits = self._head(self._norm(features[known].float()))
+            loss = F.cross_entropy(logits, labels[known])
+            self._optimizer.zero_grad()
+            loss.backward()
+        self._optimizer.step()
+        if trainer.global_step % self._every_steps == 0:
+            accuracy = (logits.argmax(dim=1) == labels[known]).float().mean()
+            write(trainer, {"linear/accuracy": accuracy.item(), "linear/loss": loss.item()})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Head, feature statistics and optimiser."""
+        return {
+            "norm": self._norm.state_dict(),
+            "head": self._head.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep a checkpoint's state until the head is made."""
+        self._state = state_dict

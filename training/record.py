@@ -1,0 +1,75 @@
+"""The configuration as it is written down: in `last.ckpt`, in the checkpoint folder, on the model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
+
+
+def training_record(config: TaskConfig) -> dict[str, Any]:
+    """The configuration as plain values; folders of the machine that trained are left out."""
+    record: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    record["data"]["train"] = _without_folders(config.data.train)
+    del record["data"]["root"], record["data"]["cache"], record["run"]["output"]
+    if config.student.start_from is not None:
+        record["student"]["start_from"] = spec_name(config.student.start_from)
+    if isinstance(config, DistillConfig):
+        record["teacher"]["spec"] = spec_name(config.teacher.spec)
+    if isinstance(config, FinetuneConfig):
+        del record["subset"]
+    return record
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options as `section.option`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return found
+
+
+def spec_name(spec: str) -> str:
+    """A model spec without folders of this machine: a path becomes its last part."""
+    if os.path.exists(spec):
+        return Path(spec).name
+    head, separator, path = spec.partition("@")
+    if separator:
+        return f"{head}@{Path(path).name}"
+    kind, separator, path = spec.partition(":")
+    return f"{kind}:{Path(path).name}" if separator and os.path.exists(path) else spec
+
+
+def recipe(config: TaskConfig) -> str:
+    """What was done, in two sentences for a model card."""
+    if isinstance(config, FinetuneConfig):
+        return f"Fine-tuned with labels, on {config.share:g} of each class's images."
+    loss = config.loss  # type: ignore[attr-defined]
+    weights = {name: getattr(loss, name) for name in ("invariance", "variance", "views")}
+    if isinstance(config, DistillConfig):
+        how = f"Distilled from {spec_name(config.teacher.spec)}"
+        weights |= {"teacher": loss.teacher, "regression": loss.regression}
+        correlated = loss.views > 0 or loss.teacher > 0
+    else:
+        assert isinstance(config, PretrainConfig)
+        how = "Trained without labels"
+        weights |= {term.kind: term.weight for term in config.representations.terms}
+        correlated = True
+    terms = ", ".join(f"{name} (weight {weight:g})" for name, weight in weights.items() if weight)
+    return f"{how} by MV-MR. Terms of its loss: {terms}; distance correlation: " + (
+        f"{loss.estimator}." if correlated else "not used."
+    )
+
+
+def _without_folders(spec: str) -> str:
+    """`NAME/train` of a folder, `NAME` of a parquet file; a named data set as it is."""
+    kind, separator, path = spec.partition(":")
+    place = Path(path if separator and kind in ("folder", "parquet") else spec)
+    if not place.exists():
+        return spec
+    return "/".join(place.resolve().parts[-2:]) if place.is_dir() else place.stem

@@ -1,0 +1,98 @@
+"""From a configuration to a representation: those of this package, or a user's own by its import path."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import importlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, get_args, get_origin, get_type_hints
+
+from torch import Tensor
+
+from mvmr_zoo.errors import ConfigError
+from training.representations.dct import Dct
+from training.representations.hog import Hog
+from training.representations.local_deviation import LocalDeviation
+from training.representations.pixels import Pixels
+from training.representations.scattering import Scattering
+
+
+class Representation(Protocol):
+    """A fixed function of images, of each one by itself."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """`(N, K)` float of images `(N, 3, H, W)` float32 in [0, 1]."""
+        ...
+
+
+REPRESENTATIONS: dict[str, type] = {
+    "pixels": Pixels,
+    "local_deviation": LocalDeviation,
+    "hog": Hog,
+    "scattering": Scattering,
+    "dct": Dct,
+}
+
+
+def build_representation(kind: str, options: Mapping[str, Any]) -> Representation:
+    """The representation of a name in `REPRESENTATIONS`, or of an import path `package.module:Name`.
+
+    Args:
+        kind: the name, or the path of a dataclass whose fields are its options.
+        options: by name; the others keep their defaults.
+
+    Raises:
+        ConfigError: no such name, module or option, or a value of another type.
+    """
+    made = REPRESENTATIONS[kind] if kind in REPRESENTATIONS else _imported(kind)
+    hints = get_type_hints(made) if dataclasses.is_dataclass(made) else {}
+    for name, value in options.items():
+        if name not in hints:
+            near = difflib.get_close_matches(name, hints, n=1) or list(hints)
+            raise ConfigError(f"Representation {kind} has no option {name}. It has: {', '.join(near) or 'none'}.")
+        if not _fits(value, hints[name]):
+            raise ConfigError(f"{kind}.{name} is {value!r}; expected {getattr(hints[name], '__name__', hints[name])}.")
+    representation: Representation = made(**options)
+    return representation
+
+
+def representation_digest(representation: Representation) -> str:
+    """SHA-256 of its class, its options and its source: what its values depend on beside the images."""
+    made = type(representation)
+    options = dataclasses.asdict(representation) if dataclasses.is_dataclass(representation) else {}
+    source = Path(inspect.getfile(made)).read_bytes()
+    text = f"{made.__module__}:{made.__qualname__} {sorted(options.items())}"
+    return hashlib.sha256(text.encode() + source).hexdigest()
+
+
+def _imported(kind: str) -> type:
+    path, separator, name = kind.partition(":")
+    if not separator:
+        near = difflib.get_close_matches(kind, REPRESENTATIONS, n=1)
+        hint = f" Closest: {near[0]}." if near else ""
+        raise ConfigError(
+            f"No representation is named {kind!r}; known are {', '.join(REPRESENTATIONS)}, "
+            f"or the import path of one, `package.module:Name`.{hint}"
+        )
+    try:
+        found = getattr(importlib.import_module(path), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"Representation {kind} cannot be imported: {error}.") from None
+    if not callable(found):
+        raise ConfigError(f"Representation {kind} is a {type(found).__name__}; expected a class.")
+    made: type = found
+    return made
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a plain value is of a field's type."""
+    if get_origin(hint) is None:
+        return type(value) is hint or (hint is float and type(value) is int) or (hint is type(None) and value is None)
+    arguments = get_args(hint)
+    return value in [a for a in arguments if isinstance(a, (str, int))] or any(
+        _fits(value, a) for a in arguments if isinstance(a, type)
+    )
