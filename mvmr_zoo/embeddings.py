@@ -85,7 +85,8 @@ def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
     if not arrays:
         raise DataError(f"{base} is no embeddings folder: it has no img_emb/img_emb_0.npy.")
     facts = _read_manifest(base)
-    shards, paths = [], []
+    shards: list[NDArray[np.floating[Any]]] = []
+    paths: list[str] = []
     for path in arrays:
         table = base / "metadata" / f"metadata_{_number(path)}.parquet"
         try:

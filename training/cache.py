@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from filelock import FileLock
@@ -159,7 +159,7 @@ def _build(
         )
 
 
-def _writable(home: Path, shape: tuple[int, int], dtype: str, done: int) -> NDArray[np.floating[Any]]:
+def _writable(home: Path, shape: tuple[int, int], dtype: str, done: int) -> np.memmap[Any, Any]:
     path = home / "rows.npy"
     if done:
         rows = _load(path, shape[0], mode="r+")
@@ -172,7 +172,7 @@ def _writable(home: Path, shape: tuple[int, int], dtype: str, done: int) -> NDAr
             f"{home} needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free. Give another data.cache, "
             "or keep less: cache.dtype float16, cache.projection."
         )
-    return open_memmap(path, "w+", dtype, shape)
+    return cast("np.memmap[Any, Any]", open_memmap(path, "w+", dtype, shape))
 
 
 def _check(
@@ -203,9 +203,9 @@ def _open(home: Path, total: int, identity: dict[str, Any]) -> NDArray[np.floati
     return rows
 
 
-def _load(path: Path, total: int, mode: Literal["r", "r+"]) -> NDArray[np.floating[Any]]:
+def _load(path: Path, total: int, mode: Literal["r", "r+"]) -> np.memmap[Any, Any]:
     try:
-        rows: NDArray[np.floating[Any]] = np.load(path, mmap_mode=mode)
+        rows: np.memmap[Any, Any] = np.load(path, mmap_mode=mode)
     except (ValueError, OSError, EOFError):
         raise DataError(f"{path} is damaged or missing. Delete {path.parent} and run again.") from None
     if len(rows) != total:

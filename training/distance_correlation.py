@@ -71,7 +71,7 @@ def pairwise_distances(x: Tensor) -> Tensor:
     Rows that are equal, to within rounding, are at distance zero and pull no gradient.
     """
     with torch.autocast(x.device.type, enabled=False):
-        distances: Tensor = _Distances.apply(x.to(torch.promote_types(x.dtype, torch.float32)))  # type: ignore[no-untyped-call]
+        distances: Tensor = _Distances.apply(x.to(torch.promote_types(x.dtype, torch.float32)))
         return distances
 
 
@@ -98,7 +98,7 @@ class _Distances(torch.autograd.Function):
         return distances
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         x, distances = ctx.saved_tensors
         pull = torch.where(distances > 0, gradient / distances, 0.0)

@@ -29,7 +29,7 @@ class Example(NamedTuple):
 
     Shapes: `augmented` and `other` `(3, px, px)` float32 in [0, 1], or, where the device augments,
     a plain uint8 square to be augmented; `plain` `(3, px, px)` uint8; `source` what live references
-    read; each of `references` `(K,)`. What no term reads is empty.
+    read; each of `references` `(K,)`; `label`, `px`, `seed` int64 scalars. What no term reads is empty.
     """
 
     augmented: Tensor
@@ -37,9 +37,9 @@ class Example(NamedTuple):
     plain: Tensor
     source: Tensor
     references: dict[str, Tensor]
-    label: int
-    px: int
-    seed: int
+    label: Tensor
+    px: Tensor
+    seed: Tensor
 
 
 @dataclass(kw_only=True)
@@ -80,9 +80,9 @@ class Examples(Dataset[Example]):
             plain=plain_view(self.config, image, draw.px) if self.with_plain else _NOTHING,
             source=self.source(image) if self.source is not None else _NOTHING,
             references=references,
-            label=int(self.data.labels[row]),
-            px=draw.px,
-            seed=draw.seed,
+            label=torch.tensor(self.data.labels[row]),
+            px=torch.tensor(draw.px),
+            seed=torch.tensor(draw.seed),
         )
 
     def _augmented(self, image: Image.Image, px: int, seed: int) -> Tensor:

@@ -88,7 +88,7 @@ class ArrayImages:
         """SHA-256 of the files."""
         digest = hashlib.sha256()
         for array in self._arrays:
-            digest.update(hashlib.sha256(array).digest())
+            digest.update(hashlib.sha256(array.data).digest())
         return digest.hexdigest()
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -11,17 +11,22 @@ if TYPE_CHECKING:
 
 
 class ImageSet(Protocol):
-    """Images with at most one class each; cheap to send to another process, which opens the files itself.
+    """Images with at most one class each; cheap to send to another process, which opens the files itself."""
 
-    Args:
-        name: readable, the same on every machine.
-        class_names: in the order of the labels; empty where there are none.
-        labels: `(N,)` int64, indices into `class_names`; -1 where an image has none.
-    """
+    @property
+    def name(self) -> str:
+        """Readable, the same on every machine."""
+        ...
 
-    name: str
-    class_names: list[str]
-    labels: NDArray[np.int64]
+    @property
+    def class_names(self) -> list[str]:
+        """In the order of the labels; empty where there are none."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """`(N,)` int64, indices into `class_names`; -1 where an image has none."""
+        ...
 
     def __len__(self) -> int: ...
 

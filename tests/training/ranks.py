@@ -29,7 +29,8 @@ class Generated(Dataset[Example]):
         views = torch.rand(2, 3, 8, 8, generator=generator)
         references = {"pixels": torch.rand(5, generator=generator)}
         nothing = torch.empty(0)
-        return Example(views[0], nothing, (views[1] * 255).byte(), nothing, references, draw.photo % 2, 8, draw.seed)
+        label, px, seed = (torch.tensor(value) for value in (draw.photo % 2, 8, draw.seed))
+        return Example(views[0], nothing, (views[1] * 255).byte(), nothing, references, label, px, seed)
 
 
 def main(output: str) -> None:

@@ -58,7 +58,8 @@ def _crops(pixels: Tensor, px: int, policy: Policy, views: list[View]) -> Tensor
             ]
         )
     boxes = [[i, view.left, view.top, view.left + view.width, view.top + view.height] for i, view in enumerate(views)]
-    return roi_align(pixels, pixels.new_tensor(boxes), (px, px), aligned=True)
+    crops: Tensor = roi_align(pixels, pixels.new_tensor(boxes), (px, px), aligned=True)
+    return crops
 
 
 def _jitter(pixels: Tensor, views: list[View]) -> Tensor:

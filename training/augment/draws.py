@@ -73,7 +73,7 @@ def _padded(random: np.random.Generator, px: int) -> tuple[int, int, int, int]:
 def _resized(random: np.random.Generator, width: int, height: int, min_scale: float) -> tuple[int, int, int, int]:
     """As torchvision's RandomResizedCrop: ten tries, then the largest centre crop of an allowed ratio."""
     scales = random.uniform(min_scale, 1.0, size=10)
-    ratios = np.exp(random.uniform(*np.log(RATIOS), size=10))
+    ratios = np.exp(random.uniform(math.log(RATIOS[0]), math.log(RATIOS[1]), size=10))
     places = random.random(2)
     for scale, ratio in zip(scales.tolist(), ratios.tolist(), strict=True):
         area = width * height * scale

@@ -81,8 +81,8 @@ class PretrainConfig(TaskConfig):
 
     def __post_init__(self) -> None:
         """Raise ConfigError where nothing at all would be learnt."""
-        weights = (self.loss.invariance, self.loss.variance, self.loss.views)
-        weights += tuple(term.weight for term in self.representations.terms)
+        weights = [self.loss.invariance, self.loss.variance, self.loss.views]
+        weights += [term.weight for term in self.representations.terms]
         require(max(weights) > 0, "loss and representations.terms", weights, "one weight above 0 at least")
 
 

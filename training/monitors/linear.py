@@ -56,7 +56,7 @@ class OnlineLinear(pl.Callback):
             logits = self._head(self._norm(features[known].float()))
             loss = F.cross_entropy(logits, labels[known])
             self._optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         if trainer.global_step % self._every_steps == 0:
             accuracy = (logits.argmax(dim=1) == labels[known]).float().mean()

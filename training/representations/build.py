@@ -63,7 +63,9 @@ def build_representation(kind: str, options: Mapping[str, Any]) -> Representatio
 def representation_digest(representation: Representation) -> str:
     """SHA-256 of its class, its options and its source: what its values depend on beside the images."""
     made = type(representation)
-    options = dataclasses.asdict(representation) if dataclasses.is_dataclass(representation) else {}
+    options: dict[str, object] = {}
+    if dataclasses.is_dataclass(representation) and not isinstance(representation, type):
+        options = dataclasses.asdict(representation)
     source = Path(inspect.getfile(made)).read_bytes()
     text = f"{made.__module__}:{made.__qualname__} {sorted(options.items())}"
     return hashlib.sha256(text.encode() + source).hexdigest()

@@ -62,7 +62,7 @@ def filters(height: int, width: int, scales: int, orientations: int, device: tor
 
 def _padded(size: int, scales: int) -> int:
     """Sides that 2^J divides, with at least half of 2^J pixels of border on both sides."""
-    step = 2**scales
+    step: int = 2**scales
     return ((size + step) // step + 1) * step
 
 

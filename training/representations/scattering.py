@@ -67,7 +67,7 @@ class Scattering:
         left, right, top, bottom = bank.padding
         flat = F.pad(images.float().view(n * channels, 1, height, width), (left, right, top, bottom), mode="reflect")
         size = max(1, _CHUNK_VALUES // flat[0].numel())
-        done = [torch.cat(list(self._paths(chunk[:, 0], bank)), dim=1) for chunk in flat.split(size)]
+        done = [torch.cat(list(self._paths(chunk[:, 0], bank)), dim=1) for chunk in torch.split(flat, size)]
         maps = torch.cat(done)
         return maps.view(n, channels, *maps.shape[1:])
 
@@ -103,9 +103,8 @@ def _modulus(spectrum: Tensor, psi: Tensor) -> Tensor:
             if row or column:
                 folded.addcmul_(blocks[:, :, row, :, column], psi[:, row, column])
     found = torch.fft.ifft2(torch.view_as_complex(folded), norm="forward")  # psi carries the scale
-    return (
-        found.real.square().addcmul_(found.imag, found.imag).sqrt_()
-    )  # abs() guards against overflow, at twice the time
+    squared: Tensor = found.real.square().addcmul_(found.imag, found.imag)
+    return squared.sqrt_()  # abs() guards against overflow, at twice the time
 
 
 def _smooth(maps: Tensor, bank: Filters, scale: int) -> Tensor:
