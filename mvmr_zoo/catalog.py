@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -140,6 +140,6 @@ CATALOG: dict[str, ModelCard] = {
 """Every model this package knows by name. Published figures: the paper's tables, in percent."""
 
 
-def closest_names(name: str) -> list[str]:
-    """At most three catalogue names that look like `name`, the closest first."""
-    return difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.4)
+def closest_names(name: str, names: Iterable[str] = CATALOG) -> list[str]:
+    """At most three of `names`, the catalogue's by default, that look like `name`, the closest first."""
+    return difflib.get_close_matches(name, list(names), n=3, cutoff=0.4)

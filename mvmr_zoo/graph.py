@@ -6,6 +6,7 @@ The graph names its weights; whoever runs it supplies them, by `runtime.OnnxEngi
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool = T
         from onnxscript import optimizer
     except ImportError as error:
         raise MissingDependencyError("onnx with onnxscript", "cpu", "write an ONNX graph") from error
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
     open_ = torch.export.Dim.DYNAMIC
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's business
@@ -58,6 +60,14 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool = T
     model = _without_weights(program.model_proto, set(encoder.state_dict()))
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
+
+
+def external_names(graph: bytes) -> set[str]:
+    """Which weights a serialised graph leaves to whoever runs it."""
+    from onnx import ModelProto, TensorProto
+
+    initializers = ModelProto.FromString(graph).graph.initializer
+    return {tensor.name for tensor in initializers if tensor.data_location == TensorProto.EXTERNAL}
 
 
 def _without_weights(model: ModelProto, names: set[str]) -> ModelProto:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import shutil
 from importlib import resources
@@ -28,7 +27,9 @@ def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto
     """The model of a name, a checkpoint folder, or a foreign encoder's spec.
 
     Args:
-        spec: `resnet18-imagenette-kd`, a path, `local-dir:PATH`, or `effnet-lite:0`.
+        spec: `resnet18-imagenette-kd`, a path, `local-dir:PATH`; or another's encoder: `effnet-lite:0`,
+            `open_clip:ARCH/TAG`, `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of
+            weights, or `onnx:FILE`.
         device: `auto` takes CUDA where there is an NVIDIA driver and PyTorch can use it.
         runtime: `auto` is ONNX Runtime on a CPU and PyTorch on CUDA.
 
@@ -119,21 +120,25 @@ def _load_checkpoint(checkpoint: Checkpoint, device: str, runtime: str) -> Model
 
 def _load_foreign(spec: str, device: str, runtime: str) -> Model:
     encoder = foreign.load_foreign(spec)
-    weights = {name: tensor.numpy() for name, tensor in encoder.weights().items()}
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode() + weights[name].tobytes())
+
+    def build() -> nn.Module:
+        if encoder.module is None:
+            raise ConfigError(f"{spec} is an ONNX graph; it cannot be had as a PyTorch module.")
+        return copy.deepcopy(encoder.module).cpu()
+
     engine: Engine
     if runtime == "torch":
-        engine = TorchEngine(encoder.module, device=device)
+        engine = TorchEngine(build(), device=device)
+    elif encoder.graph is not None:
+        engine = OnnxEngine(encoder.graph, {}, device=device)
     else:
-        from mvmr_zoo.graph import weightless_graph
+        from mvmr_zoo.graph import external_names, weightless_graph
 
-        graph = weightless_graph(encoder.module, size_px=encoder.preprocess.crop_px, dynamic_size=False)
+        graph = weightless_graph(build(), size_px=encoder.preprocess.crop_px, dynamic_size=False)
+        weights = {name: tensor.numpy() for name, tensor in encoder.weights().items()}
+        weights = {name: weights[name] for name in external_names(graph)}  # some are folded into constants
         engine = OnnxEngine(graph, weights, device=device)
-    return Model(
-        spec, encoder.card, encoder.preprocess, engine, digest.hexdigest(), lambda: copy.deepcopy(encoder.module).cpu()
-    )
+    return Model(spec, encoder.card, encoder.preprocess, engine, encoder.digest, build)
 
 
 def _card(checkpoint: Checkpoint) -> ModelCard:

@@ -12,6 +12,7 @@ PARAMETERS = {
     "resnet18-small": 11_689_512 - 513_000 - 3 * 64 * (49 - 9),
     "resnet50": 25_557_032 - 2_049_000,
     "resnet50-small": 25_557_032 - 2_049_000 - 3 * 64 * (49 - 9),
+    "resnet8": 78_042 - 650,  # Tian et al.'s, without its 10-class layer
     "resnet8x4": 1_233_540 - 25_700,  # Tian et al.'s, without its 100-class layer
 }
 

@@ -1,0 +1,95 @@
+"""Image towers of CLIP models, by open_clip: `open_clip:ARCH/TAG`, `open_clip:ARCH@FILE`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from mvmr_zoo.catalog import ModelCard, closest_names
+from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError
+from mvmr_zoo.foreign.record import ForeignEncoder
+from mvmr_zoo.foreign.weights import fill, split_file
+from mvmr_zoo.preprocess import Preprocess
+
+
+def load(name: str) -> ForeignEncoder:
+    """The image tower with its projection, as `encode_image` gives it, not normalised.
+
+    A file holds the whole CLIP model, as open_clip publishes it.
+
+    Raises:
+        UnknownModelError: no such architecture or tag, or its weights are not here and cannot be got.
+        CheckpointError: the file is of another network.
+        MissingDependencyError: open_clip is not installed.
+    """
+    try:
+        import open_clip
+    except ImportError as error:
+        raise MissingDependencyError("open_clip_torch", "teachers", f"load open_clip:{name}") from error
+    network, file = split_file(name)
+    architecture, _, tag = network.partition("/")
+    if architecture not in open_clip.list_models():
+        near = closest_names(architecture, open_clip.list_models())
+        raise UnknownModelError(
+            f"open_clip has no architecture {architecture!r}. Closest: {', '.join(near) or 'none'}."
+        )
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if file is None and tag not in tags:
+        raise UnknownModelError(
+            f"open_clip:{name} names no weights; expected open_clip:{architecture}@FILE, or one of its tags: "
+            f"{', '.join(f'{architecture}/{each}' for each in tags) or 'it has none'}."
+        )
+    logging.getLogger().addFilter(_not_random := _Quiet())
+    try:
+        model: Any = open_clip.create_model(architecture, pretrained=None if file else tag)
+    except Exception as error:  # whatever the network and the hub raise
+        raise UnknownModelError(
+            f"The weights of open_clip:{name} are not on this machine and cannot be downloaded "
+            f"({' '.join(str(error).split())[:160]}). Get the file elsewhere and give open_clip:{architecture}@FILE."
+        ) from None
+    finally:
+        logging.getLogger().removeFilter(_not_random)
+    if file is not None:
+        fill(model, file)
+    return ForeignEncoder(
+        card=ModelCard(
+            name=f"open_clip:{network}",
+            summary=f"CLIP image tower {architecture}, {tag if file is None else file.name}",
+            architecture=architecture,
+            embedding_dim=int(model.visual.output_dim),
+            input_px=_side(model),
+            license="not stated",
+            source="https://github.com/mlfoundations/open_clip",
+        ),
+        module=model.visual.eval(),
+        preprocess=_preprocess(open_clip.get_model_preprocess_cfg(model), name),
+    )
+
+
+class _Quiet(logging.Filter):
+    """Keeps open_clip's warning about random weights, which are filled in next, from the user."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return False
+
+
+def _side(model: Any) -> int:
+    size = model.visual.image_size
+    return int(size[0] if isinstance(size, (tuple, list)) else size)
+
+
+def _preprocess(values: dict[str, Any], name: str) -> Preprocess:
+    size = values["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width or values.get("resize_mode", "shortest") != "shortest":
+        raise ConfigError(
+            f"open_clip:{name} wants images of {size} by {values.get('resize_mode')}; only squares cut from the "
+            "centre are offered here."
+        )
+    return Preprocess(
+        resize_px=height,
+        crop_px=height,
+        interpolation="bicubic" if values["interpolation"] == "bicubic" else "bilinear",
+        mean=tuple(values["mean"]),
+        std=tuple(values["std"]),
+    )

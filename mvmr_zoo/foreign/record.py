@@ -1,0 +1,46 @@
+"""`ForeignEncoder`: an encoder that is not ours, ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mvmr_zoo.catalog import ModelCard
+from mvmr_zoo.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignEncoder:
+    """An encoder that is not ours: a PyTorch module, or an ONNX graph with its weights inside.
+
+    Args:
+        card: its name, dimension and origin.
+        preprocess: what its authors feed it.
+        module: `(N, 3, H, W)` to `(N, D)`, in evaluation mode, on the CPU; None for an ONNX graph.
+        graph: a serialised ONNX graph with input `images` and output `features`; None for a module.
+    """
+
+    card: ModelCard
+    preprocess: Preprocess
+    module: nn.Module | None = None
+    graph: bytes | None = None
+
+    def weights(self) -> dict[str, Tensor]:
+        """What a module's graph reads, by name: all of the state dict but batch norm's step counters."""
+        assert self.module is not None
+        state = self.module.state_dict()
+        return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its weights, by name, or of its graph."""
+        if self.graph is not None:
+            return hashlib.sha256(self.graph).hexdigest()
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.weights().items()):
+            digest.update(name.encode() + tensor.numpy().tobytes())
+        return digest.hexdigest()

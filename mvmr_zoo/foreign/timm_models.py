@@ -1,0 +1,77 @@
+"""Pooled features of timm's networks: `timm:NAME`, `timm:NAME@FILE`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mvmr_zoo.catalog import ModelCard, closest_names
+from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError
+from mvmr_zoo.foreign.record import ForeignEncoder
+from mvmr_zoo.foreign.weights import fill, split_file
+from mvmr_zoo.preprocess import Preprocess
+
+_HEADS = ("fc.", "head.", "head.fc.", "classifier.", "head_dist.")
+
+
+def load(name: str) -> ForeignEncoder:
+    """The network without its classifier.
+
+    Raises:
+        UnknownModelError: no such network, or its weights are not here and cannot be got.
+        CheckpointError: the file is of another network.
+        MissingDependencyError: timm is not installed.
+    """
+    try:
+        import timm
+        from timm.data.config import resolve_model_data_config
+    except ImportError as error:
+        raise MissingDependencyError("timm", "teachers", f"load timm:{name}") from error
+    network, file = split_file(name)
+    if not timm.is_model(network.partition(".")[0]):
+        near = closest_names(network, timm.list_models())
+        raise UnknownModelError(f"timm has no network {network!r}. Closest: {', '.join(near) or 'none'}.")
+    try:
+        module: Any = timm.create_model(network, pretrained=file is None, num_classes=0)
+    except Exception as error:  # whatever the network and the hub raise
+        raise UnknownModelError(
+            f"The weights of timm:{network} are not on this machine and cannot be downloaded "
+            f"({' '.join(str(error).split())[:160]}). Get the file elsewhere and give timm:{network}@FILE."
+        ) from None
+    if file is not None:
+        fill(module, file, ignore=_classifier(module))
+    values: dict[str, Any] = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
+    return ForeignEncoder(
+        card=ModelCard(
+            name=f"timm:{network}",
+            summary=f"timm's {network}" + (f", weights {file.name}" if file else ""),
+            architecture=network,
+            embedding_dim=int(getattr(module, "head_hidden_size", module.num_features)),
+            input_px=values["input_size"][-1],
+            license="not stated",
+            source="https://github.com/huggingface/pytorch-image-models",
+        ),
+        module=module.eval(),
+        preprocess=_preprocess(values, network),
+    )
+
+
+def _classifier(module: Any) -> tuple[str, ...]:
+    """Beginnings of the names of what was cut off, as the network itself says."""
+    named = module.pretrained_cfg.get("classifier") or ()
+    return tuple(f"{each}." for each in ((named,) if isinstance(named, str) else named)) or _HEADS
+
+
+def _preprocess(values: dict[str, Any], name: str) -> Preprocess:
+    _, height, width = values["input_size"]
+    if height != width or values.get("crop_mode", "center") != "center":
+        raise ConfigError(
+            f"timm:{name} wants images of {width} x {height}, cropped by {values.get('crop_mode')}; only squares "
+            "cut from the centre are offered here."
+        )
+    return Preprocess(
+        resize_px=max(height, int(height / values["crop_pct"])),
+        crop_px=height,
+        interpolation="bicubic" if values["interpolation"] == "bicubic" else "bilinear",
+        mean=tuple(values["mean"]),
+        std=tuple(values["std"]),
+    )

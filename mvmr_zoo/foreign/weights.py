@@ -1,0 +1,77 @@
+"""Weight files that a user names: `KIND:NAME@FILE`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvmr_zoo.errors import CheckpointError, UnknownModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def split_file(name: str) -> tuple[str, Path | None]:
+    """NAME and FILE of `NAME@FILE`; None without a file.
+
+    Raises:
+        UnknownModelError: there is no such file.
+    """
+    network, separator, file = name.partition("@")
+    if not separator:
+        return network, None
+    path = Path(os.path.expanduser(file))
+    if not path.is_file():
+        raise UnknownModelError(f"{path} is not a file. Expected the weights of {network}, as .safetensors or .pth.")
+    return network, path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file or a PyTorch state dict, read without executing anything in it.
+
+    Raises:
+        CheckpointError: neither the one nor the other.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found: Any = torch.load(path, weights_only=True, map_location="cpu")
+        for key in ("state_dict", "model"):
+            if isinstance(found, dict) and isinstance(found.get(key), dict):
+                found = found[key]
+        state = {name.removeprefix("module."): value for name, value in found.items() if hasattr(value, "shape")}
+    except Exception as error:  # torch and safetensors raise whatever they like on damaged files
+        raise CheckpointError(f"{path} cannot be read as weights: {' '.join(str(error).split())[:200]}") from None
+    if not state:
+        raise CheckpointError(f"{path} holds no tensors.")
+    return state
+
+
+def fill(module: nn.Module, path: Path, *, ignore: tuple[str, ...] = ()) -> None:
+    """Load a weights file into a network.
+
+    Args:
+        module: the network.
+        path: of the file.
+        ignore: beginnings of names that the network may lack: classifiers that were cut off.
+
+    Raises:
+        CheckpointError: names or shapes are another network's; says which.
+    """
+    found = {name: value for name, value in read_weights(path).items() if not name.startswith(ignore or ("\0",))}
+    wanted = {name: value for name, value in module.state_dict().items()}
+    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
+    missing, unknown = sorted(needed - found.keys()), sorted(found.keys() - wanted.keys())
+    other = [name for name in sorted(needed & found.keys()) if wanted[name].shape != found[name].shape]
+    if missing or unknown or other:
+        told = [
+            f"{len(names)} {what}, first {names[0]}"
+            for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", other))
+            if names
+        ]
+        raise CheckpointError(f"{path} is of another network: tensors {'; '.join(told)}.")
+    module.load_state_dict(found, strict=False)
