@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from mvmr_zoo.zoo import load
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of random weights, as each library saves its own."""
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
@@ -34,7 +33,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         network, (torch.zeros(2, 3, 40, 40),), folder / "conv.onnx", dynamo=False, dynamic_axes={"input": {0: "n"}},
         input_names=["input"],
     )  # fmt: skip
-    yield folder
+    return folder
 
 
 CASES = [
