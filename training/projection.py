@@ -54,10 +54,9 @@ def dcor_change_bound(before: Tensor, after: Tensor, estimator: Estimator = "bia
     Centring is linear, and an orthogonal projection in the space of symmetric matrices (with zero
     diagonal, for U-centring) under the Frobenius product, so it shortens a difference: with distance
     matrices D and D' and their centred A and A', |A' - A| <= |D' - D|. The square of dCor is the cosine
-    of the angle between A and the other batch's matrix; A' lies within arcsin(|A' - A| / |A|) of A, and
-    a cosine moves by no more than the angle does. So the change is at most
-
-        arcsin(min(1, |D' - D| / |A|)).
+    of the angle between A and the other batch's matrix; where s = |D' - D| / |A| is below 1, A' lies within
+    arcsin(s) of A, and a cosine moves by no more than the angle does. So the change is at most arcsin(s);
+    otherwise nothing is known but the range of the square: [0, 1], or [-1, 1] for the unbiased one.
 
     Args:
         before: `(N, K)`.
@@ -65,10 +64,11 @@ def dcor_change_bound(before: Tensor, after: Tensor, estimator: Estimator = "bia
         estimator: whose centring.
     """
     distances, changed = pairwise_distances(before), pairwise_distances(after)
-    size = centred(distances, estimator).norm()
-    if size == 0:
-        return 0.0 if torch.equal(distances, changed) else float(np.pi / 2)
-    return float(torch.arcsin(((changed - distances).norm() / size).clamp_max(1.0)))
+    size, moved = centred(distances, estimator).norm(), (changed - distances).norm()
+    anything = 1.0 if estimator == "biased" else 2.0
+    if moved == 0:
+        return 0.0
+    return min(anything, float(torch.arcsin(moved / size))) if moved < size else anything
 
 
 def change_bounds(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mvmr_zoo.datasets import image_folder
+from mvmr_zoo.errors import DataError
+from training.subsets import stratified_subset, subset_file
+
+from ..conftest import write_photos
+
+
+@given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=6), share=st.floats(0.01, 1), seed=st.integers(0, 99))
+def test_each_class_gives_its_share_and_one_at_least(sizes: list[int], share: float, seed: int) -> None:
+    labels = np.concatenate([np.full(size, label) for label, size in enumerate(sizes)] + [np.full(5, -1)])
+    chosen = stratified_subset(labels, share, seed)
+    assert len(np.unique(chosen)) == len(chosen)
+    assert (np.diff(chosen) > 0).all()
+    for label, size in enumerate(sizes):
+        assert (labels[chosen] == label).sum() == max(1, round(share * size))
+    np.testing.assert_array_equal(stratified_subset(labels, share, seed), chosen)
+
+
+def test_a_file_is_written_once_and_reused(photo_folder: Path, tmp_path: Path) -> None:
+    images, path = image_folder(photo_folder), tmp_path / "deep" / "half.csv"
+    chosen = subset_file(path, images, 0.5, 0)
+    text = path.read_text()
+    assert text.splitlines()[:4] == [
+        f"# data,{images.name}",
+        f"# fingerprint,{images.fingerprint}",
+        "# share,0.5",
+        "# seed,0",
+    ]
+    assert f"{chosen[0]},{images.describe(int(chosen[0]))}" in text
+    np.testing.assert_array_equal(subset_file(path, images, 0.5, 0), chosen)
+    assert path.read_text() == text
+    assert set(images.labels[chosen]) == {0, 1}
+
+
+def test_a_file_of_ones_own_choice_counts(photo_folder: Path, tmp_path: Path) -> None:
+    images, path = image_folder(photo_folder), tmp_path / "half.csv"
+    subset_file(path, images, 0.5, 0)
+    head = path.read_text().splitlines()[:5]
+    path.write_text("\n".join([*head, f"3,{images.describe(3)}", f"0,{images.describe(0)}"]))
+    np.testing.assert_array_equal(subset_file(path, images, 0.5, 0), [3, 0])
+
+
+def test_a_file_of_other_images_share_or_seed_is_refused(photo_folder: Path, tmp_path: Path) -> None:
+    images, path = image_folder(photo_folder), tmp_path / "half.csv"
+    subset_file(path, images, 0.5, 0)
+    other = image_folder(write_photos(tmp_path / "other", 6))
+    for arguments, says in (
+        ((other, 0.5, 0), "fingerprint"),
+        ((images, 0.1, 0), "share 0.5"),
+        ((images, 0.5, 1), "seed"),
+    ):
+        with pytest.raises(DataError, match=rf"half\.csv was made for {says}"):
+            subset_file(path, *arguments)
+
+
+@pytest.mark.parametrize("row", ["99,a/00.jpg", "0,a/other.jpg", "zero,a/00.jpg", "0"])
+def test_a_damaged_file_is_refused(row: str, photo_folder: Path, tmp_path: Path) -> None:
+    images, path = image_folder(photo_folder), tmp_path / "half.csv"
+    subset_file(path, images, 0.5, 0)
+    path.write_text(path.read_text() + row + "\n")
+    with pytest.raises(DataError, match=r"half\.csv is damaged"):
+        subset_file(path, images, 0.5, 0)
