@@ -70,6 +70,12 @@ class RememberRun(pl.Callback):
             )
         checkpoint[_KEY] = self._record
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Forget that a finished run had come to its last batch: a longer one goes on from there."""
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
+
 
 class SaveOnTermination(pl.Callback):
     """Writes `last.ckpt` when SIGTERM asks the run to stop, at the next whole optimiser step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import logging
 import re
@@ -32,6 +33,9 @@ def parser(config: type, description: str | None) -> jsonargparse.ArgumentParser
         help="resume although options changed; they are listed",
     )
     made.add_class_arguments(config)
+    for action in made._actions:  # a tuple of dataclasses can be read, but not printed
+        if isinstance(action.default, tuple) and all(dataclasses.is_dataclass(value) for value in action.default):
+            made.set_defaults({action.dest: [dataclasses.asdict(value) for value in action.default]})
     return made
 
 

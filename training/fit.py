@@ -100,7 +100,9 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
         raise ConfigError("trainer.precision is fp16, which needs CUDA; expected fp32 or bf16 here.")
     if config.trainer.accelerator == "cuda" and not cuda:
         raise ConfigError("trainer.accelerator is cuda, but PyTorch finds no CUDA device; expected auto or cpu here.")
-    loggers: list[Logger] = [CSVLogger(output, name="logs")]  # a version of its own for every resume
+    loggers: list[Logger] = [
+        CSVLogger(output, name="logs", flush_logs_every_n_steps=1)
+    ]  # a version of its own for every resume
     if config.trainer.tensorboard:
         try:
             loggers.append(TensorBoardLogger(output, name="logs", version=loggers[0].version))

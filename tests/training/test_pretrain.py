@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mvmr_zoo
+from mvmr_zoo.checkpoint import read_checkpoint
+
+from ..conftest import write_photos
+from .small import NAME, train, weights
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("data") / "train", 24)
+
+
+@pytest.fixture(scope="module")
+def cached(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of all the paper's terms, its representations computed before."""
+    output = tmp_path_factory.mktemp("cached")
+    exact = "--representations.cache.dtype=float32"
+    assert train("pretrain", photos, output, "--representations.cached=true", exact) == 0
+    return output
+
+
+def logged(output: Path) -> list[dict[str, str]]:
+    with (output / "logs" / "version_0" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_comes_out_is_a_model(cached: Path, photos: Path) -> None:
+    model = mvmr_zoo.load(cached / NAME)
+    assert model.embed(sorted(photos.rglob("*.jpg"))).shape == (24, 64)
+    config = read_checkpoint(cached / NAME).config
+    assert "Trained without labels by MV-MR" in config.source
+    assert "scattering (weight 1)" in config.source
+    assert 0 <= config.metrics["held_out/knn@1"] <= 1
+
+
+def test_every_representation_is_a_term(cached: Path) -> None:
+    rows = [row for row in logged(cached) if row.get("loss/total")]
+    assert len(rows) == 4
+    names = ("pixels", "scattering", "hog", "local_deviation", "augmented_pixels", "views")
+    for row in rows:
+        for name in names:
+            assert 0 < float(row[f"dcor/{name}"]) < 1
+            assert float(row[f"loss/{name}"]) == pytest.approx(1 - float(row[f"dcor/{name}"]), abs=1e-5)
+            assert float(row[f"dcor/{name}/independent"]) > 0
+        total = sum(float(row[f"loss/{name}"]) for name in (*names, "invariance", "variance"))
+        assert total == pytest.approx(float(row["loss/total"]), abs=1e-4)
+
+
+def test_live_representations_train_the_same(cached: Path, photos: Path, tmp_path: Path) -> None:
+    assert train("pretrain", photos, tmp_path) == 0
+    live = weights(tmp_path)
+    for name, expected in weights(cached).items():
+        np.testing.assert_allclose(live[name], expected, atol=2e-3, err_msg=name)  # a step of fp16 at 1 is 1e-3
+
+
+def test_the_released_sign_turns_the_terms_round(photos: Path, tmp_path: Path) -> None:
+    terms = "--representations.terms=[{kind: pixels}]"
+    assert train("pretrain", photos, tmp_path, terms, "--representations.sign=released", "--optim.epochs=0.5") == 0
+    (row,) = [row for row in logged(tmp_path) if row.get("loss/total")]
+    assert float(row["loss/pixels"]) == pytest.approx(float(row["dcor/pixels"]), abs=1e-5)
+    assert float(row["loss/views"]) == pytest.approx(1 - float(row["dcor/views"]), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--trainer.precision=bf16"],
+        ["--optim.accumulate=2", "--optim.clip_norm=0.5", "--optim.name=sgd"],
+        ["--optim.name=lars", "--optim.peak_lr=0.2"],
+        ["--loss.estimator=unbiased", "--loss.memory=8", "--optim.name=adam"],
+        ["--views.augment.where=device", "--data.workers=1"],
+        ["--views.augment.policy=randaugment"],
+    ],
+)
+def test_every_option_trains(more: list[str], photos: Path, tmp_path: Path) -> None:
+    first = "--representations.terms=[{kind: hog}, {kind: dct, options: {keep: 8}}]"
+    assert train("pretrain", photos, tmp_path, first, *more) == 0
+    assert all(np.isfinite(tensor).all() for tensor in weights(tmp_path).values())
+    totals = [float(row["loss/total"]) for row in logged(tmp_path) if row.get("loss/total")]
+    assert len(totals) == (2 if "--optim.accumulate=2" in more else 4)
+    assert len(set(totals)) == len(totals)
+
+
+def test_images_of_mixed_sizes_modes_and_no_class(tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number, mode in enumerate(("RGB", "L", "RGBA", "P", "LA", "RGB", "1", "RGB")):
+        size = (20 + 9 * number, 60 - 5 * number)
+        Image.fromarray(random.integers(256, size=(*size, 3), dtype=np.uint8)).convert(mode).save(
+            folder / f"{number}.png"
+        )
+    terms = "--representations.terms=[{kind: pixels}]"
+    assert train("pretrain", folder, tmp_path / "run", terms, "--data.held_out=0") == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--representations.terms=[{kind: hogg}]"], "Closest: hog"),
+        (["--representations.terms=[{kind: hog, options: {cell_px: 99}}]"], "at least one cell of 99 px"),
+        (["--representations.terms=[{kind: hog, weight: -1}]"], "weight of representation hog is -1"),
+        (["--representations.terms=[{kind: hog}, {kind: hog}]"], "each kind once"),
+        (["--representations.terms=[]", "--loss.invariance=0", "--loss.variance=0", "--loss.views=0"], "above 0"),
+        (["--optim.peak_lr=nan"], "optim.peak_lr"),
+        (["--optim.peak_lrr=1"], "Closest option: peak_lr"),
+        (["--optim.batch_size=99"], "fewer than one batch of 99"),
+        (["--trainer.precision=fp16"], "fp16, which needs CUDA"),
+        (["--trainer.accelerator=cuda"], "PyTorch finds no CUDA device"),
+        (["--loss.estimator=unbiased", "--optim.batch_size=3"], "expected at least 4"),
+        (["--data.cache=/proc/cache", "--representations.cached=true"], "/proc/cache"),
+    ],
+)
+def test_a_run_that_cannot_start_is_one_clear_line(
+    more: list[str], says: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("pretrain", photos, tmp_path / "run", *more) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("Error: ")
+    assert says in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "run" / "last.ckpt").exists()
+
+
+def test_folders_without_images_or_with_one_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert train("pretrain", tmp_path / "empty", tmp_path / "run") == 2
+    assert "holds no photo" in capsys.readouterr().err
+    photos = write_photos(tmp_path / "one", 12)
+    for photo in (photos / "b").iterdir():
+        photo.rename(photos / "a" / photo.name)
+    (photos / "b").rmdir()
+    assert train("pretrain", photos, tmp_path / "run") == 2
+    assert "holds one class only, a" in capsys.readouterr().err
