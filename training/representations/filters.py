@@ -23,9 +23,9 @@ class Filters(NamedTuple):
     """What one image size needs.
 
     `padding`: left, right, top, bottom, to be reflected. `psi[r][j]`: spectra of the wavelets of scale j
-    on maps sampled every 2^r pixels, `(L, k, k, P / k, Q / k, 2)` with k = 2^(j - r), each real value
-    twice and divided by P Q. `phi[j]`: two matrices that smooth a map of scale j, sample it every
-    2^(J - j) and cut off the padding: `(h, P)` and `(Q, w)`.
+    on maps sampled every 2^r pixels, cut into k x k blocks: `(k k, L, P Q / k k, 2)` with k = 2^(j - r),
+    each real value twice and divided by P Q. `phi[j]`: two matrices that smooth a map of scale j, sample
+    it every 2^(J - j) and cut off the padding: `(P, h)` for its columns and `(Q, w)` for its rows.
     """
 
     padding: tuple[int, int, int, int]
@@ -51,7 +51,7 @@ def filters(height: int, width: int, scales: int, orientations: int, device: tor
     down, across = (_gaussian(size, SIGMA * 2 ** (scales - 1)) for size in (rows, columns))
     phi = [
         (
-            _smoothing(down, scale, scales, height // 2**scales).to(device),
+            _smoothing(down, scale, scales, height // 2**scales).T.contiguous().to(device),
             _smoothing(across, scale, scales, width // 2**scales).T.contiguous().to(device),
         )
         for scale in range(scales)
@@ -115,10 +115,11 @@ def _low(values: NDArray[np.float64], axis: int, level: int) -> NDArray[np.float
 
 
 def _blocks(spectra: NDArray[np.float64], k: int) -> Tensor:
-    """`(L, P, Q)` cut into k x k blocks, for folding: `(L, k, k, P / k, Q / k, 2)` float32."""
+    """`(L, P, Q)` cut into k x k blocks, for folding: `(k k, L, P Q / k k, 2)` float32."""
     orientations, rows, columns = spectra.shape
-    blocks = spectra.reshape(orientations, k, rows // k, k, columns // k).transpose(0, 1, 3, 2, 4) / (rows * columns)
-    return torch.from_numpy(np.repeat(blocks[..., None], 2, axis=-1)).float().contiguous()
+    blocks = spectra.reshape(orientations, k, rows // k, k, columns // k).transpose(1, 3, 0, 2, 4) / (rows * columns)
+    flat = blocks.reshape(k * k, orientations, -1, 1)
+    return torch.from_numpy(np.repeat(flat, 2, axis=-1)).float().contiguous()
 
 
 def _smoothing(spectrum: NDArray[np.float64], scale: int, scales: int, kept: int) -> Tensor:

@@ -13,6 +13,7 @@ products, which compute only what is kept; and work goes in chunks that stay in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -74,40 +75,45 @@ class Scattering:
     def _paths(self, images: Tensor, bank: Filters) -> Iterator[Tensor]:
         """The paths of padded images `(B, P, Q)`, each part `(B, some paths, h, w)`, in order."""
         yield _smooth(images[:, None], bank, 0)
-        spectrum = torch.fft.fft2(images)
+        spectrum = torch.fft.fft2(images)[:, None]
         second: list[Tensor] = []
         for scale in range(self.scales):
-            first = _modulus(spectrum, bank.psi[0][scale])
+            first = _modulus(spectrum, bank.psi[0][scale])[:, 0]
             yield _smooth(first, bank, scale)
             if self.max_order == 2 and scale < self.scales - 1:
                 spectra = torch.fft.fft2(first)
-                for direction in range(self.orientations):
-                    for next_scale in range(scale + 1, self.scales):
-                        deeper = _modulus(spectra[:, direction], bank.psi[scale][next_scale])
-                        second.append(_smooth(deeper, bank, next_scale))
+                deeper = [
+                    _smooth(_modulus(spectra, bank.psi[scale][next_scale]), bank, next_scale)
+                    for next_scale in range(scale + 1, self.scales)
+                ]
+                second.append(torch.stack(deeper, dim=2).flatten(1, 3))
         yield from second
 
 
-def _modulus(spectrum: Tensor, psi: Tensor) -> Tensor:
-    """|x * psi| sampled every k pixels: `(B, L, P / k, Q / k)` float32.
+def _modulus(spectra: Tensor, psi: Tensor) -> Tensor:
+    """|x * psi| sampled every k pixels: `(B, F, L, P / k, Q / k)` float32.
 
     Args:
-        spectrum: of x, `(B, P, Q)` complex.
-        psi: spectra of L wavelets by blocks, `(L, k, k, P / k, Q / k, 2)`, each real value twice.
+        spectra: of x, `(B, F, P, Q)` complex.
+        psi: spectra of L wavelets by blocks, `(k k, L, P Q / k k, 2)`, each real value twice.
     """
-    k, p, q = psi.shape[2:5]
-    blocks = torch.view_as_real(spectrum).view(len(spectrum), 1, k, p, k, q, 2)
-    folded = blocks[:, :, 0, :, 0] * psi[:, 0, 0]
-    for row in range(k):
-        for column in range(k):
-            if row or column:
-                folded.addcmul_(blocks[:, :, row, :, column], psi[:, row, column])
-    found = torch.fft.ifft2(torch.view_as_complex(folded), norm="forward")  # psi carries the scale
-    squared: Tensor = found.real.square().addcmul_(found.imag, found.imag)
-    return squared.sqrt_()  # abs() guards against overflow, at twice the time
+    b, f, rows, columns = spectra.shape
+    k = math.isqrt(len(psi))
+    p, q = rows // k, columns // k
+    blocks = torch.view_as_real(spectra).view(b, f, 1, k, p, k, q, 2)
+    folded: Tensor | None = None
+    for number, wavelets in enumerate(psi):
+        block = blocks[:, :, :, number // k, :, number % k].reshape(b, f, 1, p * q, 2)
+        folded = block * wavelets if folded is None else folded.addcmul_(block, wavelets)
+    assert folded is not None
+    waves = torch.view_as_complex(folded).view(b, f, -1, p, q)
+    squares = torch.view_as_real(torch.fft.ifft2(waves, norm="forward")).square_()  # psi carries the scale
+    return (squares[..., 0] + squares[..., 1]).sqrt_()  # abs() guards against overflow, at thrice the time
 
 
 def _smooth(maps: Tensor, bank: Filters, scale: int) -> Tensor:
-    """Low-pass and sample maps of one resolution, `(B, F, P, Q)`, to `(B, F, h, w)`."""
+    """Low-pass and sample maps of one resolution, `(..., P, Q)`, to `(..., h, w)`."""
     down, across = bank.phi[scale]
-    return down @ (maps @ across)
+    narrow = maps.flatten(0, -2) @ across
+    upright = narrow.view(-1, maps.shape[-2], across.shape[1]).transpose(1, 2).flatten(0, 1) @ down
+    return upright.view(*maps.shape[:-2], across.shape[1], down.shape[1]).transpose(-1, -2)
