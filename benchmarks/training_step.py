@@ -31,10 +31,13 @@ PER_CLASS = 60
 WARM = 6
 """Steps at a run's beginning that are not counted: workers start, memory is mapped."""
 
+QUIET = {"monitor.every_steps": 10**6, "monitor.linear_lr": 0}
 RUNS: dict[str, tuple[type[TaskConfig], Callable[..., Any], dict[str, object]]] = {
     "distillation, cached teacher": (DistillConfig, distill.run, {"loss.teacher": 1}),
+    "distillation, cached teacher, no monitors": (DistillConfig, distill.run, {"loss.teacher": 1, **QUIET}),
     "distillation, live teacher": (DistillConfig, distill.run, {"loss.teacher": 1, "teacher.cached": "false"}),
     "pretraining, cached representations": (PretrainConfig, pretrain.run, {}),
+    "pretraining, cached representations, no monitors": (PretrainConfig, pretrain.run, QUIET),
     "pretraining, live representations": (PretrainConfig, pretrain.run, {"representations.cached": "false"}),
 }
 
@@ -120,7 +123,7 @@ def main() -> None:
                     network[name].append(network_seconds(config))
                     steps[name].append(step_seconds(run, config))
                     print(f"{name}: step {steps[name][-1]:.3f} s, network {network[name][-1]:.3f} s", flush=True)
-                elif "cached" in name:
+                elif "cached" in name and "no monitors" not in name:
                     run(config)
     print(f"\n{given.px} px, batch {given.batch}\n\n| run | step, ms | network, ms | outside it |")
     print("| --- | --- | --- | --- |")

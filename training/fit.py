@@ -71,7 +71,7 @@ def fit(
     began = time.monotonic()
     output = Path(config.run.output)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")  # hints about its own options
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # hints about its own options
         callbacks = [
             *monitors,  # before the checkpoints, which hold their state
             last_checkpoint(output, config.run.save_every_steps),
