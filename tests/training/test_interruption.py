@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,22 @@ sys.exit(train("pretrain", Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))
 """
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums depend on how many threads share them; other libraries in this process may have changed the number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_sigterm_saves_and_the_run_goes_on_bit_for_bit(photos: Path, tmp_path: Path) -> None:
     assert train("pretrain", photos, tmp_path / "whole", *LONG) == 0
     output = tmp_path / "stopped"
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", SCRIPT, str(photos), str(output), *LONG],
-        cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True,
+        cwd=Path(__file__).parents[2], env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     metrics = output / "logs" / "version_0" / "metrics.csv"
     while process.poll() is None and not metrics.exists():
