@@ -172,7 +172,11 @@ def _writable(home: Path, shape: tuple[int, int], dtype: str, done: int) -> np.m
             f"{home} needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free. Give another data.cache, "
             "or keep less: cache.dtype float16, cache.projection."
         )
-    return cast("np.memmap[Any, Any]", open_memmap(path, "w+", dtype, shape))
+    rows = cast("np.memmap[Any, Any]", open_memmap(path, "w+", dtype, shape))
+    if hasattr(os, "posix_fallocate"):  # else a disk that fills up would kill the process when it writes
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return rows
 
 
 def _check(

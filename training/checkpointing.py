@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mvmr_zoo.errors import ConfigError, TrainingError
-from training.config import TaskConfig
+from training.config import DistillConfig, TaskConfig
+from training.optimiser import reschedule
 from training.record import flat, training_record
 
 FILE = "last.ckpt"
@@ -43,8 +47,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         part = target.with_name(target.name + ".part")
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, part)
-        part.replace(target)
+        try:
+            torch.save(checkpoint, part)
+            part.replace(target)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError on a full disk
+            part.unlink(missing_ok=True)
+            raise TrainingError(f"{target} cannot be written: {' '.join(str(error).split())[:200]}") from None
 
 
 class RememberRun(pl.Callback):
@@ -52,11 +60,12 @@ class RememberRun(pl.Callback):
 
     Args:
         config: of the run.
-        photos: fingerprint of its images.
+        photos: fingerprint of its images and labels.
     """
 
     def __init__(self, config: TaskConfig, photos: str) -> None:
         self._record = _record(config, photos)
+        self._optim = config.optim
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -73,23 +82,51 @@ class RememberRun(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Forget that a finished run had come to its last batch: a longer one goes on from there."""
-        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
+        """Let the options that count now take the place of those that counted then."""
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False  # a longer run goes on
+        for optimizer, schedule in zip(checkpoint["optimizer_states"], checkpoint["lr_schedulers"], strict=True):
+            reschedule(optimizer, schedule, self._optim, checkpoint["global_step"], trainer.max_steps)
 
 
-class SaveOnTermination(pl.Callback):
-    """Writes `last.ckpt` when SIGTERM asks the run to stop, at the next whole optimiser step."""
+class StopOnTermination(pl.Callback):
+    """After SIGTERM, finishes the optimiser step, writes `last.ckpt` and stops every rank.
+
+    Lightning's own handler would stop at the next micro-batch, and would ask the other ranks from within
+    the handler.
+
+    Args:
+        folder: of `last.ckpt`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
         self._step = 0
+        self._asked = False
+        self._before: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signal over."""
+        self._step = trainer.global_step
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._ask)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        """Save where a step has just been finished and a signal has come."""
-        finished = trainer.global_step != self._step
+        """Save and stop where a step has just been finished and any rank was asked to."""
+        if trainer.global_step == self._step:
+            return
         self._step = trainer.global_step
-        if finished and trainer.received_sigterm:
+        if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
             trainer.save_checkpoint(self._path)
+            raise SIGTERMException
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give the signal back."""
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+            self._before = None
+
+    def _ask(self, number: int, frame: object) -> None:
+        self._asked = True
 
 
 def last_checkpoint(folder: Path, every_steps: int) -> ModelCheckpoint:
@@ -135,4 +172,7 @@ def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change:
 
 
 def _record(config: TaskConfig, photos: str) -> dict[str, Any]:
-    return {**training_record(config), "photos": photos}
+    found = {**training_record(config), "photos": photos, "ranks": config.trainer.ranks}
+    if isinstance(config, DistillConfig):
+        found["teacher"]["spec"] = config.teacher.spec  # in full: this file stays on its machine
+    return found

@@ -38,7 +38,9 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Example, batch_idx: int) -> Tensor:
         """The cross-entropy of one batch."""
-        logits = self.head(self.encoder(self.pixels(self.pixels.augmented(batch))))
+        with torch.autocast(self.device.type, enabled=False):  # fixed functions of pixels stay in fp32
+            augmented = self.pixels.augmented(batch)
+        logits = self.head(self.encoder(self.pixels(augmented)))
         loss = F.cross_entropy(logits.float(), batch.label, label_smoothing=self.config.label_smoothing)
         if not torch.isfinite(loss):
             raise TrainingError(

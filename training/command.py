@@ -72,7 +72,8 @@ def execute(
 
 def _explain(error: Exception, read: Any) -> str:
     """One line, with the closest option where an unknown one was given."""
-    text = " ".join(str(error).split())
+    original = re.search(r"\nmvmr_zoo\.errors\.\w+: (.*)", str(error), re.DOTALL)  # the end of a worker's traceback
+    text = " ".join((original.group(1) if original else str(error)).split())
     unknown = re.search(r"does not accept option '([\w.]+)'|unrecognized arguments: --([\w.]+)", text)
     if not unknown:
         return text

@@ -54,14 +54,16 @@ def centred(distances: Tensor, estimator: Estimator) -> Tensor:
 def correlate(a: Tensor, b: Tensor, *, estimator: Estimator) -> Tensor:
     """The correlation of two centred distance matrices `(N, N)`: a scalar."""
     covariance = (a * b).sum()
-    power = (a * a).sum() * (b * b).sum()
-    tiny = torch.finfo(a.dtype).tiny
-    # double `where`: the gradient of a square root at zero is infinite even where it is not taken
-    positive = power > tiny
-    squared = torch.where(positive, covariance / torch.where(positive, power, 1.0).sqrt(), 0.0)
+    powers = (a * a).sum(), (b * b).sum()
+    tiny, eps = torch.finfo(a.dtype).tiny, torch.finfo(a.dtype).eps
+    # double `where`: the gradient of a square root at zero is infinite even where it is not taken;
+    # negated comparisons: what is no number must come out as no number
+    varied = ~((powers[0] <= tiny) | (powers[1] <= tiny))
+    norms = [torch.where(varied, power, 1.0).sqrt() for power in powers]
+    squared = torch.where(varied, covariance / norms[0] / norms[1], 0.0)
     if estimator == "unbiased":
         return squared
-    above = squared > torch.finfo(a.dtype).eps
+    above = ~(squared <= eps)
     return torch.where(above, torch.where(above, squared, 1.0).sqrt(), 0.0)
 
 
@@ -91,8 +93,8 @@ class _Distances(torch.autograd.Function):
         sums = norms[:, None] + norms[None, :]
         squared = sums - 2 * gram
         # below this a squared distance is rounding error of the three terms above
-        apart = squared > 4 * torch.finfo(x.dtype).eps * sums
-        distances = torch.where(apart, squared, 0.0).sqrt()
+        together = squared <= 4 * torch.finfo(x.dtype).eps * sums
+        distances = torch.where(together, 0.0, squared).sqrt()
         distances.fill_diagonal_(0.0)
         ctx.save_for_backward(x, distances)
         return distances

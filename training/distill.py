@@ -41,8 +41,13 @@ def run(config: DistillConfig, *, resume: bool = False, allow_change: bool = Fal
     plan = setup.plan(config)
     references = teacher_reference(config.teacher, setup.data, config.cache_folder)
     if config.loss.regression > 0:
+        if TEACHER in references.live:
+            raise ConfigError(
+                "teacher.cached is false, but loss.regression is onto embeddings minus their mean over the images, "
+                "which takes all of them; expected teacher.cached true, or loss.regression 0."
+            )
         _check_projector(config, references.width(TEACHER))
-    rows = references.cached.get(TEACHER)
+    rows = references.cached.get(TEACHER) if config.loss.regression > 0 else None
     objective = Objective(
         loss=config.loss,
         weights={TEACHER: config.loss.teacher},

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import DataError, ImageError
+from mvmr_zoo.features import DRAFT_MARGIN
 from mvmr_zoo.preprocess import Preprocess
 from training.augment import augment_image
 from training.config import ViewConfig
@@ -70,7 +71,7 @@ class Examples(Dataset[Example]):
         """The views of one photo, fixed by the draw's seed."""
         row = int(self.rows[draw.photo])
         try:
-            image = self.data.image(row, min_px=max(self._min_px(draw.px), self.source_px))
+            image = self.data.image(row, min_px=self._needed_px(draw.px))
         except ImageError as error:  # DataError can cross from a worker to the trainer
             raise DataError(str(error)) from None
         references = {name: torch.from_numpy(np.array(rows[row])) for name, rows in self.references.items()}
@@ -90,6 +91,11 @@ class Examples(Dataset[Example]):
         if augment.where == "device":
             return to_tensor(_square(self._min_px(px))(image))
         return augment_image(image, px, augment.parameters, seed)
+
+    def _needed_px(self, px: int) -> int:
+        """The short side that the photo must keep for all that is made of it."""
+        plain_px = DRAFT_MARGIN * self.config.preprocess(px).resize_px if self.with_plain else 0
+        return max(self._min_px(px), plain_px, self.source_px)
 
     def _min_px(self, px: int) -> int:
         """The short side below which the smallest crop would have to be enlarged."""

@@ -67,7 +67,7 @@ def _with_subset(config: FinetuneConfig, setup: Setup) -> Setup:
     if labels.min() < 0 or setup.classes < 2:
         raise DataError(f"{config.data.train} has no label for every image; fine-tuning needs two classes or more.")
     path = Path(config.subset or Path(config.run.output) / f"subset-{config.share:g}.csv")
-    chosen = subset_file(path, setup.data, config.share, config.run.seed)
+    chosen = subset_file(path, setup.data, config.share, config.run.seed, setup.split.train)
     held_out = np.setdiff1d(setup.split.held_out, chosen)
     return dataclasses.replace(setup, split=Split(chosen, held_out))
 

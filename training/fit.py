@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import warnings
@@ -17,8 +16,8 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset
 
 from mvmr_zoo.errors import ConfigError, MissingDependencyError
-from training.checkpointing import AtomicCheckpointIO, RememberRun, SaveOnTermination, last_checkpoint
-from training.config import TaskConfig, TrainerConfig
+from training.checkpointing import AtomicCheckpointIO, RememberRun, StopOnTermination, last_checkpoint
+from training.config import TaskConfig
 from training.plan import Plan, RemainingBatches
 from training.setup import Setup
 
@@ -76,7 +75,7 @@ def fit(
             *monitors,  # before the checkpoints, which hold their state
             last_checkpoint(output, config.run.save_every_steps),
             RememberRun(config, setup.identity),
-            SaveOnTermination(output),
+            StopOnTermination(output),
         ]
         trainer = _trainer(config, plan, callbacks)
         trainer.fit(
@@ -93,8 +92,7 @@ def fit(
 def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl.Trainer:
     output = Path(config.run.output)
     watched = sys.stderr.isatty()
-    devices = _devices(config.trainer)
-    several = devices * config.trainer.nodes > 1
+    several = config.trainer.ranks > 1
     cuda = torch.cuda.is_available() and config.trainer.accelerator in ("auto", "cuda")
     if config.trainer.precision == "fp16" and not cuda:
         raise ConfigError("trainer.precision is fp16, which needs CUDA; expected fp32 or bf16 here.")
@@ -110,7 +108,7 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
             raise MissingDependencyError("tensorboard", "train", "write TensorBoard logs") from error
     return pl.Trainer(
         accelerator=config.trainer.accelerator,
-        devices=devices,
+        devices=config.trainer.local_ranks,
         num_nodes=config.trainer.nodes,
         strategy="ddp" if several else "auto",
         sync_batchnorm=several and cuda,
@@ -128,8 +126,3 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
         use_distributed_sampler=False,
         default_root_dir=output,
     )
-
-
-def _devices(config: TrainerConfig) -> int:
-    """The configuration's number, or torchrun's where it started this process."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))

@@ -66,15 +66,17 @@ class Learner(pl.LightningModule):
 
     def training_step(self, batch: Example, batch_idx: int) -> Tensor:
         """The loss of one batch, over all ranks; what monitors need is left in `seen`."""
-        features = self.encoder(self.pixels(self.pixels.augmented(batch)))
+        with torch.autocast(self.device.type, enabled=False):  # fixed functions of pixels stay in fp32
+            augmented, references = self.pixels.augmented(batch), self._references(batch)
+        features = self.encoder(self.pixels(augmented))
         z0 = self.projector(self.encoder(self.pixels(batch.plain))) if batch.plain.numel() else None
-        mine = Embedded(self.projector(features), z0, self._references(batch))
+        mine = Embedded(self.projector(features), z0, references)
         joined = Embedded(
             self._gather(mine.z),
             None if mine.z0 is None else self._gather(mine.z0),
             {name: self._gather(rows) for name, rows in mine.references.items()},
         )
-        loss = self.objective(joined, self.memory.past() if self.memory else None)
+        loss = self.objective(joined, self.memory.past(joined) if self.memory else None)
         if not torch.isfinite(loss.total):
             culprits = [name for name, term in loss.terms.items() if not torch.isfinite(term)]
             raise TrainingError(

@@ -8,6 +8,7 @@ terms, off by default, stands a cosine regression onto it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -49,8 +50,8 @@ class LossConfig:
     def __post_init__(self) -> None:
         """Raise ConfigError for a weight below 0, a margin or a memory that cannot be."""
         for name in ("invariance", "variance", "views"):
-            require(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "a weight of at least 0")
-        require(self.std_margin > 0, "loss.std_margin", self.std_margin, "a positive number")
+            require(0 <= getattr(self, name) < math.inf, f"loss.{name}", getattr(self, name), "a weight of at least 0")
+        require(0 < self.std_margin < math.inf, "loss.std_margin", self.std_margin, "a positive number")
         require(self.memory >= 0, "loss.memory", self.memory, "at least 0")
 
     @property
@@ -76,7 +77,7 @@ class DistillLossConfig(LossConfig):
         """Raise ConfigError for a weight below 0, or no weight at all."""
         super().__post_init__()
         for name in ("teacher", "regression"):
-            require(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "a weight of at least 0")
+            require(0 <= getattr(self, name) < math.inf, f"loss.{name}", getattr(self, name), "a weight of at least 0")
         weights = (self.invariance, self.variance, self.views, self.teacher, self.regression)
         require(max(weights) > 0, "loss", weights, "one weight above 0 at least")
 

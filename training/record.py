@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mvmr_zoo import foreign
+from mvmr_zoo.catalog import CATALOG
+from mvmr_zoo.datasets.arrays import NAMED
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
+
+_OF_PATHS = ("local-dir", "onnx", "embeddings")
+"""Kinds of model specs whose name is a path."""
 
 
 def training_record(config: TaskConfig) -> dict[str, Any]:
@@ -35,14 +40,14 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def spec_name(spec: str) -> str:
-    """A model spec without folders of this machine: a path becomes its last part."""
-    if os.path.exists(spec):
-        return Path(spec).name
-    head, separator, path = spec.partition("@")
-    if separator:
-        return f"{head}@{Path(path).name}"
-    kind, separator, path = spec.partition(":")
-    return f"{kind}:{Path(path).name}" if separator and os.path.exists(path) else spec
+    """A model spec without folders of this machine: of a path only the last part stays."""
+    kind, separator, rest = spec.partition(":")
+    if separator and kind in _OF_PATHS:
+        return f"{kind}:{_last(rest)}"
+    if separator and kind in foreign.KINDS:
+        name, at, file = rest.partition("@")
+        return f"{kind}:{name}{at}{_last(file)}"
+    return spec if separator or not _is_path(spec) else _last(spec)
 
 
 def recipe(config: TaskConfig) -> str:
@@ -68,8 +73,19 @@ def recipe(config: TaskConfig) -> str:
 
 def _without_folders(spec: str) -> str:
     """`NAME/train` of a folder, `NAME` of a parquet file; a named data set as it is."""
-    kind, separator, path = spec.partition(":")
-    place = Path(path if separator and kind in ("folder", "parquet") else spec)
-    if not place.exists():
+    kind, separator, rest = spec.partition(":")
+    if kind in NAMED:
         return spec
-    return "/".join(place.resolve().parts[-2:]) if place.is_dir() else place.stem
+    if separator and kind == "parquet":
+        path, mark, column = rest.partition("#")
+        return f"{Path(path).stem}{mark}{column}"
+    return "/".join(Path(rest if separator and kind == "folder" else spec).resolve().parts[-2:])
+
+
+def _last(path: str) -> str:
+    return Path(path).name
+
+
+def _is_path(spec: str) -> bool:
+    """Whether a spec without a kind is a folder, rather than a name of the catalogue."""
+    return spec not in CATALOG

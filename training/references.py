@@ -16,6 +16,7 @@ from torch import Tensor
 
 import mvmr_zoo
 from mvmr_zoo.datasets import ImageSet
+from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import DRAFT_MARGIN
 from training.cache import Producer, cached_rows
 from training.config import RepresentationsConfig, TeacherConfig, ViewConfig
@@ -130,8 +131,16 @@ def teacher_reference(config: TeacherConfig, data: ImageSet, folder: Path) -> Re
 
 def _try(built: Mapping[str, Representation], px: int) -> None:
     """Let options that do not fit the image size fail before the run begins."""
-    for representation in built.values():
-        representation(torch.zeros(1, 3, px, px))
+    for name, representation in built.items():
+        try:
+            found = representation(torch.rand(2, 3, px, px))
+        except ConfigError:
+            raise
+        except Exception as error:  # a user's own code
+            raise ConfigError(f"Representation {name} fails on images (2, 3, {px}, {px}): {error}") from None
+        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2:
+            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise ConfigError(f"Representation {name} gives {shape} for 2 images; expected a tensor (2, K).")
 
 
 def _producer(
@@ -146,6 +155,6 @@ def _producer(
         return rows
 
     plain = source.views.preprocess(source.px).digest
-    digest = hashlib.sha256(f"{representation_digest(representation)} {plain}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{representation_digest(representation)} {plain} {least_px}".encode()).hexdigest()
     dim = of_pixels(torch.zeros(1, 3, source.px, source.px, dtype=torch.uint8)).shape[1]
     return Producer(name=f"{name}-{source.px}px", digest=digest, dim=dim, compute=compute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from training.checkpointing import FILE, check_same_run
 from training.config import TaskConfig
 from training.plan import Plan
 from training.split import Split, stratified_split
+from training.subsets import label_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class Setup:
     Args:
         data: all images.
         split: what is trained on, what is held out.
-        identity: fingerprint of the images.
+        identity: fingerprint of the images and their labels.
         resume_from: the checkpoint to go on from; None starts anew.
     """
 
@@ -71,11 +73,12 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
     if not len(data):
         raise DataError(f"{config.data.train} holds no image.")
     _check_classes(config, data)
+    identity = hashlib.sha256(f"{data.fingerprint} {label_digest(data)}".encode()).hexdigest()
     if last.exists():
-        check_same_run(last, config, data.fingerprint, allow_change=allow_change)
+        check_same_run(last, config, identity, allow_change=allow_change)
     split = stratified_split(data.labels, config.data.held_out, config.run.seed, limit=config.data.limit)
     _check_devices(config)
-    return Setup(data=data, split=split, identity=data.fingerprint, resume_from=last if last.exists() else None)
+    return Setup(data=data, split=split, identity=identity, resume_from=last if last.exists() else None)
 
 
 def _check_classes(config: TaskConfig, data: ImageSet) -> None:
@@ -89,6 +92,8 @@ def _check_classes(config: TaskConfig, data: ImageSet) -> None:
 
 
 def _check_devices(config: TaskConfig) -> None:
-    ranks = config.trainer.devices * config.trainer.nodes
+    ranks = config.trainer.ranks
     if config.optim.batch_size % ranks:
-        raise ConfigError(f"optim.batch_size is {config.optim.batch_size}; expected a multiple of the {ranks} devices.")
+        raise ConfigError(
+            f"optim.batch_size is {config.optim.batch_size}; expected a multiple of the {ranks} processes."
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -32,18 +33,38 @@ def stratified_subset(labels: NDArray[np.int64], share: float, seed: int) -> NDA
     return np.sort(np.concatenate(chosen)).astype(np.int64) if chosen else np.empty(0, np.int64)
 
 
-def subset_file(path: Path, images: ImageSet, share: float, seed: int) -> NDArray[np.int64]:
+def label_digest(images: ImageSet) -> str:
+    """SHA-256 of all labels and class names."""
+    return hashlib.sha256(images.labels.tobytes() + "\0".join(images.class_names).encode()).hexdigest()
+
+
+def subset_file(path: Path, images: ImageSet, share: float, seed: int, among: NDArray[np.int64]) -> NDArray[np.int64]:
     """The indices that a file lists; a file that does not exist is written first.
 
-    It begins with the data set's name and fingerprint, the share and the seed, and then lists each
+    It begins with the data set's name and fingerprints, the share and the seed, and then lists each
     image's index and name.
+
+    Args:
+        path: of the file.
+        images: of which it lists some.
+        share: of each class, in (0, 1].
+        seed: of the choice.
+        among: indices that a new file may list.
 
     Raises:
         DataError: the file is damaged, or was made for other images, another share or another seed.
     """
-    facts = {"data": images.name, "fingerprint": images.fingerprint, "share": f"{share:g}", "seed": str(seed)}
+    facts = {
+        "data": images.name,
+        "fingerprint": images.fingerprint,
+        "labels": label_digest(images),
+        "share": f"{share:g}",
+        "seed": str(seed),
+    }
     if not path.exists():
-        chosen = stratified_subset(images.labels, share, seed)
+        offered = np.full_like(images.labels, -1)
+        offered[among] = images.labels[among]
+        chosen = stratified_subset(offered, share, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         part.write_text(_text(facts, images, chosen), encoding="utf-8", newline="")

@@ -6,6 +6,7 @@ The teacher sees the plain photo in its own preprocessing, so its answer never c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mvmr_zoo
-from mvmr_zoo.datasets import ImageSet
+from mvmr_zoo.datasets import ImageFolder, ImageSet
 from mvmr_zoo.embeddings import read_embeddings
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.features import embed
@@ -57,16 +58,32 @@ def teacher_rows(spec: str, data: ImageSet, folder: Path, config: CacheConfig) -
 
 
 def _precomputed(folder: Path, data: ImageSet) -> NDArray[np.float32]:
+    if not isinstance(data, ImageFolder):
+        raise DataError(f"{data.name} has no file names; embeddings: teaches on a folder of photos only.")
     found = read_embeddings(folder)
-    position = {path: row for row, path in enumerate(found.image_paths)}
     names = [data.describe(index) for index in range(len(data))]
-    if not any(name in position for name in names):  # absolute paths, as most programs write them
-        depth = {name.count("/") + 1 for name in names}
-        position = {"/".join(path.split("/")[-n:]): row for n in depth for path, row in position.items()}
+    position = _positions(folder, enumerate(found.image_paths), set(names))
+    if not position:  # absolute paths, as most programs write them
+        depths = {name.count("/") + 1 for name in names}
+        tails = ((row, "/".join(path.split("/")[-n:])) for row, path in enumerate(found.image_paths) for n in depths)
+        position = _positions(folder, tails, set(names))
     missing = [name for name in names if name not in position]
     if missing:
         raise DataError(
             f"{folder} has no embedding for {len(missing)} of {len(names)} images of {data.name}, first {missing[0]}. "
             "Its image_path must be the path below the data set's folder, or end with it."
         )
-    return found.rows(np.asarray([position[name] for name in names], np.int64))
+    rows = found.rows(np.asarray([position[name] for name in names], np.int64))
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise DataError(f"{folder}: the embedding of {names[int(np.argmin(finite))]} is not finite.")
+    return rows
+
+
+def _positions(folder: Path, paths: Iterable[tuple[int, str]], wanted: set[str]) -> dict[str, int]:
+    """The row of each wanted name."""
+    found: dict[str, int] = {}
+    for row, name in paths:
+        if name in wanted and found.setdefault(name, row) != row:
+            raise DataError(f"{folder} has two embeddings for {name}. Give a folder made of these images alone.")
+    return found

@@ -103,7 +103,7 @@ def parquet_images(path: str | os.PathLike[str], label_column: str | None = None
     files = tuple(sorted(base.glob("*.parquet"))) if base.is_dir() else (base,)
     if not files or not files[0].is_file():
         raise DataError(f"{base} is no Parquet file, nor a folder that holds one.")
-    labels: list[NDArray[np.int64]] = []
+    labels: list[int | str | None] = []
     image_column, label, class_names = "", label_column, [""]
     for file in files:
         try:
@@ -111,14 +111,18 @@ def parquet_images(path: str | os.PathLike[str], label_column: str | None = None
             image_column = _image_column(file, schema)
             label = _label_column(file, schema, label_column)
             rows = pq.read_metadata(file).num_rows
-            column = pq.read_table(file, columns=[label]).column(label).to_pylist() if label else [None] * rows
-            labels.append(np.asarray([-1 if value is None else value for value in column], np.int64))
+            labels += pq.read_table(file, columns=[label]).column(label).to_pylist() if label else [None] * rows
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from None
         class_names = _class_names(schema, label)
-    joined = np.concatenate(labels)
-    if not len(joined):
+    if not labels:
         raise DataError(f"{base} holds no row.")
+    if all(value is None or isinstance(value, str) for value in labels) and any(labels):
+        class_names = sorted({value for value in labels if isinstance(value, str)})
+        labels = [None if value is None else class_names.index(str(value)) for value in labels]
+    if not all(value is None or isinstance(value, int) for value in labels):
+        raise DataError(f"{base} has labels in {label} that are neither all numbers nor all names.")
+    joined = np.asarray([-1 if value is None else value for value in labels], np.int64)
     if joined.max() >= 0 and not class_names:
         class_names = [str(number) for number in range(int(joined.max()) + 1)]
     if joined.max() >= len(class_names) and joined.max() >= 0:

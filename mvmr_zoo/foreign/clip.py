@@ -15,10 +15,12 @@ from mvmr_zoo.preprocess import Preprocess
 def load(name: str) -> ForeignEncoder:
     """The image tower with its projection, as `encode_image` gives it, not normalised.
 
-    A file holds the whole CLIP model, as open_clip publishes it.
+    A file holds the whole CLIP model, as open_clip publishes it. `ARCH/TAG@FILE` takes the preprocessing
+    of the tag, `ARCH@FILE` that of the architecture.
 
     Raises:
         UnknownModelError: no such architecture or tag, or its weights are not here and cannot be got.
+        ConfigError: images it wants, or vectors it gives, are of a kind that is not offered here.
         CheckpointError: the file is of another network.
         MissingDependencyError: open_clip is not installed.
     """
@@ -34,14 +36,17 @@ def load(name: str) -> ForeignEncoder:
             f"open_clip has no architecture {architecture!r}. Closest: {', '.join(near) or 'none'}."
         )
     tags = open_clip.list_pretrained_tags_by_model(architecture)
-    if file is None and tag not in tags:
+    if tag not in tags and (tag or file is None):
         raise UnknownModelError(
             f"open_clip:{name} names no weights; expected open_clip:{architecture}@FILE, or one of its tags: "
             f"{', '.join(f'{architecture}/{each}' for each in tags) or 'it has none'}."
         )
+    told: dict[str, Any] = (open_clip.get_pretrained_cfg(architecture, tag) or {}) if tag and file else {}
     logging.getLogger().addFilter(_not_random := _Quiet())
     try:
-        model: Any = open_clip.create_model(architecture, pretrained=None if file else tag)
+        model: Any = open_clip.create_model(
+            architecture, pretrained=None if file else tag, force_quick_gelu=told.get("quick_gelu", False)
+        )
     except Exception as error:  # whatever the network and the hub raise
         raise UnknownModelError(
             f"The weights of open_clip:{name} are not on this machine and cannot be downloaded "
@@ -51,18 +56,22 @@ def load(name: str) -> ForeignEncoder:
         logging.getLogger().removeFilter(_not_random)
     if file is not None:
         fill(model, file)
+    values = open_clip.get_model_preprocess_cfg(model)
+    values |= {name: told[name] for name in ("mean", "std", "interpolation", "resize_mode") if name in told}
+    preprocess = _preprocess(values, name)
+    tower = model.visual.eval()
     return ForeignEncoder(
         card=ModelCard(
             name=f"open_clip:{network}",
             summary=f"CLIP image tower {architecture}, {tag if file is None else file.name}",
             architecture=architecture,
-            embedding_dim=int(model.visual.output_dim),
-            input_px=_side(model),
+            embedding_dim=_dim(tower, preprocess.crop_px, name),
+            input_px=preprocess.crop_px,
             license="not stated",
             source="https://github.com/mlfoundations/open_clip",
         ),
-        module=model.visual.eval(),
-        preprocess=_preprocess(open_clip.get_model_preprocess_cfg(model), name),
+        module=tower,
+        preprocess=preprocess,
     )
 
 
@@ -73,9 +82,15 @@ class _Quiet(logging.Filter):
         return False
 
 
-def _side(model: Any) -> int:
-    size = model.visual.image_size
-    return int(size[0] if isinstance(size, (tuple, list)) else size)
+def _dim(tower: Any, px: int, name: str) -> int:
+    """How many features the tower gives; asked, since its kinds have no attribute in common."""
+    import torch
+
+    with torch.inference_mode():
+        found = tower(torch.zeros(1, 3, px, px))
+    if not isinstance(found, torch.Tensor) or found.ndim != 2:
+        raise ConfigError(f"open_clip:{name} gives more than one vector an image; it cannot be used here.")
+    return int(found.shape[1])
 
 
 def _preprocess(values: dict[str, Any], name: str) -> Preprocess:

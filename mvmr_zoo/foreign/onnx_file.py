@@ -46,13 +46,21 @@ def load(name: str) -> ForeignEncoder:
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     shape = _shape(inputs[0]) if len(inputs) == 1 else []
-    if len(shape) != 4 or shape[1] not in (3, None):
-        raise CheckpointError(f"{path} has the inputs {[_shape(each) for each in inputs]}; expected one (N, 3, H, W).")
+    floats = all(each.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for each in (*inputs, model.graph.output[0]))
+    if len(shape) != 4 or shape[1] not in (3, None) or shape[2] != shape[3] or not floats:
+        raise CheckpointError(
+            f"{path} has the inputs {[_shape(each) for each in inputs]}; expected one (N, 3, H, W) with H = W, float32 "
+            "as its output."
+        )
+    if shape[0] is not None:
+        raise CheckpointError(f"{path} takes batches of {shape[0]} only. Export it with an open batch dimension.")
     output = _shape(model.graph.output[0])
     dim = output[1] if len(output) in (2, 4) and set(output[2:]) <= {1} else None
     if dim is None:
         raise CheckpointError(f"{path} has the output {output}; expected (N, D) or (N, D, 1, 1) with a fixed D.")
     preprocess, said = _preprocess(path, shape[2])
+    for taken in ("images", "features"):
+        _rename(model, taken, f"{taken}_inside")
     _rename(model, inputs[0].name, "images")
     if len(output) == 4:
         flat = helper.make_node("Flatten", [model.graph.output[0].name], ["features"], axis=1)
@@ -95,12 +103,12 @@ def _shape(value: object) -> list[int | None]:
 
 
 def _rename(model: ModelProto, old: str, new: str) -> None:
-    """Give an input or output another name, wherever it is read or written."""
+    """Give a tensor another name, wherever it is read or written."""
     for node in model.graph.node:
         for names in (node.input, node.output):
             for i, name in enumerate(names):
                 if name == old:
                     names[i] = new
-    for value in (*model.graph.input, *model.graph.output):
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer, *model.graph.value_info):
         if value.name == old:
             value.name = new

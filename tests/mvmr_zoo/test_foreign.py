@@ -90,6 +90,36 @@ def test_an_onnx_file_runs_as_it_is(weights: Path) -> None:
         load(f"onnx:{weights}/conv.onnx", runtime="torch")
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_clip_with_a_tag_and_a_file_takes_the_tags_preprocessing(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(open_clip.create_model("ViT-B-32").state_dict(), weights / "b32.pth")
+    told = open_clip.get_pretrained_cfg("ViT-B-32", "openai") | {"mean": (0.5, 0.25, 0.5)}
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: told)
+    tagged = load_foreign(f"open_clip:ViT-B-32/openai@{weights}/b32.pth")
+    assert tagged.preprocess.mean == (0.5, 0.25, 0.5)
+    assert load_foreign(f"open_clip:ViT-B-32@{weights}/b32.pth").preprocess.mean != (0.5, 0.25, 0.5)
+    activation = tagged.module.transformer.resblocks[0].mlp.gelu
+    assert type(activation).__name__ == "QuickGELU"  # as OpenAI's weights were trained
+    with pytest.raises(UnknownModelError, match="names no weights"):
+        load_foreign(f"open_clip:ViT-B-32/nobody@{weights}/b32.pth")
+
+
+def test_onnx_files_of_another_kind_are_refused(weights: Path, tmp_path: Path) -> None:
+    model = onnx.load(weights / "conv.onnx")
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
+    height = model.graph.input[0].type.tensor_type.shape.dim[2]
+    batch.dim_value = 1
+    onnx.save(model, tmp_path / "one.onnx")
+    with pytest.raises(CheckpointError, match=r"batches of 1 only\. Export it with an open batch"):
+        load(f"onnx:{tmp_path}/one.onnx")
+    batch.dim_param, height.dim_value = "n", 30
+    onnx.save(model, tmp_path / "wide.onnx")
+    with pytest.raises(CheckpointError, match="with H = W"):
+        load(f"onnx:{tmp_path}/wide.onnx")
+
+
 def test_an_onnx_file_may_say_its_preprocessing(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "conv.onnx").write_bytes((weights / "conv.onnx").read_bytes())
     beside = tmp_path / "conv.preprocess.json"

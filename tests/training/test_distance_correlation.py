@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import dcor
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.distance_correlation import distance_correlation, pairwise_distances
+from training.distance_correlation import Estimator, distance_correlation, pairwise_distances
 
 ESTIMATORS = ["biased", "unbiased"]
 
@@ -100,3 +102,20 @@ def test_batches_that_cannot_be_compared() -> None:
         distance_correlation(x, y[:-1])
     with pytest.raises(ValueError, match="at least 4"):
         distance_correlation(x[:3], y[:3], "unbiased")
+
+
+@pytest.mark.parametrize("estimator", ["biased", "unbiased"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_no_number_stays_none(estimator: Estimator, value: float) -> None:
+    x, y = torch.randn(8, 3), torch.randn(8, 5)
+    x[2, 1] = value
+    assert not torch.isfinite(distance_correlation(x, y, estimator))
+    assert not torch.isfinite(distance_correlation(y, x, estimator))
+
+
+@pytest.mark.parametrize("estimator", ["biased", "unbiased"])
+@pytest.mark.parametrize("scale", [1e-6, 1e9])
+def test_scale_does_not_matter_in_fp32(estimator: Estimator, scale: float) -> None:
+    x, y = torch.randn(16, 3), torch.randn(16, 3)
+    expected = distance_correlation(x, x + y, estimator)
+    torch.testing.assert_close(distance_correlation(scale * x, scale * (x + y), estimator), expected)

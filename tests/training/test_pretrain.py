@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 import mvmr_zoo
 from mvmr_zoo.checkpoint import read_checkpoint
@@ -77,6 +78,7 @@ def test_the_released_sign_turns_the_terms_round(photos: Path, tmp_path: Path) -
         ["--optim.name=lars", "--optim.peak_lr=0.2"],
         ["--loss.estimator=unbiased", "--loss.memory=8", "--optim.name=adam"],
         ["--views.augment.where=device", "--data.workers=1"],
+        ["--loss.memory=8", "--views.sizes=[{start: 0, px: 32}, {start: 0.5, px: 40}]", "--trainer.precision=bf16"],
         ["--views.augment.policy=randaugment"],
     ],
 )
@@ -104,6 +106,31 @@ def test_images_of_mixed_sizes_modes_and_no_class(tmp_path: Path) -> None:
     assert train("pretrain", folder, tmp_path / "run", terms, "--data.held_out=0") == 0
 
 
+class Flat:
+    """A representation that gives one number an image."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return images.mean(dim=(1, 2, 3))
+
+
+class Broken:
+    """One that fails."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        raise ValueError("no idea")
+
+
+def test_a_photo_that_a_worker_cannot_read_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = write_photos(tmp_path / "photos", 12)
+    (photos / "a" / "04.jpg").write_bytes(b"no jpeg")
+    terms = "--representations.terms=[{kind: pixels}]"
+    assert train("pretrain", photos, tmp_path / "run", terms, "--data.workers=1", "--data.held_out=0") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("Error: ")
+    assert "04.jpg" in error
+    assert "Traceback" not in error
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -117,6 +144,10 @@ def test_images_of_mixed_sizes_modes_and_no_class(tmp_path: Path) -> None:
         (["--optim.batch_size=99"], "fewer than one batch of 99"),
         (["--trainer.precision=fp16"], "fp16, which needs CUDA"),
         (["--trainer.accelerator=cuda"], "PyTorch finds no CUDA device"),
+        (["--views.mean=[.nan, 0, 0]"], "views.mean"),
+        (["--loss.views=.inf"], "loss.views"),
+        ([f"--representations.terms=[{{kind: '{__name__}:Flat'}}]"], "gives (2,) for 2 images"),
+        ([f"--representations.terms=[{{kind: '{__name__}:Broken'}}]"], "fails on images (2, 3, 32, 32): no idea"),
         (["--loss.estimator=unbiased", "--optim.batch_size=3"], "expected at least 4"),
         (["--data.cache=/proc/cache", "--representations.cached=true"], "/proc/cache"),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.errors import DataError
-from training.subsets import stratified_subset, subset_file
+from training.subsets import label_digest, stratified_subset, subset_file
 
 from ..conftest import write_photos
 
@@ -27,31 +27,32 @@ def test_each_class_gives_its_share_and_one_at_least(sizes: list[int], share: fl
 
 def test_a_file_is_written_once_and_reused(photo_folder: Path, tmp_path: Path) -> None:
     images, path = image_folder(photo_folder), tmp_path / "deep" / "half.csv"
-    chosen = subset_file(path, images, 0.5, 0)
+    chosen = subset_file(path, images, 0.5, 0, np.arange(12))
     text = path.read_text()
-    assert text.splitlines()[:4] == [
+    assert text.splitlines()[:5] == [
         f"# data,{images.name}",
         f"# fingerprint,{images.fingerprint}",
+        f"# labels,{label_digest(images)}",
         "# share,0.5",
         "# seed,0",
     ]
     assert f"{chosen[0]},{images.describe(int(chosen[0]))}" in text
-    np.testing.assert_array_equal(subset_file(path, images, 0.5, 0), chosen)
+    np.testing.assert_array_equal(subset_file(path, images, 0.5, 0, np.arange(12)), chosen)
     assert path.read_text() == text
     assert set(images.labels[chosen]) == {0, 1}
 
 
 def test_a_file_of_ones_own_choice_counts(photo_folder: Path, tmp_path: Path) -> None:
     images, path = image_folder(photo_folder), tmp_path / "half.csv"
-    subset_file(path, images, 0.5, 0)
-    head = path.read_text().splitlines()[:5]
+    subset_file(path, images, 0.5, 0, np.arange(12))
+    head = path.read_text().splitlines()[:6]
     path.write_text("\n".join([*head, f"3,{images.describe(3)}", f"0,{images.describe(0)}"]))
-    np.testing.assert_array_equal(subset_file(path, images, 0.5, 0), [3, 0])
+    np.testing.assert_array_equal(subset_file(path, images, 0.5, 0, np.arange(12)), [3, 0])
 
 
 def test_a_file_of_other_images_share_or_seed_is_refused(photo_folder: Path, tmp_path: Path) -> None:
     images, path = image_folder(photo_folder), tmp_path / "half.csv"
-    subset_file(path, images, 0.5, 0)
+    subset_file(path, images, 0.5, 0, np.arange(12))
     other = image_folder(write_photos(tmp_path / "other", 6))
     for arguments, says in (
         ((other, 0.5, 0), "fingerprint"),
@@ -59,13 +60,18 @@ def test_a_file_of_other_images_share_or_seed_is_refused(photo_folder: Path, tmp
         ((images, 0.5, 1), "seed"),
     ):
         with pytest.raises(DataError, match=rf"half\.csv was made for {says}"):
-            subset_file(path, *arguments)
+            subset_file(path, *arguments, np.arange(6))
 
 
 @pytest.mark.parametrize("row", ["99,a/00.jpg", "0,a/other.jpg", "zero,a/00.jpg", "0"])
 def test_a_damaged_file_is_refused(row: str, photo_folder: Path, tmp_path: Path) -> None:
     images, path = image_folder(photo_folder), tmp_path / "half.csv"
-    subset_file(path, images, 0.5, 0)
+    subset_file(path, images, 0.5, 0, np.arange(12))
     path.write_text(path.read_text() + row + "\n")
     with pytest.raises(DataError, match=r"half\.csv is damaged"):
-        subset_file(path, images, 0.5, 0)
+        subset_file(path, images, 0.5, 0, np.arange(12))
+
+
+def test_only_what_is_offered_is_chosen(photo_folder: Path, tmp_path: Path) -> None:
+    chosen = subset_file(tmp_path / "all.csv", image_folder(photo_folder), 1.0, 0, np.array([1, 2, 7]))
+    assert chosen.tolist() == [1, 2, 7]

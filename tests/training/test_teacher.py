@@ -40,6 +40,21 @@ def test_embeddings_made_before_are_matched_by_path(
     np.testing.assert_allclose(before, asked, rtol=2e-3, atol=2e-3)  # they are kept as float16
 
 
+def test_two_embeddings_of_one_name_or_of_no_number_are_refused(
+    images: ImageFolder, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    facts = EmbeddingsFacts(model="tiny", weights_digest="", preprocess_digest="", dim=2, normalized=False)
+    names = [f"/data/{part}/{images.describe(i)}" for part in ("train", "val") for i in range(12)]
+    write_embeddings(tmp_path / "both", [(np.zeros((24, 2), np.float32), names)], facts)
+    with pytest.raises(DataError, match=r"both has two embeddings for a/00\.jpg"):
+        teacher_rows(f"embeddings:{tmp_path / 'both'}", images, tmp_path, CacheConfig())
+    vectors = np.zeros((12, 2), np.float32)
+    vectors[3, 1] = np.nan
+    write_embeddings(tmp_path / "nan", [(vectors, names[:12])], facts)
+    with pytest.raises(DataError, match=rf"nan: the embedding of {images.describe(3)} is not finite"):
+        teacher_rows(f"embeddings:{tmp_path / 'nan'}", images, tmp_path, CacheConfig())
+
+
 def test_missing_embeddings_are_counted(images: ImageFolder, checkpoint: Checkpoint, tmp_path: Path) -> None:
     folder = write(tmp_path / "e", images, [images.describe(i) for i in range(9)], checkpoint)
     with pytest.raises(DataError, match=r"no embedding for 3 of 12 images of .*, first b/07\.jpg"):
@@ -62,6 +77,7 @@ def test_a_live_teacher_teaches_what_a_cached_one_does(
     [
         ("embeddings:/nowhere", "no embeddings folder"),
         ("timm:resnet10x", "Closest: resnet"),
+        ("onnx:" + __file__, "not a sound ONNX file"),
         ("open_clip:ViT-B-32@/nowhere.pt", "/nowhere.pt is not a file"),
         ("resnet50-clip-kd", "its weights are not on this machine"),
         ("onnx:/nowhere.onnx", "/nowhere.onnx is not a file"),
@@ -82,3 +98,11 @@ def test_a_teacher_whose_library_is_missing_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     assert train("distill", photo_folder, tmp_path, "--teacher.spec=timm:resnet10t") == 2
     assert "pip install 'mvmr-zoo[teachers]'" in capsys.readouterr().err
+
+
+def test_regression_needs_all_embeddings(
+    photo_folder: Path, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = (f"--teacher.spec={checkpoint.folder}", "--teacher.cached=false", "--loss.regression=1")
+    assert train("distill", photo_folder, tmp_path, *more) == 2
+    assert "expected teacher.cached true, or loss.regression 0" in capsys.readouterr().err

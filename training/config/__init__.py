@@ -101,10 +101,12 @@ class DistillConfig(TaskConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(TaskConfig):
-    """Supervised fine-tuning of a whole encoder, on few labels: see `TaskConfig`, and
+    """Supervised fine-tuning of a whole encoder, on few labels: see `TaskConfig`, and below.
+
+    `student.projector`, `monitor.linear_lr` and `monitor.collapse_rank` mean nothing here.
 
     Args:
-        share: of each class's images that are trained on, in (0, 1].
+        share: of each class's images that are not held out, in (0, 1]: those are trained on.
         subset: file that lists them; written where it does not exist, read and checked where it does.
             None is `subset-SHARE.csv` in the run's output.
         label_smoothing: in [0, 1).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
 
 from mvmr_zoo.errors import ConfigError
@@ -74,7 +75,8 @@ class ViewConfig:
         """Raise ConfigError unless the sizes cover the run in order, and every value can be used."""
         require(self.encoder_px >= 8, "views.encoder_px", self.encoder_px, "at least 8")
         require(0 < self.crop_ratio <= 1, "views.crop_ratio", self.crop_ratio, "above 0, at most 1")
-        require(min(self.std) > 0, "views.std", self.std, "three positive numbers")
+        require(all(map(math.isfinite, self.mean)), "views.mean", self.mean, "three numbers")
+        require(all(0 < value < math.inf for value in self.std), "views.std", self.std, "three positive numbers")
         require(min((stage.px for stage in self.sizes), default=8) >= 8, "views.sizes", self.sizes, "px of at least 8")
         starts = [stage.start for stage in self.sizes]
         if not starts or starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] >= 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -30,7 +31,7 @@ class RepresentationConfig:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a weight below 0, or options where there are none."""
-        require(self.weight >= 0, f"weight of representation {self.kind}", self.weight, "at least 0")
+        require(0 <= self.weight < math.inf, f"weight of representation {self.kind}", self.weight, "at least 0")
         require(self.kind != VIEWS, "kind of a representation", self.kind, "another name: this one is taken")
         if self.kind == AUGMENTED_PIXELS:
             require(not self.options, f"options of representation {self.kind}", self.options, "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -89,3 +90,13 @@ class TrainerConfig:
         """Raise ConfigError for fewer than one device or machine."""
         require(self.devices >= 1, "trainer.devices", self.devices, "at least 1")
         require(self.nodes >= 1, "trainer.nodes", self.nodes, "at least 1")
+
+    @property
+    def local_ranks(self) -> int:
+        """Processes on this machine: `devices`, or torchrun's number where it started this one."""
+        return int(os.environ.get("LOCAL_WORLD_SIZE", self.devices))
+
+    @property
+    def ranks(self) -> int:
+        """Processes of the whole run."""
+        return int(os.environ.get("WORLD_SIZE", self.local_ranks * self.nodes))

@@ -44,6 +44,7 @@ class OnlineLinear(pl.Callback):
             self._norm.load_state_dict(self._state["norm"])
             self._head.load_state_dict(self._state["head"])
             self._optimizer.load_state_dict(self._state["optimizer"])
+            self._optimizer.param_groups[0]["lr"] = self._lr
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """One step of the head on the labelled images of the batch."""

@@ -61,12 +61,17 @@ def build_representation(kind: str, options: Mapping[str, Any]) -> Representatio
 
 
 def representation_digest(representation: Representation) -> str:
-    """SHA-256 of its class, its options and its source: what its values depend on beside the images."""
+    """SHA-256 of its class, its options and its source: what its values depend on beside the images.
+
+    The source is this whole package for its own, and the file of the class for a user's.
+    """
     made = type(representation)
     options: dict[str, object] = {}
     if dataclasses.is_dataclass(representation) and not isinstance(representation, type):
         options = dataclasses.asdict(representation)
-    source = Path(inspect.getfile(made)).read_bytes()
+    file = Path(inspect.getfile(made))
+    files = sorted(file.parent.glob("*.py")) if made in REPRESENTATIONS.values() else [file]
+    source = b"".join(each.read_bytes() for each in files)
     text = f"{made.__module__}:{made.__qualname__} {sorted(options.items())}"
     return hashlib.sha256(text.encode() + source).hexdigest()
 
@@ -84,10 +89,9 @@ def _imported(kind: str) -> type:
         found = getattr(importlib.import_module(path), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"Representation {kind} cannot be imported: {error}.") from None
-    if not callable(found):
+    if not inspect.isclass(found):
         raise ConfigError(f"Representation {kind} is a {type(found).__name__}; expected a class.")
-    made: type = found
-    return made
+    return found
 
 
 def _fits(value: object, hint: Any) -> bool:

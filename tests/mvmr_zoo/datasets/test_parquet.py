@@ -54,6 +54,16 @@ def test_the_label_column_may_be_chosen(tmp_path: Path) -> None:
         open_images(f"parquet:{path}#colour")
 
 
+def test_labels_may_be_names(tmp_path: Path) -> None:
+    write(tmp_path / "x.parquet", [1, 2, 3], label=["dog", None, "cat"])
+    images = open_images(f"parquet:{tmp_path / 'x.parquet'}")
+    assert images.class_names == ["cat", "dog"]
+    assert images.labels.tolist() == [1, -1, 0]
+    write(tmp_path / "y.parquet", [1, 2], label=[0.5, 1.5])
+    with pytest.raises(DataError, match="neither all numbers nor all names"):
+        open_images(f"parquet:{tmp_path / 'y.parquet'}")
+
+
 def test_images_without_labels(tmp_path: Path) -> None:
     write(tmp_path / "x.parquet", [1, 2], image="picture")
     images = open_images(f"parquet:{tmp_path / 'x.parquet'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,6 +132,13 @@ def test_a_users_own_by_its_import_path(images: Tensor) -> None:
     assert representation_digest(own) != representation_digest(Pixels())
 
 
+def test_the_digest_follows_every_file_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = representation_digest(build_representation("scattering", {}))
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "filters.py"))
+    assert representation_digest(build_representation("scattering", {})) != before
+
+
 def test_the_digest_follows_the_options() -> None:
     digests = {representation_digest(each) for each in (Hog(), Hog(bins=9), Hog(votes="hard"), Dct(), Dct(keep=8))}
     assert len(digests) == 5
@@ -149,6 +157,7 @@ def test_the_digest_follows_the_options() -> None:
         ("dct", {"keep": 0}, r"dct\.keep is 0"),
         ("nowhere.at_all:Name", {}, "cannot be imported"),
         ("math:pi", {}, "is a float; expected a class"),
+        ("math:sqrt", {}, "expected a class"),
     ],
 )
 def test_what_cannot_be_built_is_refused(kind: str, options: dict[str, object], says: str) -> None:
