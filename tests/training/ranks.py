@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.config import DataConfig, OptimConfig, PretrainConfig, RunConfig, StudentConfig, ViewConfig
 from training.examples import Example
-from training.fit import _devices
 from training.learner import Learner
 from training.loss import LossConfig
 from training.objective import Objective
@@ -48,7 +47,7 @@ def main(output: str) -> None:
     )
     module = Learner(config, objective, {}, plan.total_steps)
     module.encoder = nn.Sequential(nn.Conv2d(3, 7, 3), nn.Tanh(), nn.Flatten(), nn.Linear(7 * 36, 256))
-    devices = _devices(config.trainer)
+    devices = config.trainer.local_ranks
 
     class Steps(pl.LightningDataModule):
         def train_dataloader(self) -> DataLoader[Example]:
