@@ -34,6 +34,7 @@ ARMS: dict[str, dict[str, object]] = {
     "the paper's terms, batch 256": {**PAPER, **LARGE},
     "teacher dCor, memory 448": {**TEACHER_ONLY, "loss.memory": 448},
     "teacher dCor, batch 256": {**TEACHER_ONLY, **LARGE},
+    "cosine regression + teacher dCor, memory 448": {"loss.teacher": 1, "loss.regression": 1, "loss.memory": 448},
     "teacher dCor, unbiased": {**TEACHER_ONLY, "loss.estimator": "unbiased"},
     "the paper's terms, memory 448": {**PAPER, "loss.memory": 448},
     "the paper's terms, unbiased": {**PAPER, "loss.estimator": "unbiased"},
