@@ -5,7 +5,8 @@
 A view is one image through the student, forward and backward: an arm that reads two views of a photo sees
 half as many photos, and one at 48 px 1.8 times as many, so all arms take about the same time. ResNet-18 at
 64 px from random weights, one seed; only what an arm names differs. The val split is read once an arm, after
-training, by `knn@1`. Finished arms are kept in the folder, so the table can be made in several goes.
+training, by `knn@1`. Finished arms are kept in the folder, so the table can be made in several goes;
+another --views needs another folder.
 """
 
 from __future__ import annotations
@@ -21,20 +22,23 @@ import mvmr_zoo
 from mvmr_zoo.datasets import ImageFolder, image_folder
 from mvmr_zoo.evaluate import knn
 
+OFF = {"loss.invariance": 0, "loss.variance": 0, "loss.views": 0, "loss.teacher": 0, "loss.regression": 0}
+COSINE = {**OFF, "loss.regression": 1}
+TEACHER_ONLY = {**OFF, "loss.teacher": 1}
+BOTH = {**COSINE, "loss.teacher": 1}
 PAPER = {"loss.invariance": 1, "loss.variance": 1, "loss.views": 1, "loss.teacher": 1, "loss.regression": 0}
-TEACHER_ONLY = {"loss.teacher": 1, "loss.regression": 0}
 LARGE = {"optim.batch_size": 256, "optim.peak_lr": 4e-3}
 
 ARMS: dict[str, dict[str, object]] = {
-    "cosine regression": {"loss.regression": 1},
+    "cosine regression": COSINE,
     "the paper's terms": PAPER,
-    "cosine regression + teacher dCor": {"loss.teacher": 1, "loss.regression": 1},
+    "cosine regression + teacher dCor": BOTH,
     "cosine regression + the paper's terms": {**PAPER, "loss.regression": 1},
     "teacher dCor": TEACHER_ONLY,
     "the paper's terms, batch 256": {**PAPER, **LARGE},
     "teacher dCor, memory 448": {**TEACHER_ONLY, "loss.memory": 448},
     "teacher dCor, batch 256": {**TEACHER_ONLY, **LARGE},
-    "cosine regression + teacher dCor, memory 448": {"loss.teacher": 1, "loss.regression": 1, "loss.memory": 448},
+    "cosine regression + teacher dCor, memory 448": {**BOTH, "loss.memory": 448},
     "teacher dCor, unbiased": {**TEACHER_ONLY, "loss.estimator": "unbiased"},
     "the paper's terms, memory 448": {**PAPER, "loss.memory": 448},
     "the paper's terms, unbiased": {**PAPER, "loss.estimator": "unbiased"},
@@ -62,7 +66,7 @@ def train(name: str, data: Path, output: Path, views: int, photos: int) -> tuple
         "monitor.linear_lr": 0,
         **arm,
     }
-    twice = not arm or arm.get("loss.views", 0) != 0
+    twice = not arm or bool(arm["loss.views"])
     worth = 64**2 / 48**2 if name.endswith("48 px") else 1.0
     options["optim.epochs"] = worth * views / photos / (2 if twice else 1)
     command, config = ("distill", "imagenette_kd.yaml") if arm else ("pretrain", "imagenette.yaml")

@@ -2,7 +2,7 @@
 
     python benchmarks/imagenette_knn.py IMAGENETTE [--model SPEC] [--report FILE] [--attach]
 
-Protocol `knn@1`: k = 20, cosine, votes weighted at T = 0.07. The val split is read here only.
+Protocol `knn@1`: k = 20, cosine, votes weighted at T = 0.07. Training never reads the val split.
 """
 
 from __future__ import annotations

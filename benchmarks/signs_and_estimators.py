@@ -5,7 +5,8 @@
 CIFAR10 is a folder with `train-00000-of-00001.parquet` and `test-00000-of-00001.parquet`. All arms share
 `training/configs/cifar10.yaml`, the images, their order and augmentation, and the epochs. Accuracy is on the
 whole test split: k-NN (`knn@1`) among the training images, and a logistic regression on their standardised
-features. Finished arms are kept in the folder, so the table can be made in several goes.
+features. Finished arms are kept in the folder, so the table can be made in several
+goes; other --epochs need another folder.
 """
 
 from __future__ import annotations
@@ -80,16 +81,10 @@ def features(checkpoint: Path, images: ImageSet) -> NDArray[np.float32]:
 def accuracies(checkpoint: Path, train_set: ImageSet, test: ImageSet) -> tuple[float, float]:
     """K-NN and linear accuracy on the test images."""
     bank, queries = features(checkpoint, train_set), features(checkpoint, test)
-    near = knn(unit(bank), train_set.labels, unit(queries), test.labels).accuracy
+    near = knn(bank, train_set.labels, queries, test.labels).accuracy
     scaler = StandardScaler().fit(bank)
     probe = LogisticRegression(max_iter=1000).fit(scaler.transform(bank), train_set.labels)
     return near, float(probe.score(scaler.transform(queries), test.labels))
-
-
-def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of unit length."""
-    scaled: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return scaled
 
 
 def main() -> None:

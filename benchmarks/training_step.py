@@ -31,11 +31,13 @@ PER_CLASS = 60
 WARM = 6
 """Steps at a run's beginning that are not counted: workers start, memory is mapped."""
 
+DEPENDENCE = {"loss.regression": 0}
+"""The teacher's dCor alone: the regression needs a cached teacher."""
 QUIET = {"monitor.every_steps": 10**6, "monitor.linear_lr": 0}
 RUNS: dict[str, tuple[type[TaskConfig], Callable[..., Any], dict[str, object]]] = {
-    "distillation, cached teacher": (DistillConfig, distill.run, {"loss.teacher": 1}),
-    "distillation, cached teacher, no monitors": (DistillConfig, distill.run, {"loss.teacher": 1, **QUIET}),
-    "distillation, live teacher": (DistillConfig, distill.run, {"loss.teacher": 1, "teacher.cached": "false"}),
+    "distillation, cached teacher": (DistillConfig, distill.run, DEPENDENCE),
+    "distillation, cached teacher, no monitors": (DistillConfig, distill.run, {**DEPENDENCE, **QUIET}),
+    "distillation, live teacher": (DistillConfig, distill.run, {**DEPENDENCE, "teacher.cached": "false"}),
     "pretraining, cached representations": (PretrainConfig, pretrain.run, {}),
     "pretraining, cached representations, no monitors": (PretrainConfig, pretrain.run, QUIET),
     "pretraining, live representations": (PretrainConfig, pretrain.run, {"representations.cached": "false"}),

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import DataError, describe_os_error
 from mvmr_zoo.progress import progress_bar
-from training.projection import Projection, change_bounds
+from training.projection import Projection, largest_change_bound
 from training.require import require
 
 BLOCK = 256
@@ -138,7 +138,7 @@ def _build(
         projection = Projection(producer.dim, config.projection, config.projection_seed)
     dim = producer.dim if projection is None else projection.outputs
     rows = _writable(home, (len(data), dim), config.dtype, done)
-    bounds: list[float] = []
+    bounds: list[float] = _bounds_before(home) if done else []
     with progress_bar(f"{producer.name} looks at the images, once") as progress:
         for start in range(done, len(data), BLOCK):
             indices = np.arange(start, min(start + BLOCK, len(data)))
@@ -146,7 +146,8 @@ def _build(
             _check(values, indices, data, producer, config)
             if projection is not None:
                 before, values = values, projection(values)
-                bounds.append(change_bounds(before, values))
+                bounds.append(largest_change_bound(before, values))
+                _check(values, indices, data, producer, config)
             rows[indices] = values
             rows.flush()
             _record(home, identity, int(indices[-1]) + 1, len(data), bounds)
@@ -170,7 +171,7 @@ def _writable(home: Path, shape: tuple[int, int], dtype: str, done: int) -> np.m
     if needed > free:
         raise DataError(
             f"{home} needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free. Give another data.cache, "
-            "or keep less: cache.dtype float16, cache.projection."
+            "or keep less: dtype float16 or a projection, under representations.cache or teacher.cache."
         )
     rows = cast("np.memmap[Any, Any]", open_memmap(path, "w+", dtype, shape))
     if hasattr(os, "posix_fallocate"):  # else a disk that fills up would kill the process when it writes
@@ -194,10 +195,19 @@ def _record(home: Path, identity: dict[str, Any], done: int, total: int, bounds:
     """Say durably that the first `done` rows are there."""
     facts = {"identity": identity, "done": done, "rows": total}
     if bounds:
-        facts["dcor_squared_change"] = {"largest": max(bounds), "median": float(np.median(bounds)), "rows": BLOCK}
+        facts["dcor_squared_change"] = {"largest": max(bounds), "rows": BLOCK, "blocks": bounds}
     part = home / f"manifest.{os.getpid()}.part"
-    part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(facts, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(home / "manifest.json")
+
+
+def _bounds_before(home: Path) -> list[float]:
+    """The projection's bounds on the blocks that an earlier process built."""
+    manifest = json.loads((home / "manifest.json").read_text(encoding="utf-8"))
+    return list(manifest.get("dcor_squared_change", {}).get("blocks", []))
 
 
 def _open(home: Path, total: int, identity: dict[str, Any]) -> NDArray[np.floating[Any]]:

@@ -22,8 +22,6 @@ from training.record import flat, training_record
 FILE = "last.ckpt"
 _KEY = "mvmr_config"
 _FREE = (
-    "data.cache",
-    "data.root",
     "data.train",  # the fingerprint stands for it
     "data.workers",
     "run.license",
@@ -48,7 +46,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         part = target.with_name(target.name + ".part")
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.save(checkpoint, part)
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
             part.replace(target)
         except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError on a full disk
             part.unlink(missing_ok=True)

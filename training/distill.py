@@ -46,7 +46,7 @@ def run(config: DistillConfig, *, resume: bool = False, allow_change: bool = Fal
                 "teacher.cached is false, but loss.regression is onto embeddings minus their mean over the images, "
                 "which takes all of them; expected teacher.cached true, or loss.regression 0."
             )
-        _check_projector(config, references.width(TEACHER))
+        _check_projector(config, references.cached[TEACHER].shape[1])
     rows = references.cached.get(TEACHER) if config.loss.regression > 0 else None
     objective = Objective(
         loss=config.loss,

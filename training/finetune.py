@@ -46,7 +46,7 @@ def run(config: FinetuneConfig, *, resume: bool = False, allow_change: bool = Fa
     examples = Examples(data=setup.data, rows=setup.split.train, config=config.views, references={})
     torch.manual_seed(config.run.seed)
     module = Classifier(config, setup.classes, plan.total_steps)
-    preprocess = config.views.preprocess(config.views.encoder_px)
+    preprocess = config.views.encoder_preprocess
     monitors = []
     if every := knn_every(config, plan, setup.split):
         monitors.append(KnnMonitor(setup.data, setup.split, every, preprocess))

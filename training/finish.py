@@ -38,7 +38,7 @@ def finish(
     weights = {name: tensor.to(torch.float16) for name, tensor in encoder.weights().items()}
     encoder.load_weights(weights)
     encoder.eval().to("cpu").to(memory_format=torch.contiguous_format)
-    preprocess = config.views.preprocess(config.views.encoder_px)
+    preprocess = config.views.encoder_preprocess
     with torch.inference_mode():
         golden = encoder(torch.from_numpy(golden_images(preprocess.crop_px))).numpy()
     facts = CheckpointConfig(

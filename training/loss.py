@@ -165,7 +165,10 @@ def cosine_regression(z: Tensor, target: Tensor) -> Tensor:
 
 
 def std_hinge(z: Tensor, margin: float) -> Tensor:
-    """Mean over dimensions of max(0, margin - std), with a small variance floor so its gradient stays finite."""
+    """Mean over dimensions of max(0, margin - std) of `(N, D)`: a scalar.
+
+    The variance gets a floor of 1e-4, as in VICReg (Bardes, Ponce, LeCun, 2022), so its gradient stays finite.
+    """
     return F.relu(margin - (z.var(dim=0) + 1e-4).sqrt()).mean()
 
 

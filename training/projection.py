@@ -71,7 +71,7 @@ def dcor_change_bound(before: Tensor, after: Tensor, estimator: Estimator = "bia
     return min(anything, float(torch.arcsin(moved / size))) if moved < size else anything
 
 
-def change_bounds(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
+def largest_change_bound(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
     """`dcor_change_bound` of arrays, the larger of both estimators' where there are rows for both."""
     pair = torch.from_numpy(before), torch.from_numpy(after)
     if len(before) < 4:

@@ -45,14 +45,6 @@ class References:
     source: Callable[[Image.Image], Tensor] | None = None
     source_px: int = 0
 
-    def width(self, name: str) -> int:
-        """K of a reference; a live teacher knows it from its card."""
-        if name in self.cached:
-            return int(self.cached[name].shape[1])
-        teacher = self.live[name]
-        assert isinstance(teacher, LiveTeacher)
-        return teacher.model.card.embedding_dim
-
 
 @dataclass(frozen=True)
 class PlainPixels:

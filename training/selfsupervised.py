@@ -52,7 +52,7 @@ def train(
     module = Learner(config, objective, references.live, plan.total_steps)
     if not fit(module, examples, config, setup, plan, _monitors(config, setup, plan)):
         return None
-    preprocess = config.views.preprocess(config.views.encoder_px)
+    preprocess = config.views.encoder_preprocess
     metrics = {}
     if len(setup.split.held_out):
         metrics["held_out/knn@1"] = knn_accuracy(module.encoder, preprocess, setup.data, setup.split)
@@ -64,6 +64,6 @@ def _monitors(config: TaskConfig, setup: Setup, plan: Plan) -> list[pl.Callback]
     if config.monitor.linear_lr > 0 and setup.classes:
         chosen.append(OnlineLinear(setup.classes, config.monitor.linear_lr, config.monitor.every_steps))
     if every := knn_every(config, plan, setup.split):
-        preprocess = config.views.preprocess(config.views.encoder_px)
+        preprocess = config.views.encoder_preprocess
         chosen.append(KnnMonitor(setup.data, setup.split, every, preprocess))
     return chosen

@@ -64,6 +64,7 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
         DataError: images are missing, or of one class only; the output folder holds another run.
         CheckpointError: something else stands where the finished checkpoint goes.
     """
+    _check_batch_size(config)
     output = Path(config.run.output)
     last = output / FILE
     if last.exists() and not resume:
@@ -77,7 +78,6 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
     if last.exists():
         check_same_run(last, config, identity, allow_change=allow_change)
     split = stratified_split(data.labels, config.data.held_out, config.run.seed, limit=config.data.limit)
-    _check_devices(config)
     return Setup(data=data, split=split, identity=identity, resume_from=last if last.exists() else None)
 
 
@@ -91,7 +91,7 @@ def _check_classes(config: TaskConfig, data: ImageSet) -> None:
         )
 
 
-def _check_devices(config: TaskConfig) -> None:
+def _check_batch_size(config: TaskConfig) -> None:
     ranks = config.trainer.ranks
     if config.optim.batch_size % ranks:
         raise ConfigError(

@@ -48,7 +48,7 @@ class ImageSet(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of every image's name and content: the identity of the data set.
+        """SHA-256 over every image's content in order, and its name where it has one: the identity of the data set.
 
         Raises:
             DataError: a file cannot be read.

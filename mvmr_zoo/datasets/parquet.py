@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmr_zoo.errors import DataError, ImageError
-from mvmr_zoo.images import read_image, read_photo
+from mvmr_zoo.images import file_reason, read_image, read_photo
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,11 +61,17 @@ class ParquetImages:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of every image's bytes."""
+        """SHA-256 of every image's bytes. Raises DataError."""
         digest = hashlib.sha256()
         for index in range(len(self)):
             content, path = self._row(index)
-            digest.update(hashlib.sha256(content or (path or "").encode()).digest())
+            if content is None and path:
+                file = self.files[0].parent / path
+                try:
+                    content = file.read_bytes()
+                except OSError as error:
+                    raise DataError(f"{file} cannot be read: {file_reason(error)}.") from None
+            digest.update(hashlib.sha256(content or b"").digest())
         return digest.hexdigest()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -76,10 +76,10 @@ def load(name: str) -> ForeignEncoder:
 
 
 class _Quiet(logging.Filter):
-    """Keeps open_clip's warning about random weights, which are filled in next, from the user."""
+    """Keeps open_clip's warning about random weights from the user: a file's are filled in next."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return False
+        return "initialized randomly" not in record.getMessage()
 
 
 def _dim(tower: Any, px: int, name: str) -> int:

@@ -154,8 +154,26 @@ def test_projected_rows_come_with_their_bound(
     assert rows.shape == (12, 256)
     (manifest,) = tmp_path.glob("wide-*/manifest.json")
     stated = json.loads(manifest.read_text())["dcor_squared_change"]
-    assert 0 < stated["median"] <= stated["largest"] < 1
+    assert 0 < max(stated["blocks"]) == stated["largest"] < 1
     assert f"changes by at most {stated['largest']:.3f}" in capsys.readouterr().out
+
+
+def test_the_bound_counts_blocks_of_a_killed_build(
+    images: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "BLOCK", 4)
+    config = CacheConfig(projection=16, dtype="float32")
+
+    def dies(indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        if indices[0] == 8:
+            raise KeyboardInterrupt
+        return ramp(indices)
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_rows(tmp_path, images, producer(dies), config)
+    cached_rows(tmp_path, images, producer(), config)
+    (manifest,) = tmp_path.glob("ramp-*/manifest.json")
+    assert len(json.loads(manifest.read_text())["dcor_squared_change"]["blocks"]) == 3
 
 
 BUILDER = """

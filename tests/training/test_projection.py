@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.distance_correlation import Estimator, centred_distances, correlate
-from training.projection import Projection, change_bounds, dcor_change_bound
+from training.projection import Projection, dcor_change_bound, largest_change_bound
 
 
 def rows(n: int, k: int, seed: int) -> torch.Tensor:
@@ -37,7 +37,7 @@ def square(correlation: torch.Tensor, estimator: Estimator) -> float:
 
 def test_the_bound_shrinks_with_more_outputs() -> None:
     before = (rows(64, 3000, 0) / torch.arange(1, 3001)).float().numpy()  # few directions matter, as of images
-    bounds = [change_bounds(before, Projection(3000, outputs, 0)(before)) for outputs in (64, 512, 4096)]
+    bounds = [largest_change_bound(before, Projection(3000, outputs, 0)(before)) for outputs in (64, 512, 4096)]
     assert bounds == sorted(bounds, reverse=True)
     assert bounds[-1] < 0.1
 

@@ -45,7 +45,7 @@ def draw(policy: Policy, width: int, height: int, px: int, seed: int) -> View:
     flip, jitter, grey, blur = (random.random(4) < (policy.flip, policy.jitter, policy.grey, policy.blur)).tolist()
     strengths = (policy.brightness, policy.contrast, policy.saturation)
     spread = random.uniform(-1, 1, size=4)
-    scaled = [float(random_factor(share, strength)) for share, strength in zip(spread[:3], strengths, strict=True)]
+    scaled = [float(factor_at(share, strength)) for share, strength in zip(spread[:3], strengths, strict=True)]
     factors = (scaled[0], scaled[1], scaled[2], float(spread[3] * policy.hue)) if jitter else (1.0, 1.0, 1.0, 0.0)
     return View(
         *box,
@@ -58,7 +58,7 @@ def draw(policy: Policy, width: int, height: int, px: int, seed: int) -> View:
     )
 
 
-def random_factor(share: float, strength: float) -> float:
+def factor_at(share: float, strength: float) -> float:
     """The factor at `share` of [-1, 1] in [max(0, 1 - strength), 1 + strength]."""
     low = max(0.0, 1 - strength)
     return low + (share + 1) / 2 * (1 + strength - low)

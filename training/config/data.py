@@ -18,7 +18,7 @@ class DataConfig:
 
     Args:
         train: a folder (one subfolder a class, or no classes at all), `parquet:PATH`, or `stl10:SPLIT`,
-            `cifar10`, `cifar20`, `cifar100` below `root`. Classes serve the monitors only.
+            `cifar10`, `cifar20`, `cifar100` below `root`. Without fine-tuning, classes serve the monitors only.
         root: where named data sets lie.
         limit: train on so many images, the same share of each class; None takes all.
         held_out: share of each class kept out of training for the monitor, in [0, 0.5].
@@ -83,12 +83,12 @@ class ViewConfig:
             raise ConfigError(f"views.sizes starts at {starts}; expected 0 first, then rising shares below 1.")
 
     @property
-    def last_px(self) -> int:
-        """The side of the last views of the run, in pixels."""
-        return self.sizes[-1].px
+    def encoder_preprocess(self) -> Preprocess:
+        """How the finished encoder prepares photos."""
+        return self.preprocess(self.encoder_px)
 
     def preprocess(self, px: int) -> Preprocess:
-        """The plain view at `px`, and how the finished encoder prepares photos."""
+        """The plain view at `px`."""
         return _preprocess(self, px)
 
 

@@ -51,7 +51,7 @@ class MonitorConfig:
         every_steps: how often terms, correlations and spread are logged, in optimiser steps.
         knn_every_epochs: how often k-NN accuracy is measured on held-out images; 0 never.
         linear_lr: learning rate of the online linear head; 0 trains none.
-        collapse_rank: stop when the embeddings' effective rank stays below this, at least 1.
+        collapse_rank: stop when the embeddings' effective rank stays below this; 0 never stops.
     """
 
     every_steps: int = 10
@@ -65,7 +65,7 @@ class MonitorConfig:
         for name in ("knn_every_epochs", "linear_lr"):
             value = getattr(self, name)
             require(math.isfinite(value) and value >= 0, f"monitor.{name}", value, "at least 0")
-        require(self.collapse_rank >= 1, "monitor.collapse_rank", self.collapse_rank, "at least 1")
+        require(self.collapse_rank >= 0, "monitor.collapse_rank", self.collapse_rank, "at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)

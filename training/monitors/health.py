@@ -9,7 +9,7 @@ from mvmr_zoo.errors import TrainingError
 from training.config import MonitorConfig
 from training.learner import Learner
 from training.loss import VIEWS
-from training.monitors.log import write
+from training.monitors.log import Every, write
 from training.monitors.spread import dependence, spread
 
 PATIENCE = 3
@@ -26,15 +26,14 @@ class Health(pl.Callback):
     def __init__(self, config: MonitorConfig) -> None:
         self._config = config
         self._low = 0
-        self._looked = 0
+        self._every = Every(config.every_steps)
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Look, when it is time; raise TrainingError where the embeddings have collapsed."""
         step = trainer.global_step
-        if step % self._config.every_steps or step == self._looked:
+        if not self._every.due(step):
             return
-        self._looked = step
         assert isinstance(pl_module, Learner)
         seen = pl_module.seen
         z, z0, references = seen.embedded
@@ -50,7 +49,7 @@ class Health(pl.Callback):
             raise TrainingError(
                 f"The embeddings collapsed by step {step}: effective rank {of.rank:.2f}, deviation "
                 f"{of.std:.2g}, while the terms read {', '.join(f'{k[5:]} {v:.3g}' for k, v in terms.items())}. "
-                f"{_remedy(pl_module)}, or set monitor.collapse_rank to 1 to go on all the same."
+                f"{_remedy(pl_module)}, or set monitor.collapse_rank to 0 to go on all the same."
             )
 
 

@@ -13,7 +13,7 @@ from mvmr_zoo.features import embed
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import TorchEngine
 from training.config import TaskConfig
-from training.monitors.log import write
+from training.monitors.log import Every, write
 from training.plan import Plan
 from training.split import Split
 
@@ -73,17 +73,13 @@ class KnnMonitor(pl.Callback):
     def __init__(self, data: ImageSet, split: Split, every_steps: int, preprocess: Preprocess) -> None:
         self._data = data
         self._split = split
-        self._every_steps = every_steps
+        self._every = Every(every_steps)
         self._preprocess = preprocess
-        self._measured = 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Measure, log and print when it is time; one process does, the others wait at the next step."""
         step = trainer.global_step
-        if step % self._every_steps or step == self._measured:
-            return
-        self._measured = step
-        if not trainer.is_global_zero:
+        if not self._every.due(step) or not trainer.is_global_zero:
             return
         encoder = pl_module.encoder
         assert isinstance(encoder, Encoder)

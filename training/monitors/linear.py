@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from training.learner import Learner
-from training.monitors.log import write
+from training.monitors.log import Every, write
 
 
 class OnlineLinear(pl.Callback):
-    """Logs `linear/accuracy`, of each batch before the head learns from it.
+    """Logs `linear/accuracy` and `linear/loss`, of each batch before the head learns from it.
 
     The head has its own optimiser, kept in the checkpoint with it; no gradient reaches the encoder.
 
@@ -27,7 +27,7 @@ class OnlineLinear(pl.Callback):
     def __init__(self, classes: int, lr: float, every_steps: int) -> None:
         self._classes = classes
         self._lr = lr
-        self._every_steps = every_steps
+        self._every = Every(every_steps)
         self._state: dict[str, Any] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -59,7 +59,7 @@ class OnlineLinear(pl.Callback):
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        if trainer.global_step % self._every_steps == 0:
+        if self._every.due(trainer.global_step):
             accuracy = (logits.argmax(dim=1) == labels[known]).float().mean()
             write(trainer, {"linear/accuracy": accuracy.item(), "linear/loss": loss.item()})
 
