@@ -19,8 +19,8 @@ import torch
 
 import mvmr_zoo
 from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.resolve import find_checkpoint
 from mvmr_zoo.runtime import OnnxEngine
-from mvmr_zoo.zoo import find_checkpoint
 
 
 def folded_session(model: mvmr_zoo.Model, folder: Path) -> ort.InferenceSession:

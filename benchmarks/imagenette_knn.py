@@ -8,7 +8,6 @@ Protocol `knn@1`: k = 20, cosine, votes weighted at T = 0.07. Training never rea
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -17,15 +16,17 @@ import torch
 from numpy.typing import NDArray
 
 import mvmr_zoo
+from mvmr_zoo.card import Figure
 from mvmr_zoo.catalog import DEFAULT_MODEL
-from mvmr_zoo.checkpoint import CARD_FILE, add_metrics, read_checkpoint
+from mvmr_zoo.checkpoint import add_metrics
 from mvmr_zoo.datasets import ImageFolder, image_folder
 from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.evaluate import knn, raw_pixels
+from mvmr_zoo.evaluate import Report, knn, raw_pixels, share, write_report
 from mvmr_zoo.features import embed
+from mvmr_zoo.resolve import find_checkpoint
 from mvmr_zoo.runtime import TorchEngine
-from mvmr_zoo.zoo import find_checkpoint
-from training.finish import model_card
+
+NEIGHBOURS = (20, 1, 5, 200)
 
 
 def untrained(model: mvmr_zoo.Model, photos: ImageFolder) -> NDArray[np.float32]:
@@ -54,39 +55,38 @@ def main() -> None:
     }
     print(f"imagenette, {len(train)} train, {len(val)} val; k-NN accuracy\n")
     print(f"{'':<28}{'k = 20':>9}{'k = 1':>9}{'k = 5':>9}{'k = 200':>9}{'images/s':>10}")
-    figures: dict[str, dict[str, float]] = {}
+    began = time.perf_counter()
+    figures: dict[str, Figure] = {}
+    source = str(options.report or "")
     for name, features in rows.items():
-        began = time.perf_counter()
+        started = time.perf_counter()
         bank, queries = features(train), features(val)
-        rate = (len(train) + len(val)) / (time.perf_counter() - began)
-        figures[name] = {
-            f"k={k}": round(knn(bank, train.labels, queries, val.labels, k=k).accuracy, 4) for k in (20, 1, 5, 200)
-        }
-        print(
-            f"{name:<28}" + "".join(f"{value:9.4f}" for value in figures[name].values()) + f"{rate:10.1f}", flush=True
-        )
+        rate = (len(train) + len(val)) / (time.perf_counter() - started)
+        for k in NEIGHBOURS:
+            predictions = knn(bank, train.labels, queries, val.labels, k=k).predictions
+            figures[f"{name}, k = {k}"] = share(predictions == val.labels, source=source)
+        values = "".join(f"{figures[f'{name}, k = {k}'].value:9.4f}" for k in NEIGHBOURS)
+        print(f"{name:<28}{values}{rate:10.1f}", flush=True)
+    ours = figures.pop(f"{model.card.name}, k = 20")
+    found = {"imagenette/knn@1": ours}
     if options.attach:
-        ours, theirs = figures[model.card.name]["k=20"], figures[f"teacher {teacher.card.name}"]["k=20"]
-        attach(options.model, {"imagenette/knn@1": ours, "imagenette/knn@1 of the teacher": theirs})
+        theirs = {"imagenette/knn@1 of the teacher": figures[f"teacher {teacher.card.name}, k = 20"]}
+        add_metrics(find_checkpoint(options.model), found | theirs)
     if options.report:
-        report = {
-            "protocol": "knn@1",
-            "data": {"name": "imagenette", "train": len(train), "val": len(val)},
-            "model": model.card.name,
-            "weights": model.weights_digest,
-            "preprocess": model.preprocess.digest,
-            "accuracy": figures,
-        }
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(json.dumps(report, indent=2) + "\n")
-
-
-def attach(spec: str, metrics: dict[str, float]) -> None:
-    """Write figures into a checkpoint's `config.json` and its card."""
-    checkpoint = find_checkpoint(spec)
-    add_metrics(checkpoint, metrics)
-    card = model_card(read_checkpoint(checkpoint.folder).config)
-    (checkpoint.folder / CARD_FILE).write_text(card, encoding="utf-8")
+        write_report(
+            options.report,
+            Report(
+                protocol="knn@1",
+                data="imagenette",
+                model=model.card.name,
+                weights=model.weights_digest,
+                preprocess=model.preprocess.digest,
+                seed=0,
+                seconds=round(time.perf_counter() - began, 1),
+                figures=found,
+                beside=figures,
+            ),
+        )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mvmr_zoo.catalog import CATALOG, ModelCard
+    from mvmr_zoo.card import ModelCard
+    from mvmr_zoo.catalog import CATALOG
     from mvmr_zoo.errors import MvmrError
     from mvmr_zoo.features import Embeddings, Failure
     from mvmr_zoo.library import PhotoLibrary
@@ -37,7 +38,7 @@ __all__ = [
 
 _HOMES = {
     "CATALOG": "catalog",
-    "ModelCard": "catalog",
+    "ModelCard": "card",
     "MvmrError": "errors",
     "Embeddings": "features",
     "Failure": "features",

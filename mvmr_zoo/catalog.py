@@ -1,143 +1,176 @@
-"""`ModelCard` and the literal `CATALOG` table. No torch, no files."""
+"""The literal `CATALOG` table. No torch, no files.
+
+`parameters` and `macs` are recomputed by a test. Published figures are the authors' own; what this project
+measured stands in the checkpoint folders.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, kw_only=True)
-class ModelCard:
-    """What is known of one model.
-
-    Args:
-        name: what `load` is given.
-        summary: one line for a table.
-        architecture: a name in `encoder.BACKBONES`, or the foreign library's own.
-        embedding_dim: D, the length of a feature vector.
-        input_px: side of the square image the encoder reads.
-        license: the weights' licence, or `not stated`.
-        source: where the weights come from.
-        bundled: whether the wheel carries the weights.
-        published: figures their authors state, by benchmark, in percent.
-        measured: figures this project measured, by protocol, as fractions in [0, 1].
-    """
-
-    name: str
-    summary: str
-    architecture: str
-    embedding_dim: int
-    input_px: int
-    license: str
-    source: str
-    bundled: bool = False
-    published: Mapping[str, float] = field(default_factory=dict)
-    measured: Mapping[str, float] = field(default_factory=dict)
-
+from mvmr_zoo.card import LICENSE_NOT_STATED, Figure, ModelCard, Task
+from mvmr_zoo.pinned import PINNED
+from mvmr_zoo.preprocess import Preprocess
 
 DEFAULT_MODEL = "resnet18-imagenette-kd"
 
-_AUTHORS = "https://drive.google.com/drive/folders/"
+PAPER = "Kinakh, Drozdova, Voloshynovskiy, Entropy 2024, 26(6), 466"
+
+DRIVE_FOLDERS = "https://drive.google.com/drive/folders/"
+"""Where the paper's authors keep their weights; the folder's identifier follows."""
+
+_CIFAR_MEAN, _CIFAR_STD = (0.491, 0.482, 0.447), (0.247, 0.243, 0.261)
+
+PREPROCESSING: dict[str, Preprocess] = {
+    "imagenet": Preprocess(resize_px=256, crop_px=224),
+    "stl10": Preprocess(resize_px=96, crop_px=96),
+    "cifar": Preprocess(resize_px=32, crop_px=32, mean=_CIFAR_MEAN, std=_CIFAR_STD),
+    "voc07": Preprocess(resize_px=330, crop_px=300, mean=(0.4570, 0.4382, 0.4062), std=(0.2391, 0.2351, 0.2397)),
+}
+"""How the paper's encoders prepare photos, by name: its released configurations."""
+
+PARAMETERS = {
+    "resnet18": 11_176_512,
+    "resnet18-small": 11_168_832,
+    "resnet50": 23_508_032,
+    "resnet50-small": 23_500_352,
+    "resnet8": 77_392,
+    "resnet8x4": 1_207_840,
+}
+"""Trainable numbers of each architecture in `encoder.BACKBONES`."""
+
+_MACS = {("resnet50", 224): 4_087_136_256, ("resnet50", 300): 7_625_620_224, ("resnet50", 96): 750_698_496,
+         ("resnet50-small", 96): 2_932_015_104, ("resnet50-small", 32): 325_779_456}  # fmt: skip
 
 
-def _published(
-    name: str, summary: str, folder: str, input_px: int, published: Mapping[str, float], *, small_stem: bool = False
+def _of_the_paper(
+    name: str,
+    summary: str,
+    folder: str,
+    task: Task,
+    data: str,
+    published: Mapping[str, float],
+    *,
+    preprocess: str = "imagenet",
+    small_stem: bool = False,
 ) -> ModelCard:
+    architecture = "resnet50-small" if small_stem else "resnet50"
     return ModelCard(
         name=name,
         summary=summary,
-        architecture="resnet50-small" if small_stem else "resnet50",
+        architecture=architecture,
         embedding_dim=2048,
-        input_px=input_px,
-        license="not stated",
-        source=_AUTHORS + folder,
-        published=published,
+        preprocess=PREPROCESSING[preprocess],
+        license=LICENSE_NOT_STATED,
+        origin=DRIVE_FOLDERS + folder,
+        task=task,
+        data=(data,),
+        parameters=PARAMETERS[architecture],
+        macs=_MACS[architecture, PREPROCESSING[preprocess].crop_px],
+        published={key: Figure(value=round(percent / 100, 6), source=PAPER) for key, percent in published.items()},
     )
 
 
-CATALOG: dict[str, ModelCard] = {
-    card.name: card
-    for card in (
-        ModelCard(
-            name=DEFAULT_MODEL,
-            summary="distilled from EfficientNet-Lite0 on Imagenette by this project; comes in the package",
-            architecture="resnet18",
-            embedding_dim=512,
-            input_px=128,
-            license="apache-2.0",
-            source="trained by mvmr-zoo, `python -m training.distill`",
-            bundled=True,
-        ),
-        _published(
-            "resnet50-stl10",
-            "MV-MR pretraining on STL10",
-            "1ljf0ZHDZSTsB-4aKTCrYIoyFS9gANSQR",
-            96,
-            {"stl10/linear/top1": 89.67, "stl10/linear/top5": 99.46},
-            small_stem=True,
-        ),
-        _published(
-            "resnet50-imagenet",
-            "MV-MR pretraining on ImageNet-1K",
-            "1Ck0MzmXsu--m8vzNRRD2oW3Qi9qDRYJr",
-            224,
-            {"imagenet/linear/top1": 74.5, "imagenet/linear/top5": 92.1},
-        ),
-        _published(
-            "resnet50-cifar20",
-            "MV-MR pretraining on CIFAR20",
-            "1lUhgq5ZGV0_wklWao1_0jlFueFHQd-yD",
-            32,
-            {"cifar20/linear/top1": 73.2, "cifar20/linear/top5": 95.6},
-            small_stem=True,
-        ),
-        _published(
-            "resnet50-imagenet-semi1",
-            "fine-tuned on 1 % of ImageNet's labels",
-            "1BugB2eAw3taII3Ug2vPI-6jVnqfw58I6",
-            224,
-            {"imagenet/semi1/top1": 56.1, "imagenet/semi1/top5": 79.4},
-        ),
-        _published(
-            "resnet50-imagenet-semi10",
-            "fine-tuned on 10 % of ImageNet's labels",
-            "1Y9s_iVVI_6o9vqNTW3v_gaDYOLbFjPyY",
-            224,
-            {"imagenet/semi10/top1": 69.9, "imagenet/semi10/top5": 89.5},
-        ),
-        _published(
-            "resnet50-voc07",
-            "linear classification of VOC07",
-            "13dsE_rIu2_wJVddcdEPMHTsZIuhHQMHB",
-            300,
-            {"voc07/linear/map": 87.1},
-        ),
-        _published(
-            "resnet50-clip-kd",
-            "distilled from CLIP ViT-B/16 on ImageNet-1K",
-            "1LYR_U683CT7xVP9__DjMIjR9lMaX8jhQ",
-            224,
-            {"imagenet/linear/top1": 75.3},
-        ),
-        _published(
-            "resnet50-clip-kd-stl10",
-            "distilled from CLIP ViT-B/16 on STL10",
-            "1lCGvOZvoJ8CLNoPLPEoQAJ76sWZtCClB",
-            96,
-            {"stl10/linear/top1": 95.6},
-        ),
-        _published(
-            "resnet50-clip-kd-cifar100",
-            "distilled from CLIP ViT-B/16 on CIFAR100",
-            "1gBMqJ4dvVp2wiNnCo1Uzz5rXC9rqmq53",
-            32,
-            {"cifar100/linear/top1": 78.6},
-            small_stem=True,
-        ),
-    )
-}
-"""Every model this package knows by name. Published figures: the paper's tables, in percent."""
+_ROWS = (
+    ModelCard(
+        name=DEFAULT_MODEL,
+        summary="distilled from EfficientNet-Lite0 on Imagenette by this project; comes in the package",
+        architecture="resnet18",
+        embedding_dim=512,
+        preprocess=Preprocess(resize_px=146, crop_px=128),
+        license="apache-2.0",
+        origin="trained by mvmr-zoo, `python -m training.distill`",
+        task="distillation",
+        data=("imagenette",),
+        parameters=PARAMETERS["resnet18"],
+        macs=592_183_296,
+        location="package",
+    ),
+    _of_the_paper(
+        "resnet50-stl10",
+        "MV-MR pretraining on STL10",
+        "1ljf0ZHDZSTsB-4aKTCrYIoyFS9gANSQR",
+        "pretraining",
+        "stl10",
+        {"stl10/linear": 89.67, "stl10/linear/top5": 99.46},
+        preprocess="stl10",
+        small_stem=True,
+    ),
+    _of_the_paper(
+        "resnet50-imagenet",
+        "MV-MR pretraining on ImageNet-1K",
+        "1Ck0MzmXsu--m8vzNRRD2oW3Qi9qDRYJr",
+        "pretraining",
+        "imagenet",
+        {"imagenet/linear": 74.5, "imagenet/linear/top5": 92.1},
+    ),
+    _of_the_paper(
+        "resnet50-cifar20",
+        "MV-MR pretraining on CIFAR20",
+        "1lUhgq5ZGV0_wklWao1_0jlFueFHQd-yD",
+        "pretraining",
+        "cifar20",
+        {"cifar20/linear": 73.2, "cifar20/linear/top5": 95.6},
+        preprocess="cifar",
+        small_stem=True,
+    ),
+    _of_the_paper(
+        "resnet50-imagenet-semi1",
+        "fine-tuned on 1 % of ImageNet's labels",
+        "1BugB2eAw3taII3Ug2vPI-6jVnqfw58I6",
+        "semi-supervised",
+        "imagenet",
+        {"imagenet/semi1": 56.1, "imagenet/semi1/top5": 79.4},
+    ),
+    _of_the_paper(
+        "resnet50-imagenet-semi10",
+        "fine-tuned on 10 % of ImageNet's labels",
+        "1Y9s_iVVI_6o9vqNTW3v_gaDYOLbFjPyY",
+        "semi-supervised",
+        "imagenet",
+        {"imagenet/semi10": 69.9, "imagenet/semi10/top5": 89.5},
+    ),
+    _of_the_paper(
+        "resnet50-voc07",
+        "linear classification of VOC07",
+        "13dsE_rIu2_wJVddcdEPMHTsZIuhHQMHB",
+        "linear classification",
+        "voc07",
+        {"voc07/linear/map": 87.1},
+        preprocess="voc07",
+    ),
+    _of_the_paper(
+        "resnet50-clip-kd",
+        "distilled from CLIP ViT-B/16 on ImageNet-1K",
+        "1LYR_U683CT7xVP9__DjMIjR9lMaX8jhQ",
+        "distillation",
+        "imagenet",
+        {"imagenet/linear": 75.3},
+    ),
+    _of_the_paper(
+        "resnet50-clip-kd-stl10",
+        "distilled from CLIP ViT-B/16 on STL10",
+        "1lCGvOZvoJ8CLNoPLPEoQAJ76sWZtCClB",
+        "distillation",
+        "stl10",
+        {"stl10/linear": 95.6},
+        preprocess="stl10",
+    ),
+    _of_the_paper(
+        "resnet50-clip-kd-cifar100",
+        "distilled from CLIP ViT-B/16 on CIFAR100",
+        "1gBMqJ4dvVp2wiNnCo1Uzz5rXC9rqmq53",
+        "distillation",
+        "cifar100",
+        {"cifar100/linear": 78.6},
+        preprocess="cifar",
+        small_stem=True,
+    ),
+)
+
+CATALOG: dict[str, ModelCard] = {card.name: card for card in (*_ROWS, *PINNED)}
+"""Every model this package knows by name; a pinned row takes the place of another of its name."""
 
 
 def closest_names(name: str, names: Iterable[str] = CATALOG) -> list[str]:

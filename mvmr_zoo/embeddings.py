@@ -9,7 +9,6 @@ manifest.json                    whose embeddings they are, and the SHA-256 of e
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.errors import DataError
+from mvmr_zoo.checkpoint import file_digest
+from mvmr_zoo.errors import DataError, one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,7 @@ def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
             shard = np.load(path, mmap_mode="r")
             names = pq.read_table(table, columns=["image_path"]).column("image_path").to_pylist()
         except (OSError, ValueError, EOFError, KeyError, pa.ArrowException) as error:
-            raise DataError(f"{path} or {table} cannot be read: {' '.join(str(error).split())[:200]}") from None
+            raise DataError(f"{path} or {table} cannot be read: {one_line(error)}") from None
         if shard.ndim != 2 or len(shard) != len(names):
             raise DataError(f"{path} has the shape {shard.shape}, but {table} has {len(names)} rows.")
         if shard.shape[1] != (facts.dim if facts else shards[0].shape[1] if shards else shard.shape[1]):
@@ -143,7 +143,7 @@ def write_embeddings(
         counts.append(len(paths))
     values = dataclasses.asdict(facts) | {
         "rows": counts,
-        "sha256": {path.relative_to(base).as_posix(): _digest(path) for path in written},
+        "sha256": {path.relative_to(base).as_posix(): file_digest(path) for path in written},
     }
     part = base / "manifest.json.part"
     part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
@@ -171,14 +171,9 @@ def _read_manifest(base: Path) -> EmbeddingsFacts | None:
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path} is damaged.") from None
     for name, expected in hashes.items():
-        if not (base / name).is_file() or _digest(base / name) != expected:
+        if not (base / name).is_file() or file_digest(base / name) != expected:
             raise DataError(f"{base / name} is missing or was altered; its SHA-256 is not the manifest's.")
     return facts
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _number(path: Path) -> int:

@@ -72,6 +72,10 @@ BACKBONES: dict[str, tuple[Callable[[], nn.Module], int]] = {
 """Architecture name to its builder and feature dimension D. `-small` is the 3x3 stride-1 stem."""
 
 
+_STEP_COUNTER = "num_batches_tracked"
+"""Ends the names of batch norm's step counters, which no encoder in use reads."""
+
+
 class Encoder(nn.Module):
     """Images to backbone features: `(N, 3, H, W)` normalised float to `(N, D)`, not yet unit length.
 
@@ -104,12 +108,16 @@ class Encoder(nn.Module):
         features: Tensor = self.backbone(images)
         return features
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each of `weights`, by name; known without memory on the device `meta`."""
+        return {name: tuple(t.shape) for name, t in self.state_dict().items() if not name.endswith(_STEP_COUNTER)}
+
     def weights(self) -> dict[str, Tensor]:
         """The tensors a checkpoint stores, by name, on the CPU; batch norm's step counters are left out."""
         return {
             name: tensor.detach().cpu().contiguous()
             for name, tensor in self.state_dict().items()
-            if not name.endswith("num_batches_tracked")
+            if not name.endswith(_STEP_COUNTER)
         }
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:

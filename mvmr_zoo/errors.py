@@ -3,7 +3,8 @@
 MvmrError
 ├── UnknownModelError          no checkpoint answers to this name
 ├── MissingDependencyError     an optional library is not installed (also an ImportError)
-├── CheckpointError            a checkpoint folder is refused: which file, which field
+├── CheckpointError            a checkpoint or weights file is refused: which file, which field
+├── HubError                   the Hugging Face Hub cannot be reached, or refuses
 ├── ConfigError                an option or a configuration file is wrong
 ├── DataError                  a data set or a folder of photos cannot be used
 ├── ImageError                 one photo cannot be read: `.path`, `.stage`, `.reason`
@@ -44,7 +45,11 @@ class MissingDependencyError(MvmrError, ImportError):
 
 
 class CheckpointError(MvmrError):
-    """A checkpoint folder is refused: the message names the file and the field."""
+    """A checkpoint or weights file is refused: the message names the file and the field."""
+
+
+class HubError(MvmrError):
+    """The Hugging Face Hub cannot be reached, or refuses."""
 
 
 class ConfigError(MvmrError):
@@ -90,3 +95,8 @@ class TrainingError(MvmrError):
 def describe_os_error(error: OSError) -> str:
     """One line for a person: which file, and what the system said."""
     return f"{error.filename or 'a file'}: {error.strerror or error}."
+
+
+def one_line(error: object, limit: int = 200) -> str:
+    """What somebody else's error says, as one line of at most `limit` characters; its type where it says nothing."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from mvmr_zoo.errors import ImageError
+from mvmr_zoo.errors import ImageError, one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,7 +97,7 @@ def read_photo(path: str | os.PathLike[str], *, content: bytes | None = None, mi
     except MemoryError:
         raise ImageError(name, "decode", "not enough memory to decode it") from None
     except Exception as error:  # decoders raise whatever they like on damaged files
-        raise ImageError(name, "decode", f"damaged or truncated: {_one_line(error)}") from None
+        raise ImageError(name, "decode", f"damaged or truncated: {one_line(error)}") from None
 
 
 def file_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -130,7 +130,7 @@ def upright_rgb(image: Image.Image, name: str) -> Image.Image:
     try:
         return to_rgb(_turned(image))
     except Exception as error:  # decoders raise whatever they like on damaged files
-        raise ImageError(name, "decode", f"damaged or truncated: {_one_line(error)}") from None
+        raise ImageError(name, "decode", f"damaged or truncated: {one_line(error)}") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -195,10 +195,6 @@ def _taken(exif: Image.Exif) -> str | None:
         return None
     found = _DATE.match(value) if isinstance(value, str) else None
     return "{}-{}-{} {}".format(*found.groups()) if found else None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 @functools.cache

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from mvmr_zoo.catalog import ModelCard
+from mvmr_zoo.card import ModelCard
+from mvmr_zoo.checkpoint import Head, Scores
+from mvmr_zoo.classes import Classification, probabilities
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import EmbeddedBatch, Embeddings, embed, embed_stream
 from mvmr_zoo.preprocess import Preprocess
@@ -29,18 +31,27 @@ class Model:
     Args:
         spec: what `load` finds it again by, from any working directory.
         card: its facts.
-        preprocess: how photos become arrays.
         engine: runs the encoder.
         weights_digest: SHA-256 of its weights.
         build: makes the encoder as a PyTorch module.
+        head: a linear classifier of its features, where it has one.
+        class_names: of the head's outputs.
+        scores: how the head's logits become probabilities: `softmax` or `sigmoid`.
     """
 
     spec: str
     card: ModelCard
-    preprocess: Preprocess
     engine: Engine
     weights_digest: str
     build: Callable[[], nn.Module]
+    head: Head | None = None
+    class_names: tuple[str, ...] = ()
+    scores: Scores = "softmax"
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How photos become arrays."""
+        return self.card.preprocess
 
     @functools.cached_property
     def encoder(self) -> nn.Module:
@@ -100,6 +111,25 @@ class Model:
             normalize=normalize,
         )
         return result if errors == "skip" else result.vectors
+
+    def classify(self, images: Any, *, batch_size: int = 32) -> Classification:
+        """Class names and probabilities of images, by the folder's head.
+
+        Args:
+            images: as `embed` takes them.
+            batch_size: images an inference call, at least 1.
+
+        Raises:
+            ConfigError: the model has no head.
+            ImageError: an image cannot be read.
+        """
+        if self.head is None:
+            raise ConfigError(
+                f"{self.card.name} has no classifier, only features. `python -m training.finetune` trains one."
+            )
+        features = self.embed(images, batch_size=batch_size, normalize=False)
+        logits = features @ self.head.weight.T + self.head.bias
+        return Classification(self.class_names, probabilities(logits, self.scores))
 
     def stream(
         self,

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mvmr_zoo.errors import ConfigError, MissingDependencyError
+from mvmr_zoo.checkpoint import CONFIG_FILE, GRAPH_FILE, WEIGHTS_FILE
+from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, MvmrError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
     from torch import nn
+
+    from mvmr_zoo.checkpoint import Checkpoint
 
 
 class Engine(Protocol):
@@ -100,3 +103,40 @@ class TorchEngine:
             batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
             features = self._encoder(batch).float().cpu().numpy()
         return np.asarray(features, dtype=np.float32)
+
+
+def onnx_engine(checkpoint: Checkpoint, device: str = "cpu") -> OnnxEngine:
+    """ONNX Runtime on a checkpoint. Raises CheckpointError where its graph and weights do not fit."""
+    weights = checkpoint.weights()
+    try:
+        return OnnxEngine(checkpoint.graph(), weights, device=device)
+    except MvmrError:
+        raise
+    except Exception as error:  # ONNX Runtime's own tree has no common root
+        raise CheckpointError(
+            f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {one_line(error)}"
+        ) from None
+
+
+def torch_encoder(checkpoint: Checkpoint) -> nn.Module:
+    """The encoder as a module, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: the architecture is not known here, or a tensor is missing or of another shape.
+        MissingDependencyError: PyTorch is not installed.
+    """
+    try:
+        import torch
+
+        from mvmr_zoo.encoder import Encoder
+    except ImportError as error:
+        raise MissingDependencyError("PyTorch with torchvision", "cpu", "use the encoder as a module") from error
+    try:
+        encoder = Encoder(checkpoint.config.architecture)
+    except ConfigError as error:
+        raise CheckpointError(f"{checkpoint.folder / CONFIG_FILE}: architecture: {error}") from None
+    try:
+        encoder.load_weights({name: torch.from_numpy(w) for name, w in checkpoint.weights().items()})
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint.folder / WEIGHTS_FILE}: {error}.") from None
+    return encoder.eval()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import shutil
-from importlib import resources
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from mvmr_zoo import foreign
-from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, ModelCard, closest_names
-from mvmr_zoo.checkpoint import CONFIG_FILE, GRAPH_FILE, WEIGHTS_FILE, Checkpoint, read_checkpoint
-from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, MvmrError, UnknownModelError
+from mvmr_zoo.card import Location, ModelCard
+from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS, closest_names
+from mvmr_zoo.checkpoint import CONFIG_FILE, CheckpointConfig, read_config
+from mvmr_zoo.errors import ConfigError, UnknownModelError
+from mvmr_zoo.home import zoo_names
 from mvmr_zoo.model import Model
-from mvmr_zoo.runtime import Engine, OnnxEngine, TorchEngine
+from mvmr_zoo.resolve import Found, find, local_folder, not_found, package_folder
+from mvmr_zoo.runtime import Engine, OnnxEngine, TorchEngine, onnx_engine, torch_encoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,15 +31,16 @@ def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto
     """The model of a name, a checkpoint folder, or a foreign encoder's spec.
 
     Args:
-        spec: `resnet18-imagenette-kd`, a path, `local-dir:PATH`; or another's encoder: `effnet-lite:0`,
-            `open_clip:ARCH/TAG`, `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of
-            weights, or `onnx:FILE`.
+        spec: a catalogue name such as `resnet18-imagenette-kd`, a path, `local-dir:PATH`,
+            `hf-hub:ORG/NAME@REVISION`; or another's encoder: `effnet-lite:0`, `open_clip:ARCH/TAG`,
+            `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of weights, or `onnx:FILE`.
         device: `auto` takes CUDA where there is an NVIDIA driver and PyTorch can use it.
         runtime: `auto` is ONNX Runtime on a CPU and PyTorch on CUDA.
 
     Raises:
         UnknownModelError: nothing answers to the spec; lists what was tried and the closest names.
         CheckpointError: the folder is damaged.
+        HubError: the Hub cannot be reached, or refuses.
         ConfigError: an unknown runtime or device, or CUDA where there is none.
         MissingDependencyError: what it needs is not installed.
     """
@@ -49,73 +54,90 @@ def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto
         runtime = "torch" if device == "cuda" else "onnx"
     if foreign.is_foreign(name):
         return _load_foreign(name, device, runtime)
-    return _load_checkpoint(find_checkpoint(name), device, runtime)
+    return _load_checkpoint(find(name), device, runtime)
 
 
-def find_checkpoint(spec: str) -> Checkpoint:
-    """The checkpoint folder of a spec: a path, or a model bundled in the package.
+def list_models(
+    *,
+    task: str | None = None,
+    data: str | None = None,
+    license: str | None = None,
+    max_params: int | None = None,
+    min_metric: Mapping[str, float] | None = None,
+) -> list[ModelCard]:
+    """Cards of the catalogue and of the models imported on this machine, bundled ones first, then by name.
+
+    Args:
+        task: `pretraining`, `distillation`, `semi-supervised` or `linear classification`.
+        data: name of a data set it was trained on, as `stl10`.
+        license: of the weights, as `apache-2.0` or `not stated`.
+        max_params: most parameters of the encoder.
+        min_metric: least values, as fractions, by figure: `{"stl10/linear": 0.9}`. A measured figure counts
+            before a published one; a model without the figure is left out.
 
     Raises:
-        UnknownModelError: nothing answers to it.
+        ConfigError: no model has such a task, data set, licence or figure; lists the closest.
     """
-    if spec.startswith("local-dir:"):
-        return read_checkpoint(spec.removeprefix("local-dir:"))
-    if os.path.exists(Path(spec) / CONFIG_FILE):
-        return read_checkpoint(spec)
-    bundled = _bundled_folder(spec)
-    if bundled is not None:
-        return read_checkpoint(bundled)
-    raise UnknownModelError(_not_found(spec))
+    cards = [model_info(name) for name in dict.fromkeys([*CATALOG, *zoo_names()])]
+    _check_known("task", task, {card.task for card in cards if card.task})
+    _check_known("data", data, {each for card in cards for each in card.data})
+    _check_known("license", license, {card.license for card in cards})
+    wanted = min_metric or {}
+    for name in wanted:
+        figures = {key for card in cards for key in (*card.published, *card.measured)}
+        _check_known("min_metric", name, figures | {key.partition("@")[0] for key in figures})
 
+    def fits(card: ModelCard) -> bool:
+        found = {name: card.figure(name) for name in wanted}
+        return (
+            task in (None, card.task)
+            and (data is None or data in card.data)
+            and license in (None, card.license)
+            and (max_params is None or 0 < card.parameters <= max_params)
+            and all(figure is not None and figure.value >= wanted[name] for name, figure in found.items())
+        )
 
-def list_models() -> list[ModelCard]:
-    """The card of every model in the catalogue, bundled ones first."""
-    return sorted((model_info(name) for name in CATALOG), key=lambda card: (not card.bundled, card.name))
+    return sorted(filter(fits, cards), key=lambda card: (not card.bundled, card.name))
 
 
 def model_info(name: str) -> ModelCard:
-    """The card of a catalogue model, with the figures measured for it where its folder is here.
+    """The card of a model of the catalogue or the zoo, with what its folder says where that is here.
 
     Raises:
-        UnknownModelError: the catalogue has no such name.
+        UnknownModelError: there is no such name; lists the closest.
+        CheckpointError: its folder's `config.json` cannot be read.
     """
+    folder = local_folder(name)
+    if folder is not None:
+        return _card(read_config(folder / CONFIG_FILE), name, "package" if folder == package_folder(name) else "zoo")
     if name not in CATALOG:
-        raise UnknownModelError(_not_found(name))
-    bundled = _bundled_folder(name)
-    return _card(read_checkpoint(bundled)) if bundled is not None else CATALOG[name]
+        raise UnknownModelError(not_found(name))
+    card = CATALOG[name]
+    return replace(card, location="hub") if card.pin is not None else card
 
 
-def _load_checkpoint(checkpoint: Checkpoint, device: str, runtime: str) -> Model:
+def _check_known(option: str, value: str | None, known: set[str]) -> None:
+    if value is not None and value not in known:
+        near = closest_names(value, known) or sorted(known)
+        raise ConfigError(f"No model has {option} {value!r}. Closest: {', '.join(near)}.")
+
+
+def _load_checkpoint(found: Found, device: str, runtime: str) -> Model:
+    checkpoint = found.checkpoint
     config = checkpoint.config
-
-    def build() -> nn.Module:
-        try:
-            import torch
-
-            from mvmr_zoo.encoder import Encoder
-        except ImportError as error:
-            raise MissingDependencyError("PyTorch with torchvision", "cpu", "use the encoder as a module") from error
-        encoder = Encoder(config.architecture)
-        try:
-            encoder.load_weights({k: torch.from_numpy(w) for k, w in checkpoint.weights().items()})
-        except ValueError as error:
-            raise CheckpointError(f"{checkpoint.folder / WEIGHTS_FILE}: {error}.") from None
-        return encoder.eval()
-
+    build = functools.partial(torch_encoder, checkpoint)
     engine: Engine
-    if runtime == "torch":
-        engine = TorchEngine(build(), device=device)
-    else:
-        weights = checkpoint.weights()
-        try:
-            engine = OnnxEngine(checkpoint.graph(), weights, device=device)
-        except MvmrError:
-            raise
-        except Exception as error:  # ONNX Runtime's own tree has no common root
-            raise CheckpointError(
-                f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {str(error).splitlines()[0]}"
-            ) from None
-    return Model(_spec(checkpoint), _card(checkpoint), config.preprocess, engine, checkpoint.weights_digest, build)
+    engine = TorchEngine(build(), device=device) if runtime == "torch" else onnx_engine(checkpoint, device)
+    return Model(
+        found.spec,
+        _card(config, config.name, found.location),
+        engine,
+        checkpoint.weights_digest,
+        build,
+        head=checkpoint.head(),
+        class_names=config.class_names,
+        scores=config.scores,
+    )
 
 
 def _load_foreign(spec: str, device: str, runtime: str) -> Model:
@@ -138,50 +160,30 @@ def _load_foreign(spec: str, device: str, runtime: str) -> Model:
         weights = {name: tensor.numpy() for name, tensor in encoder.weights().items()}
         weights = {name: weights[name] for name in external_names(graph)}  # some are folded into constants
         engine = OnnxEngine(graph, weights, device=device)
-    return Model(spec, encoder.card, encoder.preprocess, engine, encoder.digest, build)
+    return Model(spec, encoder.card, engine, encoder.digest, build)
 
 
-def _card(checkpoint: Checkpoint) -> ModelCard:
-    config = checkpoint.config
-    bundled = _is_bundled(checkpoint)
+def _card(config: CheckpointConfig, name: str, location: Location) -> ModelCard:
+    """What a folder says of itself, and the catalogue of a model of that name and architecture."""
+    row = CATALOG.get(name)
+    known = row if row is not None and row.architecture == config.architecture and location != "elsewhere" else None
     return ModelCard(
-        name=config.name,
-        summary=CATALOG[config.name].summary if bundled else f"checkpoint folder {checkpoint.folder}",
+        name=name,
+        summary=known.summary if known else config.source,
         architecture=config.architecture,
         embedding_dim=config.embedding_dim,
-        input_px=config.preprocess.crop_px,
+        preprocess=config.preprocess,
         license=config.license,
-        source=config.source,
-        bundled=bundled,
-        measured={name: value for name, value in config.metrics.items() if isinstance(value, float)},
+        origin=known.origin if known else config.source,
+        task=known.task if known else "",
+        data=known.data if known else (),
+        parameters=PARAMETERS.get(config.architecture, 0),
+        macs=known.macs if known and known.preprocess == config.preprocess else 0,
+        location=location,
+        pin=known.pin if known else None,
+        published=known.published if known else {},
+        measured=config.metrics,
     )
-
-
-def _is_bundled(checkpoint: Checkpoint) -> bool:
-    return checkpoint.folder == _bundled_folder(checkpoint.config.name)
-
-
-def _spec(checkpoint: Checkpoint) -> str:
-    return checkpoint.config.name if _is_bundled(checkpoint) else os.fspath(checkpoint.folder.resolve())
-
-
-def _bundled_folder(name: str) -> Path | None:
-    if name not in CATALOG or not CATALOG[name].bundled:
-        return None
-    folder = Path(str(resources.files("mvmr_zoo"))) / "bundled" / name
-    return folder if (folder / CONFIG_FILE).exists() else None
-
-
-def _not_found(spec: str) -> str:
-    tried = f"no folder {spec!r} with a {CONFIG_FILE}, no model of that name in this package"
-    if spec in CATALOG:
-        return (
-            f"{spec!r} is in the catalogue, but its weights are not on this machine ({tried}). "
-            f"Its authors publish them at {CATALOG[spec].source}."
-        )
-    near = closest_names(spec)
-    hint = f"Closest: {', '.join(near)}. " if near else ""
-    return f"No model answers to {spec!r}: {tried}. {hint}`mvmr-zoo models` lists them all."
 
 
 def _pick_device() -> Literal["cpu", "cuda"]:

@@ -46,7 +46,6 @@ def make_checkpoint(folder: Path, architecture: str = "resnet8x4", *, seed: int 
         weights={name: tensor.numpy() for name, tensor in half.items()},
         graph=weightless_graph(encoder, size_px=PX),
         golden=TorchEngine(encoder)(golden_images(PX)),
-        card="# tiny\n",
     )
 
 

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from mvmr_zoo.errors import ConfigError, TrainingError
+from mvmr_zoo.errors import ConfigError, TrainingError, one_line
 from training.config import DistillConfig, TaskConfig
 from training.optimiser import reschedule
 from training.record import flat, training_record
@@ -53,7 +53,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             part.replace(target)
         except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError on a full disk
             part.unlink(missing_ok=True)
-            raise TrainingError(f"{target} cannot be written: {' '.join(str(error).split())[:200]}") from None
+            raise TrainingError(f"{target} cannot be written: {one_line(error)}") from None
 
 
 class RememberRun(pl.Callback):
@@ -153,7 +153,7 @@ def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change:
     try:
         before = torch.load(path, weights_only=True, map_location="cpu", mmap=True)[_KEY]
     except Exception as error:  # a damaged file fails in torch's own ways
-        raise ConfigError(f"{path} cannot be resumed from: {' '.join(str(error).split())[:200]}") from None
+        raise ConfigError(f"{path} cannot be resumed from: {one_line(error)}") from None
     old, new = flat(before), flat(_record(config, photos))
     changed = [
         name

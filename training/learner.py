@@ -19,7 +19,7 @@ from training.memory import Memory
 from training.objective import Objective
 from training.optimiser import scheduled_optimizer
 from training.pixels import Pixels
-from training.student import make_encoder, projector
+from training.student import make_encoder, make_projector
 
 
 class Seen(NamedTuple):
@@ -60,7 +60,7 @@ class Learner(pl.LightningModule):
         self.total_steps = total_steps
         self.memory = Memory(objective.loss.memory) if objective.loss.memory else None
         self.encoder = make_encoder(config.student)
-        self.projector = projector(self.encoder.embedding_dim, config.student.projector)
+        self.projector = make_projector(config.student, self.encoder.embedding_dim)
         self.pixels = Pixels(config.views)
         self.to(memory_format=torch.channels_last)
 

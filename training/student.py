@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 import mvmr_zoo
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.resolve import find_checkpoint
 from training.config import StudentConfig
 
 
@@ -26,6 +28,22 @@ def make_encoder(config: StudentConfig) -> Encoder:
             f"expected {config.architecture}, as student.architecture says."
         )
     return before.train()
+
+
+def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
+    """The projector: from random weights, or from those kept beside `config.start_from` where they fit.
+
+    Args:
+        config: of the student.
+        input_dim: D of the encoder.
+    """
+    made = projector(input_dim, config.projector)
+    before = None if config.start_from is None else find_checkpoint(config.start_from).projector()
+    if before is not None:
+        wanted = {name: tensor.shape for name, tensor in made.state_dict().items() if tensor.ndim}
+        if wanted == {name: tensor.shape for name, tensor in before.items()}:
+            made.load_state_dict({name: torch.from_numpy(tensor).float() for name, tensor in before.items()}, False)
+    return made
 
 
 def projector(input_dim: int, widths: tuple[int, ...]) -> nn.Sequential:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.errors import DataError, ImageError
+from mvmr_zoo.errors import DataError, ImageError, one_line
 from mvmr_zoo.images import file_reason, read_image, read_photo
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def parquet_images(path: str | os.PathLike[str], label_column: str | None = None
             rows = pq.read_metadata(file).num_rows
             labels += pq.read_table(file, columns=[label]).column(label).to_pylist() if label else [None] * rows
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from None
+            raise DataError(f"{file} cannot be read as Parquet: {one_line(error)}") from None
         class_names = _class_names(schema, label)
     if not labels:
         raise DataError(f"{base} holds no row.")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from mvmr_zoo.catalog import ModelCard, closest_names
+from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
+from mvmr_zoo.catalog import closest_names
 from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError
 from mvmr_zoo.foreign.record import ForeignEncoder
-from mvmr_zoo.foreign.weights import fill, split_file
+from mvmr_zoo.foreign.weights import fill, split_file, unavailable
 from mvmr_zoo.preprocess import Preprocess
 
 
@@ -48,10 +49,7 @@ def load(name: str) -> ForeignEncoder:
             architecture, pretrained=None if file else tag, force_quick_gelu=told.get("quick_gelu", False)
         )
     except Exception as error:  # whatever the network and the hub raise
-        raise UnknownModelError(
-            f"The weights of open_clip:{name} are not on this machine and cannot be downloaded "
-            f"({' '.join(str(error).split())[:160]}). Get the file elsewhere and give open_clip:{architecture}@FILE."
-        ) from None
+        raise unavailable(f"open_clip:{network}", error, file_spec=f"open_clip:{architecture}") from None
     finally:
         logging.getLogger().removeFilter(_not_random)
     if file is not None:
@@ -66,12 +64,11 @@ def load(name: str) -> ForeignEncoder:
             summary=f"CLIP image tower {architecture}, {tag if file is None else file.name}",
             architecture=architecture,
             embedding_dim=_dim(tower, preprocess.crop_px, name),
-            input_px=preprocess.crop_px,
-            license="not stated",
-            source="https://github.com/mlfoundations/open_clip",
+            preprocess=preprocess,
+            license=LICENSE_NOT_STATED,
+            origin="https://github.com/mlfoundations/open_clip",
         ),
         module=tower,
-        preprocess=preprocess,
     )
 
 

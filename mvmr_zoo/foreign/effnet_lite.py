@@ -10,7 +10,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from mvmr_zoo.catalog import ModelCard
+from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
 from mvmr_zoo.errors import MissingDependencyError, UnknownModelError
 from mvmr_zoo.foreign.record import ForeignEncoder
 from mvmr_zoo.foreign.weights import read_weights
@@ -60,16 +60,15 @@ def load(name: str) -> ForeignEncoder:
             summary=f"EfficientNet-Lite{name}, trained on ImageNet-1K with labels",
             architecture=f"efficientnet-lite{name}",
             embedding_dim=_DIM,
-            input_px=px,
-            license="not stated",
-            source=f"https://pypi.org/project/{package}",
+            preprocess=Preprocess(
+                resize_px=px + 32,
+                crop_px=px,
+                interpolation="bicubic",
+                mean=(_MIDDLE, _MIDDLE, _MIDDLE),
+                std=(_SPREAD, _SPREAD, _SPREAD),
+            ),
+            license=LICENSE_NOT_STATED,
+            origin=f"https://pypi.org/project/{package}",
         ),
         module=PooledFeatures(network).eval(),
-        preprocess=Preprocess(
-            resize_px=px + 32,
-            crop_px=px,
-            interpolation="bicubic",
-            mean=(_MIDDLE, _MIDDLE, _MIDDLE),
-            std=(_SPREAD, _SPREAD, _SPREAD),
-        ),
     )

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.catalog import ModelCard
-from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, UnknownModelError
+from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
+from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, UnknownModelError, one_line
 from mvmr_zoo.foreign.record import ForeignEncoder
 from mvmr_zoo.preprocess import Preprocess
 
@@ -42,7 +42,7 @@ def load(name: str) -> ForeignEncoder:
         model = onnx.load(path)
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf and onnx raise whatever they like on damaged files
-        raise CheckpointError(f"{path} is not a sound ONNX file: {' '.join(str(error).split())[:200]}") from None
+        raise CheckpointError(f"{path} is not a sound ONNX file: {one_line(error)}") from None
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     shape = _shape(inputs[0]) if len(inputs) == 1 else []
@@ -75,12 +75,11 @@ def load(name: str) -> ForeignEncoder:
             summary=f"ONNX file {path.name}, {said}",
             architecture="onnx",
             embedding_dim=dim,
-            input_px=preprocess.crop_px,
-            license="not stated",
-            source=path.name,
+            preprocess=preprocess,
+            license=LICENSE_NOT_STATED,
+            origin=path.name,
         ),
         graph=model.SerializeToString(deterministic=True),
-        preprocess=preprocess,
     )
 
 

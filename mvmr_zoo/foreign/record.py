@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.catalog import ModelCard
+from mvmr_zoo.card import ModelCard
 from mvmr_zoo.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -18,16 +18,19 @@ class ForeignEncoder:
     """An encoder that is not ours: a PyTorch module, or an ONNX graph with its weights inside.
 
     Args:
-        card: its name, dimension and origin.
-        preprocess: what its authors feed it.
+        card: its name, dimension, origin, and the preprocessing its authors feed it.
         module: `(N, 3, H, W)` to `(N, D)`, in evaluation mode, on the CPU; None for an ONNX graph.
         graph: a serialised ONNX graph with input `images` and output `features`; None for a module.
     """
 
     card: ModelCard
-    preprocess: Preprocess
     module: nn.Module | None = None
     graph: bytes | None = None
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What its authors feed it."""
+        return self.card.preprocess
 
     def weights(self) -> dict[str, Tensor]:
         """What a module's graph reads, by name: all of the state dict but batch norm's step counters."""

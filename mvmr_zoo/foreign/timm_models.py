@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mvmr_zoo.catalog import ModelCard, closest_names
+from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
+from mvmr_zoo.catalog import closest_names
 from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError
 from mvmr_zoo.foreign.record import ForeignEncoder
-from mvmr_zoo.foreign.weights import fill, split_file
+from mvmr_zoo.foreign.weights import fill, split_file, unavailable
 from mvmr_zoo.preprocess import Preprocess
 
 _HEADS = ("fc.", "head.", "head.fc.", "classifier.", "head_dist.")
@@ -33,10 +34,7 @@ def load(name: str) -> ForeignEncoder:
     try:
         module: Any = timm.create_model(network, pretrained=file is None, num_classes=0)
     except Exception as error:  # whatever the network and the hub raise
-        raise UnknownModelError(
-            f"The weights of timm:{network} are not on this machine and cannot be downloaded "
-            f"({' '.join(str(error).split())[:160]}). Get the file elsewhere and give timm:{network}@FILE."
-        ) from None
+        raise unavailable(f"timm:{network}", error) from None
     if file is not None:
         fill(module, file, ignore=_classifier(module))
     values: dict[str, Any] = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
@@ -46,12 +44,11 @@ def load(name: str) -> ForeignEncoder:
             summary=f"timm's {network}" + (f", weights {file.name}" if file else ""),
             architecture=network,
             embedding_dim=int(getattr(module, "head_hidden_size", module.num_features)),
-            input_px=values["input_size"][-1],
-            license="not stated",
-            source="https://github.com/huggingface/pytorch-image-models",
+            preprocess=_preprocess(values, network),
+            license=LICENSE_NOT_STATED,
+            origin="https://github.com/huggingface/pytorch-image-models",
         ),
         module=module.eval(),
-        preprocess=_preprocess(values, network),
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mvmr_zoo.catalog import ModelCard, closest_names
+from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
+from mvmr_zoo.catalog import closest_names
 from mvmr_zoo.errors import MissingDependencyError, UnknownModelError
 from mvmr_zoo.foreign.record import ForeignEncoder
-from mvmr_zoo.foreign.weights import fill, split_file
+from mvmr_zoo.foreign.weights import fill, split_file, unavailable
 from mvmr_zoo.preprocess import Preprocess
 
 _CLASSIFIERS = ("fc", "classifier", "head", "heads")
@@ -37,10 +38,7 @@ def load(name: str) -> ForeignEncoder:
     try:
         module: Any = models.get_model(network, weights=None if file else weights)
     except Exception as error:  # whatever the network raises
-        raise UnknownModelError(
-            f"The weights of torchvision:{network} are not on this machine and cannot be downloaded "
-            f"({' '.join(str(error).split())[:160]}). Get {weights.url} elsewhere and give torchvision:{network}@FILE."
-        ) from None
+        raise unavailable(f"torchvision:{network}", error, origin=weights.url) from None
     if file is not None:
         fill(module, file)
     dim = _cut(module)
@@ -51,18 +49,17 @@ def load(name: str) -> ForeignEncoder:
             summary=f"torchvision's {network}" + (f", weights {file.name}" if file else ""),
             architecture=network,
             embedding_dim=dim,
-            input_px=shown.crop_size[0],
-            license="not stated",
-            source="https://pytorch.org/vision/stable/models.html",
+            preprocess=Preprocess(
+                resize_px=shown.resize_size[0],
+                crop_px=shown.crop_size[0],
+                interpolation="bicubic" if shown.interpolation.value == "bicubic" else "bilinear",
+                mean=tuple(shown.mean),
+                std=tuple(shown.std),
+            ),
+            license=LICENSE_NOT_STATED,
+            origin="https://pytorch.org/vision/stable/models.html",
         ),
         module=module.eval(),
-        preprocess=Preprocess(
-            resize_px=shown.resize_size[0],
-            crop_px=shown.crop_size[0],
-            interpolation="bicubic" if shown.interpolation.value == "bicubic" else "bilinear",
-            mean=tuple(shown.mean),
-            std=tuple(shown.std),
-        ),
     )
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvmr_zoo.errors import CheckpointError, UnknownModelError
+from mvmr_zoo.errors import CheckpointError, UnknownModelError, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,6 +27,14 @@ def split_file(name: str) -> tuple[str, Path | None]:
     return network, path
 
 
+def unavailable(spec: str, error: Exception, *, file_spec: str = "", origin: str = "the file") -> UnknownModelError:
+    """The error for weights that are neither here nor to be had: what to get, and how to name it then."""
+    return UnknownModelError(
+        f"The weights of {spec} are not on this machine and cannot be downloaded ({one_line(error)}). "
+        f"Get {origin} elsewhere and give {file_spec or spec}@FILE."
+    )
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file or a PyTorch state dict, read without executing anything in it.
 
@@ -45,7 +53,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 found = found[key]
         state = {name.removeprefix("module."): value for name, value in found.items() if hasattr(value, "shape")}
     except Exception as error:  # torch and safetensors raise whatever they like on damaged files
-        raise CheckpointError(f"{path} cannot be read as weights: {' '.join(str(error).split())[:200]}") from None
+        raise CheckpointError(f"{path} cannot be read as weights: {one_line(error)}") from None
     if not state:
         raise CheckpointError(f"{path} holds no tensors.")
     return state

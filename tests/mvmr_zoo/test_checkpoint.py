@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from mvmr_zoo.card import Figure
 from mvmr_zoo.checkpoint import Checkpoint, add_metrics, file_digest, golden_images, read_checkpoint
 from mvmr_zoo.errors import CheckpointError
 from mvmr_zoo.runtime import OnnxEngine
@@ -45,9 +46,16 @@ def test_what_was_written_is_read(checkpoint: Checkpoint) -> None:
 
 
 def test_measured_figures_are_added(copy: Path) -> None:
-    add_metrics(read_checkpoint(copy), {"imagenette/knn@1": 0.5})
-    add_metrics(read_checkpoint(copy), {"cifar10/knn@1": 0.25})
-    assert read_checkpoint(copy).config.metrics == {"imagenette/knn@1": 0.5, "cifar10/knn@1": 0.25}
+    first = Figure(value=0.5, low=0.4, high=0.6, images=100, source="reports/a.json")
+    add_metrics(read_checkpoint(copy), {"imagenette/knn@1": first})
+    add_metrics(read_checkpoint(copy), {"cifar10/knn@1": Figure(value=0.25)})
+    assert read_checkpoint(copy).config.metrics == {"imagenette/knn@1": first, "cifar10/knn@1": Figure(value=0.25)}
+    assert "| imagenette/knn@1 | 0.500 | 0.400 to 0.600 | 100 | reports/a.json |" in (copy / "README.md").read_text()
+
+
+def test_a_bare_number_is_a_figure_too(copy: Path) -> None:
+    change(copy, metrics={"imagenette/knn@1": 0.5})
+    assert read_checkpoint(copy).config.metrics == {"imagenette/knn@1": Figure(value=0.5)}
 
 
 def test_another_folder_is_never_replaced(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -98,6 +106,9 @@ def test_an_altered_or_missing_file_is_named(copy: Path, name: str) -> None:
         ({"embedding_dim": "many"}, "embedding_dim is str"),
         ({"embedding_dim": 500}, "embedding_dim is 500"),
         ({"sha256": {"model.safetensors": 1, "graph.onnx": "", "golden.safetensors": ""}}, "is not text"),
+        ({"metrics": {"a/knn@1": 2.0}}, "metrics: a/knn@1 is"),
+        ({"metrics": {"a/knn@1": {"worth": 1}}}, "metrics: a/knn@1 is"),
+        ({"scores": "argmax"}, "scores is 'argmax'"),
         ({"surprise": 1}, "unknown field surprise"),
         ({"preprocess": {"resize_px": 3}}, "lacks the field 'crop_px'"),
         ({"sha256": {"../../etc/passwd": "0"}}, "sha256 lacks model.safetensors"),
@@ -112,7 +123,7 @@ def test_a_wrong_field_is_named(copy: Path, fields: dict[str, object], message: 
 def test_a_hash_cannot_name_a_file_elsewhere(copy: Path) -> None:
     hashes = json.loads((copy / "config.json").read_text())["sha256"]
     change(copy, sha256={**hashes, "../outside": "0"})
-    with pytest.raises(CheckpointError, match="not a plain file name"):
+    with pytest.raises(CheckpointError, match=r"names '\.\./outside'; expected only"):
         read_checkpoint(copy)
 
 

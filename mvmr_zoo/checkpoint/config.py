@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from mvmr_zoo.card import Figure
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.preprocess import Preprocess
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_VERSION = 1
+
+Scores = Literal["softmax", "sigmoid"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,7 @@ class CheckpointConfig:
         training: the run that made it, as its own configuration says.
         metrics: measured figures by protocol.
         class_names: of the head's outputs, in their order; empty without a head.
+        scores: how the head's logits become probabilities: `softmax` for one class an image, `sigmoid` for any number.
         sha256: of each other file, 64 hexadecimal digits, by file name.
     """
 
@@ -42,9 +46,39 @@ class CheckpointConfig:
     license: str
     source: str
     training: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Figure] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    scores: Scores = "softmax"
     sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+_OPTIONAL = frozenset({"training", "metrics", "class_names", "scores"})
+
+_TYPES: dict[str, type] = {
+    "name": str,
+    "architecture": str,
+    "embedding_dim": int,
+    "preprocess": dict,
+    "license": str,
+    "source": str,
+    "training": dict,
+    "metrics": dict,
+    "class_names": list,
+    "scores": str,
+    "sha256": dict,
+}
+
+
+def write_config(path: Path, config: CheckpointConfig) -> None:
+    """Write `config.json`, whole or not at all."""
+    values = asdict(config)
+    values["metrics"] = {
+        name: {key: value for key, value in asdict(figure).items() if value not in (None, "")}
+        for name, figure in config.metrics.items()
+    }
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def read_config(path: Path) -> CheckpointConfig:
@@ -53,7 +87,7 @@ def read_config(path: Path) -> CheckpointConfig:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} is not a checkpoint folder: it has no {path.name}.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read as JSON ({error}).") from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: expected a JSON object, got {type(values).__name__}.")
@@ -64,8 +98,7 @@ def read_config(path: Path) -> CheckpointConfig:
             "`pip install -U mvmr-zoo` reads newer folders."
         )
     known = {f.name for f in fields(CheckpointConfig)}
-    required = known - {"training", "metrics", "class_names"}
-    if missing := sorted(required - values.keys()):
+    if missing := sorted(known - _OPTIONAL - values.keys()):
         raise CheckpointError(f"{path}: lacks the field {missing[0]}.")
     if unknown := sorted(values.keys() - known):
         raise CheckpointError(f"{path}: has the unknown field {unknown[0]}.")
@@ -74,25 +107,33 @@ def read_config(path: Path) -> CheckpointConfig:
         preprocess = Preprocess.from_dict(values["preprocess"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    names = tuple(values.get("class_names", ()))
-    return CheckpointConfig(**(values | {"preprocess": preprocess, "class_names": names}))
+    read = {
+        "preprocess": preprocess,
+        "metrics": {name: _figure(path, name, value) for name, value in values.get("metrics", {}).items()},
+        "class_names": tuple(values.get("class_names", ())),
+    }
+    return CheckpointConfig(**(values | read))
 
 
 def _check_types(path: Path, values: Mapping[str, Any]) -> None:
-    expected: dict[str, type] = {
-        "name": str,
-        "architecture": str,
-        "embedding_dim": int,
-        "preprocess": dict,
-        "license": str,
-        "source": str,
-        "training": dict,
-        "metrics": dict,
-        "class_names": list,
-        "sha256": dict,
-    }
-    for name, kind in expected.items():
+    for name, kind in _TYPES.items():
         if name in values and not isinstance(values[name], kind):
             raise CheckpointError(f"{path}: {name} is {type(values[name]).__name__}, expected {kind.__name__}.")
     if not all(isinstance(name, str) for name in values.get("class_names", [])):
         raise CheckpointError(f"{path}: class_names holds something else than text.")
+    if values.get("scores", "softmax") not in get_args(Scores):
+        raise CheckpointError(f"{path}: scores is {values['scores']!r}, expected softmax or sigmoid.")
+
+
+def _figure(path: Path, name: str, values: Any) -> Figure:
+    """A metric: a bare fraction, or the fields of `Figure`."""
+    values = {"value": values} if isinstance(values, (int, float)) else values
+    try:
+        figure = Figure(**values)
+        numbers = [number for number in (figure.value, figure.low, figure.high) if number is not None]
+        sound = all(isinstance(number, (int, float)) and 0 <= number <= 1 for number in numbers)
+    except TypeError:
+        sound = False
+    if not sound:
+        raise CheckpointError(f"{path}: metrics: {name} is {values!r}; expected a fraction in [0, 1].")
+    return figure

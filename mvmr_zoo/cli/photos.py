@@ -1,28 +1,18 @@
-"""`mvmr-zoo`: the command line. Heavy modules are imported inside the commands, so `--help` is instant."""
+"""`mvmr-zoo index`, `search`, `quickstart`: the photo library."""
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import shlex
-import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
 
-from mvmr_zoo import __version__
-from mvmr_zoo.errors import MvmrError, describe_os_error
+from mvmr_zoo.cli.common import SOME_FAILED, AsJson, explain_errors, own_name, printable
 
-app = typer.Typer(
-    help="Photos to compact feature vectors: index a folder, search it, look at the models.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
+app = typer.Typer()
 index_app = typer.Typer(help="The photo library: add folders, see how it stands.", no_args_is_help=True)
 app.add_typer(index_app, name="index")
 
@@ -36,46 +26,10 @@ ModelSpec = Annotated[
     str | None,
     typer.Option(help="Model name or checkpoint folder. Default: the library's own, or the one in the package."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-CANNOT_RUN = 2
-SOME_FAILED = 1
-
-_P = ParamSpec("_P")
-
-
-def _explain_errors(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Turn a user's mistake into one line and exit code 2."""
-
-    @functools.wraps(command)
-    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except MvmrError as error:
-            typer.echo(f"Error: {_text(str(error))}", err=True)
-            raise typer.Exit(CANNOT_RUN) from None
-        except BrokenPipeError:
-            raise  # the reader of our output has left: not an error to explain
-        except OSError as error:
-            typer.echo(f"Error: {_text(describe_os_error(error))}", err=True)
-            raise typer.Exit(CANNOT_RUN) from None
-        except KeyboardInterrupt:
-            typer.echo("Stopped. What was done is kept; run the same command to go on.", err=True)
-            raise typer.Exit(130) from None
-
-    return wrapped
-
-
-@app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
-    """Options before any command."""
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
 
 
 @index_app.command("add")
-@_explain_errors
+@explain_errors
 def index_add(
     folders: Annotated[list[Path], typer.Argument(help="Folders of photos; subfolders are searched too.")],
     library: Library = None,
@@ -99,13 +53,13 @@ def index_add(
     typer.echo(f"The library {place} holds {report.total} photos.")
     if report.failures:
         where = f" --library {shlex.quote(str(library))}" if library else ""
-        typer.echo(f"`{_own_name()} index status{where}` lists the failures with their reasons.", err=True)
+        typer.echo(f"`{own_name()} index status{where}` lists the failures with their reasons.", err=True)
         if strict:
             raise typer.Exit(SOME_FAILED)
 
 
 @index_app.command("status")
-@_explain_errors
+@explain_errors
 def index_status(library: Library = None, as_json: AsJson = False) -> None:
     """What the library holds, and what could not be indexed."""
     from mvmr_zoo.library import PhotoLibrary
@@ -136,11 +90,11 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     typer.echo(f"index     generation {status.generation or 0}, {state}")
     typer.echo(f"failures  {len(status.failures)}")
     for failure in status.failures:
-        typer.echo(f"  {_text(os.fsdecode(failure.path))}: {failure.reason}")
+        typer.echo(f"  {printable(os.fsdecode(failure.path))}: {failure.reason}")
 
 
 @app.command()
-@_explain_errors
+@explain_errors
 def search(
     photo: Annotated[Path, typer.Argument(help="The photo to search with.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
@@ -162,34 +116,13 @@ def search(
         typer.echo(json.dumps({"query": os.fspath(photo), "hits": found}, indent=2))
         return
     for rank, hit in enumerate(hits, start=1):
-        typer.echo(f"{rank:>3}  {hit.score:.3f}  {_text(str(hit.path))}")
+        typer.echo(f"{rank:>3}  {hit.score:.3f}  {printable(str(hit.path))}")
     if sheet is not None:
         typer.echo(f"contact sheet: {sheet}", err=True)
 
 
 @app.command()
-@_explain_errors
-def models(as_json: AsJson = False) -> None:
-    """Every model known by name: published figures are their authors', measured ones this project's."""
-    from dataclasses import asdict
-
-    from mvmr_zoo.zoo import list_models
-
-    cards = list_models()
-    if as_json:
-        typer.echo(json.dumps([asdict(card) for card in cards], indent=2))
-        return
-    for card in cards:
-        where = "bundled" if card.bundled else "not here"
-        published = [f"published {name} {value:g} %" for name, value in card.published.items()]
-        measured = [f"measured {name} {100 * value:.1f} %" for name, value in card.measured.items()]
-        typer.echo(f"{card.name:<26} {card.architecture:<15} {card.embedding_dim:>4}  {where:<8}  {card.summary}")
-        for figure in published + measured:
-            typer.echo(f"{'':<26} {figure}")
-
-
-@app.command()
-@_explain_errors
+@explain_errors
 def quickstart(
     folder: Annotated[Path, typer.Option(help="Where the sample photos, library and contact sheet go.")] = Path(
         "mvmr-quickstart"
@@ -211,29 +144,7 @@ def quickstart(
     for name, seconds in report.seconds.items():
         typer.echo(f"{name:<24} {seconds:6.2f} s")
     typer.echo(f"\nContact sheet: {report.sheet}\n\nNext:")
-    me = _own_name()
+    me = own_name()
     typer.echo(f"  {me} search {shlex.quote(str(report.query))} --library {shlex.quote(str(report.library))}")
     typer.echo(f"  {me} index add ~/Pictures")
     typer.echo(f"  {me} search A-PHOTO.jpg --sheet hits.png")
-
-
-def _own_name() -> str:
-    """What to type to call this program again: its name where the shell finds it, else its path."""
-    if shutil.which("mvmr-zoo"):
-        return "mvmr-zoo"
-    return shlex.quote(sys.argv[0]) if not sys.argv[0].endswith(".py") else f"{sys.executable} -m mvmr_zoo.cli"
-
-
-def _text(path: str) -> str:
-    """A path that any terminal can print: bytes that are not text, and line breaks, are escaped."""
-    readable = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in readable)
-
-
-def main() -> None:
-    """The console script."""
-    app()
-
-
-if __name__ == "__main__":
-    main()

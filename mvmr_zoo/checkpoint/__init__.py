@@ -1,0 +1,61 @@
+"""The checkpoint folder: what the Hub, the wheel, the disk and every command exchange.
+
+NAME/
+config.json            facts, preprocessing, and the SHA-256 of every other file
+model.safetensors      encoder weights, fp32 or fp16
+graph.onnx             the encoder's graph, its weights named, not contained
+golden.safetensors     what this encoder must answer on fixed generated images
+head.safetensors       optional linear classifier of the features; its class names are in config.json
+projector.safetensors  optional, to go on training
+README.md              the model card
+
+config   config.json, field by field
+files    names and hashes of the files
+golden   the fixed images
+read, write   a folder as a `Checkpoint`, whole and checked
+readme   the text of README.md
+"""
+
+from __future__ import annotations
+
+from mvmr_zoo.checkpoint.config import SCHEMA_VERSION, CheckpointConfig, Scores, read_config, write_config
+from mvmr_zoo.checkpoint.files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    GOLDEN_FILE,
+    GRAPH_FILE,
+    HEAD_FILE,
+    PROJECTOR_FILE,
+    WEIGHTS_FILE,
+    file_digest,
+)
+from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, golden_images, lowest_cosine
+from mvmr_zoo.checkpoint.read import Checkpoint, Head, read_checkpoint
+from mvmr_zoo.checkpoint.readme import model_card
+from mvmr_zoo.checkpoint.write import add_metrics, check_destination, write_checkpoint
+
+__all__ = [
+    "CARD_FILE",
+    "CONFIG_FILE",
+    "GOLDEN_COSINE",
+    "GOLDEN_FILE",
+    "GRAPH_FILE",
+    "HEAD_FILE",
+    "PROJECTOR_FILE",
+    "SCHEMA_VERSION",
+    "WEIGHTS_FILE",
+    "Checkpoint",
+    "CheckpointConfig",
+    "Head",
+    "Scores",
+    "add_metrics",
+    "check_destination",
+    "file_digest",
+    "golden_images",
+    "lowest_cosine",
+    "model_card",
+    "read_checkpoint",
+    "read_config",
+    "write_checkpoint",
+    "write_config",
+]

@@ -1,0 +1,45 @@
+"""The files of a checkpoint folder: their names, their hashes, their tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+
+from mvmr_zoo.errors import CheckpointError, one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+GRAPH_FILE = "graph.onnx"
+GOLDEN_FILE = "golden.safetensors"
+HEAD_FILE = "head.safetensors"
+PROJECTOR_FILE = "projector.safetensors"
+CARD_FILE = "README.md"
+
+NEEDED = (WEIGHTS_FILE, GRAPH_FILE, GOLDEN_FILE)
+"""In every folder, with a hash in `config.json`."""
+
+HASHED = (*NEEDED, HEAD_FILE, PROJECTOR_FILE)
+"""Every file that may have a hash in `config.json`."""
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Every tensor of a safetensors file, by name. Raises CheckpointError where it is not one."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype that NumPy lacks
+        raise CheckpointError(f"{path}: not a readable safetensors file ({one_line(error)}).") from None

@@ -1,0 +1,173 @@
+"""`Checkpoint`: a folder whose schema and hashes were found right."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config
+from mvmr_zoo.checkpoint.files import (
+    CONFIG_FILE,
+    GOLDEN_FILE,
+    GRAPH_FILE,
+    HASHED,
+    HEAD_FILE,
+    NEEDED,
+    PROJECTOR_FILE,
+    WEIGHTS_FILE,
+    file_digest,
+    read_tensors,
+)
+from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, golden_images, lowest_cosine
+from mvmr_zoo.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+class Head(NamedTuple):
+    """A linear classifier of features: logits are `features @ weight.T + bias`.
+
+    Shapes: `weight` `(classes, D)` float32, `bias` `(classes,)` float32.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder whose schema and hashes were found right.
+
+    Args:
+        folder: where it lies.
+        config: its facts.
+    """
+
+    folder: Path
+    config: CheckpointConfig
+
+    @property
+    def weights_digest(self) -> str:
+        """SHA-256 of the weights file."""
+        return self.config.sha256[WEIGHTS_FILE]
+
+    @property
+    def config_digest(self) -> str:
+        """SHA-256 of `config.json`, and so of everything it has the hashes of."""
+        return file_digest(self.folder / CONFIG_FILE)
+
+    def graph(self) -> bytes:
+        """The weight-free ONNX graph."""
+        return (self.folder / GRAPH_FILE).read_bytes()
+
+    def weights(self) -> dict[str, NDArray[np.generic]]:
+        """Every weight by name. Raises CheckpointError for values that are not finite."""
+        return self._finite(WEIGHTS_FILE)
+
+    def golden(self) -> NDArray[np.float32]:
+        """The features of `golden_images` that the encoder must give, `(4, D)`."""
+        tensors = self._finite(GOLDEN_FILE)
+        if "features" not in tensors or tensors["features"].ndim != 2:
+            raise CheckpointError(
+                f"{self.folder / GOLDEN_FILE}: expected a matrix named features, got {sorted(tensors)}."
+            )
+        return tensors["features"].astype(np.float32)
+
+    def head(self) -> Head | None:
+        """The linear classifier, where there is one.
+
+        Raises:
+            CheckpointError: its shape does not fit the encoder or the class names.
+        """
+        if HEAD_FILE not in self.config.sha256:
+            return None
+        tensors = self._finite(HEAD_FILE)
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        classes = len(self.config.class_names)
+        if shapes != {"weight": (classes, self.config.embedding_dim), "bias": (classes,)}:
+            raise CheckpointError(
+                f"{self.folder / HEAD_FILE}: holds {shapes}; expected weight ({classes}, {self.config.embedding_dim}) "
+                f"and bias ({classes},), as config.json's class_names and embedding_dim say."
+            )
+        return Head(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
+
+    def projector(self) -> dict[str, NDArray[np.generic]] | None:
+        """The projector's tensors by name, where the folder has them."""
+        if PROJECTOR_FILE not in self.config.sha256 or not (self.folder / PROJECTOR_FILE).exists():
+            return None
+        return self._finite(PROJECTOR_FILE)
+
+    def check_golden(self, engine: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> float:
+        """The lowest cosine between an engine's answers and the golden ones, at least 0.9999.
+
+        Raises:
+            CheckpointError: an answer is further off.
+        """
+        worst = lowest_cosine(self.golden(), engine(golden_images(self.config.preprocess.crop_px)))
+        if worst < GOLDEN_COSINE:
+            raise CheckpointError(
+                f"{self.folder / GOLDEN_FILE}: features: cosine {worst:.5f} to the golden answers, "
+                f"expected {GOLDEN_COSINE}. The weights are not the ones this folder was made with."
+            )
+        return worst
+
+    def _finite(self, name: str) -> dict[str, NDArray[np.generic]]:
+        path = self.folder / name
+        tensors = read_tensors(path)
+        for tensor_name, tensor in tensors.items():
+            if not np.isfinite(tensor).all():
+                raise CheckpointError(f"{path}: {tensor_name} holds values that are not finite.")
+        return tensors
+
+
+def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
+    """The checkpoint in a folder, its schema and every hash checked.
+
+    Raises:
+        CheckpointError: a file is missing or altered, or a field is wrong.
+    """
+    base = Path(folder)
+    config = read_config(base / CONFIG_FILE)
+    check_hash_names(base / CONFIG_FILE, config)
+    for name, expected in config.sha256.items():
+        if name != PROJECTOR_FILE or (base / name).exists():  # nobody but a training run needs it
+            _check_hash(base / name, expected)
+    checkpoint = Checkpoint(base, config)
+    width = checkpoint.golden().shape[-1]
+    if width != config.embedding_dim:
+        raise CheckpointError(
+            f"{base / CONFIG_FILE}: embedding_dim is {config.embedding_dim}, but {GOLDEN_FILE} has {width} features."
+        )
+    checkpoint.head()
+    return checkpoint
+
+
+def check_hash_names(path: Path, config: CheckpointConfig) -> None:
+    """Raise CheckpointError where `sha256` of a `config.json` lacks a file, or names one that no folder has."""
+    for required in NEEDED:
+        if required not in config.sha256:
+            raise CheckpointError(f"{path}: sha256 lacks {required}.")
+    for name, expected in config.sha256.items():
+        if name not in HASHED:
+            raise CheckpointError(f"{path}: sha256 names {name!r}; expected only {', '.join(HASHED)}.")
+        if not isinstance(expected, str):
+            raise CheckpointError(f"{path}: sha256 of {name} is not text.")
+
+
+def _check_hash(path: Path, expected: str) -> None:
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from None
+    if found != expected:
+        raise CheckpointError(
+            f"{path}: SHA-256 {found[:12]}…, but config.json says {expected[:12]}…. "
+            "The file was altered or cut short; get the folder again."
+        )

@@ -1,0 +1,114 @@
+"""Writing a checkpoint folder, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.numpy import save
+
+from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config, write_config
+from mvmr_zoo.checkpoint.files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    GOLDEN_FILE,
+    GRAPH_FILE,
+    HEAD_FILE,
+    PROJECTOR_FILE,
+    WEIGHTS_FILE,
+    file_digest,
+)
+from mvmr_zoo.checkpoint.read import Checkpoint, Head, read_checkpoint
+from mvmr_zoo.checkpoint.readme import model_card
+from mvmr_zoo.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from mvmr_zoo.card import Figure
+
+
+def write_checkpoint(
+    folder: str | os.PathLike[str],
+    config: CheckpointConfig,
+    *,
+    weights: Mapping[str, NDArray[np.generic]],
+    graph: bytes,
+    golden: NDArray[np.float32],
+    head: Head | None = None,
+    projector: Mapping[str, NDArray[np.generic]] | None = None,
+    check: Callable[[Checkpoint], object] | None = None,
+) -> Checkpoint:
+    """Write a checkpoint folder, whole or not at all, replacing one that stands there.
+
+    Args:
+        folder: where to.
+        config: its facts; the hashes are filled in here.
+        weights: encoder weights by name, fp32 or fp16.
+        graph: from `graph.weightless_graph`.
+        golden: `(4, D)` the encoder's features of `golden_images`.
+        head: a linear classifier of the features; its class names are in `config`.
+        projector: its weights by name.
+        check: is given the checkpoint before it gets its place; what it raises leaves nothing behind.
+
+    Raises:
+        CheckpointError: something else than a checkpoint folder stands there, or what was written is not sound.
+    """
+    base = Path(folder)
+    check_destination(base)
+    tensors = {WEIGHTS_FILE: weights, GOLDEN_FILE: {"features": golden}}
+    tensors |= {HEAD_FILE: head._asdict()} if head is not None else {}
+    tensors |= {PROJECTOR_FILE: projector} if projector is not None else {}
+    base.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=base.parent, prefix=f".{base.name}-") as scratch:
+        work = Path(scratch) / base.name
+        work.mkdir()
+        for name, values in tensors.items():  # safetensors' own save_file lets nobody else read the file
+            (work / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in values.items()}))
+        (work / GRAPH_FILE).write_bytes(graph)
+        complete = replace(config, sha256={name: file_digest(work / name) for name in (*tensors, GRAPH_FILE)})
+        (work / CARD_FILE).write_text(model_card(complete), encoding="utf-8")
+        write_config(work / CONFIG_FILE, complete)
+        written = read_checkpoint(work)
+        if check is not None:
+            check(written)
+        move_into_place(work, base)
+    return Checkpoint(base, written.config)
+
+
+def move_into_place(work: Path, base: Path) -> None:
+    """Rename a finished folder to `base`; one that stands there goes into the folder beside `work`, or stays."""
+    replaced = work.parent / "replaced"
+    if base.exists():
+        base.rename(replaced)
+    try:
+        work.rename(base)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(base)
+        raise
+
+
+def check_destination(folder: str | os.PathLike[str]) -> None:
+    """Raise CheckpointError where a folder holds anything but a checkpoint: it must not be replaced."""
+    base = Path(folder)
+    if not os.path.lexists(base) or (base.is_dir() and not any(base.iterdir())):
+        return
+    try:
+        read_config(base / CONFIG_FILE)
+    except CheckpointError:
+        raise CheckpointError(f"{base} exists and is not a checkpoint folder; it is left as it is.") from None
+
+
+def add_metrics(checkpoint: Checkpoint, metrics: Mapping[str, Figure]) -> Checkpoint:
+    """Write measured figures, by protocol, into `config.json` and the model card; returns the new checkpoint."""
+    config = replace(checkpoint.config, metrics={**checkpoint.config.metrics, **metrics})
+    write_config(checkpoint.folder / CONFIG_FILE, config)
+    (checkpoint.folder / CARD_FILE).write_text(model_card(config), encoding="utf-8")
+    return Checkpoint(checkpoint.folder, config)

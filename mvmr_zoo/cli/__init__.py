@@ -1,0 +1,39 @@
+"""`mvmr-zoo`: the command line. Heavy modules are imported inside the commands, so `--help` is instant.
+
+photos   index, search, quickstart
+models   models, info, import, fetch, verify, bundle, unbundle
+common   what every command shares
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mvmr_zoo import __version__
+from mvmr_zoo.cli import models, photos
+
+app = typer.Typer(
+    help="Photos to compact feature vectors: index a folder, search it, look at the models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """Options before any command."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+app.add_typer(photos.app)
+app.add_typer(models.app)
+
+
+def main() -> None:
+    """The console script."""
+    app()

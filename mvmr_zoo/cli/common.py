@@ -1,0 +1,56 @@
+"""What every command shares: errors in one line, exit codes, options, text that any terminal prints."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Annotated, ParamSpec
+
+import typer
+
+from mvmr_zoo.errors import MvmrError, describe_os_error
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+CANNOT_RUN = 2
+SOME_FAILED = 1
+
+_P = ParamSpec("_P")
+
+
+def explain_errors(command: Callable[_P, None]) -> Callable[_P, None]:
+    """Turn a user's mistake into one line and exit code 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except MvmrError as error:
+            typer.echo(f"Error: {printable(str(error))}", err=True)
+            raise typer.Exit(CANNOT_RUN) from None
+        except BrokenPipeError:
+            raise  # the reader of our output has left: not an error to explain
+        except OSError as error:
+            typer.echo(f"Error: {printable(describe_os_error(error))}", err=True)
+            raise typer.Exit(CANNOT_RUN) from None
+        except KeyboardInterrupt:
+            typer.echo("Stopped. What was done is kept; run the same command to go on.", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+def own_name() -> str:
+    """What to type to call this program again: its name where the shell finds it, else its path."""
+    if shutil.which("mvmr-zoo"):
+        return "mvmr-zoo"
+    return shlex.quote(sys.argv[0]) if not sys.argv[0].endswith(".py") else f"{sys.executable} -m mvmr_zoo.cli"
+
+
+def printable(path: str) -> str:
+    """A path that any terminal can print: bytes that are not text, and line breaks, are escaped."""
+    readable = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in readable)

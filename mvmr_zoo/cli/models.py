@@ -1,0 +1,207 @@
+"""`mvmr-zoo models`, `info`, `import`, `fetch`, `verify`, `bundle`, `unbundle`: the zoo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mvmr_zoo.cli.common import AsJson, explain_errors, printable
+
+if TYPE_CHECKING:
+    from mvmr_zoo.card import ModelCard
+    from mvmr_zoo.official import Imported
+
+app = typer.Typer()
+
+Name = Annotated[str, typer.Argument(help="A model's name, as `mvmr-zoo models` lists it.")]
+Spec = Annotated[str, typer.Argument(help="A model's name, a checkpoint folder, or hf-hub:ORG/NAME@REVISION.")]
+KeepProjector = Annotated[
+    bool, typer.Option("--keep-projector", help="Keep the projector too, to go on with training.")
+]
+
+
+@app.command()
+@explain_errors
+def models(
+    task: Annotated[str | None, typer.Option(help="Only models trained so, as `distillation`.")] = None,
+    data: Annotated[str | None, typer.Option(help="Only models trained on this data set, as `stl10`.")] = None,
+    license: Annotated[str | None, typer.Option(help="Only weights of this licence, as `apache-2.0`.")] = None,
+    max_params: Annotated[int | None, typer.Option(help="Most parameters.")] = None,
+    min_metric: Annotated[
+        list[str] | None, typer.Option(help="NAME=FRACTION, as stl10/linear=0.9; may be given several times.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every model known by name. Published figures are their authors', measured ones this project's."""
+    from mvmr_zoo.zoo import list_models
+
+    cards = list_models(
+        task=task, data=data, license=license, max_params=max_params, min_metric=_bounds(min_metric or [])
+    )
+    if as_json:
+        typer.echo(json.dumps([_plain(card) for card in cards], indent=2))
+        return
+    width = max((len(card.name) for card in cards), default=4)
+    typer.echo(f"{'name':<{width}}  {'where':<9}  {'dim':>4}  {'px':>3}  {'params':>7}  {'MACs':>6}  figures")
+    for card in cards:
+        figures = [f"{name} {figure}" for name, figure in card.measured.items()]
+        figures += [f"published {name} {figure}" for name, figure in card.published.items()]
+        size = f"{card.parameters / 1e6:6.1f}M" if card.parameters else f"{'-':>7}"
+        work = f"{card.macs / 1e9:5.2f}G" if card.macs else f"{'-':>6}"
+        typer.echo(
+            f"{card.name:<{width}}  {_WHERE[card.location]:<9}  {card.embedding_dim:>4}  {card.input_px:>3}  {size}  "
+            f"{work}  {'; '.join(figures)}"
+        )
+
+
+@app.command()
+@explain_errors
+def info(name: Name, as_json: AsJson = False) -> None:
+    """Everything known of one model."""
+    from mvmr_zoo.zoo import model_info
+
+    card = model_info(name)
+    if as_json:
+        typer.echo(json.dumps(_plain(card), indent=2))
+        return
+    preprocess = card.preprocess
+    rows = {
+        "summary": card.summary,
+        "where": _WHERE[card.location],
+        "architecture": card.architecture,
+        "dimension": card.embedding_dim,
+        "parameters": f"{card.parameters:,}" if card.parameters else "not known",
+        "MACs": f"{card.macs:,} an image" if card.macs else "not known",
+        "input": f"{preprocess.crop_px} px, the centre of {preprocess.resize_px} px, {preprocess.interpolation}",
+        "mean, std": f"{preprocess.mean}, {preprocess.std}",
+        "trained by": card.task or "not known",
+        "trained on": ", ".join(card.data) or "not known",
+        "licence": card.license,
+        "origin": card.origin,
+    }
+    if card.pin is not None:
+        rows["pinned"] = f"hf-hub:{card.pin.repo}@{card.pin.revision}"
+    typer.echo(card.name)
+    for label, value in rows.items():
+        typer.echo(f"  {label:<13} {value}")
+    for kind, figures in (("measured", card.measured), ("published", card.published)):
+        for figure_name, figure in figures.items():
+            typer.echo(f"  {kind:<13} {figure_name} {figure}" + (f" ({figure.source})" if figure.source else ""))
+
+
+@app.command("import")
+@explain_errors
+def import_(
+    file: Annotated[Path, typer.Argument(help="The authors' .pth or .ckpt, or a torchvision or timm ResNet's.")],
+    name: Annotated[str, typer.Option("--as", help="What `load` will know it by; a catalogue name brings its facts.")],
+    preprocess: Annotated[
+        str | None, typer.Option(help="imagenet, stl10, cifar, voc07, or a JSON file; catalogue names bring theirs.")
+    ] = None,
+    keep_projector: KeepProjector = False,
+) -> None:
+    """Make a checkpoint folder of a weights file. Nothing in the file is executed."""
+    from mvmr_zoo.official import import_weights
+
+    _tell(import_weights(file, name, preprocess=preprocess, keep_projector=keep_projector))
+
+
+@app.command()
+@explain_errors
+def fetch(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    keep_projector: KeepProjector = False,
+) -> None:
+    """Download the authors' folder of a catalogue model with gdown, and import its weights."""
+    from mvmr_zoo.official import import_weights
+    from mvmr_zoo.official.fetch import authors_folder, download, the_only
+
+    address = authors_folder(name)
+    typer.echo(f"{name}: its authors publish the weights at {address} and state no licence.")
+    if not yes:
+        typer.confirm("Download them all the same?", abort=True)
+    files = download(name, address)
+    _tell(import_weights(the_only(files, name), name, keep_projector=keep_projector))
+
+
+@app.command()
+@explain_errors
+def verify(spec: Spec) -> None:
+    """Check a checkpoint folder: schema, hashes, golden answers, and that both engines agree."""
+    from mvmr_zoo.resolve import find
+    from mvmr_zoo.verify import verify as run
+
+    found = find(spec)
+    report = run(found.checkpoint)
+    typer.echo(f"folder        {printable(str(found.checkpoint.folder))}")
+    typer.echo(f"schema        {found.checkpoint.config.schema_version}, every field right")
+    typer.echo(f"hashes        {len(found.checkpoint.config.sha256)} files, all right")
+    typer.echo(f"ONNX Runtime  cosine {report.onnx:.6f} to the golden answers")
+    if report.torch is None or report.agreement is None:
+        typer.echo("PyTorch       not installed, not checked; `pip install 'mvmr-zoo[cpu]'` brings it")
+        return
+    typer.echo(f"PyTorch       cosine {report.torch:.6f} to the golden answers")
+    typer.echo(f"both agree    cosine {report.agreement:.6f}")
+
+
+@app.command()
+@explain_errors
+def bundle(
+    spec: Spec,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The tar file to write.")],
+) -> None:
+    """Put a model into one file, for a machine without network."""
+    from mvmr_zoo.archive import bundle as run
+    from mvmr_zoo.resolve import find_checkpoint
+
+    checkpoint = find_checkpoint(spec)
+    run(checkpoint, output)
+    typer.echo(f"{printable(str(output))}: {checkpoint.config.name}, {output.stat().st_size / 1e6:.1f} MB")
+    typer.echo(f"There: mvmr-zoo unbundle {printable(output.name)}")
+
+
+@app.command()
+@explain_errors
+def unbundle(file: Annotated[Path, typer.Argument(help="What `mvmr-zoo bundle` wrote.")]) -> None:
+    """Put a bundled model into this machine's zoo."""
+    from mvmr_zoo.archive import unbundle as run
+
+    checkpoint = run(file)
+    typer.echo(f"{checkpoint.config.name} is in {printable(str(checkpoint.folder))}")
+    typer.echo(f"Try it: mvmr-zoo verify {checkpoint.config.name}")
+
+
+_WHERE = {"package": "package", "zoo": "zoo", "hub": "Hub", "elsewhere": "not here"}
+
+
+def _plain(card: ModelCard) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(card) | {"input_px": card.input_px}
+
+
+def _bounds(given: list[str]) -> dict[str, float]:
+    from mvmr_zoo.errors import ConfigError
+
+    bounds = {}
+    for each in given:
+        name, _, value = each.rpartition("=")
+        try:
+            bounds[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"--min-metric got {each!r}; expected NAME=FRACTION, as stl10/linear=0.9.") from None
+    return bounds
+
+
+def _tell(imported: Imported) -> None:
+    config = imported.checkpoint.config
+    typer.echo(
+        f"{config.name}: {config.architecture}, {config.embedding_dim} features, {config.preprocess.crop_px} px, "
+        f"in {printable(str(imported.checkpoint.folder))}"
+    )
+    for note in imported.notes:
+        typer.echo(f"  {note}")
+    typer.echo(f"Try it: mvmr-zoo index add PHOTOS --model {config.name}")

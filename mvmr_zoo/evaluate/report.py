@@ -1,0 +1,86 @@
+"""`Report`: what a protocol measured of one encoder, as a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmr_zoo.card import Figure
+from mvmr_zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a protocol measured of one encoder.
+
+    Args:
+        protocol: its name and version, as `knn@1`.
+        data: name of the data set.
+        model: name of the encoder.
+        weights: SHA-256 of its weights.
+        preprocess: SHA-256 of its preprocessing.
+        seed: of whatever was random.
+        seconds: it took.
+        figures: of this encoder, by name, as `imagenette/knn@1`.
+        beside: figures of other things measured in the same run, by name.
+    """
+
+    protocol: str
+    data: str
+    model: str
+    weights: str
+    preprocess: str
+    seed: int
+    seconds: float
+    figures: Mapping[str, Figure]
+    beside: Mapping[str, Figure]
+
+
+def share(right: NDArray[np.bool_], *, seed: int = 0, source: str = "") -> Figure:
+    """The share of `right` `(N,)`, with a 95 % interval by bootstrap over its rows (2,000 resamples)."""
+    count = np.random.default_rng(seed).binomial(len(right), right.mean(), _RESAMPLES)  # resampling a 0/1 column
+    low, high = np.percentile(count / len(right), (2.5, 97.5))
+    return Figure(
+        value=round(float(right.mean()), 4),
+        low=round(float(low), 4),
+        high=round(float(high), 4),
+        images=len(right),
+        source=source,
+    )
+
+
+def write_report(path: str | os.PathLike[str], report: Report) -> None:
+    """Write a report as JSON, whole or not at all."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    part.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    part.replace(target)
+
+
+def read_report(path: str | os.PathLike[str]) -> Report:
+    """The report in a JSON file. Raises DataError naming the field that is missing or wrong."""
+    try:
+        values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a JSON report ({error}).") from None
+    known = [field.name for field in fields(Report)]
+    if not isinstance(values, dict) or sorted(values) != sorted(known):
+        raise DataError(f"{path} is not an evaluation report; expected the fields {', '.join(known)}.")
+    try:
+        for name in ("figures", "beside"):
+            values[name] = {key: Figure(**figure) for key, figure in values[name].items()}
+    except (TypeError, AttributeError):
+        raise DataError(f"{path}: {name} does not hold figures of value, low, high and images.") from None
+    return Report(**values)

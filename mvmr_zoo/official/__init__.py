@@ -1,0 +1,14 @@
+"""Other people's weight files as checkpoint folders: the paper authors', torchvision's and timm's ResNets.
+
+pickles    a .pth, .ckpt or .safetensors file, read without executing anything in it
+parts      its tensors as encoder, projector and classifier
+classes    names of the classes that a classifier of a known data set tells apart
+importing  the checkpoint folder made of them
+fetch      the authors' folder on Google Drive
+"""
+
+from __future__ import annotations
+
+from mvmr_zoo.official.importing import Imported, import_weights
+
+__all__ = ["Imported", "import_weights"]

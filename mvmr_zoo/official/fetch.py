@@ -1,0 +1,70 @@
+"""The authors' folders on Google Drive, through gdown.
+
+Not run by this project, which cannot reach Google Drive: only what happens before and after the download is tested.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mvmr_zoo.catalog import CATALOG, DRIVE_FOLDERS
+from mvmr_zoo.errors import CheckpointError, ConfigError, HubError, MissingDependencyError, UnknownModelError, one_line
+from mvmr_zoo.home import zoo_home
+from mvmr_zoo.resolve import local_folder, not_found
+
+_SUFFIXES = (".pth", ".ckpt", ".pt", ".safetensors")
+
+
+def authors_folder(name: str) -> str:
+    """Address of the authors' folder of a catalogue model.
+
+    Raises:
+        UnknownModelError: the catalogue has no such name.
+        ConfigError: it is here already, or its weights do not lie there.
+    """
+    if name not in CATALOG:
+        raise UnknownModelError(not_found(name))
+    if (folder := local_folder(name)) is not None:
+        raise ConfigError(f"{name} is on this machine already: {folder}.")
+    if not CATALOG[name].origin.startswith(DRIVE_FOLDERS):
+        raise ConfigError(f"{name} does not come from Google Drive; `load({name!r})` gets it.")
+    return CATALOG[name].origin
+
+
+def download(name: str, address: str) -> list[Path]:
+    """Download the folder, and return its files.
+
+    Raises:
+        MissingDependencyError: gdown is not installed.
+        HubError: the download failed.
+    """
+    try:
+        import gdown
+    except ImportError as error:
+        raise MissingDependencyError("gdown", "fetch", "download from Google Drive") from error
+    target = zoo_home() / ".downloads" / name
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        files = gdown.download_folder(url=address, output=str(target), resume=True)
+    except Exception as error:  # gdown's own tree, requests' and OSError
+        raise HubError(
+            f"{address} could not be downloaded ({one_line(error)}). Open it in a browser, download the weights, and "
+            f"run `mvmr-zoo import FILE --as {name}`."
+        ) from None
+    return [Path(file) for file in files or []]
+
+
+def the_only(files: list[Path], name: str) -> Path:
+    """The one weights file among some files.
+
+    Raises:
+        CheckpointError: there is none, or several; lists them with the commands that import each.
+    """
+    weights = sorted(file for file in files if file.suffix in _SUFFIXES)
+    if len(weights) == 1:
+        return weights[0]
+    if not weights:
+        listed = ", ".join(file.name for file in files) or "nothing"
+        raise CheckpointError(f"The authors' folder of {name} holds {listed}; expected a weights file.")
+    commands = " | ".join(f"mvmr-zoo import '{file}' --as {name}" for file in weights)
+    raise CheckpointError(f"The authors' folder of {name} holds {len(weights)} weights files; choose one: {commands}")

@@ -1,0 +1,172 @@
+"""From a weights file to a checkpoint folder in the zoo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mvmr_zoo.card import LICENSE_NOT_STATED
+from mvmr_zoo.catalog import CATALOG, PAPER, PREPROCESSING, closest_names
+from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, Head, file_digest
+from mvmr_zoo.errors import CheckpointError, ConfigError
+from mvmr_zoo.home import zoo_folder
+from mvmr_zoo.official.classes import class_names
+from mvmr_zoo.official.parts import Parts, linear, split
+from mvmr_zoo.official.pickles import read_file
+from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.resolve import local_folder
+
+if TYPE_CHECKING:
+    import os
+
+    import torch
+    from torch import Tensor
+
+    from mvmr_zoo.encoder import Encoder
+
+_MULTILABEL = ("voc07",)
+"""Data sets whose photos show several classes at once."""
+
+
+class Imported(NamedTuple):
+    """The folder made, and what was noticed on the way, a sentence each."""
+
+    checkpoint: Checkpoint
+    notes: list[str]
+
+
+def import_weights(
+    file: str | os.PathLike[str], name: str, *, preprocess: str | None = None, keep_projector: bool = False
+) -> Imported:
+    """Make a checkpoint folder of a weights file; `load(name)` finds it from then on.
+
+    The file is read without executing anything in it; the architecture is that whose shapes it has. Weights are
+    kept as they are, in fp32 or fp16, so features equal those of the network they come from.
+
+    Args:
+        file: the paper authors' .pth or Lightning's .ckpt, or a ResNet's of torchvision or timm.
+        name: of the model; a catalogue name brings its architecture, preprocessing and class names.
+        preprocess: `imagenet`, `stl10`, `cifar`, `voc07`, or a JSON file of `Preprocess`'s fields; needed for names
+            that are not in the catalogue.
+        keep_projector: keep the projector's weights, to go on with training.
+
+    Raises:
+        ConfigError: the name cannot be used or is taken, or the preprocessing is missing or unknown.
+        CheckpointError: the file cannot be read, would run code, or is of another network.
+        MissingDependencyError: PyTorch is not installed.
+    """
+    path = Path(file)
+    folder = zoo_folder(name)
+    if (taken := local_folder(name)) is not None:
+        raise ConfigError(f"{name} is on this machine already: {taken}. Choose another name, or remove that folder.")
+    row = CATALOG.get(name)
+    if row is not None and row.pin is not None:
+        raise ConfigError(f"{name} is pinned to hf-hub:{row.pin.repo}; `load({name!r})` gets it. Choose another name.")
+    chosen = _preprocess(preprocess) if preprocess is not None else row.preprocess if row is not None else None
+    if chosen is None:
+        raise ConfigError(
+            f"{name!r} is not in the catalogue, so how its photos are prepared must be said: --preprocess "
+            f"{', '.join(PREPROCESSING)}, or a JSON file."
+        )
+    parts = split(read_file(path))
+    _check_finite(path, parts)
+    encoder = _encoder(path, parts.backbone)
+    if row is not None and row.architecture != encoder.architecture:
+        raise CheckpointError(
+            f"{path} is a {encoder.architecture}; {name} in the catalogue is a {row.architecture}. Import it under "
+            "another name."
+        )
+    notes = [f"{parts.dropped} tensors of the teacher were left out."] if parts.dropped else []
+    data = row.data[0] if row is not None else None
+    head, names = _head(parts, encoder.embedding_dim, data, notes)
+    if parts.projector and not keep_projector:
+        notes.append("Its projector was left out; --keep-projector keeps it.")
+    if keep_projector and not parts.projector:
+        notes.append("It has no projector to keep.")
+    from mvmr_zoo.pack import pack
+
+    config = CheckpointConfig(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        architecture=encoder.architecture,
+        embedding_dim=encoder.embedding_dim,
+        preprocess=chosen,
+        license=row.license if row is not None else LICENSE_NOT_STATED,
+        source=f"Imported from {path.name}, SHA-256 {file_digest(path)}"
+        + (f"; weights of {PAPER}, published at {row.origin}." if row is not None else "."),
+        training={"data": {"train": ", ".join(row.data)}} if row is not None else {},
+        class_names=names,
+        scores="sigmoid" if data in _MULTILABEL else "softmax",
+    )
+    projector = {key: value.float() for key, value in parts.projector.items()} if keep_projector else {}
+    made = pack(encoder, folder, config, dtype=_dtype(parts.backbone), head=head, projector=projector or None)
+    return Imported(made, notes)
+
+
+def _preprocess(given: str) -> Preprocess:
+    if given in PREPROCESSING:
+        return PREPROCESSING[given]
+    if not Path(given).is_file():
+        near = closest_names(given, PREPROCESSING) or list(PREPROCESSING)
+        raise ConfigError(f"--preprocess got {given!r}, which is no file. Closest: {', '.join(near)}.")
+    try:
+        values = json.loads(Path(given).read_text(encoding="utf-8"))
+        return Preprocess.from_dict(values.get("preprocess", values))
+    except (ValueError, AttributeError, ConfigError) as error:
+        raise ConfigError(f"--preprocess {given}: {error}") from None
+
+
+def _encoder(path: Path, backbone: Mapping[str, Tensor]) -> Encoder:
+    """The encoder whose tensors have these names and shapes, filled with them."""
+    import torch
+
+    from mvmr_zoo.encoder import BACKBONES, Encoder
+
+    found = {f"backbone.{name}": tuple(tensor.shape) for name, tensor in backbone.items()}
+    differences: dict[str, list[str]] = {}
+    for architecture in BACKBONES:
+        with torch.device("meta"):
+            wanted = Encoder(architecture).shapes()
+        differences[architecture] = sorted(
+            name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+        )
+    best = min(differences, key=lambda architecture: len(differences[architecture]))
+    if wrong := differences[best]:
+        name = wrong[0]
+        raise CheckpointError(
+            f"{path} is of no architecture known here ({', '.join(BACKBONES)}). Closest: {best}, where "
+            f"{len(wrong)} tensors differ; {name.removeprefix('backbone.')} "
+            + (f"has shape {found[name]}." if name in found else "is missing.")
+        )
+    encoder = Encoder(best)
+    encoder.load_weights({f"backbone.{name}": tensor for name, tensor in backbone.items()})
+    return encoder
+
+
+def _head(parts: Parts, features: int, data: str | None, notes: list[str]) -> tuple[Head | None, tuple[str, ...]]:
+    if not parts.classifier:
+        return None, ()
+    found = linear(parts.classifier, features)
+    if found is None:
+        notes.append("Its classifier is not one linear layer on the features; it was left out.")
+        return None, ()
+    weight, bias = (tensor.float().numpy() for tensor in found)
+    names, said = class_names(data, len(weight))
+    notes.append(f"Its classifier has {len(names)} classes, {said}.")
+    return Head(weight, bias), names
+
+
+def _dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    """What the weights are kept in: fp16 where all of them are, else fp32."""
+    import torch
+
+    return torch.float16 if {tensor.dtype for tensor in tensors.values()} == {torch.float16} else torch.float32
+
+
+def _check_finite(path: Path, parts: Parts) -> None:
+    for tensors in (parts.backbone, parts.classifier, parts.projector):
+        for name, tensor in tensors.items():
+            if not tensor.is_floating_point() or not tensor.isfinite().all():
+                raise CheckpointError(f"{path}: {name} holds values that are not finite numbers.")

@@ -1,0 +1,89 @@
+"""The tensors of a weights file, as encoder, projector and classifier.
+
+Layouts that are read:
+
+    .pth   {"encoder": {"backbone.*", "projector.*"}, "online_finetuner": {...}}   the paper's SSL and distillation
+    .pth   {"encoder": {"*"}, "classifier": {...}}   the paper's semi-supervised and VOC07
+    .ckpt  {"state_dict": {"_encoder.backbone.*", "_encoder.projector.*", "clip.*"}} Lightning's of the former
+    .ckpt  {"state_dict": {"encoder.*", "classifier.*"}}                             Lightning's of the latter
+    .pth   {"*", "fc.*"}                                                             torchvision's and timm's ResNets
+
+where `*` are torchvision's ResNet names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TEACHER = "clip"
+_CLASSIFIERS = ("online_finetuner", "classifier", "fc")
+_WRAPPERS = ("module", "model", "state_dict", "_orig_mod", "_encoder", "encoder", "backbone")
+"""Beginnings of names that say where a tensor was kept, not what it is."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The tensors of one file, by torchvision's names.
+
+    Args:
+        backbone: of the encoder, batch norm's step counters left out.
+        projector: of the projector, empty where there is none.
+        classifier: of whatever classifies its features, empty where there is none.
+        dropped: how many tensors were a teacher's.
+    """
+
+    backbone: dict[str, Tensor] = field(default_factory=dict)
+    projector: dict[str, Tensor] = field(default_factory=dict)
+    classifier: dict[str, Tensor] = field(default_factory=dict)
+    dropped: int = 0
+
+
+def split(found: Mapping[str, Any]) -> Parts:
+    """Sort the tensors of a file by what they belong to."""
+    parts = Parts()
+    dropped = 0
+    for name, tensor in _tensors(found):
+        if name[-1] == "num_batches_tracked":
+            continue
+        if _TEACHER in name:
+            dropped += 1
+            continue
+        while name and name[0] in _WRAPPERS:
+            name = name[1:]
+        if name[:1] == ("projector",):
+            parts.projector[".".join(name[1:])] = tensor
+        elif name and name[0] in _CLASSIFIERS:
+            parts.classifier[".".join(name[1:])] = tensor
+        else:
+            parts.backbone[".".join(name)] = tensor
+    return Parts(parts.backbone, parts.projector, parts.classifier, dropped)
+
+
+def linear(classifier: Mapping[str, Tensor], features: int) -> tuple[Tensor, Tensor] | None:
+    """Weight `(classes, D)` and bias `(classes,)` of a classifier that is one linear layer on the features."""
+    weights = [name for name, tensor in classifier.items() if tensor.ndim == 2]
+    if len(weights) != 1 or classifier[weights[0]].shape[1] != features:
+        return None
+    weight = classifier[weights[0]]
+    bias = classifier.get(weights[0].removesuffix("weight") + "bias")
+    if bias is None:
+        bias = weight.new_zeros(len(weight))
+    return (weight, bias) if bias.shape == (len(weight),) and len(classifier) <= 2 else None
+
+
+def _tensors(found: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Tensor]]:
+    """Every tensor below the parts of the file that hold weights, with its name in pieces."""
+    tensors: list[tuple[tuple[str, ...], Tensor]] = []
+    weights = found if prefix or not isinstance(found.get("state_dict"), Mapping) else found["state_dict"]
+    for key, value in weights.items():
+        name = (*prefix, *str(key).split("."))
+        if hasattr(value, "ndim") and hasattr(value, "is_floating_point"):
+            tensors.append((name, value))
+        elif isinstance(value, Mapping) and name[-1] in (*_WRAPPERS, *_CLASSIFIERS):
+            tensors += _tensors(value, name)
+    return tensors

@@ -1,0 +1,85 @@
+"""Weight files, read without executing anything in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mvmr_zoo.errors import CheckpointError, MissingDependencyError, one_line
+
+_CONFIGURATION = frozenset({"argparse", "omegaconf", "pathlib", "pytorch_lightning", "lightning", "typing"})
+"""Modules whose classes Lightning writes beside the weights: options of the run. They are read as `_Unread`."""
+
+_BUILTIN = frozenset({"builtins.dict", "builtins.list", "builtins.int", "builtins.float", "builtins.str",
+                      "builtins.bool", "collections.defaultdict"})  # fmt: skip
+"""Classes that OmegaConf's options name; they are read as `_Unread` too."""
+
+
+_FORBIDDEN = re.compile(r"GLOBAL (\S+) was not an allowed global")
+_TOLD = re.compile(r"WeightsUnpickler error: (.*)")
+
+
+class _Unread:
+    """What stands for an option of the run: it takes anything, and does nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> _Unread:
+        return super().__new__(cls)
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The dictionary in a .pth, .ckpt or .safetensors file, its tensors on the CPU.
+
+    Raises:
+        CheckpointError: the file is cut short, is not such a file, or names code to be run; says which.
+    """
+    try:
+        import torch
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise MissingDependencyError("PyTorch with torchvision", "cpu", "import weights") from error
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file. Expected the weights, as .pth, .ckpt or .safetensors.")
+    stand_ins: list[Any] = [(_Unread, name) for name in _foreign_names(path)]
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        with torch.serialization.safe_globals(stand_ins):
+            found = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch and safetensors raise whatever they like on damaged files
+        if forbidden := _FORBIDDEN.search(str(error)):
+            raise _would_run(path, forbidden.group(1)) from None
+        told = _TOLD.search(str(error))  # what comes before it advises to execute the file
+        said = one_line(told.group(1) if told else error)
+        raise CheckpointError(f"{path} cannot be read as weights, or was cut short: {said}") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} holds {type(found).__name__}; expected a dictionary of weights.")
+    return found
+
+
+def _foreign_names(path: Path) -> list[str]:
+    """Classes that a pickle names beyond tensors, all of them harmless.
+
+    Raises:
+        CheckpointError: one is not, and would run code.
+    """
+    import torch
+
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # not a zip file, or damaged: torch.load says so, or reads the old format weights-only
+        return []
+    for name in names:
+        if name.partition(".")[0] not in _CONFIGURATION and name not in _BUILTIN:
+            raise _would_run(path, name)
+    return names
+
+
+def _would_run(path: Path, name: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: its pickle asks for {name}, which is not a tensor and would run code. It was not executed. "
+        "Ask whoever made the file for one of tensors alone."
+    )

@@ -1,0 +1,54 @@
+"""From an encoder in PyTorch to its checkpoint folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from mvmr_zoo.checkpoint import Checkpoint, CheckpointConfig, Head, golden_images, write_checkpoint
+from mvmr_zoo.encoder import Encoder
+from mvmr_zoo.graph import weightless_graph
+from mvmr_zoo.verify import verify
+
+
+def pack(
+    encoder: Encoder,
+    folder: str | os.PathLike[str],
+    config: CheckpointConfig,
+    *,
+    dtype: torch.dtype = torch.float32,
+    head: Head | None = None,
+    projector: Mapping[str, Tensor] | None = None,
+) -> Checkpoint:
+    """Write the checkpoint folder of an encoder: weights, graph, golden answers, card; both engines checked.
+
+    Args:
+        encoder: it comes back in evaluation mode, on the CPU, its weights rounded to `dtype`.
+        folder: where to; a checkpoint folder that stands there is replaced.
+        config: its facts.
+        dtype: the weights are stored in: float32 or float16.
+        head: a linear classifier of the features; its class names are in `config`.
+        projector: its tensors by name.
+
+    Raises:
+        CheckpointError: something else stands there, or ONNX Runtime and PyTorch differ.
+    """
+    weights = {name: tensor.to(dtype) for name, tensor in encoder.weights().items()}
+    encoder.load_weights(weights)
+    encoder.eval().to("cpu").to(memory_format=torch.contiguous_format)
+    px = config.preprocess.crop_px
+    with torch.inference_mode():
+        golden = encoder(torch.from_numpy(golden_images(px))).numpy()
+    return write_checkpoint(
+        folder,
+        config,
+        weights={name: tensor.numpy() for name, tensor in weights.items()},
+        graph=weightless_graph(encoder, size_px=px),
+        golden=golden,
+        head=head,
+        projector=None if projector is None else {name: tensor.numpy() for name, tensor in projector.items()},
+        check=verify,
+    )

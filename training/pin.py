@@ -1,0 +1,94 @@
+"""The pinned row of a published model, written into the catalogue's source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mvmr_zoo.pinned
+from mvmr_zoo.card import ModelCard, Pin
+from mvmr_zoo.catalog import CATALOG, PARAMETERS
+from mvmr_zoo.checkpoint import CheckpointConfig
+
+_HEAD = '''"""Models published on the Hub, each pinned to one commit. Written by `training.push --update-catalog`."""
+
+from __future__ import annotations
+
+from mvmr_zoo.card import {names}
+{imports}
+PINNED: tuple[ModelCard, ...] = {rows}
+'''
+
+
+def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
+    """The catalogue's row of a published folder: what the folder says, and what an earlier row of its name knew."""
+    before = CATALOG.get(config.name)
+    data = str(config.training.get("data", {}).get("train", ""))
+    row = ModelCard(
+        name=config.name,
+        summary=config.source.partition(". ")[0],
+        architecture=config.architecture,
+        embedding_dim=config.embedding_dim,
+        preprocess=config.preprocess,
+        license=config.license,
+        origin=f"https://huggingface.co/{pin.repo}",
+        task="distillation" if "teacher" in config.training else "",
+        data=(data.partition("/")[0],) if data else (),
+        parameters=PARAMETERS.get(config.architecture, 0),
+        pin=pin,
+        measured=config.metrics,
+    )
+    if before is not None and before.architecture == row.architecture:
+        kept = {name: getattr(before, name) for name in ("summary", "task", "data", "published", "location")}
+        macs = before.macs if before.preprocess == row.preprocess else 0
+        row = replace(row, **kept, macs=macs)
+    return row
+
+
+def pin_in_catalog(config: CheckpointConfig, pin: Pin, path: Path | None = None) -> Path:
+    """Write the row of a published folder into `mvmr_zoo/pinned.py`, in place of an earlier one of its name.
+
+    Args:
+        config: of the folder, as it lies on the Hub.
+        pin: where it lies.
+        path: of the file; None is that of the package in use.
+
+    Returns the file.
+    """
+    target = path or Path(mvmr_zoo.pinned.__file__)
+    rows = {card.name: card for card in (*mvmr_zoo.pinned.PINNED, pinned_row(config, pin))}
+    part = target.with_name(target.name + ".part")
+    part.write_text(pinned_source(rows.values()), encoding="utf-8")
+    part.replace(target)
+    return target
+
+
+def pinned_source(cards: Iterable[ModelCard]) -> str:
+    """The text of `pinned.py` for some cards, sorted by name."""
+    rows = "".join(f"    {_literal(card, 4)},\n" for card in sorted(cards, key=lambda card: card.name))
+    names = [name for name in ("Figure", "ModelCard", "Pin") if name == "ModelCard" or f"{name}(" in rows]
+    imports = "from mvmr_zoo.preprocess import Preprocess\n" if rows else ""
+    return _HEAD.format(names=", ".join(names), imports=imports, rows=f"(\n{rows})" if rows else "()")
+
+
+def _literal(value: Any, indent: int) -> str:
+    """A value as Python source, one field a line; what has its default is left out."""
+    inner, outer = " " * (indent + 4), " " * indent
+    if is_dataclass(value):
+        given = [
+            (field.name, getattr(value, field.name))
+            for field in fields(value)
+            if getattr(value, field.name) not in (field.default, {}, ())
+        ]
+        lines = [f"{inner}{name}={_literal(each, indent + 4)},\n" for name, each in given]
+        return f"{type(value).__name__}(\n{''.join(lines)}{outer})"
+    if isinstance(value, Mapping):
+        lines = [f"{inner}{json.dumps(key)}: {_literal(each, indent + 4)},\n" for key, each in value.items()]
+        return f"{{\n{''.join(lines)}{outer}}}"
+    if isinstance(value, tuple):
+        lines = [f"{inner}{_literal(each, indent + 4)},\n" for each in value]
+        return f"(\n{''.join(lines)}{outer})"
+    return json.dumps(value) if isinstance(value, str) else repr(value)

@@ -1,0 +1,138 @@
+"""Publish a checkpoint folder on the Hugging Face Hub: checked before, loaded back after.
+
+python -m training.push FOLDER --repo org/name [--report FILE]... [--private] [--tag v1] [--dry-run]
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mvmr_zoo.card import LICENSE_NOT_STATED, Figure, Pin
+from mvmr_zoo.checkpoint import (
+    CARD_FILE,
+    CONFIG_FILE,
+    Checkpoint,
+    file_digest,
+    model_card,
+    read_checkpoint,
+    write_config,
+)
+from mvmr_zoo.cli.common import explain_errors
+from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.evaluate.report import read_report
+from mvmr_zoo.hub import HubSpec, Pushed, add_tag, parse_hub_spec, pull, push
+from mvmr_zoo.verify import verify
+from training.pin import pin_in_catalog
+
+REPORTS = "reports"
+"""Folder of a repository that holds the evaluation reports its figures come from."""
+
+
+def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], target: Path) -> Checkpoint:
+    """Copy a checkpoint folder to `target` as it will be published: figures of the reports, their files, the card.
+
+    Args:
+        checkpoint: what is published; its folder is not changed.
+        where: it is published.
+        reports: JSON files that the protocols wrote.
+        target: an empty folder.
+
+    Raises:
+        ConfigError: a report is of other weights or another preprocessing.
+        DataError: a report cannot be read.
+    """
+    figures: dict[str, Figure] = dict(checkpoint.config.metrics)
+    for path in reports:
+        report = read_report(path)
+        mine = (checkpoint.weights_digest, checkpoint.config.preprocess.digest)
+        if (report.weights, report.preprocess) != mine:
+            raise ConfigError(
+                f"{path} was measured on {report.model} of other weights or another preprocessing than those of "
+                f"{checkpoint.folder}. Measure again."
+            )
+        (target / REPORTS).mkdir(exist_ok=True)
+        shutil.copyfile(path, target / REPORTS / path.name)
+        figures |= {name: replace(f, source=f"{REPORTS}/{path.name}") for name, f in report.figures.items()}
+    for name in checkpoint.config.sha256:
+        if (checkpoint.folder / name).exists():
+            shutil.copyfile(checkpoint.folder / name, target / name)
+    config = replace(checkpoint.config, metrics=figures)
+    write_config(target / CONFIG_FILE, config)
+    (target / CARD_FILE).write_text(model_card(config, spec=f"hf-hub:{where.repo}"), encoding="utf-8")
+    return read_checkpoint(target)
+
+
+def publish(prepared: Checkpoint, where: HubSpec, *, private: bool, tag: str | None) -> Pushed:
+    """Upload in one commit, then load back from the Hub into an empty cache and check the golden answers.
+
+    Args:
+        prepared: the folder `prepare` made.
+        where: the repository.
+        private: whether only its owner may see it.
+        tag: of the commit.
+
+    Raises:
+        HubError: the Hub cannot be reached or refuses.
+        CheckpointError: what came back is not what went up.
+    """
+    pushed = push(prepared.folder, where.repo, private=private, tag=tag, message=f"{prepared.config.name}, by mvmr-zoo")
+    with tempfile.TemporaryDirectory() as empty:
+        back = pull(pushed.where, sha256=prepared.config_digest, cache=Path(empty))
+        verify(back)
+    if tag is not None:
+        add_tag(pushed.where, tag)
+    return pushed
+
+
+def run(
+    folder: Annotated[Path, typer.Argument(help="The checkpoint folder.")],
+    repo: Annotated[str, typer.Option(help="ORG/NAME on the Hub.")],
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(help="An evaluation report (JSON) of these weights; may be repeated."),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Only you may see the repository.")] = False,
+    tag: Annotated[str | None, typer.Option(help="A tag for the commit, as v1.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the card and the files; upload nothing.")] = False,
+    update_catalog: Annotated[
+        bool, typer.Option("--update-catalog", help="Write the model's pinned row into this checkout's catalogue.")
+    ] = False,
+) -> None:
+    """Publish a checkpoint folder on the Hugging Face Hub: checked before, loaded back after."""
+    where = parse_hub_spec(repo)
+    checkpoint = read_checkpoint(folder)
+    if checkpoint.config.license == LICENSE_NOT_STATED and not private:
+        raise ConfigError(
+            f"{folder}: license is not stated, so nobody may publish these weights. --private keeps the repository "
+            "to yourself."
+        )
+    verify(checkpoint)
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = prepare(checkpoint, where, report or [], Path(scratch))
+        if dry_run:
+            typer.echo((prepared.folder / CARD_FILE).read_text(encoding="utf-8"))
+            for path in sorted(each for each in prepared.folder.rglob("*") if each.is_file()):
+                typer.echo(f"{path.stat().st_size:>12,}  {path.relative_to(prepared.folder)}")
+            typer.echo(f"Dry run: nothing was uploaded to {where.repo}.")
+            return
+        pushed = publish(prepared, where, private=private, tag=tag)
+        digest = file_digest(prepared.folder / CONFIG_FILE)
+    typer.echo(f"{pushed.url}\nLoaded back from the Hub: hashes and golden answers are right.")
+    typer.echo(f'Try it: mvmr_zoo.load("hf-hub:{where.repo}@{tag or pushed.where.revision}")')
+    if update_catalog:
+        place = pin_in_catalog(prepared.config, Pin(repo=where.repo, revision=pushed.where.revision, sha256=digest))
+        typer.echo(f"Pinned in {place}; commit it.")
+
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app.command()(explain_errors(run))
+
+if __name__ == "__main__":
+    app()
