@@ -107,15 +107,25 @@ class TorchEngine:
 
 def onnx_engine(checkpoint: Checkpoint, device: str = "cpu") -> OnnxEngine:
     """ONNX Runtime on a checkpoint. Raises CheckpointError where its graph and weights do not fit."""
-    weights = checkpoint.weights()
+    weights, graph = checkpoint.weights(), checkpoint.graph()
     try:
-        return OnnxEngine(checkpoint.graph(), weights, device=device)
+        return OnnxEngine(graph, weights, device=device)
     except MvmrError:
         raise
     except Exception as error:  # ONNX Runtime's own tree has no common root
+        which = "".join(f"{name} {tensor.shape}: " for name, tensor in weights.items() if _misfits(graph, name, tensor))
         raise CheckpointError(
-            f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {one_line(error)}"
+            f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {one_line(which + str(error))}"
         ) from None
+
+
+def _misfits(graph: bytes, name: str, tensor: NDArray[np.generic]) -> bool:
+    """Whether the graph has no place for a tensor of this name and shape; ONNX Runtime's error does not name it."""
+    try:
+        OnnxEngine(graph, {name: tensor})
+    except Exception as error:  # with one tensor there always is an error; of the others, unless this one is wrong
+        return "ReplaceInitializedTensor" in str(error)
+    return False
 
 
 def torch_encoder(checkpoint: Checkpoint) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,34 @@ from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import TorchEngine
 from mvmr_zoo.samples import make_view, photographs
 
+from .hub_server import HubServer
+
 PX = 32
 
 
-def make_checkpoint(folder: Path, architecture: str = "resnet8x4", *, seed: int = 0) -> Checkpoint:
-    """A checkpoint folder of an encoder with random weights, batch norm included."""
+def shaken(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """The network in evaluation mode, its batch norm as if it had been trained."""
     torch.manual_seed(seed)
-    encoder = Encoder(architecture)
-    for module in encoder.modules():
+    for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    return network.eval()
+
+
+def make_checkpoint(
+    folder: Path,
+    architecture: str = "resnet8x4",
+    *,
+    seed: int = 0,
+    projector: bool = False,
+    license: str = "apache-2.0",
+) -> Checkpoint:
+    """A checkpoint folder of an encoder with random weights, batch norm included."""
+    torch.manual_seed(seed)
+    encoder = Encoder(architecture)
+    shaken(encoder, seed)
     half = {name: tensor.half() for name, tensor in encoder.weights().items()}
     encoder.load_weights(half)
     encoder.eval()
@@ -40,12 +57,13 @@ def make_checkpoint(folder: Path, architecture: str = "resnet8x4", *, seed: int 
             architecture=architecture,
             embedding_dim=encoder.embedding_dim,
             preprocess=Preprocess(resize_px=36, crop_px=PX),
-            license="apache-2.0",
+            license=license,
             source="random weights",
         ),
         weights={name: tensor.numpy() for name, tensor in half.items()},
         graph=weightless_graph(encoder, size_px=PX),
         golden=TorchEngine(encoder)(golden_images(PX)),
+        projector={"0.weight": np.ones((8, encoder.embedding_dim), np.float32)} if projector else None,
     )
 
 
@@ -59,6 +77,20 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 def other_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """Another one, of other weights."""
     return make_checkpoint(tmp_path_factory.mktemp("zoo") / "other", seed=1)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[HubServer]:
+    """A Hub on loopback."""
+    with HubServer(tmp_path / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty zoo of this test's own."""
+    monkeypatch.setenv("MVMR_ZOO_HOME", str(tmp_path / "zoo"))
+    return tmp_path / "zoo"
 
 
 @pytest.fixture

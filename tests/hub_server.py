@@ -15,6 +15,7 @@ import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -49,6 +50,8 @@ class Fault:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    stall_s: float = 0
+    """With `cut`: wait so long between half of the body and closing the connection."""
 
 
 class HubServer:
@@ -109,6 +112,21 @@ class HubServer:
         commit = {**found["refs"], **found["tags"]}.get(revision, revision)
         return found["commits"][commit]
 
+    def store(self, repo: str, folder: Path) -> str:
+        """Put a folder's files into a repository's `main`, as if they had been pushed; returns the commit."""
+        files = {}
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            data = path.read_bytes()
+            sha256 = hashlib.sha256(data).hexdigest()
+            self.blob(sha256).write_bytes(data)
+            name = path.relative_to(folder).as_posix()
+            files[name] = {"sha256": sha256, "size": len(data), "lfs": name.endswith(_LFS_SUFFIXES)}
+        commit = hashlib.sha1(json.dumps(files).encode()).hexdigest()
+        found = self.read(repo) or {"private": False, "gated": False, "refs": {}, "tags": {}, "commits": {}}
+        found["commits"][commit], found["refs"]["main"] = files, commit
+        self.write(repo, found)
+        return commit
+
     def fault_of(self, method: str, path: str) -> Fault | None:
         with self.lock:
             for fault in self.faults:
@@ -156,6 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is not None and self.fault.cut:
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
+            time.sleep(self.fault.stall_s)
             self.close_connection = True
             return
         self.wfile.write(body)

@@ -116,15 +116,15 @@ def fetch(
     keep_projector: KeepProjector = False,
 ) -> None:
     """Download the authors' folder of a catalogue model with gdown, and import its weights."""
-    from mvmr_zoo.official import import_weights
-    from mvmr_zoo.official.fetch import authors_folder, download, the_only
+    from mvmr_zoo.official.fetch import authors_folder, gdown_library
+    from mvmr_zoo.official.fetch import fetch as run
 
     address = authors_folder(name)
+    gdown_library()  # before anybody is asked
     typer.echo(f"{name}: its authors publish the weights at {address} and state no licence.")
     if not yes:
         typer.confirm("Download them all the same?", abort=True)
-    files = download(name, address)
-    _tell(import_weights(the_only(files, name), name, keep_projector=keep_projector))
+    _tell(run(name, keep_projector=keep_projector))
 
 
 @app.command()

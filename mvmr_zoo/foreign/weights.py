@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mvmr_zoo.errors import CheckpointError, UnknownModelError, one_line
+from mvmr_zoo.pickles import read_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,19 +42,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: neither the one nor the other.
     """
-    import torch
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        found: Any = torch.load(path, weights_only=True, map_location="cpu")
-        for key in ("state_dict", "model"):
-            if isinstance(found, dict) and isinstance(found.get(key), dict):
-                found = found[key]
-        state = {name.removeprefix("module."): value for name, value in found.items() if hasattr(value, "shape")}
-    except Exception as error:  # torch and safetensors raise whatever they like on damaged files
-        raise CheckpointError(f"{path} cannot be read as weights: {one_line(error)}") from None
+    found = read_file(path)
+    for key in ("state_dict", "model"):
+        if isinstance(found.get(key), dict):
+            found = found[key]
+    state = {name.removeprefix("module."): value for name, value in found.items() if hasattr(value, "shape")}
     if not state:
         raise CheckpointError(f"{path} holds no tensors.")
     return state

@@ -1,7 +1,6 @@
 """Other people's weight files as checkpoint folders: the paper authors', torchvision's and timm's ResNets.
 
-pickles    a .pth, .ckpt or .safetensors file, read without executing anything in it
-parts      its tensors as encoder, projector and classifier
+parts      the tensors of a file as encoder, projector and classifier
 classes    names of the classes that a classifier of a known data set tells apart
 importing  the checkpoint folder made of them
 fetch      the authors' folder on Google Drive

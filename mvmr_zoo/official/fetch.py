@@ -5,11 +5,14 @@ Not run by this project, which cannot reach Google Drive: only what happens befo
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 from mvmr_zoo.catalog import CATALOG, DRIVE_FOLDERS
 from mvmr_zoo.errors import CheckpointError, ConfigError, HubError, MissingDependencyError, UnknownModelError, one_line
 from mvmr_zoo.home import zoo_home
+from mvmr_zoo.official.importing import Imported, import_weights
 from mvmr_zoo.resolve import local_folder, not_found
 
 _SUFFIXES = (".pth", ".ckpt", ".pt", ".safetensors")
@@ -31,21 +34,37 @@ def authors_folder(name: str) -> str:
     return CATALOG[name].origin
 
 
-def download(name: str, address: str) -> list[Path]:
-    """Download the folder, and return its files.
-
-    Raises:
-        MissingDependencyError: gdown is not installed.
-        HubError: the download failed.
-    """
+def gdown_library() -> Any:
+    """The module `gdown`. Raises MissingDependencyError where it is not installed."""
     try:
         import gdown
     except ImportError as error:
         raise MissingDependencyError("gdown", "fetch", "download from Google Drive") from error
+    return gdown
+
+
+def fetch(name: str, *, keep_projector: bool = False) -> Imported:
+    """Download the authors' folder of a catalogue model, and import the weights file in it.
+
+    A download that was cut goes on where it stopped. The files are removed once they are imported.
+
+    Raises:
+        MissingDependencyError: gdown is not installed.
+        HubError: the download failed.
+        CheckpointError: the folder holds no weights file, or several; they stay, to choose from.
+    """
     target = zoo_home() / ".downloads" / name
+    imported = import_weights(the_only(_download(name, target), name), name, keep_projector=keep_projector)
+    shutil.rmtree(target)
+    return imported
+
+
+def _download(name: str, target: Path) -> list[Path]:
+    gdown = gdown_library()
+    address = authors_folder(name)
     target.mkdir(parents=True, exist_ok=True)
     try:
-        files = gdown.download_folder(url=address, output=str(target), resume=True)
+        files = gdown.download_folder(url=address, output=str(target), resume=True, timeout=60, retries=3)
     except Exception as error:  # gdown's own tree, requests' and OSError
         raise HubError(
             f"{address} could not be downloaded ({one_line(error)}). Open it in a browser, download the weights, and "

@@ -14,7 +14,7 @@ from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.home import zoo_folder
 from mvmr_zoo.official.classes import class_names
 from mvmr_zoo.official.parts import Parts, linear, split
-from mvmr_zoo.official.pickles import read_file
+from mvmr_zoo.pickles import read_file
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.resolve import local_folder
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +63,33 @@ def test_unknown_name_gets_the_closest_ones() -> None:
     assert "mvmr-zoo models" in str(caught.value)
 
 
-def test_known_name_without_weights_says_where_they_are() -> None:
-    with pytest.raises(UnknownModelError, match=r"drive\.google\.com"):
+def test_known_name_without_weights_says_where_they_are(zoo: Path) -> None:
+    with pytest.raises(UnknownModelError, match=r"drive\.google\.com") as caught:
         load("resnet50-clip-kd")
+    for words in (str(zoo), "stating no licence", "import FILE --as resnet50-clip-kd", "fetch resnet50-clip-kd"):
+        assert words in str(caught.value)
+
+
+def test_a_weights_file_in_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"")
+    with pytest.raises(UnknownModelError, match="is a file, not a checkpoint folder"):
+        load(tmp_path / "a.pth")
+
+
+def test_a_name_that_leads_out_of_the_zoo(zoo: Path, checkpoint: Checkpoint) -> None:
+    shutil.copytree(checkpoint.folder, zoo.parent / "outside")
+    with pytest.raises(UnknownModelError):
+        load("../outside")
+
+
+def test_first_embedding_in_a_fresh_process_is_quick(photo_folder: Path) -> None:
+    """2 s is promised on two calm cores; 0.6 s was measured, and a busy machine gets 4."""
+    photo = next(photo_folder.rglob("*.jpg"))
+    code = "import sys, mvmr_zoo; print(mvmr_zoo.load().embed(sys.argv[1]).shape)"
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code, str(photo)], capture_output=True, text=True, check=True)
+    assert done.stdout == "(1, 512)\n"
+    assert time.perf_counter() - began < 4
 
 
 def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
@@ -74,15 +102,6 @@ def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
 def test_wrong_runtime_or_device(checkpoint: Checkpoint) -> None:
     with pytest.raises(ConfigError, match="runtime='jax'"):
         load(checkpoint.folder, runtime="jax")  # type: ignore[arg-type]
-
-
-def test_catalogue() -> None:
-    cards = mvmr_zoo.list_models()
-    assert {card.name for card in cards} == set(CATALOG)
-    assert cards[0].bundled
-    assert mvmr_zoo.model_info("resnet50-stl10").published["stl10/linear"].value == 0.8967
-    for card in cards:
-        assert card.license == ("apache-2.0" if card.bundled else "not stated")
 
 
 def test_measured_figures_come_with_the_bundled_model() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ _BUILTIN = frozenset({"builtins.dict", "builtins.list", "builtins.int", "builtin
 """Classes that OmegaConf's options name; they are read as `_Unread` too."""
 
 
-_FORBIDDEN = re.compile(r"GLOBAL (\S+) was not an allowed global")
-_TOLD = re.compile(r"WeightsUnpickler error: (.*)")
+_FORBIDDEN = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
+_TOLD = re.compile(r"WeightsUnpickler error:\s*(.+)")
 
 
 class _Unread:
@@ -47,7 +48,8 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        with torch.serialization.safe_globals(stand_ins):
+        with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of, it then raises
             found = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch and safetensors raise whatever they like on damaged files
         if forbidden := _FORBIDDEN.search(str(error)):

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models import resnet18, resnet50
+
+import mvmr_zoo
+from mvmr_zoo.catalog import CATALOG
+from mvmr_zoo.checkpoint import read_checkpoint
+from mvmr_zoo.errors import CheckpointError, ConfigError
+from mvmr_zoo.features import embed, unit
+from mvmr_zoo.official import import_weights
+from mvmr_zoo.resolve import find_checkpoint
+from mvmr_zoo.runtime import TorchEngine
+from mvmr_zoo.verify import verify
+
+from ...conftest import shaken
+
+
+def network(small_stem: bool = False, classes: int = 0, seed: int = 0) -> nn.Module:
+    """Torchvision's ResNet-18 with random weights, as its owner would run it."""
+    torch.manual_seed(seed)
+    made = resnet18()
+    if small_stem:
+        made.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    made.fc = nn.Linear(512, classes) if classes else nn.Identity()
+    return shaken(made, seed)
+
+
+def prefixed(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+PROJECTOR = {
+    "0.weight": torch.randn(16, 512), "1.weight": torch.ones(16), "1.bias": torch.zeros(16),
+    "1.running_mean": torch.zeros(16), "1.running_var": torch.ones(16), "1.num_batches_tracked": torch.tensor(3),
+    "3.weight": torch.randn(16, 16),
+}  # fmt: skip
+
+
+def ssl_pth(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
+    """As the authors publish SSL and distilled models."""
+    encoder = prefixed(backbone.state_dict(), "backbone.") | prefixed(PROJECTOR, "projector.")
+    return {"encoder": encoder, "online_finetuner": head.state_dict()}
+
+
+def semi_pth(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
+    """As they publish semi-supervised and VOC07 models."""
+    return {"encoder": backbone.state_dict(), "classifier": head.state_dict()}
+
+
+def ssl_ckpt(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
+    """Lightning's checkpoint of a distillation, its teacher in it."""
+    state = prefixed(ssl_pth(backbone, head)["encoder"], "_encoder.")
+    state |= {
+        "clip.visual.conv1.weight": torch.randn(4, 3, 2, 2),
+        "online_finetuner.weight": head.state_dict()["weight"],
+    }
+    state["online_finetuner.bias"] = head.state_dict()["bias"]
+    options = argparse.Namespace(lr=1e-4, out=pathlib.PosixPath("runs"))
+    return {"epoch": 3, "state_dict": state, "hyper_parameters": {"config": options}, "optimizer_states": [{"a": 1}]}
+
+
+def semi_ckpt(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
+    """Lightning's checkpoint of a fine-tuning."""
+    return {"state_dict": prefixed(backbone.state_dict(), "encoder.") | prefixed(head.state_dict(), "classifier.")}
+
+
+@pytest.mark.parametrize("layout", [ssl_pth, semi_pth, ssl_ckpt, semi_ckpt])
+@pytest.mark.parametrize("small_stem", [False, True])
+def test_every_layout_of_the_authors(layout: Any, small_stem: bool, zoo: Path, photo_folder: Path) -> None:
+    source, head = network(small_stem), nn.Linear(512, 10)
+    file = zoo.parent / "weights.ckpt"
+    torch.save(layout(source, head), file)
+    made = import_weights(file, "mine", preprocess="cifar")
+    assert made.checkpoint.config.architecture == ("resnet18-small" if small_stem else "resnet18")
+    assert made.checkpoint.config.license == "not stated"
+    assert ("1 tensors of the teacher were left out." in made.notes) == (layout is ssl_ckpt)
+    assert ("Its projector was left out; --keep-projector keeps it." in made.notes) == (layout in (ssl_pth, ssl_ckpt))
+    model = mvmr_zoo.load("mine", runtime="torch")
+    images = torch.randn(3, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.encoder(images), source(images), atol=1e-6, rtol=0)
+    photos = sorted(photo_folder.rglob("*.jpg"))
+    features = model.embed(photos, normalize=False)
+    said = model.classify(photos)
+    logits = torch.from_numpy(features) @ head.weight.T.detach() + head.bias.detach()
+    np.testing.assert_allclose(said.probabilities, torch.softmax(logits, 1), atol=1e-6)
+    assert said.class_names[:2] == ("class 0", "class 1")
+    assert said.top(2)[0][0].probability == said.probabilities[0].max()
+
+
+def test_a_catalogue_model_in_the_authors_format(zoo: Path, photo_folder: Path) -> None:
+    """The command, then `embed`: equal to the network it came from; the same through ONNX Runtime."""
+    torch.manual_seed(0)
+    source = resnet50()
+    source.fc = nn.Identity()
+    shaken(source)
+    file = zoo.parent / "mvmr_clip.pth"
+    head = nn.Linear(2048, 1000)
+    torch.save(ssl_pth(source, head) | {"online_finetuner": head.state_dict()}, file)
+    command = [sys.executable, "-m", "mvmr_zoo.cli", "import", str(file), "--as", "resnet50-clip-kd"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
+    assert done.returncode == 0, done.stderr
+    assert "resnet50, 2048 features, 224 px" in done.stdout
+    photos = sorted(photo_folder.rglob("*.jpg"))
+    preprocess = CATALOG["resnet50-clip-kd"].preprocess
+    expected = embed(TorchEngine(source), preprocess, photos, dim=2048, skip=False).vectors
+    pytorch, onnx = (mvmr_zoo.load("resnet50-clip-kd", runtime=name) for name in ("torch", "onnx"))
+    np.testing.assert_allclose(pytorch.embed(photos), expected, atol=1e-6)
+    assert (onnx.embed(photos) * expected).sum(axis=1).min() > 0.99999
+    assert pytorch.card.published == CATALOG["resnet50-clip-kd"].published
+    assert pytorch.card.location == "zoo"
+    assert onnx.classify(photos).class_names[0] == "tench"
+    found = verify(find_checkpoint("resnet50-clip-kd"))
+    assert min(found.onnx, found.torch or 0, found.agreement or 0) > 0.99999
+
+
+def test_torchvision_and_timm_state_dicts(zoo: Path) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    theirs = shaken(timm.create_model("resnet18", num_classes=7))
+    save_file(theirs.state_dict(), zoo.parent / "timm.safetensors")
+    torch.save(network(classes=1000).state_dict(), zoo.parent / "torchvision.pth")
+    images = torch.randn(2, 3, 64, 64)
+    import_weights(zoo.parent / "timm.safetensors", "theirs", preprocess="imagenet")
+    with torch.inference_mode():
+        features = mvmr_zoo.load("theirs").encoder(images)
+        torch.testing.assert_close(features, theirs.forward_head(theirs.forward_features(images), pre_logits=True))
+    made = import_weights(zoo.parent / "torchvision.pth", "tv", preprocess="imagenet")
+    assert made.checkpoint.config.class_names[:2] == ("tench", "goldfish")
+    assert made.checkpoint.config.preprocess.crop_px == 224
+    assert [card.name for card in mvmr_zoo.list_models() if card.location == "zoo"] == ["theirs", "tv"]
+    assert mvmr_zoo.model_info("tv").parameters == 11_176_512
+
+
+def test_half_precision_stays_half(zoo: Path) -> None:
+    source = network().half()
+    torch.save(source.state_dict(), zoo.parent / "half.pth")
+    made = import_weights(zoo.parent / "half.pth", "half", preprocess="imagenet").checkpoint
+    assert {tensor.dtype for tensor in made.weights().values()} == {np.dtype(np.float16)}
+
+
+def test_a_kept_projector_goes_on_training(zoo: Path) -> None:
+    from training.config import StudentConfig
+    from training.student import make_projector
+
+    torch.save(ssl_pth(network(), nn.Linear(512, 10)), zoo.parent / "a.pth")
+    made = import_weights(zoo.parent / "a.pth", "kept", preprocess="cifar", keep_projector=True)
+    assert made.notes == ["Its classifier has 10 classes, their names are not in the file."]
+    kept = make_projector(StudentConfig(architecture="resnet18", projector=(16, 16), start_from="kept"), 512)
+    torch.testing.assert_close(kept.state_dict()["3.weight"], PROJECTOR["3.weight"])
+    other = make_projector(StudentConfig(architecture="resnet18", projector=(16, 8), start_from="kept"), 512)
+    assert other.state_dict()["3.weight"].shape == (8, 16)
+
+
+def test_a_classifier_of_several_layers_is_left_out(zoo: Path) -> None:
+    deep = nn.Sequential(nn.Linear(512, 8), nn.Linear(8, 2))
+    torch.save(semi_pth(network(), deep), zoo.parent / "a.pth")
+    made = import_weights(zoo.parent / "a.pth", "mlp", preprocess="cifar")
+    assert made.notes == ["Its classifier is not one linear layer on the features; it was left out."]
+    with pytest.raises(ConfigError, match="mlp has no classifier, only features"):
+        mvmr_zoo.load("mlp").classify([])
+
+
+def test_preprocessing_from_a_file(zoo: Path) -> None:
+    torch.save(network().state_dict(), zoo.parent / "a.pth")
+    own = zoo.parent / "own.json"
+    own.write_text(json.dumps({"resize_px": 64, "crop_px": 48}))
+    assert import_weights(zoo.parent / "a.pth", "own", preprocess=str(own)).checkpoint.config.preprocess.crop_px == 48
+    own.write_text(json.dumps({"crop_px": 48}))
+    with pytest.raises(ConfigError, match=r"own\.json: preprocess lacks the field 'resize_px'"):
+        import_weights(zoo.parent / "a.pth", "two", preprocess=str(own))
+
+
+class Evil:
+    """Makes a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch /tmp/mvmr-zoo-was-here",)
+
+
+def test_a_pickle_that_would_run_code(zoo: Path) -> None:
+    marker = Path("/tmp/mvmr-zoo-was-here")
+    marker.unlink(missing_ok=True)
+    for number, options in enumerate(({}, {"_use_new_zipfile_serialization": False})):
+        file = zoo.parent / f"evil{number}.pth"
+        torch.save({"encoder": network().state_dict(), "more": Evil()}, file, **options)
+        with pytest.raises(CheckpointError, match=rf"evil{number}\.pth: its pickle asks for posix\.system") as caught:
+            import_weights(file, "evil", preprocess="cifar")
+        assert "\n" not in str(caught.value)
+    assert not marker.exists()
+    assert not zoo.exists() or list(zoo.iterdir()) == []
+
+
+def refused(zoo: Path, content: Any, message: str, name: str = "bad") -> None:
+    """The file is refused in one line that names it, and nothing is left behind."""
+    file = zoo.parent / "file.pth"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        torch.save(content, file)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        import_weights(file, name, preprocess="cifar")
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)
+    assert not zoo.exists() or list(zoo.iterdir()) == []
+
+
+def test_files_that_are_refused(zoo: Path) -> None:
+    good = network().state_dict()
+    whole = zoo.parent / "whole.pth"
+    torch.save(good, whole)
+    refused(zoo, whole.read_bytes()[: whole.stat().st_size // 2], "cannot be read as weights, or was cut short")
+    refused(zoo, b"", "cannot be read")
+    refused(zoo, b"\x80\x04\x95 nonsense", "cannot be read")
+    refused(zoo, [1, 2], "holds list; expected a dictionary")
+    refused(zoo, {"state_dict": 3}, "no architecture known here")
+    refused(
+        zoo,
+        good | {"conv1.weight": torch.full((64, 3, 7, 7), torch.nan)},
+        "conv1.weight holds values that are not finite",
+    )
+    refused(zoo, good | {"bn1.weight": torch.ones(64, dtype=torch.int64)}, "bn1.weight holds values")
+    refused(
+        zoo,
+        good | {"layer1.0.conv1.weight": torch.ones(64, 32, 3, 3)},
+        r"layer1\.0\.conv1\.weight has shape \(64, 32, 3, 3\)",
+    )
+    refused(zoo, {k: v for k, v in good.items() if k != "bn1.bias"}, r"Closest: resnet18, .* bn1\.bias is missing")
+    refused(zoo, good, "is a resnet18; resnet50-stl10 in the catalogue is a resnet50-small", name="resnet50-stl10")
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 97, "a b"])
+def test_names_that_lead_elsewhere(zoo: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot name a model"):
+        import_weights(zoo.parent / "a.pth", name, preprocess="cifar")
+    assert not zoo.exists()
+
+
+def test_names_and_preprocessing_that_are_refused(zoo: Path) -> None:
+    torch.save(network().state_dict(), zoo.parent / "a.pth")
+    with pytest.raises(ConfigError, match="--preprocess imagenet, stl10, cifar, voc07"):
+        import_weights(zoo.parent / "a.pth", "mine")
+    with pytest.raises(ConfigError, match="Closest: imagenet"):
+        import_weights(zoo.parent / "a.pth", "mine", preprocess="imagnet")
+    with pytest.raises(ConfigError, match="is on this machine already"):
+        import_weights(zoo.parent / "a.pth", "resnet18-imagenette-kd")
+    import_weights(zoo.parent / "a.pth", "mine", preprocess="cifar")
+    with pytest.raises(ConfigError, match="mine is on this machine already"):
+        import_weights(zoo.parent / "a.pth", "mine", preprocess="cifar")
+    with pytest.raises(CheckpointError, match=r"b\.pth is not a file"):
+        import_weights(zoo.parent / "b.pth", "other", preprocess="cifar")
+
+
+def test_voc07_judges_each_class_alone(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    row = dataclasses.replace(CATALOG["resnet50-voc07"], architecture="resnet18", embedding_dim=512)
+    monkeypatch.setitem(CATALOG, "resnet50-voc07", row)
+    torch.save(semi_pth(network(), nn.Linear(512, 20)), zoo.parent / "a.pth")
+    made = import_weights(zoo.parent / "a.pth", "resnet50-voc07")
+    assert made.checkpoint.config.scores == "sigmoid"
+    assert read_checkpoint(made.checkpoint.folder).config.class_names[-1] == "tvmonitor"
+    said = mvmr_zoo.load("resnet50-voc07").classify([np.zeros((300, 300, 3), np.uint8)])
+    assert not np.isclose(said.probabilities.sum(), 1)
+    assert unit(said.probabilities).shape == (1, 20)

@@ -1,0 +1,81 @@
+"""The zoo's commands as people type them, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from torchvision.models import resnet18
+
+from mvmr_zoo.checkpoint import Checkpoint
+
+from ..conftest import shaken
+from .test_cli import refused, run
+
+
+def test_models_and_info(tmp_path: Path) -> None:
+    table = run("models", home=tmp_path).stdout.splitlines()
+    assert table[0].split()[:3] == ["name", "where", "dim"]
+    assert table[1].startswith("resnet18-imagenette-kd")
+    assert "published stl10/linear 89.67 %" in "".join(line for line in table if line.startswith("resnet50-stl10"))
+    cards = json.loads(
+        run("models", "--data", "stl10", "--min-metric", "stl10/linear=0.9", "--json", home=tmp_path).stdout
+    )
+    assert [card["name"] for card in cards] == ["resnet50-clip-kd-stl10"]
+    assert cards[0]["published"]["stl10/linear"]["value"] == 0.956
+    shown = run("info", "resnet50-clip-kd", home=tmp_path).stdout
+    for fact in ("23,508,032", "4,087,136,256", "not stated", "published     imagenet/linear 75.3 % (Kinakh"):
+        assert fact in shown
+    assert json.loads(run("info", "resnet50-voc07", "--json", home=tmp_path).stdout)["input_px"] == 300
+
+
+def test_import_verify_bundle_unbundle(tmp_path: Path, photo_folder: Path) -> None:
+    torch.save(shaken(resnet18()).state_dict(), tmp_path / "mine.pth")
+    done = run("import", tmp_path / "mine.pth", "--as", "mine", "--preprocess", "imagenet", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("mine: resnet18, 512 features, 224 px, in ")
+    assert "1000 classes, taken to be ImageNet-1K's" in done.stdout
+    assert "mine" in run("models", home=tmp_path).stdout
+    verified = run("verify", "mine", home=tmp_path)
+    assert verified.returncode == 0, verified.stderr
+    assert verified.stdout.splitlines()[-1].startswith("both agree    cosine 1.0")
+    bundled = run("bundle", "mine", "-o", tmp_path / "mine.tar", home=tmp_path)
+    assert bundled.returncode == 0, bundled.stderr
+    other = tmp_path / "other machine"
+    assert run("unbundle", tmp_path / "mine.tar", home=other).returncode == 0
+    done = run("index", "add", photo_folder, "--model", "mine", home=other)
+    assert "12 indexed" in done.stdout, done.stderr
+    assert str(other) not in run("index", "status", home=other).stdout.splitlines()[1]  # `mine`, not a path
+
+
+def test_what_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    home = tmp_path / "home"
+    copy = Path(shutil.copytree(checkpoint.folder, tmp_path / "copy"))
+    (copy / "graph.onnx").write_bytes(b"")
+    (tmp_path / "text.tar").write_text("text")
+    refused(run("info", "resnet50-stl", home=home), "Closest: resnet50-stl10")
+    refused(run("models", "--task", "kd", home=home), "No model has task 'kd'")
+    refused(run("models", "--min-metric", "stl10", home=home), "expected NAME=FRACTION")
+    refused(run("import", tmp_path / "none.pth", "--as", "resnet50-stl10", home=home), "none.pth is not a file")
+    refused(run("import", tmp_path / "none.pth", "--as", "../up", home=home), "cannot name a model")
+    refused(run("verify", copy, home=home), "graph.onnx: SHA-256")
+    refused(run("verify", "resnet50-clip-kd", home=home), "mvmr-zoo import FILE --as resnet50-clip-kd")
+    refused(run("bundle", checkpoint.folder, "-o", tmp_path / "no" / "a.tar", home=home), "No such file or directory")
+    refused(run("unbundle", tmp_path / "text.tar", home=home), "text.tar is not a whole tar file")
+    refused(run("unbundle", tmp_path / "none.tar", home=home), "No such file or directory")
+    refused(run("fetch", "resnet18-imagenette-kd", home=home), "is on this machine already")
+    assert not (home / ".cache" / "mvmr_zoo").exists() or not list((home / ".cache" / "mvmr_zoo").iterdir())
+
+
+def test_fetch_says_there_is_no_licence_and_asks(tmp_path: Path) -> None:
+    done = run("fetch", "resnet50-stl10", home=tmp_path, input="n\n")
+    assert "state no licence" in done.stdout
+    assert done.returncode == 1
+
+
+def test_fetch_without_gdown(tmp_path: Path) -> None:
+    (tmp_path / "gdown.py").write_text("raise ImportError\n")
+    done = run("fetch", "resnet50-stl10", "--yes", home=tmp_path, cwd=tmp_path)
+    refused(done, "pip install 'mvmr-zoo[fetch]'")
