@@ -1,9 +1,10 @@
-"""Making encoders: `python -m training.pretrain`, `training.distill`, `training.finetune`.
+"""Making encoders: `python -m training.pretrain`, `training.distill`, `training.finetune`, `training.push`.
 
 The commands, and what runs them:
 
 pretrain, distill, finetune   the three commands: from a configuration to a checkpoint folder
 command       their command line, one-line errors, exit codes
+push, pin     a finished folder to the Hugging Face Hub, and its row to the catalogue
 config        every option, as frozen dataclasses; the runs' own values are YAML files in `configs`
 setup         what is checked before the first step: images, split, output folder
 selfsupervised, fit           what pretraining and distillation share; the Lightning trainer

@@ -66,6 +66,8 @@ def _download(name: str, target: Path) -> list[Path]:
     try:
         files = gdown.download_folder(url=address, output=str(target), resume=True, timeout=60, retries=3)
     except Exception as error:  # gdown's own tree, requests' and OSError
+        if not any(target.iterdir()):
+            target.rmdir()
         raise HubError(
             f"{address} could not be downloaded ({one_line(error)}). Open it in a browser, download the weights, and "
             f"run `mvmr-zoo import FILE --as {name}`."

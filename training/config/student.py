@@ -20,7 +20,7 @@ class StudentConfig:
             bias, with batch norm and ReLU between. The paper's: 8192, 8192, 8192.
         zero_init_residual: start every residual branch at zero.
         start_from: model spec of a checkpoint of the same architecture whose weights the encoder starts
-            from; None starts from random ones.
+            from, and the projector too where one of these widths was kept; None starts from random ones.
     """
 
     architecture: str = "resnet18"
