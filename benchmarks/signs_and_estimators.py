@@ -25,9 +25,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 import mvmr_zoo
-from mvmr_zoo.datasets import ImageSet, open_images
+from mvmr_zoo.datasets import ImageSet, embed_images, open_images
 from mvmr_zoo.evaluate import knn
-from mvmr_zoo.features import embed
 
 NO_REPRESENTATIONS = {"representations.terms": "[]"}
 UNBIASED = {"loss.estimator": "unbiased"}
@@ -72,10 +71,7 @@ def train(name: str, seed: int, data: Path, output: Path, epochs: float) -> Path
 def features(checkpoint: Path, images: ImageSet) -> NDArray[np.float32]:
     """Of all images, not normalised."""
     model = mvmr_zoo.load(checkpoint)
-    return embed(
-        model.engine, model.preprocess, range(len(images)), dim=model.card.embedding_dim, skip=False, normalize=False,
-        decode=lambda index, min_px: images.image(index, min_px=min_px),
-    ).vectors  # fmt: skip
+    return embed_images(model.engine, model.preprocess, images, range(len(images)), dim=model.card.embedding_dim)
 
 
 def accuracies(checkpoint: Path, train_set: ImageSet, test: ImageSet) -> tuple[float, float]:

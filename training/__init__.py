@@ -21,7 +21,7 @@ optimiser, lars, schedule
 What a step reads:
 
 split, subsets, plan          which images, in which order
-augment, examples, pixels     seen how
+augment, examples, network_input  seen how
 teacher, references, cache    what embeddings are made dependent on, computed once
 student, learner, classifier  the network, and the LightningModules that train it
 """

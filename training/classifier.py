@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from mvmr_zoo.errors import TrainingError
 from training.config import FinetuneConfig
 from training.examples import Example
+from training.network_input import NetworkInput
 from training.optimiser import scheduled_optimizer
-from training.pixels import Pixels
 from training.student import make_encoder
 
 
@@ -29,7 +29,7 @@ class Classifier(pl.LightningModule):
         super().__init__()
         self.config = config
         self.total_steps = total_steps
-        self.pixels = Pixels(config.views)
+        self.pixels = NetworkInput(config.views)
         self.encoder = make_encoder(config.student)
         self.head = nn.Linear(self.encoder.embedding_dim, classes)
         nn.init.zeros_(self.head.weight)

@@ -16,9 +16,9 @@ from training.config.references import AUGMENTED_PIXELS
 from training.examples import Example
 from training.loss import Embedded, LossTerms
 from training.memory import Memory
+from training.network_input import NetworkInput
 from training.objective import Objective
 from training.optimiser import scheduled_optimizer
-from training.pixels import Pixels
 from training.student import make_encoder, make_projector
 
 
@@ -61,7 +61,7 @@ class Learner(pl.LightningModule):
         self.memory = Memory(objective.loss.memory) if objective.loss.memory else None
         self.encoder = make_encoder(config.student)
         self.projector = make_projector(config.student, self.encoder.embedding_dim)
-        self.pixels = Pixels(config.views)
+        self.pixels = NetworkInput(config.views)
         self.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Example, batch_idx: int) -> Tensor:

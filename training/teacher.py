@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mvmr_zoo
-from mvmr_zoo.datasets import ImageFolder, ImageSet
+from mvmr_zoo.datasets import ImageFolder, ImageSet, embed_images
 from mvmr_zoo.embeddings import read_embeddings
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.features import embed
 from training.cache import CacheConfig, Producer, cached_rows
 
 PRECOMPUTED = "embeddings:"
@@ -43,15 +42,7 @@ def teacher_rows(spec: str, data: ImageSet, folder: Path, config: CacheConfig) -
     digest = hashlib.sha256(f"{model.weights_digest} {model.preprocess.digest}".encode()).hexdigest()
 
     def compute(indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        return embed(
-            model.engine,
-            model.preprocess,
-            (int(index) for index in indices),
-            dim=model.card.embedding_dim,
-            skip=False,
-            normalize=False,
-            decode=lambda index, min_px: data.image(index, min_px=min_px),
-        ).vectors
+        return embed_images(model.engine, model.preprocess, data, indices, dim=model.card.embedding_dim)
 
     producer = Producer(name=model.card.name, digest=digest, dim=model.card.embedding_dim, compute=compute)
     return cached_rows(folder, data, producer, config)

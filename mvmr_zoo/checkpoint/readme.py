@@ -67,11 +67,13 @@ Training data: {data}.
 {_recipe(config.training)}
 ## Figures
 
-{_figures(config.metrics)}
+{_figures(config.metrics)}{_published(run)}
 ## Limits
 
-{run.get("note") or "No limits are stated by whoever made it."} Features follow the training data: what it did not show,
-they tell apart badly. Measure on photos of your own before you rely on them.
+{run.get("note") or "No limits are stated by whoever made it."}
+
+Features follow the training data: what it did not show, they tell apart badly. Measure on photos of your own before
+you rely on them.
 
 ## Licence
 
@@ -126,6 +128,10 @@ def _figures(metrics: Mapping[str, Figure]) -> str:
     ]
     head = "| data / protocol | value | 95 % interval | images | report |\n| --- | --- | --- | --- | --- |\n"
     return head + "\n".join(rows) + "\n"
+
+
+def _published(run: Mapping[str, Any]) -> str:
+    return f"\nFor this recipe its authors publish: {run['published']}.\n" if run.get("published") else ""
 
 
 def _interval(figure: Figure) -> str:

@@ -4,6 +4,7 @@ base      ImageSet, the protocol
 folder    a folder of photos
 parquet   Hugging Face Parquet files
 arrays    STL10 and CIFAR in their authors' binary files
+embed     their features
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from pathlib import Path
 
 from mvmr_zoo.datasets.arrays import NAMED
 from mvmr_zoo.datasets.base import ImageSet
+from mvmr_zoo.datasets.embed import embed_images
 from mvmr_zoo.datasets.folder import ImageFolder, image_folder
 from mvmr_zoo.datasets.parquet import parquet_images
 from mvmr_zoo.errors import DataError
 
-__all__ = ["ImageFolder", "ImageSet", "image_folder", "open_images"]
+__all__ = ["ImageFolder", "ImageSet", "embed_images", "image_folder", "open_images"]
 
 
 def open_images(spec: str, root: str | os.PathLike[str] | None = None) -> ImageSet:

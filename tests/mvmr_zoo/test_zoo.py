@@ -83,13 +83,16 @@ def test_a_name_that_leads_out_of_the_zoo(zoo: Path, checkpoint: Checkpoint) -> 
 
 
 def test_first_embedding_in_a_fresh_process_is_quick(photo_folder: Path) -> None:
-    """2 s is promised on two calm cores; 0.6 s was measured, and a busy machine gets 4."""
+    """Under 2 s; the best of three, for other processes are here as well."""
     photo = next(photo_folder.rglob("*.jpg"))
     code = "import sys, mvmr_zoo; print(mvmr_zoo.load().embed(sys.argv[1]).shape)"
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code, str(photo)], capture_output=True, text=True, check=True)
-    assert done.stdout == "(1, 512)\n"
-    assert time.perf_counter() - began < 4
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code, str(photo)], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - began)
+        assert done.stdout == "(1, 512)\n"
+    assert min(seconds) < 2
 
 
 def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:

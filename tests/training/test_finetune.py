@@ -35,7 +35,7 @@ def test_a_tenth_of_the_labels(photos: Path, start: Path, tmp_path: Path) -> Non
     assert len(listed) == 16  # half of what is not held out
     made = read_checkpoint(tmp_path / "run" / NAME)
     assert made.config.class_names == ("a", "b")
-    assert 0 <= made.config.metrics["held_out/top1"] <= 1
+    assert 0 <= made.config.metrics["held_out/top1"].value <= 1
     assert "Fine-tuned with labels, on 0.5" in made.config.source
     head = made.head()
     assert head is not None

@@ -24,11 +24,6 @@ PIXELS = "--representations.terms=[{kind: pixels}]"
 LONG = (PIXELS, "--optim.epochs=12", "--monitor.knn_every_epochs=0", "--run.save_every_steps=1000")
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photos(tmp_path_factory.mktemp("data") / "train", 24)
-
-
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -9,15 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from ..conftest import write_photos
 from .small import train, weights
 
 PIXELS = "--representations.terms=[{kind: pixels}]"
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photos(tmp_path_factory.mktemp("data") / "train", 24)
 
 
 def test_collapse_stops_the_run_and_names_the_term(

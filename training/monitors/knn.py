@@ -6,10 +6,9 @@ import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
-from mvmr_zoo.datasets import ImageSet
+from mvmr_zoo.datasets import ImageSet, embed_images
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.evaluate import knn
-from mvmr_zoo.features import embed
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import TorchEngine
 from training.config import TaskConfig
@@ -40,17 +39,9 @@ def image_features(
     The encoder is in training mode afterwards.
     """
     engine = TorchEngine(encoder, device=next(encoder.parameters()).device.type)
-    found = embed(
-        engine,
-        preprocess,
-        (int(row) for row in rows),
-        dim=encoder.embedding_dim,
-        skip=False,
-        normalize=False,
-        decode=lambda row, min_px: data.image(row, min_px=min_px),
-    )
+    found = embed_images(engine, preprocess, data, rows, dim=encoder.embedding_dim)
     encoder.train()
-    return found.vectors
+    return found
 
 
 def knn_every(config: TaskConfig, plan: Plan, split: Split) -> int:

@@ -10,7 +10,7 @@ from training.config import ViewConfig
 from training.examples import Example
 
 
-class Pixels(nn.Module):
+class NetworkInput(nn.Module):
     """Normalises images, and augments them where the workers did not.
 
     Args:

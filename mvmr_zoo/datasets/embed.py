@@ -1,0 +1,43 @@
+"""Features of a data set's images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from mvmr_zoo.features import embed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mvmr_zoo.datasets.base import ImageSet
+    from mvmr_zoo.preprocess import Preprocess
+    from mvmr_zoo.runtime import Engine
+
+
+def embed_images(
+    engine: Engine, preprocess: Preprocess, data: ImageSet, rows: Iterable[int], *, dim: int
+) -> NDArray[np.float32]:
+    """Features of some images of a set, not normalised: `(rows, D)` float32, in the order of `rows`.
+
+    Args:
+        engine: runs the encoder.
+        preprocess: the encoder's own.
+        data: the images.
+        rows: their numbers.
+        dim: D.
+
+    Raises:
+        ImageError: an image cannot be read.
+    """
+    found = embed(
+        engine,
+        preprocess,
+        (int(row) for row in rows),
+        dim=dim,
+        skip=False,
+        normalize=False,
+        decode=lambda row, min_px: data.image(row, min_px=min_px),
+    )
+    return found.vectors
