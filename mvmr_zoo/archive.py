@@ -7,15 +7,14 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from mvmr_zoo.checkpoint import CARD_FILE, CONFIG_FILE, Checkpoint, read_checkpoint
-from mvmr_zoo.checkpoint.files import HASHED
-from mvmr_zoo.checkpoint.write import move_into_place
+from mvmr_zoo.atomic import written_whole
+from mvmr_zoo.checkpoint import CONFIG_FILE, HASHED, README_FILE, Checkpoint, move_into_place, read_checkpoint
 from mvmr_zoo.errors import CheckpointError, ConfigError, one_line
 from mvmr_zoo.home import zoo_folder, zoo_home
 from mvmr_zoo.resolve import local_folder
 from mvmr_zoo.verify import verify
 
-_MEMBERS = frozenset({CONFIG_FILE, CARD_FILE, *HASHED})
+_MEMBERS = frozenset({CONFIG_FILE, README_FILE, *HASHED})
 
 
 def bundle(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
@@ -31,18 +30,13 @@ def bundle(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
     target = Path(output)
     zoo_folder(checkpoint.config.name)
     names = [name for name in sorted(_MEMBERS) if (checkpoint.folder / name).exists()]
-    part = target.with_name(target.name + ".part")
-    try:
-        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for name in names:
-                path = checkpoint.folder / name
-                member = tarfile.TarInfo(f"{checkpoint.config.name}/{name}")
-                member.size, member.mode = path.stat().st_size, 0o644
-                with path.open("rb") as file:
-                    tar.addfile(member, file)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(target) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in names:
+            path = checkpoint.folder / name
+            member = tarfile.TarInfo(f"{checkpoint.config.name}/{name}")
+            member.size, member.mode = path.stat().st_size, 0o644
+            with path.open("rb") as file:
+                tar.addfile(member, file)
 
 
 def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
@@ -65,10 +59,10 @@ def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
         folder = zoo_folder(name)
         here = local_folder(name)
         if here is not None:
-            there = read_checkpoint(here)
+            there = read_checkpoint(here.path)
             if there.weights_digest == found.weights_digest:
                 return there
-            raise ConfigError(f"Another {name}, of other weights, is on this machine: {here}. Remove it first.")
+            raise ConfigError(f"Another {name}, of other weights, is on this machine: {here.path}. Remove it first.")
         verify(found)
         move_into_place(work, folder)
     return Checkpoint(folder, found.config)

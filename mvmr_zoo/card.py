@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self
 
+from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.preprocess import Preprocess
 
 Task = Literal["pretraining", "distillation", "semi-supervised", "linear classification", ""]
-Location = Literal["package", "zoo", "hub", "elsewhere"]
+Location = Literal["package", "zoo", "hub", "path", "elsewhere"]
 
 LICENSE_NOT_STATED = "not stated"
 
@@ -32,8 +33,31 @@ class Figure:
     high: float | None = None
     images: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values that are no fractions."""
+        for name in ("value", "low", "high"):
+            number = getattr(self, name)
+            absent = number is None and name != "value"
+            if not absent and (not isinstance(number, (int, float)) or not 0 <= number <= 1):
+                raise ConfigError(f"a figure has {name} {number!r}; expected a fraction in [0, 1].")
+
+    @classmethod
+    def from_json(cls, values: Any) -> Self:
+        """A bare fraction, or the fields of a figure. Raises ConfigError for anything else."""
+        if isinstance(values, (int, float)):
+            return cls(value=values)
+        known = [each.name for each in fields(cls)]
+        if not isinstance(values, dict) or "value" not in values or not values.keys() <= set(known):
+            raise ConfigError(f"a figure is {values!r}; expected a fraction, or the fields {', '.join(known)}.")
+        return cls(**values)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Its 95 % interval, where one is known."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
     def __str__(self) -> str:
-        interval = f" [{100 * self.low:.1f}, {100 * self.high:.1f}]" if self.low is not None and self.high else ""
+        interval = "" if self.interval is None else " [{:.1f}, {:.1f}]".format(*(100 * end for end in self.interval))
         return f"{round(100 * self.value, 2):g} %{interval}"
 
 
@@ -44,7 +68,7 @@ class Pin:
     Args:
         repo: `org/name`.
         revision: the commit, 40 hexadecimal digits.
-        sha256: of the folder's `config.json`, which holds the hashes of every other file.
+        sha256: of the folder's `config.json`, which holds the hashes of every file but README.md.
     """
 
     repo: str
@@ -68,7 +92,8 @@ class ModelCard:
         data: it was trained on, as data sets are named here.
         parameters: of the encoder; 0 where not known.
         macs: multiply-accumulates of one image, convolutions and linear layers; 0 where not known.
-        location: `package` (the wheel carries it), `zoo` (imported on this machine), `hub`, or `elsewhere`.
+        location: `package` (the wheel carries it), `zoo` (imported on this machine), `hub`, `path`
+            (a folder somebody named), or `elsewhere`: not on this machine.
         pin: its folder on the Hub; with one, anything else of this name is refused.
         published: figures its authors state.
         measured: figures this project measured, by protocol.
@@ -94,11 +119,6 @@ class ModelCard:
     def input_px(self) -> int:
         """Side of the square image the encoder reads."""
         return self.preprocess.crop_px
-
-    @property
-    def bundled(self) -> bool:
-        """Whether the wheel carries the weights."""
-        return self.location == "package"
 
     def figure(self, name: str) -> Figure | None:
         """The figure of a name such as `stl10/linear`: the measured one, or else the published one.

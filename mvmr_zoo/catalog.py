@@ -6,8 +6,7 @@ measured stands in the checkpoint folders.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from mvmr_zoo.card import LICENSE_NOT_STATED, Figure, ModelCard, Task
 from mvmr_zoo.pinned import PINNED
@@ -171,8 +170,3 @@ _ROWS = (
 
 CATALOG: dict[str, ModelCard] = {card.name: card for card in (*_ROWS, *PINNED)}
 """Every model this package knows by name; a pinned row takes the place of another of its name."""
-
-
-def closest_names(name: str, names: Iterable[str] = CATALOG) -> list[str]:
-    """At most three of `names`, the catalogue's by default, that look like `name`, the closest first."""
-    return difflib.get_close_matches(name, list(names), n=3, cutoff=0.4)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import DataError, one_line
 
@@ -145,9 +146,7 @@ def write_embeddings(
         "rows": counts,
         "sha256": {path.relative_to(base).as_posix(): file_digest(path) for path in written},
     }
-    part = base / "manifest.json.part"
-    part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    part.replace(base / "manifest.json")
+    write_whole(base / "manifest.json", json.dumps(values, indent=2) + "\n")
 
 
 def _write_shard(base: Path, number: int, vectors: NDArray[np.float16], paths: list[str]) -> list[Path]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mvmr_zoo.errors import ConfigError, MissingDependencyError
+from mvmr_zoo.state_dicts import differences, without_counters
 
 try:
     from torchvision.models import resnet
@@ -72,10 +73,6 @@ BACKBONES: dict[str, tuple[Callable[[], nn.Module], int]] = {
 """Architecture name to its builder and feature dimension D. `-small` is the 3x3 stride-1 stem."""
 
 
-_STEP_COUNTER = "num_batches_tracked"
-"""Ends the names of batch norm's step counters, which no encoder in use reads."""
-
-
 class Encoder(nn.Module):
     """Images to backbone features: `(N, 3, H, W)` normalised float to `(N, D)`, not yet unit length.
 
@@ -108,26 +105,12 @@ class Encoder(nn.Module):
         features: Tensor = self.backbone(images)
         return features
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each of `weights`, by name; known without memory on the device `meta`."""
-        return {name: tuple(t.shape) for name, t in self.state_dict().items() if not name.endswith(_STEP_COUNTER)}
-
     def weights(self) -> dict[str, Tensor]:
         """The tensors a checkpoint stores, by name, on the CPU; batch norm's step counters are left out."""
-        return {
-            name: tensor.detach().cpu().contiguous()
-            for name, tensor in self.state_dict().items()
-            if not name.endswith(_STEP_COUNTER)
-        }
+        return {name: each.detach().cpu().contiguous() for name, each in without_counters(self.state_dict()).items()}
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
         """Take over the tensors of `weights`, cast to fp32. Raises ValueError where names or shapes differ."""
-        expected = self.weights()
-        if expected.keys() != tensors.keys():
-            missing = sorted(expected.keys() - tensors.keys())
-            unknown = sorted(tensors.keys() - expected.keys())
-            raise ValueError(f"missing tensors {missing[:3]}, unknown tensors {unknown[:3]}")
-        for name, tensor in tensors.items():
-            if tensor.shape != expected[name].shape:
-                raise ValueError(f"{name} has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}")
+        if wrong := differences(tensors, self.state_dict()):
+            raise ValueError(f"{len(wrong)} tensors do not fit, first: {wrong[0]}")
         self.load_state_dict({name: tensor.to(torch.float32) for name, tensor in tensors.items()}, strict=False)

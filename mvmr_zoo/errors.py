@@ -16,6 +16,8 @@ MvmrError
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Literal
 
 Stage = Literal["open", "decode", "preprocess"]
@@ -95,6 +97,11 @@ class TrainingError(MvmrError):
 def describe_os_error(error: OSError) -> str:
     """One line for a person: which file, and what the system said."""
     return f"{error.filename or 'a file'}: {error.strerror or error}."
+
+
+def closest(name: str, names: Iterable[str]) -> list[str]:
+    """At most three of `names` that look like `name`, the closest first."""
+    return difflib.get_close_matches(name, list(names), n=3, cutoff=0.4)
 
 
 def one_line(error: object, limit: int = 200) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mvmr_zoo.card import ModelCard
 from mvmr_zoo.checkpoint import Head, Scores
-from mvmr_zoo.classes import Classification, probabilities
+from mvmr_zoo.classify import Classification, probabilities
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import EmbeddedBatch, Embeddings, embed, embed_stream
 from mvmr_zoo.preprocess import Preprocess

@@ -123,7 +123,7 @@ def _misfits(graph: bytes, name: str, tensor: NDArray[np.generic]) -> bool:
     """Whether the graph has no place for a tensor of this name and shape; ONNX Runtime's error does not name it."""
     try:
         OnnxEngine(graph, {name: tensor})
-    except Exception as error:  # with one tensor there always is an error; of the others, unless this one is wrong
+    except Exception as error:  # there always is one, since the other tensors are missing; what it says differs
         return "ReplaceInitializedTensor" in str(error)
     return False
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Literal
 
 from mvmr_zoo import foreign
 from mvmr_zoo.card import Location, ModelCard
-from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS, closest_names
+from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS
 from mvmr_zoo.checkpoint import CONFIG_FILE, CheckpointConfig, read_config
-from mvmr_zoo.errors import ConfigError, UnknownModelError
+from mvmr_zoo.errors import ConfigError, UnknownModelError, closest
 from mvmr_zoo.home import zoo_names
 from mvmr_zoo.model import Model
-from mvmr_zoo.resolve import Found, find, local_folder, not_found, package_folder
+from mvmr_zoo.resolve import Found, find, local_folder, not_found
 from mvmr_zoo.runtime import Engine, OnnxEngine, TorchEngine, onnx_engine, torch_encoder
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def list_models(
             and all(figure is not None and figure.value >= wanted[name] for name, figure in found.items())
         )
 
-    return sorted(filter(fits, cards), key=lambda card: (not card.bundled, card.name))
+    return sorted(filter(fits, cards), key=lambda card: (card.location != "package", card.name))
 
 
 def model_info(name: str) -> ModelCard:
@@ -109,7 +109,7 @@ def model_info(name: str) -> ModelCard:
     """
     folder = local_folder(name)
     if folder is not None:
-        return _card(read_config(folder / CONFIG_FILE), name, "package" if folder == package_folder(name) else "zoo")
+        return _card(read_config(folder.path / CONFIG_FILE), folder.location, name)
     if name not in CATALOG:
         raise UnknownModelError(not_found(name))
     card = CATALOG[name]
@@ -118,7 +118,7 @@ def model_info(name: str) -> ModelCard:
 
 def _check_known(option: str, value: str | None, known: set[str]) -> None:
     if value is not None and value not in known:
-        near = closest_names(value, known) or sorted(known)
+        near = closest(value, known) or sorted(known)
         raise ConfigError(f"No model has {option} {value!r}. Closest: {', '.join(near)}.")
 
 
@@ -130,7 +130,7 @@ def _load_checkpoint(found: Found, device: str, runtime: str) -> Model:
     engine = TorchEngine(build(), device=device) if runtime == "torch" else onnx_engine(checkpoint, device)
     return Model(
         found.spec,
-        _card(config, config.name, found.location),
+        _card(config, found.location, found.name),
         engine,
         checkpoint.weights_digest,
         build,
@@ -163,20 +163,20 @@ def _load_foreign(spec: str, device: str, runtime: str) -> Model:
     return Model(spec, encoder.card, engine, encoder.digest, build)
 
 
-def _card(config: CheckpointConfig, name: str, location: Location) -> ModelCard:
-    """What a folder says of itself, and the catalogue of a model of that name and architecture."""
-    row = CATALOG.get(name)
-    known = row if row is not None and row.architecture == config.architecture and location != "elsewhere" else None
+def _card(config: CheckpointConfig, location: Location, name: str | None) -> ModelCard:
+    """What a folder says of itself, and what the catalogue knows of the name it was found by."""
+    row = CATALOG.get(name) if name is not None else None
+    known = row if row is not None and row.architecture == config.architecture else None
     return ModelCard(
-        name=name,
+        name=name or config.name,
         summary=known.summary if known else config.source,
         architecture=config.architecture,
         embedding_dim=config.embedding_dim,
         preprocess=config.preprocess,
         license=config.license,
         origin=known.origin if known else config.source,
-        task=known.task if known else "",
-        data=known.data if known else (),
+        task=config.task or (known.task if known else ""),
+        data=config.data or (known.data if known else ()),
         parameters=PARAMETERS.get(config.architecture, 0),
         macs=known.macs if known and known.preprocess == config.preprocess else 0,
         location=location,

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, golden_images, write_checkpoint
+from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig
 from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.graph import weightless_graph
 from mvmr_zoo.images import read_image
+from mvmr_zoo.pack import pack
 from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.runtime import TorchEngine
 from mvmr_zoo.samples import make_view, photographs
 
 from .hub_server import HubServer
@@ -46,25 +45,17 @@ def make_checkpoint(
     torch.manual_seed(seed)
     encoder = Encoder(architecture)
     shaken(encoder, seed)
-    half = {name: tensor.half() for name, tensor in encoder.weights().items()}
-    encoder.load_weights(half)
-    encoder.eval()
-    return write_checkpoint(
-        folder,
-        CheckpointConfig(
-            schema_version=SCHEMA_VERSION,
-            name=folder.name,
-            architecture=architecture,
-            embedding_dim=encoder.embedding_dim,
-            preprocess=Preprocess(resize_px=36, crop_px=PX),
-            license=license,
-            source="random weights",
-        ),
-        weights={name: tensor.numpy() for name, tensor in half.items()},
-        graph=weightless_graph(encoder, size_px=PX),
-        golden=TorchEngine(encoder)(golden_images(PX)),
-        projector={"0.weight": np.ones((8, encoder.embedding_dim), np.float32)} if projector else None,
+    config = CheckpointConfig(
+        schema_version=SCHEMA_VERSION,
+        name=folder.name,
+        architecture=architecture,
+        embedding_dim=encoder.embedding_dim,
+        preprocess=Preprocess(resize_px=36, crop_px=PX),
+        license=license,
+        source="random weights",
     )
+    more = {"0.weight": torch.ones(8, encoder.embedding_dim)} if projector else None
+    return pack(encoder, folder, config, dtype=torch.float16, projector=more)
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from .environment import clean_environment
 from .hub_server import HubServer
-
-ROOT = Path(__file__).parents[1]
 
 LOAD = """
 import json, sys, mvmr_zoo
@@ -41,17 +39,16 @@ class HubClient:
     def __init__(self, server: HubServer, home: Path, token: str | None = None, **environment: str) -> None:
         self.cache = home / "hub"
         self.zoo = home / "zoo"
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "MVMR_"))}
-        self.env = inherited | {
-            "HOME": str(home),
-            "HF_HOME": str(home),
-            "HF_ENDPOINT": server.endpoint,
-            "HF_HUB_DISABLE_XET": "1",
-            "MVMR_ZOO_HOME": str(self.zoo),
-            "PYTHONPATH": str(ROOT),
+        self.env = clean_environment(
+            home,
+            HF_HOME=str(home),
+            HF_ENDPOINT=server.endpoint,
+            HF_HUB_DISABLE_XET="1",
+            HF_HUB_OFFLINE="0",
+            MVMR_ZOO_HOME=str(self.zoo),
             **({"HF_TOKEN": token} if token else {}),
             **environment,
-        }
+        )
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """A Python process, begun."""

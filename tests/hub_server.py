@@ -1,6 +1,6 @@
 """A small Hugging Face Hub on loopback, storing files on disk: what huggingface_hub speaks, and no more.
 
-    python tests/hub_server.py ROOT        # then HF_ENDPOINT=http://127.0.0.1:PORT
+    python -m tests.hub_server ROOT        # then HF_ENDPOINT=http://127.0.0.1:PORT
 
 Repositories, commits, tags, LFS uploads, resolving with etags and ranges, tokens, private and gated repositories.
 Large files are served from a second origin, as the real Hub's are, which must never see a token. `Faults` make it
@@ -25,10 +25,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
+from .hub_storage import LFS_SUFFIXES, HubStorage
+
 OWNER, READER = "hf_ownerTokenSecret000000000000000000", "hf_readerTokenSecret00000000000000000"
 """Tokens: the owner's may write to `org`, the reader's may read nothing that is private."""
-
-_LFS_SUFFIXES = (".safetensors", ".onnx")
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Fault:
     """With `cut`: wait so long between half of the body and closing the connection."""
 
 
-class HubServer:
+class HubServer(HubStorage):
     """The server; use it as a context manager.
 
     Args:
@@ -62,8 +62,7 @@ class HubServer:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        (root / "blobs").mkdir(parents=True, exist_ok=True)
+        super().__init__(root)
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.lock = threading.Lock()
@@ -83,49 +82,6 @@ class HubServer:
 
     def _handler(self, kind: type[_Handler]) -> type[_Handler]:
         return type(kind.__name__, (kind,), {"hub": self})
-
-    # Repositories: REPO.json holds {"private", "gated", "refs": {name: commit}, "tags", "commits": {oid: {path: file}}}
-
-    def repo_path(self, repo: str) -> Path:
-        return self.root / f"{repo.replace('/', '--')}.json"
-
-    def read(self, repo: str) -> dict[str, Any] | None:
-        path = self.repo_path(repo)
-        return json.loads(path.read_text()) if path.exists() else None
-
-    def write(self, repo: str, values: dict[str, Any]) -> None:
-        self.repo_path(repo).write_text(json.dumps(values))
-
-    def change(self, repo: str, **values: Any) -> None:
-        """Set fields of a repository, as `private` or `gated`."""
-        found = self.read(repo)
-        assert found is not None
-        self.write(repo, found | values)
-
-    def blob(self, sha256: str) -> Path:
-        return self.root / "blobs" / sha256
-
-    def files(self, repo: str, revision: str = "main") -> dict[str, dict[str, Any]]:
-        """The files of a revision: path to {"sha256", "size", "lfs"}."""
-        found = self.read(repo)
-        assert found is not None
-        commit = {**found["refs"], **found["tags"]}.get(revision, revision)
-        return found["commits"][commit]
-
-    def store(self, repo: str, folder: Path) -> str:
-        """Put a folder's files into a repository's `main`, as if they had been pushed; returns the commit."""
-        files = {}
-        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-            data = path.read_bytes()
-            sha256 = hashlib.sha256(data).hexdigest()
-            self.blob(sha256).write_bytes(data)
-            name = path.relative_to(folder).as_posix()
-            files[name] = {"sha256": sha256, "size": len(data), "lfs": name.endswith(_LFS_SUFFIXES)}
-        commit = hashlib.sha1(json.dumps(files).encode()).hexdigest()
-        found = self.read(repo) or {"private": False, "gated": False, "refs": {}, "tags": {}, "commits": {}}
-        found["commits"][commit], found["refs"]["main"] = files, commit
-        self.write(repo, found)
-        return commit
 
     def fault_of(self, method: str, path: str) -> Fault | None:
         with self.lock:
@@ -286,7 +242,7 @@ class _Hub(_Handler):
         files = [
             {
                 "path": file["path"],
-                "uploadMode": "lfs" if file["path"].endswith(_LFS_SUFFIXES) else "regular",
+                "uploadMode": "lfs" if file["path"].endswith(LFS_SUFFIXES) else "regular",
                 "shouldIgnore": False,
                 "oid": None,
             }

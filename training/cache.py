@@ -25,6 +25,7 @@ from filelock import FileLock
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import DataError, describe_os_error
 from mvmr_zoo.progress import progress_bar
@@ -196,12 +197,7 @@ def _record(home: Path, identity: dict[str, Any], done: int, total: int, bounds:
     facts = {"identity": identity, "done": done, "rows": total}
     if bounds:
         facts["dcor_squared_change"] = {"largest": max(bounds), "rows": BLOCK, "blocks": bounds}
-    part = home / f"manifest.{os.getpid()}.part"
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(facts, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(home / "manifest.json")
+    write_whole(home / "manifest.json", json.dumps(facts, indent=2))
 
 
 def _bounds_before(home: Path) -> list[float]:

@@ -24,9 +24,6 @@ _KEY = "mvmr_config"
 _FREE = (
     "data.train",  # the fingerprint stands for it
     "data.workers",
-    "run.license",
-    "run.note",
-    "run.published",
     "run.save_every_steps",
     "trainer.tensorboard",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import logging
 import re
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 import jsonargparse
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from mvmr_zoo.errors import MvmrError, describe_os_error
+from mvmr_zoo.errors import MvmrError, closest, describe_os_error
 from training.checkpointing import FILE
 
 _OWN = ("config", "resume", "allow_config_change")
@@ -79,5 +78,5 @@ def _explain(error: Exception, read: Any) -> str:
         return text
     given = unknown.group(1) or unknown.group(2)
     options = [name.removeprefix("--") for action in read._actions for name in action.option_strings]
-    near = difflib.get_close_matches(given.split(".")[-1], [o.split(".")[-1] for o in options], n=1)
+    near = closest(given.split(".")[-1], [o.split(".")[-1] for o in options])
     return f"{text}. Closest option: {near[0]}." if near else text

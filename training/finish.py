@@ -12,7 +12,7 @@ from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, He
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.pack import pack
 from training.config import TaskConfig
-from training.record import recipe, training_record
+from training.record import data_name, note, recipe, task, training_record
 
 
 def finish(
@@ -43,6 +43,9 @@ def finish(
         preprocess=config.views.encoder_preprocess,
         license=config.run.license,
         source=recipe(config),
+        task=task(config),
+        data=(data_name(config),),
+        note=note(config),
         training=training_record(config),
         metrics={name: Figure(value=value, source="the training run") for name, value in metrics.items()},
         class_names=tuple(class_names),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mvmr_zoo.pinned
+from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import ModelCard, Pin
 from mvmr_zoo.catalog import CATALOG, PARAMETERS
 from mvmr_zoo.checkpoint import CheckpointConfig
@@ -17,6 +18,7 @@ _HEAD = '''"""Models published on the Hub, each pinned to one commit. Written by
 
 from __future__ import annotations
 
+from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import {names}
 {imports}
 PINNED: tuple[ModelCard, ...] = {rows}
@@ -26,7 +28,6 @@ PINNED: tuple[ModelCard, ...] = {rows}
 def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
     """The catalogue's row of a published folder: what the folder says, and what an earlier row of its name knew."""
     before = CATALOG.get(config.name)
-    data = str(config.training.get("data", {}).get("train", ""))
     row = ModelCard(
         name=config.name,
         summary=config.source.partition(". ")[0],
@@ -35,16 +36,22 @@ def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
         preprocess=config.preprocess,
         license=config.license,
         origin=f"https://huggingface.co/{pin.repo}",
-        task="distillation" if "teacher" in config.training else "",
-        data=(data.partition("/")[0],) if data else (),
+        task=config.task,
+        data=config.data,
         parameters=PARAMETERS.get(config.architecture, 0),
         pin=pin,
         measured=config.metrics,
     )
     if before is not None and before.architecture == row.architecture:
-        kept = {name: getattr(before, name) for name in ("summary", "task", "data", "published", "location")}
-        macs = before.macs if before.preprocess == row.preprocess else 0
-        row = replace(row, **kept, macs=macs)
+        row = replace(
+            row,
+            summary=before.summary,
+            published=before.published,
+            location=before.location,
+            task=row.task or before.task,
+            data=row.data or before.data,
+            macs=before.macs if before.preprocess == row.preprocess else 0,
+        )
     return row
 
 
@@ -60,9 +67,7 @@ def pin_in_catalog(config: CheckpointConfig, pin: Pin, path: Path | None = None)
     """
     target = path or Path(mvmr_zoo.pinned.__file__)
     rows = {card.name: card for card in (*mvmr_zoo.pinned.PINNED, pinned_row(config, pin))}
-    part = target.with_name(target.name + ".part")
-    part.write_text(pinned_source(rows.values()), encoding="utf-8")
-    part.replace(target)
+    write_whole(target, pinned_source(rows.values()))
     return target
 
 

@@ -15,19 +15,11 @@ from typing import Annotated
 import typer
 
 from mvmr_zoo.card import LICENSE_NOT_STATED, Figure, Pin
-from mvmr_zoo.checkpoint import (
-    CARD_FILE,
-    CONFIG_FILE,
-    Checkpoint,
-    file_digest,
-    model_card,
-    read_checkpoint,
-    write_config,
-)
-from mvmr_zoo.cli.common import explain_errors
+from mvmr_zoo.checkpoint import README_FILE, Checkpoint, read_checkpoint, write_facts
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.evaluate.report import read_report
+from mvmr_zoo.evaluate import read_report
 from mvmr_zoo.hub import HubSpec, Pushed, add_tag, parse_hub_spec, pull, push
+from mvmr_zoo.terminal import explain_errors
 from mvmr_zoo.verify import verify
 from training.pin import pin_in_catalog
 
@@ -64,8 +56,7 @@ def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], tar
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, target / name)
     config = replace(checkpoint.config, metrics=figures)
-    write_config(target / CONFIG_FILE, config)
-    (target / CARD_FILE).write_text(model_card(config, spec=f"hf-hub:{where.repo}"), encoding="utf-8")
+    write_facts(target, config, spec=f"hf-hub:{where.repo}")
     return read_checkpoint(target)
 
 
@@ -107,6 +98,8 @@ def run(
 ) -> None:
     """Publish a checkpoint folder on the Hugging Face Hub: checked before, loaded back after."""
     where = parse_hub_spec(repo)
+    if "@" in repo:
+        raise ConfigError(f"--repo got {repo!r}; expected ORG/NAME alone. --tag names the new commit.")
     checkpoint = read_checkpoint(folder)
     if checkpoint.config.license == LICENSE_NOT_STATED and not private:
         raise ConfigError(
@@ -117,13 +110,13 @@ def run(
     with tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(checkpoint, where, report or [], Path(scratch))
         if dry_run:
-            typer.echo((prepared.folder / CARD_FILE).read_text(encoding="utf-8"))
+            typer.echo((prepared.folder / README_FILE).read_text(encoding="utf-8"))
             for path in sorted(each for each in prepared.folder.rglob("*") if each.is_file()):
                 typer.echo(f"{path.stat().st_size:>12,}  {path.relative_to(prepared.folder)}")
             typer.echo(f"Dry run: nothing was uploaded to {where.repo}.")
             return
         pushed = publish(prepared, where, private=private, tag=tag)
-        digest = file_digest(prepared.folder / CONFIG_FILE)
+        digest = prepared.config_digest
     typer.echo(f"{pushed.url}\nLoaded back from the Hub: hashes and golden answers are right.")
     typer.echo(f'Try it: mvmr_zoo.load("hf-hub:{where.repo}@{tag or pushed.where.revision}")')
     if update_catalog:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mvmr_zoo import foreign
+from mvmr_zoo.card import Task
 from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.datasets.arrays import NAMED
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
@@ -18,10 +20,12 @@ _OF_PATHS = ("local-dir", "onnx", "embeddings")
 
 
 def training_record(config: TaskConfig) -> dict[str, Any]:
-    """The configuration as plain values; folders of the machine that trained are left out."""
+    """The configuration as plain values, without folders of the machine that trained and what has its own field."""
     record: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     record["data"]["train"] = _without_folders(config.data.train)
-    del record["data"]["root"], record["data"]["cache"], record["run"]["output"]
+    del record["data"]["root"], record["data"]["cache"]
+    for name in ("output", "license", "note", "published"):
+        del record["run"][name]
     if config.student.start_from is not None:
         record["student"]["start_from"] = spec_name(config.student.start_from)
     if isinstance(config, DistillConfig):
@@ -69,6 +73,24 @@ def recipe(config: TaskConfig) -> str:
     return f"{how} by MV-MR. Terms of its loss: {terms}; distance correlation: " + (
         f"{loss.estimator}." if correlated else "not used."
     )
+
+
+def task(config: TaskConfig) -> Task:
+    """How the run trains, as the catalogue says it."""
+    if isinstance(config, FinetuneConfig):
+        return "semi-supervised"
+    return "distillation" if isinstance(config, DistillConfig) else "pretraining"
+
+
+def data_name(config: TaskConfig) -> str:
+    """The data set's name: `imagenette` of `.../imagenette/train`, `stl10` of `stl10:train+unlabeled`."""
+    return re.split("[/:#]", _without_folders(config.data.train))[0]
+
+
+def note(config: TaskConfig) -> str:
+    """What a user of the model must know."""
+    published = f"For this recipe its authors publish {config.run.published}." if config.run.published else ""
+    return " ".join(text for text in (config.run.note, published) if text)
 
 
 def _without_folders(spec: str) -> str:

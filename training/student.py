@@ -9,6 +9,7 @@ import mvmr_zoo
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.resolve import find_checkpoint
+from mvmr_zoo.state_dicts import differences
 from training.config import StudentConfig
 
 
@@ -40,9 +41,11 @@ def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
     made = projector(input_dim, config.projector)
     before = None if config.start_from is None else find_checkpoint(config.start_from).projector()
     if before is not None:
-        wanted = {name: tensor.shape for name, tensor in made.state_dict().items() if tensor.ndim}
-        if wanted == {name: tensor.shape for name, tensor in before.items()}:
-            made.load_state_dict({name: torch.from_numpy(tensor).float() for name, tensor in before.items()}, False)
+        kept = {name: torch.from_numpy(tensor).float() for name, tensor in before.items()}
+        if wrong := differences(kept, made.state_dict()):
+            print(f"The projector kept beside {config.start_from} is not used: {wrong[0]}.", flush=True)
+        else:
+            made.load_state_dict(kept, strict=False)
     return made
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import DataError
 
@@ -66,9 +66,7 @@ def subset_file(path: Path, images: ImageSet, share: float, seed: int, among: ND
         offered[among] = images.labels[among]
         chosen = stratified_subset(offered, share, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        part.write_text(_text(facts, images, chosen), encoding="utf-8", newline="")
-        part.replace(path)
+        write_whole(path, _text(facts, images, chosen))
     rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
     found = {row[0].removeprefix("# "): row[1] for row in rows if len(row) == 2 and row[0].startswith("# ")}
     for name, expected in facts.items():

@@ -1,7 +1,7 @@
 """The checkpoint folder: what the Hub, the wheel, the disk and every command exchange.
 
 NAME/
-config.json            facts, preprocessing, and the SHA-256 of every other file
+config.json            facts, preprocessing, and the SHA-256 of every file but README.md
 model.safetensors      encoder weights, fp32 or fp16
 graph.onnx             the encoder's graph, its weights named, not contained
 golden.safetensors     what this encoder must answer on fixed generated images
@@ -20,28 +20,31 @@ from __future__ import annotations
 
 from mvmr_zoo.checkpoint.config import SCHEMA_VERSION, CheckpointConfig, Scores, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
-    CARD_FILE,
     CONFIG_FILE,
     GOLDEN_FILE,
     GRAPH_FILE,
+    HASHED,
     HEAD_FILE,
     PROJECTOR_FILE,
+    README_FILE,
     WEIGHTS_FILE,
+    check_digest,
     file_digest,
 )
 from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, golden_images, lowest_cosine
-from mvmr_zoo.checkpoint.read import Checkpoint, Head, read_checkpoint
-from mvmr_zoo.checkpoint.readme import model_card
-from mvmr_zoo.checkpoint.write import add_metrics, check_destination, write_checkpoint
+from mvmr_zoo.checkpoint.read import Checkpoint, Head, check_hash_names, read_checkpoint
+from mvmr_zoo.checkpoint.readme import readme_text
+from mvmr_zoo.checkpoint.write import add_metrics, check_destination, move_into_place, write_checkpoint, write_facts
 
 __all__ = [
-    "CARD_FILE",
     "CONFIG_FILE",
     "GOLDEN_COSINE",
     "GOLDEN_FILE",
     "GRAPH_FILE",
+    "HASHED",
     "HEAD_FILE",
     "PROJECTOR_FILE",
+    "README_FILE",
     "SCHEMA_VERSION",
     "WEIGHTS_FILE",
     "Checkpoint",
@@ -50,12 +53,16 @@ __all__ = [
     "Scores",
     "add_metrics",
     "check_destination",
+    "check_digest",
+    "check_hash_names",
     "file_digest",
     "golden_images",
     "lowest_cosine",
-    "model_card",
+    "move_into_place",
     "read_checkpoint",
     "read_config",
+    "readme_text",
     "write_checkpoint",
     "write_config",
+    "write_facts",
 ]

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mvmr_zoo.card import Figure
+from mvmr_zoo.atomic import write_whole
+from mvmr_zoo.card import Figure, Task
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.preprocess import Preprocess
 
@@ -31,11 +32,14 @@ class CheckpointConfig:
         preprocess: how photos become arrays.
         license: of the weights, or `not stated`.
         source: who trained it, from what.
-        training: the run that made it, as its own configuration says.
+        task: how it was trained; empty where not known.
+        data: it was trained on, as data sets are named here.
+        note: its limits, as whoever made it says.
+        training: the configuration of the run that made it, for people to read.
         metrics: measured figures by protocol.
         class_names: of the head's outputs, in their order; empty without a head.
         scores: how the head's logits become probabilities: `softmax` for one class an image, `sigmoid` for any number.
-        sha256: of each other file, 64 hexadecimal digits, by file name.
+        sha256: of every file but README.md, 64 hexadecimal digits, by file name.
     """
 
     schema_version: int
@@ -45,6 +49,9 @@ class CheckpointConfig:
     preprocess: Preprocess
     license: str
     source: str
+    task: Task = ""
+    data: tuple[str, ...] = ()
+    note: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Figure] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
@@ -52,7 +59,7 @@ class CheckpointConfig:
     sha256: Mapping[str, str] = field(default_factory=dict)
 
 
-_OPTIONAL = frozenset({"training", "metrics", "class_names", "scores"})
+_OPTIONAL = frozenset({"task", "data", "note", "training", "metrics", "class_names", "scores"})
 
 _TYPES: dict[str, type] = {
     "name": str,
@@ -61,6 +68,9 @@ _TYPES: dict[str, type] = {
     "preprocess": dict,
     "license": str,
     "source": str,
+    "task": str,
+    "data": list,
+    "note": str,
     "training": dict,
     "metrics": dict,
     "class_names": list,
@@ -76,9 +86,7 @@ def write_config(path: Path, config: CheckpointConfig) -> None:
         name: {key: value for key, value in asdict(figure).items() if value not in (None, "")}
         for name, figure in config.metrics.items()
     }
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(values, indent=2) + "\n")
 
 
 def read_config(path: Path) -> CheckpointConfig:
@@ -111,6 +119,7 @@ def read_config(path: Path) -> CheckpointConfig:
         "preprocess": preprocess,
         "metrics": {name: _figure(path, name, value) for name, value in values.get("metrics", {}).items()},
         "class_names": tuple(values.get("class_names", ())),
+        "data": tuple(values.get("data", ())),
     }
     return CheckpointConfig(**(values | read))
 
@@ -119,21 +128,16 @@ def _check_types(path: Path, values: Mapping[str, Any]) -> None:
     for name, kind in _TYPES.items():
         if name in values and not isinstance(values[name], kind):
             raise CheckpointError(f"{path}: {name} is {type(values[name]).__name__}, expected {kind.__name__}.")
-    if not all(isinstance(name, str) for name in values.get("class_names", [])):
-        raise CheckpointError(f"{path}: class_names holds something else than text.")
-    if values.get("scores", "softmax") not in get_args(Scores):
-        raise CheckpointError(f"{path}: scores is {values['scores']!r}, expected softmax or sigmoid.")
+    for name in ("class_names", "data"):
+        if not all(isinstance(each, str) for each in values.get(name, [])):
+            raise CheckpointError(f"{path}: {name} holds something else than text.")
+    for name, kinds in (("scores", get_args(Scores)), ("task", get_args(Task))):
+        if name in values and values[name] not in kinds:
+            raise CheckpointError(f"{path}: {name} is {values[name]!r}, expected one of {', '.join(kinds)}.")
 
 
 def _figure(path: Path, name: str, values: Any) -> Figure:
-    """A metric: a bare fraction, or the fields of `Figure`."""
-    values = {"value": values} if isinstance(values, (int, float)) else values
     try:
-        figure = Figure(**values)
-        numbers = [number for number in (figure.value, figure.low, figure.high) if number is not None]
-        sound = all(isinstance(number, (int, float)) and 0 <= number <= 1 for number in numbers)
-    except TypeError:
-        sound = False
-    if not sound:
-        raise CheckpointError(f"{path}: metrics: {name} is {values!r}; expected a fraction in [0, 1].")
-    return figure
+        return Figure.from_json(values)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: metrics: {name}: {error}") from None

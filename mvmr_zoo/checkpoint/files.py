@@ -21,7 +21,7 @@ GRAPH_FILE = "graph.onnx"
 GOLDEN_FILE = "golden.safetensors"
 HEAD_FILE = "head.safetensors"
 PROJECTOR_FILE = "projector.safetensors"
-CARD_FILE = "README.md"
+README_FILE = "README.md"
 
 NEEDED = (WEIGHTS_FILE, GRAPH_FILE, GOLDEN_FILE)
 """In every folder, with a hash in `config.json`."""
@@ -34,6 +34,23 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_digest(path: Path, expected: str, *, said_by: str, advice: str) -> None:
+    """Raise CheckpointError where a file cannot be read or has another SHA-256.
+
+    Args:
+        path: of the file.
+        expected: 64 hexadecimal digits.
+        said_by: who expects them, as "config.json says".
+        advice: what to do.
+    """
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from None
+    if found != expected:
+        raise CheckpointError(f"{path}: SHA-256 {found[:12]}…, but {said_by} {expected[:12]}…. {advice}")
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:

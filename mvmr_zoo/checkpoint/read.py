@@ -19,6 +19,7 @@ from mvmr_zoo.checkpoint.files import (
     NEEDED,
     PROJECTOR_FILE,
     WEIGHTS_FILE,
+    check_digest,
     file_digest,
     read_tensors,
 )
@@ -41,6 +42,9 @@ class Head(NamedTuple):
     bias: NDArray[np.float32]
 
 
+_AGAIN = "The file was altered or cut short; get the folder again."
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A folder whose schema and hashes were found right.
@@ -60,7 +64,7 @@ class Checkpoint:
 
     @property
     def config_digest(self) -> str:
-        """SHA-256 of `config.json`, and so of everything it has the hashes of."""
+        """SHA-256 of `config.json`, and so of everything but README.md."""
         return file_digest(self.folder / CONFIG_FILE)
 
     def graph(self) -> bytes:
@@ -138,7 +142,7 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     check_hash_names(base / CONFIG_FILE, config)
     for name, expected in config.sha256.items():
         if name != PROJECTOR_FILE or (base / name).exists():  # nobody but a training run needs it
-            _check_hash(base / name, expected)
+            check_digest(base / name, expected, said_by="config.json says", advice=_AGAIN)
     checkpoint = Checkpoint(base, config)
     width = checkpoint.golden().shape[-1]
     if width != config.embedding_dim:
@@ -159,15 +163,3 @@ def check_hash_names(path: Path, config: CheckpointConfig) -> None:
             raise CheckpointError(f"{path}: sha256 names {name!r}; expected only {', '.join(HASHED)}.")
         if not isinstance(expected, str):
             raise CheckpointError(f"{path}: sha256 of {name} is not text.")
-
-
-def _check_hash(path: Path, expected: str) -> None:
-    try:
-        found = file_digest(path)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from None
-    if found != expected:
-        raise CheckpointError(
-            f"{path}: SHA-256 {found[:12]}…, but config.json says {expected[:12]}…. "
-            "The file was altered or cut short; get the folder again."
-        )

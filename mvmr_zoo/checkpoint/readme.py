@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from mvmr_zoo.card import Figure
     from mvmr_zoo.checkpoint.config import CheckpointConfig
 
-_BENCHMARK = re.compile(r"(\w[\w.-]*)/(\w[\w@.-]*)")
-"""A figure of this model on a named data set; others, such as a teacher's, stand in the table alone."""
+_ACCURACY, _MEAN_AP = ("image-classification", "accuracy"), ("image-classification", "mean_average_precision")
+
+_PROTOCOLS = {"knn": _ACCURACY, "linear": _ACCURACY, "linear-sgd": _ACCURACY, "semi": _ACCURACY, "voc07": _MEAN_AP}
+"""Task and metric of each protocol, in the Hub's terms; figures of others stand in the table alone."""
+
+_BENCHMARK = re.compile(r"(?!held_out)(\w[\w.-]*)/(([\w-]+)[\w@/.-]*)")
+"""DATA/PROTOCOL@VERSION: a figure of this model on a data set that others have too."""
 
 _CITATION = """\
 ```bibtex
@@ -30,15 +35,13 @@ _CITATION = """\
 ```"""
 
 
-def model_card(config: CheckpointConfig, *, spec: str | None = None) -> str:
+def readme_text(config: CheckpointConfig, *, spec: str | None = None) -> str:
     """The text of README.md: metadata, use, training, figures, limits, licence, citation.
 
     Args:
         config: the folder's facts.
         spec: what `load` is given to find it; its name unless said otherwise.
     """
-    run: Mapping[str, Any] = config.training.get("run", {})
-    data = config.training.get("data", {}).get("train", "not stated")
     head = f"\nIt has a classifier of {len(config.class_names)} classes: `model.classify([...])`.\n"
     return f"""---
 {_metadata(config)}
@@ -63,14 +66,14 @@ vectors = model.embed(["photo.jpg"])  # (1, {config.embedding_dim}) float32, uni
 
 {config.source}
 
-Training data: {data}.
+Training data: {", ".join(config.data) or "not stated"}.
 {_recipe(config.training)}
 ## Figures
 
-{_figures(config.metrics)}{_published(run)}
+{_figures(config.metrics)}
 ## Limits
 
-{run.get("note") or "No limits are stated by whoever made it."}
+{config.note or "No limits are stated by whoever made it."}
 
 Features follow the training data: what it did not show, they tell apart badly. Measure on photos of your own before
 you rely on them.
@@ -90,15 +93,15 @@ def _metadata(config: CheckpointConfig) -> str:
 
     results = [
         EvalResult(
-            task_type="image-classification",
-            dataset_type=found.group(1),
-            dataset_name=found.group(1),
-            metric_type="accuracy",
-            metric_name=found.group(2),
+            task_type=_PROTOCOLS[found[3]][0],
+            dataset_type=found[1],
+            dataset_name=found[1],
+            metric_type=_PROTOCOLS[found[3]][1],
+            metric_name=found[2],
             metric_value=round(figure.value, 6),
         )
         for name, figure in config.metrics.items()
-        if (found := _BENCHMARK.fullmatch(name))
+        if (found := _BENCHMARK.fullmatch(name)) and found[3] in _PROTOCOLS
     ]
     return ModelCardData(
         model_name=config.name,
@@ -115,7 +118,7 @@ def _recipe(training: Mapping[str, Any]) -> str:
         return ""
     import yaml
 
-    written = yaml.safe_dump({name: values for name, values in training.items() if name != "run"}, sort_keys=False)
+    written = yaml.safe_dump(dict(training), sort_keys=False)
     return f"\n<details><summary>The run's configuration</summary>\n\n```yaml\n{written}```\n\n</details>\n"
 
 
@@ -126,16 +129,12 @@ def _figures(metrics: Mapping[str, Figure]) -> str:
         f"| {name} | {figure.value:.3f} | {_interval(figure)} | {figure.images or ''} | {figure.source} |"
         for name, figure in metrics.items()
     ]
-    head = "| data / protocol | value | 95 % interval | images | report |\n| --- | --- | --- | --- | --- |\n"
+    head = "| data / protocol | value | 95 % interval | images | source |\n| --- | --- | --- | --- | --- |\n"
     return head + "\n".join(rows) + "\n"
 
 
-def _published(run: Mapping[str, Any]) -> str:
-    return f"\nFor this recipe its authors publish: {run['published']}.\n" if run.get("published") else ""
-
-
 def _interval(figure: Figure) -> str:
-    return "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
+    return "" if figure.interval is None else "{:.3f} to {:.3f}".format(*figure.interval)
 
 
 def _license(license_: str) -> str:

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
+from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
-    CARD_FILE,
     CONFIG_FILE,
     GOLDEN_FILE,
     GRAPH_FILE,
     HEAD_FILE,
     PROJECTOR_FILE,
+    README_FILE,
     WEIGHTS_FILE,
     file_digest,
 )
 from mvmr_zoo.checkpoint.read import Checkpoint, Head, read_checkpoint
-from mvmr_zoo.checkpoint.readme import model_card
+from mvmr_zoo.checkpoint.readme import readme_text
 from mvmr_zoo.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ def write_checkpoint(
             (work / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in values.items()}))
         (work / GRAPH_FILE).write_bytes(graph)
         complete = replace(config, sha256={name: file_digest(work / name) for name in (*tensors, GRAPH_FILE)})
-        (work / CARD_FILE).write_text(model_card(complete), encoding="utf-8")
-        write_config(work / CONFIG_FILE, complete)
+        write_facts(work, complete)
         written = read_checkpoint(work)
         if check is not None:
             check(written)
@@ -106,9 +106,14 @@ def check_destination(folder: str | os.PathLike[str]) -> None:
         raise CheckpointError(f"{base} exists and is not a checkpoint folder; it is left as it is.") from None
 
 
+def write_facts(folder: Path, config: CheckpointConfig, *, spec: str | None = None) -> None:
+    """Write `config.json` and the README.md that goes with it; `spec` is what `load` is given, if not its name."""
+    write_whole(folder / README_FILE, readme_text(config, spec=spec))
+    write_config(folder / CONFIG_FILE, config)
+
+
 def add_metrics(checkpoint: Checkpoint, metrics: Mapping[str, Figure]) -> Checkpoint:
     """Write measured figures, by protocol, into `config.json` and the model card; returns the new checkpoint."""
     config = replace(checkpoint.config, metrics={**checkpoint.config.metrics, **metrics})
-    write_config(checkpoint.folder / CONFIG_FILE, config)
-    (checkpoint.folder / CARD_FILE).write_text(model_card(config), encoding="utf-8")
+    write_facts(checkpoint.folder, config)
     return Checkpoint(checkpoint.folder, config)

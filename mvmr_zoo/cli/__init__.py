@@ -2,7 +2,6 @@
 
 photos   index, search, quickstart
 models   models, info, import, fetch, verify, bundle, unbundle
-common   what every command shares
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmr_zoo.cli.common import AsJson, explain_errors, printable
+from mvmr_zoo.terminal import AsJson, explain_errors, own_name, printable
 
 if TYPE_CHECKING:
     from mvmr_zoo.card import ModelCard
@@ -35,7 +35,7 @@ def models(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every model known by name. Published figures are their authors', measured ones this project's."""
+    """Every model known by name. Published figures are their authors'; measured ones stand in the checkpoint folder."""
     from mvmr_zoo.zoo import list_models
 
     cards = list_models(
@@ -116,8 +116,8 @@ def fetch(
     keep_projector: KeepProjector = False,
 ) -> None:
     """Download the authors' folder of a catalogue model with gdown, and import its weights."""
-    from mvmr_zoo.official.fetch import authors_folder, gdown_library
-    from mvmr_zoo.official.fetch import fetch as run
+    from mvmr_zoo.official import authors_folder, gdown_library
+    from mvmr_zoo.official import fetch as run
 
     address = authors_folder(name)
     gdown_library()  # before anybody is asked
@@ -160,7 +160,7 @@ def bundle(
     checkpoint = find_checkpoint(spec)
     run(checkpoint, output)
     typer.echo(f"{printable(str(output))}: {checkpoint.config.name}, {output.stat().st_size / 1e6:.1f} MB")
-    typer.echo(f"There: mvmr-zoo unbundle {printable(output.name)}")
+    typer.echo(f"On the other machine: mvmr-zoo unbundle {printable(output.name)}")
 
 
 @app.command()
@@ -171,10 +171,10 @@ def unbundle(file: Annotated[Path, typer.Argument(help="What `mvmr-zoo bundle` w
 
     checkpoint = run(file)
     typer.echo(f"{checkpoint.config.name} is in {printable(str(checkpoint.folder))}")
-    typer.echo(f"Try it: mvmr-zoo verify {checkpoint.config.name}")
+    typer.echo(f"Try it: {own_name()} verify {checkpoint.config.name}")
 
 
-_WHERE = {"package": "package", "zoo": "zoo", "hub": "Hub", "elsewhere": "not here"}
+_WHERE = {"package": "package", "zoo": "zoo", "hub": "Hub", "path": "folder", "elsewhere": "not here"}
 
 
 def _plain(card: ModelCard) -> dict[str, object]:
@@ -204,4 +204,4 @@ def _tell(imported: Imported) -> None:
     )
     for note in imported.notes:
         typer.echo(f"  {note}")
-    typer.echo(f"Try it: mvmr-zoo index add PHOTOS --model {config.name}")
+    typer.echo(f"Try it: {own_name()} index add PHOTOS --model {config.name}")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mvmr_zoo.cli.common import SOME_FAILED, AsJson, explain_errors, own_name, printable
+from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors, own_name, printable
 
 app = typer.Typer()
 index_app = typer.Typer(help="The photo library: add folders, see how it stands.", no_args_is_help=True)
@@ -44,7 +44,11 @@ def index_add(
     from mvmr_zoo.progress import progress_bar
 
     with PhotoLibrary(library, model=model) as photos, progress_bar("indexing") as progress:
-        report = photos.add(folders, progress=progress, allow_empty=allow_empty)
+        try:
+            report = photos.add(folders, progress=progress, allow_empty=allow_empty)
+        except KeyboardInterrupt:
+            typer.echo("What was done is kept; run the same command to go on.", err=True)
+            raise
         place = photos.folder
     typer.echo(
         f"{report.found} photos found: {report.added} indexed, {report.unchanged} unchanged, "

@@ -9,7 +9,6 @@ embed     their features
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from mvmr_zoo.datasets.base import ImageSet
 from mvmr_zoo.datasets.embed import embed_images
 from mvmr_zoo.datasets.folder import ImageFolder, image_folder
 from mvmr_zoo.datasets.parquet import parquet_images
-from mvmr_zoo.errors import DataError
+from mvmr_zoo.errors import DataError, closest
 
 __all__ = ["ImageFolder", "ImageSet", "embed_images", "image_folder", "open_images"]
 
@@ -46,7 +45,7 @@ def open_images(spec: str, root: str | os.PathLike[str] | None = None) -> ImageS
         return NAMED[kind](Path(root), rest or "train")
     if Path(spec).is_dir():
         return image_folder(spec)
-    near = difflib.get_close_matches(kind, NAMED, n=1)
+    near = closest(kind, NAMED)[:1]
     hint = f" Closest: {near[0]}." if near else ""
     raise DataError(
         f"{spec} is not a folder, nor a data set by name ({', '.join(NAMED)}), `folder:PATH` or `parquet:PATH`.{hint}"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import Figure
-from mvmr_zoo.errors import DataError
+from mvmr_zoo.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,9 +65,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
     """Write a report as JSON, whole or not at all."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    part.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
-    part.replace(target)
+    write_whole(target, json.dumps(asdict(report), indent=2) + "\n")
 
 
 def read_report(path: str | os.PathLike[str]) -> Report:
@@ -75,12 +74,19 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a JSON report ({error}).") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: expected a JSON object, got {type(values).__name__}.")
     known = [field.name for field in fields(Report)]
-    if not isinstance(values, dict) or sorted(values) != sorted(known):
-        raise DataError(f"{path} is not an evaluation report; expected the fields {', '.join(known)}.")
-    try:
-        for name in ("figures", "beside"):
-            values[name] = {key: Figure(**figure) for key, figure in values[name].items()}
-    except (TypeError, AttributeError):
-        raise DataError(f"{path}: {name} does not hold figures of value, low, high and images.") from None
+    for name in known:
+        if name not in values:
+            raise DataError(f"{path} is not an evaluation report: it lacks the field {name}.")
+    if unknown := sorted(values.keys() - set(known)):
+        raise DataError(f"{path}: has the unknown field {unknown[0]}.")
+    for name in ("figures", "beside"):
+        if not isinstance(values[name], dict):
+            raise DataError(f"{path}: {name} is {type(values[name]).__name__}, expected an object of figures.")
+        try:
+            values[name] = {key: Figure.from_json(figure) for key, figure in values[name].items()}
+        except ConfigError as error:
+            raise DataError(f"{path}: {name}: {error}") from None
     return Report(**values)

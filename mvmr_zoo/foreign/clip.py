@@ -6,8 +6,7 @@ import logging
 from typing import Any
 
 from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
-from mvmr_zoo.catalog import closest_names
-from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError
+from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError, closest
 from mvmr_zoo.foreign.record import ForeignEncoder
 from mvmr_zoo.foreign.weights import fill, split_file, unavailable
 from mvmr_zoo.preprocess import Preprocess
@@ -32,7 +31,7 @@ def load(name: str) -> ForeignEncoder:
     network, file = split_file(name)
     architecture, _, tag = network.partition("/")
     if architecture not in open_clip.list_models():
-        near = closest_names(architecture, open_clip.list_models())
+        near = closest(architecture, open_clip.list_models())
         raise UnknownModelError(
             f"open_clip has no architecture {architecture!r}. Closest: {', '.join(near) or 'none'}."
         )

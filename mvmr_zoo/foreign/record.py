@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mvmr_zoo.card import ModelCard
 from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.state_dicts import without_counters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,8 +36,7 @@ class ForeignEncoder:
     def weights(self) -> dict[str, Tensor]:
         """What a module's graph reads, by name: all of the state dict but batch norm's step counters."""
         assert self.module is not None
-        state = self.module.state_dict()
-        return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+        return without_counters(self.module.state_dict())
 
     @property
     def digest(self) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
-from mvmr_zoo.catalog import closest_names
-from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError
+from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError, closest
 from mvmr_zoo.foreign.record import ForeignEncoder
 from mvmr_zoo.foreign.weights import fill, split_file, unavailable
 from mvmr_zoo.preprocess import Preprocess
@@ -29,7 +28,7 @@ def load(name: str) -> ForeignEncoder:
         raise MissingDependencyError("timm", "teachers", f"load timm:{name}") from error
     network, file = split_file(name)
     if not timm.is_model(network.partition(".")[0]):
-        near = closest_names(network, timm.list_models())
+        near = closest(network, timm.list_models())
         raise UnknownModelError(f"timm has no network {network!r}. Closest: {', '.join(near) or 'none'}.")
     try:
         module: Any = timm.create_model(network, pretrained=file is None, num_classes=0)

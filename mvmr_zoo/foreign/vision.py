@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
-from mvmr_zoo.catalog import closest_names
-from mvmr_zoo.errors import MissingDependencyError, UnknownModelError
+from mvmr_zoo.errors import MissingDependencyError, UnknownModelError, closest
 from mvmr_zoo.foreign.record import ForeignEncoder
 from mvmr_zoo.foreign.weights import fill, split_file, unavailable
 from mvmr_zoo.preprocess import Preprocess
@@ -30,7 +29,7 @@ def load(name: str) -> ForeignEncoder:
     network, file = split_file(name)
     known = [each for each in models.list_models(module=models) if each not in ("googlenet", "inception_v3")]
     if network not in known:
-        near = closest_names(network, known)
+        near = closest(network, known)
         raise UnknownModelError(
             f"torchvision has no classification network {network!r}. Closest: {', '.join(near) or 'none'}."
         )

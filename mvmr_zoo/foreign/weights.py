@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvmr_zoo.errors import CheckpointError, UnknownModelError, one_line
-from mvmr_zoo.pickles import read_file
+from mvmr_zoo.state_dicts import differences
+from mvmr_zoo.weights_file import read_weights_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,7 +43,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: neither the one nor the other.
     """
-    found = read_file(path)
+    found = read_weights_file(path)
     for key in ("state_dict", "model"):
         if isinstance(found.get(key), dict):
             found = found[key]
@@ -64,15 +65,6 @@ def fill(module: nn.Module, path: Path, *, ignore: tuple[str, ...] = ()) -> None
         CheckpointError: names or shapes are another network's; says which.
     """
     found = {name: value for name, value in read_weights(path).items() if not name.startswith(ignore or ("\0",))}
-    wanted = {name: value for name, value in module.state_dict().items()}
-    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
-    missing, unknown = sorted(needed - found.keys()), sorted(found.keys() - wanted.keys())
-    other = [name for name in sorted(needed & found.keys()) if wanted[name].shape != found[name].shape]
-    if missing or unknown or other:
-        told = [
-            f"{len(names)} {what}, first {names[0]}"
-            for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", other))
-            if names
-        ]
-        raise CheckpointError(f"{path} is of another network: tensors {'; '.join(told)}.")
+    if wrong := differences(found, module.state_dict()):
+        raise CheckpointError(f"{path} is of another network: {len(wrong)} tensors differ, first: {wrong[0]}.")
     module.load_state_dict(found, strict=False)

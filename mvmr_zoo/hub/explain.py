@@ -15,7 +15,7 @@ def explained(where: HubSpec, doing: str) -> Iterator[None]:
 
     Args:
         where: the repository.
-        doing: what was tried, as "downloading config.json".
+        doing: what was tried, as "downloading config.json of org/name".
     """
     try:
         yield
@@ -54,12 +54,12 @@ def _explain(error: Exception, where: HubSpec, doing: str) -> MvmrError:
         )
     code = status(error) or status(cause)
     if code == 403:
-        return HubError(f"{endpoint} forbids {doing} of {where.repo}: {_told(error)} {login}.")
+        return HubError(f"{endpoint} forbids {doing}: {_told(error)} {login}.")
     if code is not None and (code == 429 or code >= 500):
-        return HubError(f"{endpoint} answered {code} to {doing} of {where.repo}, several times. Try again later.")
+        return HubError(f"{endpoint} answered {code} to {doing}, several times. Try again later.")
     if code is not None:
-        return HubError(f"{endpoint} answered {code} to {doing} of {where.repo}: {_told(error)}")
-    return HubError(f"{doing} of {where.repo} from {endpoint} failed: {_told(cause)}")
+        return HubError(f"{endpoint} answered {code} to {doing}: {_told(error)}")
+    return HubError(f"{endpoint}: {doing} failed: {_told(cause)}")
 
 
 def _told(error: BaseException) -> str:

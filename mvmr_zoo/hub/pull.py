@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mvmr_zoo.checkpoint import CONFIG_FILE, PROJECTOR_FILE, Checkpoint, file_digest, read_checkpoint, read_config
-from mvmr_zoo.checkpoint.read import check_hash_names
+from mvmr_zoo.checkpoint import (
+    CONFIG_FILE,
+    PROJECTOR_FILE,
+    Checkpoint,
+    check_digest,
+    check_hash_names,
+    read_checkpoint,
+    read_config,
+)
 from mvmr_zoo.errors import CheckpointError
 from mvmr_zoo.hub.explain import explained, status
 from mvmr_zoo.hub.spec import HubSpec
@@ -16,6 +23,9 @@ from mvmr_zoo.hub.spec import HubSpec
 _TRIES = 4
 _LONGEST_WAIT_S = 60
 _ABANDONED_S = 3600
+
+_ANOTHER = "It is another model, or another state of it; ask its publisher."
+_ALTERED = "It was altered on the way or on the server; nothing of it was kept. Try again, or ask its publisher."
 
 
 def pull(where: HubSpec, *, sha256: str | None = None, cache: Path | None = None) -> Checkpoint:
@@ -39,7 +49,8 @@ def pull(where: HubSpec, *, sha256: str | None = None, cache: Path | None = None
     if folder is None:
         with _lock(where, cache):  # whoever waited finds it in the cache
             folder = _cached(where, cache) or _download(where, sha256, cache)
-    _check_pin(folder / CONFIG_FILE, sha256)
+    if sha256 is not None:
+        check_digest(folder / CONFIG_FILE, sha256, said_by="what was asked for has", advice=_ANOTHER)
     return read_checkpoint(folder)
 
 
@@ -63,17 +74,17 @@ def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Path:
     try:
         config = _file(where, CONFIG_FILE, cache)
         made.append(config)
-        _check_pin(config, sha256)
+        if sha256 is not None:
+            check_digest(config, sha256, said_by="what was asked for has", advice=_ANOTHER)
         commit = HubSpec(where.repo, config.parent.name)
         for name, expected in _needed(config).items():
             path = _file(commit, name, cache)
             made.append(path)
-            if file_digest(path) != expected:
-                path.resolve().unlink()
-                raise CheckpointError(
-                    f"{where}: {name} is not the file that config.json has the hash of "
-                    f"({expected[:12]}…); it was altered on the way or on the server. Nothing of it was kept."
-                )
+            try:
+                check_digest(path, expected, said_by="config.json says", advice=_ALTERED)
+            except CheckpointError:
+                path.resolve().unlink()  # or the next try would find it in the cache
+                raise
     except BaseException:
         _forget(made)
         raise
@@ -94,7 +105,7 @@ def _file(where: HubSpec, name: str, cache: Path | None) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    with explained(where, f"downloading {name}"):
+    with explained(where, f"downloading {name} of {where.repo}"):
         for attempt in range(_TRIES):
             try:
                 return Path(hf_hub_download(where.repo, name, revision=where.revision, cache_dir=cache))
@@ -104,13 +115,6 @@ def _file(where: HubSpec, name: str, cache: Path | None) -> Path:
                 asked = error.response.headers.get("Retry-After", "")
                 time.sleep(min(int(asked) if asked.isdigit() else 2**attempt, _LONGEST_WAIT_S))
         raise AssertionError  # the last try returned or raised
-
-
-def _check_pin(config: Path, sha256: str | None) -> None:
-    if sha256 is not None and (found := file_digest(config)) != sha256:
-        raise CheckpointError(
-            f"{config}: SHA-256 {found[:12]}…, but the catalogue pins {sha256[:12]}…. It is not the model of this name."
-        )
 
 
 def _forget(paths: list[Path]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvmr_zoo.checkpoint.files import HEAD_FILE, PROJECTOR_FILE
+from mvmr_zoo.checkpoint import HEAD_FILE, PROJECTOR_FILE
 from mvmr_zoo.errors import HubError
 from mvmr_zoo.hub.explain import explained
 from mvmr_zoo.hub.spec import HubSpec
@@ -45,14 +45,14 @@ def push(folder: Path, repo: str, *, private: bool = False, tag: str | None = No
 
     api = HfApi(library_name="mvmr-zoo")
     where = HubSpec(repo)
-    with explained(where, "creating"):
+    with explained(where, f"creating {repo}"):
         api.create_repo(repo, private=private or None, exist_ok=True)
-    with explained(where, "looking"):
+    with explained(where, f"looking at {repo}"):
         if private and not api.model_info(repo).private:
             raise HubError(f"{repo} is public; nothing was uploaded. Choose another name, or leave --private out.")
         if tag is not None and tag in {each.name for each in api.list_repo_refs(repo).tags}:
             raise HubError(f"{repo} has a tag {tag!r} already; nothing was uploaded. Choose another.")
-    with explained(where, "uploading"):
+    with explained(where, f"uploading to {repo}"):
         commit = api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=list(_STALE)
         )
@@ -63,5 +63,5 @@ def add_tag(where: HubSpec, tag: str) -> None:
     """Give a commit a tag. Raises HubError where the Hub refuses."""
     from huggingface_hub import HfApi
 
-    with explained(where, "tagging"):
+    with explained(where, f"tagging {where.repo}"):
         HfApi(library_name="mvmr-zoo").create_tag(where.repo, tag=tag, revision=where.revision)

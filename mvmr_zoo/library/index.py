@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.errors import LibraryDamagedError, LibraryError
 from mvmr_zoo.features import unit
 from mvmr_zoo.library.store import Store
@@ -127,8 +128,8 @@ def _build(folder: Path, store: Store) -> VectorIndex:
         made_from=store.version,
     )
     try:
-        _replace(folder / manifest.file, data)
-        _replace(folder / MANIFEST_FILE, json.dumps(asdict(manifest), indent=2).encode())
+        write_whole(folder / manifest.file, data)
+        write_whole(folder / MANIFEST_FILE, json.dumps(asdict(manifest), indent=2).encode())
         for old in folder.glob("index-*.faiss*"):
             if old.name != manifest.file:
                 old.unlink(missing_ok=True)
@@ -157,16 +158,3 @@ def _read(path: Path, manifest: Manifest) -> Any:
     except (OSError, RuntimeError):
         return None
     return index if (index.ntotal, index.d) == (manifest.rows, manifest.dim) else None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise

@@ -28,7 +28,7 @@ def authors_folder(name: str) -> str:
     if name not in CATALOG:
         raise UnknownModelError(not_found(name))
     if (folder := local_folder(name)) is not None:
-        raise ConfigError(f"{name} is on this machine already: {folder}.")
+        raise ConfigError(f"{name} is on this machine already: {folder.path}.")
     if not CATALOG[name].origin.startswith(DRIVE_FOLDERS):
         raise ConfigError(f"{name} does not come from Google Drive; `load({name!r})` gets it.")
     return CATALOG[name].origin

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mvmr_zoo.card import LICENSE_NOT_STATED
-from mvmr_zoo.catalog import CATALOG, PAPER, PREPROCESSING, closest_names
+from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
+from mvmr_zoo.catalog import CATALOG, PAPER, PREPROCESSING
 from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, Head, file_digest
-from mvmr_zoo.errors import CheckpointError, ConfigError
+from mvmr_zoo.errors import CheckpointError, ConfigError, closest
 from mvmr_zoo.home import zoo_folder
-from mvmr_zoo.official.classes import class_names
+from mvmr_zoo.official.class_names import class_names
 from mvmr_zoo.official.parts import Parts, linear, split
-from mvmr_zoo.pickles import read_file
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.resolve import local_folder
+from mvmr_zoo.state_dicts import differences
+from mvmr_zoo.weights_file import read_weights_file
 
 if TYPE_CHECKING:
     import os
@@ -57,20 +58,14 @@ def import_weights(
         CheckpointError: the file cannot be read, would run code, or is of another network.
         MissingDependencyError: PyTorch is not installed.
     """
+    from mvmr_zoo.pack import pack
+
     path = Path(file)
     folder = zoo_folder(name)
-    if (taken := local_folder(name)) is not None:
-        raise ConfigError(f"{name} is on this machine already: {taken}. Choose another name, or remove that folder.")
     row = CATALOG.get(name)
-    if row is not None and row.pin is not None:
-        raise ConfigError(f"{name} is pinned to hf-hub:{row.pin.repo}; `load({name!r})` gets it. Choose another name.")
-    chosen = _preprocess(preprocess) if preprocess is not None else row.preprocess if row is not None else None
-    if chosen is None:
-        raise ConfigError(
-            f"{name!r} is not in the catalogue, so how its photos are prepared must be said: --preprocess "
-            f"{', '.join(PREPROCESSING)}, or a JSON file."
-        )
-    parts = split(read_file(path))
+    _check_free(name, row)
+    chosen = _preprocess(name, preprocess, row)
+    parts = split(read_weights_file(path))
     _check_finite(path, parts)
     encoder = _encoder(path, parts.backbone)
     if row is not None and row.architecture != encoder.architecture:
@@ -78,15 +73,7 @@ def import_weights(
             f"{path} is a {encoder.architecture}; {name} in the catalogue is a {row.architecture}. Import it under "
             "another name."
         )
-    notes = [f"{parts.dropped} tensors of the teacher were left out."] if parts.dropped else []
-    data = row.data[0] if row is not None else None
-    head, names = _head(parts, encoder.embedding_dim, data, notes)
-    if parts.projector and not keep_projector:
-        notes.append("Its projector was left out; --keep-projector keeps it.")
-    if keep_projector and not parts.projector:
-        notes.append("It has no projector to keep.")
-    from mvmr_zoo.pack import pack
-
+    head = _head(parts, encoder.embedding_dim, row)
     config = CheckpointConfig(
         schema_version=SCHEMA_VERSION,
         name=name,
@@ -96,26 +83,53 @@ def import_weights(
         license=row.license if row is not None else LICENSE_NOT_STATED,
         source=f"Imported from {path.name}, SHA-256 {file_digest(path)}"
         + (f"; weights of {PAPER}, published at {row.origin}." if row is not None else "."),
-        training={"data": {"train": ", ".join(row.data)}} if row is not None else {},
-        class_names=names,
-        scores="sigmoid" if data in _MULTILABEL else "softmax",
+        task=row.task if row is not None else "",
+        data=row.data if row is not None else (),
+        class_names=head.class_names,
+        scores="sigmoid" if row is not None and row.data[0] in _MULTILABEL else "softmax",
     )
-    projector = {key: value.float() for key, value in parts.projector.items()} if keep_projector else {}
-    made = pack(encoder, folder, config, dtype=_dtype(parts.backbone), head=head, projector=projector or None)
-    return Imported(made, notes)
+    kept = {key: value.float() for key, value in parts.projector.items()} if keep_projector else {}
+    made = pack(encoder, folder, config, dtype=_dtype(parts.backbone), head=head.head, projector=kept or None)
+    return Imported(made, [*_notes(parts, kept=keep_projector), *head.notes])
 
 
-def _preprocess(given: str) -> Preprocess:
+def _check_free(name: str, row: ModelCard | None) -> None:
+    if (taken := local_folder(name)) is not None:
+        raise ConfigError(
+            f"{name} is on this machine already: {taken.path}. Choose another name, or remove that folder."
+        )
+    if row is not None and row.pin is not None:
+        raise ConfigError(f"{name} is pinned to hf-hub:{row.pin.repo}; `load({name!r})` gets it. Choose another name.")
+
+
+def _notes(parts: Parts, *, kept: bool) -> list[str]:
+    notes = [f"A teacher's tensors were left out ({parts.dropped})."] if parts.dropped else []
+    if parts.projector and not kept:
+        notes.append("Its projector was left out.")
+    if kept and not parts.projector:
+        notes.append("It has no projector to keep.")
+    return notes
+
+
+def _preprocess(name: str, given: str | None, row: ModelCard | None) -> Preprocess:
+    if given is None and row is None:
+        raise ConfigError(
+            f"{name!r} is not in the catalogue, so how its photos are prepared must be said: preprocess is one of "
+            f"{', '.join(PREPROCESSING)}, or a JSON file."
+        )
+    if given is None:
+        assert row is not None
+        return row.preprocess
     if given in PREPROCESSING:
         return PREPROCESSING[given]
     if not Path(given).is_file():
-        near = closest_names(given, PREPROCESSING) or list(PREPROCESSING)
-        raise ConfigError(f"--preprocess got {given!r}, which is no file. Closest: {', '.join(near)}.")
+        near = closest(given, PREPROCESSING) or list(PREPROCESSING)
+        raise ConfigError(f"preprocess got {given!r}, which is no file. Closest: {', '.join(near)}.")
     try:
         values = json.loads(Path(given).read_text(encoding="utf-8"))
         return Preprocess.from_dict(values.get("preprocess", values))
     except (ValueError, AttributeError, ConfigError) as error:
-        raise ConfigError(f"--preprocess {given}: {error}") from None
+        raise ConfigError(f"preprocess {given}: {error}") from None
 
 
 def _encoder(path: Path, backbone: Mapping[str, Tensor]) -> Encoder:
@@ -124,38 +138,39 @@ def _encoder(path: Path, backbone: Mapping[str, Tensor]) -> Encoder:
 
     from mvmr_zoo.encoder import BACKBONES, Encoder
 
-    found = {f"backbone.{name}": tuple(tensor.shape) for name, tensor in backbone.items()}
-    differences: dict[str, list[str]] = {}
+    found = {f"backbone.{name}": tensor for name, tensor in backbone.items()}
+    wrong: dict[str, list[str]] = {}
     for architecture in BACKBONES:
         with torch.device("meta"):
-            wanted = Encoder(architecture).shapes()
-        differences[architecture] = sorted(
-            name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
-        )
-    best = min(differences, key=lambda architecture: len(differences[architecture]))
-    if wrong := differences[best]:
-        name = wrong[0]
+            wrong[architecture] = differences(found, Encoder(architecture).state_dict())
+    best = min(wrong, key=lambda architecture: len(wrong[architecture]))
+    if wrong[best]:
         raise CheckpointError(
             f"{path} is of no architecture known here ({', '.join(BACKBONES)}). Closest: {best}, where "
-            f"{len(wrong)} tensors differ; {name.removeprefix('backbone.')} "
-            + (f"has shape {found[name]}." if name in found else "is missing.")
+            f"{len(wrong[best])} tensors differ: {wrong[best][0].removeprefix('backbone.')}."
         )
     encoder = Encoder(best)
-    encoder.load_weights({f"backbone.{name}": tensor for name, tensor in backbone.items()})
+    encoder.load_weights(found)
     return encoder
 
 
-def _head(parts: Parts, features: int, data: str | None, notes: list[str]) -> tuple[Head | None, tuple[str, ...]]:
+class _NamedHead(NamedTuple):
+    """A classifier, the names of its classes, and what was noticed."""
+
+    head: Head | None = None
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _head(parts: Parts, features: int, row: ModelCard | None) -> _NamedHead:
     if not parts.classifier:
-        return None, ()
+        return _NamedHead()
     found = linear(parts.classifier, features)
     if found is None:
-        notes.append("Its classifier is not one linear layer on the features; it was left out.")
-        return None, ()
+        return _NamedHead(notes=("Its classifier is not one linear layer on the features; it was left out.",))
     weight, bias = (tensor.float().numpy() for tensor in found)
-    names, said = class_names(data, len(weight))
-    notes.append(f"Its classifier has {len(names)} classes, {said}.")
-    return Head(weight, bias), names
+    names, said = class_names(row.data[0] if row is not None else None, len(weight))
+    return _NamedHead(Head(weight, bias), names, (f"Its classifier has {len(names)} classes, {said}.",))
 
 
 def _dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:

@@ -14,8 +14,10 @@ where `*` are torchvision's ResNet names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mvmr_zoo.state_dicts import without_counters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,31 +39,32 @@ class Parts:
         dropped: how many tensors were a teacher's.
     """
 
-    backbone: dict[str, Tensor] = field(default_factory=dict)
-    projector: dict[str, Tensor] = field(default_factory=dict)
-    classifier: dict[str, Tensor] = field(default_factory=dict)
-    dropped: int = 0
+    backbone: dict[str, Tensor]
+    projector: dict[str, Tensor]
+    classifier: dict[str, Tensor]
+    dropped: int
 
 
 def split(found: Mapping[str, Any]) -> Parts:
     """Sort the tensors of a file by what they belong to."""
-    parts = Parts()
+    backbone: dict[str, Tensor] = {}
+    projector: dict[str, Tensor] = {}
+    classifier: dict[str, Tensor] = {}
     dropped = 0
-    for name, tensor in _tensors(found):
-        if name[-1] == "num_batches_tracked":
-            continue
+    for whole, tensor in without_counters(_tensors(found)).items():
+        name = whole.split(".")
         if _TEACHER in name:
             dropped += 1
             continue
         while name and name[0] in _WRAPPERS:
             name = name[1:]
-        if name[:1] == ("projector",):
-            parts.projector[".".join(name[1:])] = tensor
+        if name and name[0] == "projector":
+            projector[".".join(name[1:])] = tensor
         elif name and name[0] in _CLASSIFIERS:
-            parts.classifier[".".join(name[1:])] = tensor
+            classifier[".".join(name[1:])] = tensor
         else:
-            parts.backbone[".".join(name)] = tensor
-    return Parts(parts.backbone, parts.projector, parts.classifier, dropped)
+            backbone[".".join(name)] = tensor
+    return Parts(backbone, projector, classifier, dropped)
 
 
 def linear(classifier: Mapping[str, Tensor], features: int) -> tuple[Tensor, Tensor] | None:
@@ -76,14 +79,14 @@ def linear(classifier: Mapping[str, Tensor], features: int) -> tuple[Tensor, Ten
     return (weight, bias) if bias.shape == (len(weight),) and len(classifier) <= 2 else None
 
 
-def _tensors(found: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Tensor]]:
-    """Every tensor below the parts of the file that hold weights, with its name in pieces."""
-    tensors: list[tuple[tuple[str, ...], Tensor]] = []
+def _tensors(found: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
+    """Every tensor below the parts of the file that hold weights, by its whole name."""
+    tensors: dict[str, Tensor] = {}
     weights = found if prefix or not isinstance(found.get("state_dict"), Mapping) else found["state_dict"]
     for key, value in weights.items():
-        name = (*prefix, *str(key).split("."))
+        name = f"{prefix}{key}"
         if hasattr(value, "ndim") and hasattr(value, "is_floating_point"):
-            tensors.append((name, value))
-        elif isinstance(value, Mapping) and name[-1] in (*_WRAPPERS, *_CLASSIFIERS):
-            tensors += _tensors(value, name)
+            tensors[name] = value
+        elif isinstance(value, Mapping) and key in (*_WRAPPERS, *_CLASSIFIERS):
+            tensors |= _tensors(value, f"{name}.")
     return tensors

@@ -14,9 +14,10 @@ import mvmr_zoo
 ROOT = Path(mvmr_zoo.__file__).parents[1]
 PACKAGES = ("mvmr_zoo", "training", "export", "demo")
 ORDER = (
-    "errors", "preprocess", "images", "card", "pinned", "catalog", "encoder", "checkpoint", "pickles", "foreign",
-    "graph", "runtime", "verify", "pack", "home", "hub", "resolve", "archive", "official", "features", "embeddings",
-    "nearest", "classes", "model", "zoo", "library", "datasets", "evaluate", "progress", "samples", "quickstart", "cli",
+    "errors", "atomic", "preprocess", "images", "card", "pinned", "catalog", "state_dicts", "encoder", "checkpoint",
+    "weights_file", "foreign", "graph", "runtime", "verify", "pack", "home", "hub", "resolve", "archive", "official",
+    "features", "embeddings", "nearest", "classify", "model", "zoo", "library", "datasets", "evaluate", "progress",
+    "samples", "quickstart", "terminal", "cli",
 )  # fmt: skip
 PUBLIC = {
     "CATALOG", "Embeddings", "Failure", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess",

@@ -50,7 +50,7 @@ def test_rows_of_the_paper() -> None:
     small = [name for name, card in CATALOG.items() if card.architecture == "resnet50-small"]
     assert small == ["resnet50-stl10", "resnet50-cifar20", "resnet50-clip-kd-cifar100"]
     for card in CATALOG.values():
-        if not card.bundled:
+        if card.location != "package":
             assert card.license == "not stated"
             assert card.origin.startswith("https://drive.google.com/drive/folders/1")
             assert all("Entropy 2024" in figure.source for figure in card.published.values())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,27 +13,8 @@ from PIL import Image
 
 from mvmr_zoo.checkpoint import Checkpoint
 
+from ..command_line import refused, run
 from ..conftest import write_photos
-
-
-def run(*arguments: object, home: Path, **options: object) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HOME": str(home), "COLUMNS": "200"}
-    environment.pop("MVMR_LIBRARY", None)
-    return subprocess.run(
-        [sys.executable, "-m", "mvmr_zoo.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        **options,
-    )
-
-
-def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
-    """Exit code 2, one line, no traceback."""
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("Error: ")
 
 
 def test_the_main_job(photo_folder: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import importlib
 import inspect
@@ -13,7 +12,7 @@ from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
-from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.errors import ConfigError, closest
 from training.representations.dct import Dct
 from training.representations.hog import Hog
 from training.representations.local_deviation import LocalDeviation
@@ -52,7 +51,7 @@ def build_representation(kind: str, options: Mapping[str, Any]) -> Representatio
     hints = get_type_hints(made) if dataclasses.is_dataclass(made) else {}
     for name, value in options.items():
         if name not in hints:
-            near = difflib.get_close_matches(name, hints, n=1) or list(hints)
+            near = closest(name, hints)[:1] or list(hints)
             raise ConfigError(f"Representation {kind} has no option {name}. It has: {', '.join(near) or 'none'}.")
         if not _fits(value, hints[name]):
             raise ConfigError(f"{kind}.{name} is {value!r}; expected {getattr(hints[name], '__name__', hints[name])}.")
@@ -79,7 +78,7 @@ def representation_digest(representation: Representation) -> str:
 def _imported(kind: str) -> type:
     path, separator, name = kind.partition(":")
     if not separator:
-        near = difflib.get_close_matches(kind, REPRESENTATIONS, n=1)
+        near = closest(kind, REPRESENTATIONS)[:1]
         hint = f" Closest: {near[0]}." if near else ""
         raise ConfigError(
             f"No representation is named {kind!r}; known are {', '.join(REPRESENTATIONS)}, "

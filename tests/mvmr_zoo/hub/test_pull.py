@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
@@ -105,6 +106,18 @@ def test_errors_that_stay_leave_no_folder(hub: HubServer, commit: str, client: H
     assert client.snapshots("org/tiny") == []
 
 
+def test_what_killed_transfers_left_goes_after_an_hour(hub: HubServer, commit: str, client: HubClient) -> None:
+    blobs = client.cache / "models--org--tiny" / "blobs"
+    blobs.mkdir(parents=True)
+    old, running = blobs / "a.0.incomplete", blobs / "b.1.incomplete"
+    for path in (old, running):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    client.load("hf-hub:org/tiny")
+    assert not old.exists()
+    assert running.exists()
+
+
 def test_nobody_answers(client: HubClient) -> None:
     error = client.refusal("hf-hub:org/tiny", HF_ENDPOINT="http://127.0.0.1:9")
     assert error.startswith("HubError")
@@ -178,7 +191,7 @@ def test_a_pinned_row_takes_nothing_else(
     done = client.run("-c", PINNED_LOAD, commit, right)
     assert done.stdout.split() == [checkpoint.weights_digest]
     wrong = client.run("-c", PINNED_LOAD, commit, "0" * 64)
-    assert "the catalogue pins 000000000000" in wrong.stderr
+    assert "what was asked for has 000000000000" in wrong.stderr
     shutil.copytree(other_checkpoint.folder, client.zoo / "resnet50-clip-kd")
     local = client.run("-c", PINNED_LOAD, commit, right)
-    assert "is not the one the catalogue pins" in local.stderr
+    assert "but the catalogue pins" in local.stderr

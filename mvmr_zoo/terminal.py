@@ -1,4 +1,4 @@
-"""What every command shares: errors in one line, exit codes, options, text that any terminal prints."""
+"""What command lines share: errors in one line, exit codes, options, text that any terminal prints."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def explain_errors(command: Callable[_P, None]) -> Callable[_P, None]:
             typer.echo(f"Error: {printable(describe_os_error(error))}", err=True)
             raise typer.Exit(CANNOT_RUN) from None
         except KeyboardInterrupt:
-            typer.echo("Stopped. What was done is kept; run the same command to go on.", err=True)
+            typer.echo("Stopped.", err=True)
             raise typer.Exit(130) from None
 
     return wrapped

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mvmr_zoo.classes import Classification, probabilities
+from mvmr_zoo.classify import Classification, probabilities
 
 
 def test_softmax_and_sigmoid_against_the_formulas() -> None:

@@ -31,7 +31,7 @@ class _Unread:
         pass
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_weights_file(path: Path) -> dict[str, Any]:
     """The dictionary in a .pth, .ckpt or .safetensors file, its tensors on the CPU.
 
     Raises:
@@ -44,14 +44,17 @@ def read_file(path: Path) -> dict[str, Any]:
         raise MissingDependencyError("PyTorch with torchvision", "cpu", "import weights") from error
     if not path.is_file():
         raise CheckpointError(f"{path} is not a file. Expected the weights, as .pth, .ckpt or .safetensors.")
-    stand_ins: list[Any] = [(_Unread, name) for name in _foreign_names(path)]
-    try:
-        if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors":
+        try:
             return dict(load_file(path))
+        except Exception as error:  # its own error, or OSError
+            raise CheckpointError(f"{path} is not a readable safetensors file ({one_line(error)}).") from None
+    stand_ins: list[Any] = [(_Unread, name) for name in _names_beyond_tensors(path)]
+    try:
         with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it warns of, it then raises
             found = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch and safetensors raise whatever they like on damaged files
+    except Exception as error:  # torch raises whatever it likes on damaged files
         if forbidden := _FORBIDDEN.search(str(error)):
             raise _would_run(path, forbidden.group(1)) from None
         told = _TOLD.search(str(error))  # what comes before it advises to execute the file
@@ -62,7 +65,7 @@ def read_file(path: Path) -> dict[str, Any]:
     return found
 
 
-def _foreign_names(path: Path) -> list[str]:
+def _names_beyond_tensors(path: Path) -> list[str]:
     """Classes that a pickle names beyond tensors, all of them harmless.
 
     Raises:
@@ -82,6 +85,6 @@ def _foreign_names(path: Path) -> list[str]:
 
 def _would_run(path: Path, name: str) -> CheckpointError:
     return CheckpointError(
-        f"{path}: its pickle asks for {name}, which is not a tensor and would run code. It was not executed. "
+        f"{path}: its pickle asks for {name}, which is not a tensor and may run code. It was not executed. "
         "Ask whoever made the file for one of tensors alone."
     )

@@ -40,7 +40,7 @@ def class_names(data: str | None, count: int) -> tuple[tuple[str, ...], str]:
     if data in _NAMED and len(names := _NAMED[data].split()) == count:
         return tuple(name.replace("_", " ") for name in names), f"{data}'s classes"
     if data in (None, "imagenet") and count == _IMAGENET_CLASSES:
-        from torchvision.models._meta import _IMAGENET_CATEGORIES
+        from torchvision.models import ResNet50_Weights
 
-        return tuple(_IMAGENET_CATEGORIES), "taken to be ImageNet-1K's, in its usual order"
+        return tuple(ResNet50_Weights.DEFAULT.meta["categories"]), "taken to be ImageNet-1K's, in its usual order"
     return tuple(f"class {i}" for i in range(count)), "their names are not in the file"

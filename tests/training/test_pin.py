@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from mvmr_zoo.card import Figure, Pin
+from mvmr_zoo.catalog import CATALOG
+from mvmr_zoo.checkpoint import Checkpoint
+from training.pin import pin_in_catalog, pinned_row
+
+PIN = Pin(repo="org/tiny", revision="1" * 40, sha256="2" * 64)
+
+
+def test_pinned_rows_are_source_that_reads_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        checkpoint.config, metrics={"a/knn@1": Figure(value=0.5, low=0.25, high=0.75, images=8, source='say "x"')}
+    )
+    path = pin_in_catalog(config, PIN, tmp_path / "pinned.py")
+    scope: dict[str, object] = {}
+    exec(compile(path.read_text(), str(path), "exec"), scope)
+    assert scope["PINNED"] == (pinned_row(config, PIN),)
+    assert pinned_row(config, PIN).parameters == 1_207_840
+
+
+def test_a_pinned_row_keeps_what_the_catalogue_knew(checkpoint: Checkpoint) -> None:
+    config = dataclasses.replace(
+        checkpoint.config, name="resnet50-clip-kd", architecture="resnet50", embedding_dim=2048
+    )
+    row, before = pinned_row(config, PIN), CATALOG["resnet50-clip-kd"]
+    assert (row.published, row.task, row.data) == (before.published, before.task, before.data)
+    assert row.pin == PIN
