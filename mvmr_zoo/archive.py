@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import tarfile
-import tempfile
 from pathlib import Path
 
-from mvmr_zoo.atomic import written_whole
+from mvmr_zoo.atomic import scratch_folder, written_whole
 from mvmr_zoo.checkpoint import CONFIG_FILE, HASHED, README_FILE, Checkpoint, move_into_place, read_checkpoint
 from mvmr_zoo.errors import CheckpointError, ConfigError, one_line
 from mvmr_zoo.home import zoo_folder, zoo_home
@@ -48,24 +47,23 @@ def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
         ConfigError: another model of that name is here.
     """
     path = Path(file)
-    home = zoo_home()
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home, prefix=".unbundle-") as scratch:
-        name = _extract(path, Path(scratch))
-        work = Path(scratch) / name
-        found = read_checkpoint(work)
+    with scratch_folder(zoo_home()) as scratch:
+        name = _extract(path, scratch)
+        try:
+            found = read_checkpoint(scratch / name)
+            verify(found)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {str(error).replace(f'{scratch}/', '')}") from None
         if found.config.name != name:
             raise CheckpointError(f"{path}: config.json says the model is {found.config.name!r}, its folder {name!r}.")
-        folder = zoo_folder(name)
         here = local_folder(name)
         if here is not None:
             there = read_checkpoint(here.path)
             if there.weights_digest == found.weights_digest:
                 return there
             raise ConfigError(f"Another {name}, of other weights, is on this machine: {here.path}. Remove it first.")
-        verify(found)
-        move_into_place(work, folder)
-    return Checkpoint(folder, found.config)
+        move_into_place(scratch / name, zoo_folder(name))
+    return Checkpoint(zoo_folder(name), found.config)
 
 
 def _extract(path: Path, scratch: Path) -> str:
@@ -84,7 +82,7 @@ def _extract(path: Path, scratch: Path) -> str:
                 with (scratch / member.name).open("xb") as file:
                     while block := content.read(1 << 20):
                         file.write(block)
-    except (tarfile.TarError, EOFError, FileExistsError) as error:
+    except (tarfile.TarError, EOFError, FileExistsError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path} is not a whole tar file of `mvmr-zoo bundle` ({one_line(error)}).") from None
     return name
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ABANDONED_S = 3600
+"""What has not changed for so long belongs to a process that was killed."""
+
+_SCRATCH = ".mvmr-zoo-scratch-"
 
 
 @contextmanager
@@ -22,11 +30,37 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(file.fileno())
         part.replace(target)
     except OSError as error:
-        if error.filename == os.fspath(part):
+        if error.filename in (None, os.fspath(part)):
             error.filename = os.fspath(target)  # what its user knows of
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """An empty folder in `parent`, made where it is missing; it goes when the block ends.
+
+    Those that killed processes left there go too, an hour later.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{_SCRATCH}*"):
+        if is_abandoned(left):
+            shutil.rmtree(left, ignore_errors=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=parent, prefix=_SCRATCH) as folder:
+            yield Path(folder)
+    except OSError as error:
+        error.filename = error.filename or os.fspath(parent)
+        raise
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a file or folder has not changed for an hour."""
+    try:
+        return time.time() - path.stat().st_mtime > ABANDONED_S
+    except OSError:  # gone in the meantime
+        return False
 
 
 def write_whole(path: str | os.PathLike[str], data: str | bytes) -> None:

@@ -15,6 +15,11 @@ Location = Literal["package", "zoo", "hub", "path", "elsewhere"]
 LICENSE_NOT_STATED = "not stated"
 
 
+def is_licensed(license: str) -> bool:
+    """Whether a licence is stated at all."""
+    return license.strip().casefold() not in ("", LICENSE_NOT_STATED, "unknown", "none")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """One figure of merit.
@@ -40,6 +45,12 @@ class Figure:
             absent = number is None and name != "value"
             if not absent and (not isinstance(number, (int, float)) or not 0 <= number <= 1):
                 raise ConfigError(f"a figure has {name} {number!r}; expected a fraction in [0, 1].")
+        if self.interval is not None and not self.interval[0] <= self.value <= self.interval[1]:
+            raise ConfigError(f"a figure is {self.value}, outside of its interval {self.interval}.")
+        if self.images is not None and not (isinstance(self.images, int) and self.images > 0):
+            raise ConfigError(f"a figure has images {self.images!r}; expected a whole number above 0.")
+        if not isinstance(self.source, str):
+            raise ConfigError(f"a figure has source {self.source!r}; expected text.")
 
     @classmethod
     def from_json(cls, values: Any) -> Self:

@@ -107,3 +107,9 @@ def closest(name: str, names: Iterable[str]) -> list[str]:
 def one_line(error: object, limit: int = 200) -> str:
     """What somebody else's error says, as one line of at most `limit` characters; its type where it says nothing."""
     return " ".join(str(error).split())[:limit] or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Text that any terminal can print: bytes that are not text, and line breaks, are escaped."""
+    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in readable)

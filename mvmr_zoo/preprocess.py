@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 Interpolation = Literal["bilinear", "bicubic"]
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+MAX_PX = 2048
+"""The longest side an encoder may read, in pixels: beyond it, four images fill some gigabytes on their way through."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -47,17 +51,20 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values no photo can be prepared with."""
-        if not 1 <= self.crop_px <= self.resize_px:
+        if not 1 <= self.crop_px <= self.resize_px <= MAX_PX:
             raise ConfigError(
                 f"Preprocess got crop_px={self.crop_px}, resize_px={self.resize_px}; "
-                "expected 1 <= crop_px <= resize_px."
+                f"expected 1 <= crop_px <= resize_px <= {MAX_PX}."
             )
         if self.interpolation not in _FILTERS:
             raise ConfigError(
                 f"Preprocess got interpolation={self.interpolation!r}; expected one of {', '.join(_FILTERS)}."
             )
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ConfigError(f"Preprocess got mean={self.mean}, std={self.std}; expected three each, std above 0.")
+        numbers = (*self.mean, *self.std)
+        if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite(numbers).all() or min(self.std) <= 0:
+            raise ConfigError(
+                f"Preprocess got mean={self.mean}, std={self.std}; expected three finite numbers each, std above 0."
+            )
 
     def crop(self, image: Image.Image) -> Image.Image:
         """The resized centre crop: an RGB image of `crop_px` x `crop_px`.
@@ -108,15 +115,15 @@ class Preprocess:
             raise ConfigError(f"preprocess has unknown fields {unknown}; known are {known}.")
         try:
             return cls(
-                resize_px=int(values["resize_px"]),
-                crop_px=int(values["crop_px"]),
+                resize_px=operator.index(values["resize_px"]),
+                crop_px=operator.index(values["crop_px"]),
                 interpolation=values.get("interpolation", "bilinear"),
                 mean=_triple(values.get("mean", IMAGENET_MEAN)),
                 std=_triple(values.get("std", IMAGENET_STD)),
             )
         except KeyError as error:
             raise ConfigError(f"preprocess lacks the field {error}.") from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f"preprocess has a field of the wrong type: {error}.") from None
 
     @property

@@ -7,12 +7,12 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from mvmr_zoo.card import Location
+from mvmr_zoo.card import Location, Pin
 from mvmr_zoo.catalog import CATALOG, DRIVE_FOLDERS
 from mvmr_zoo.checkpoint import CONFIG_FILE, Checkpoint, check_digest, read_checkpoint
-from mvmr_zoo.errors import ConfigError, UnknownModelError, closest
+from mvmr_zoo.errors import ConfigError, HubError, UnknownModelError, closest
 from mvmr_zoo.home import zoo_folder, zoo_home, zoo_names
-from mvmr_zoo.hub import HubSpec, is_hub_spec, parse_hub_spec, pull
+from mvmr_zoo.hub import HubSpec, hub_organization, is_hub_spec, parse_hub_spec, pull
 
 
 class Found(NamedTuple):
@@ -47,23 +47,23 @@ def find(spec: str) -> Found:
         return _at_path(spec.removeprefix("local-dir:"))
     if is_hub_spec(spec):
         return _from_hub(parse_hub_spec(spec))
-    if os.path.exists(Path(spec) / CONFIG_FILE):
-        return _at_path(spec)
     pin = CATALOG[spec].pin if spec in CATALOG else None
+    if os.path.exists(Path(spec) / CONFIG_FILE):
+        _check_pinned(Path(spec), pin)
+        return _at_path(spec)
     folder = local_folder(spec)
     if folder is not None:
-        if pin is not None and folder.location == "zoo":
-            advice = "Remove the folder, or import it under another name."
-            check_digest(folder.path / CONFIG_FILE, pin.sha256, said_by="the catalogue pins", advice=advice)
+        if folder.location == "zoo":
+            _check_pinned(folder.path, pin)
         return Found(read_checkpoint(folder.path), folder.location, spec, spec)
     if pin is not None:
         return _from_hub(HubSpec(pin.repo, pin.revision), sha256=pin.sha256, name=spec)
-    organization = os.environ.get("MVMR_HUB_ORG")
+    organization = hub_organization()
     if spec in CATALOG and organization:
         try:
-            return _from_hub(parse_hub_spec(f"{organization}/{spec}"), name=spec)
-        except (UnknownModelError, ConfigError) as error:
-            raise UnknownModelError(f"{not_found(spec)} MVMR_HUB_ORG: {error}") from None
+            return _from_hub(HubSpec(f"{organization}/{spec}"), name=spec)
+        except (UnknownModelError, HubError) as error:
+            raise UnknownModelError(f"{not_found(spec)} The Hub: {error}") from None
     raise UnknownModelError(not_found(spec))
 
 
@@ -107,6 +107,12 @@ def not_found(spec: str) -> str:
     near = closest(spec, [*CATALOG, *zoo_names()])
     hint = f"Closest: {', '.join(near)}. " if near else ""
     return f"No model answers to {spec!r} (tried {tried}). {hint}`mvmr-zoo models` lists them all."
+
+
+def _check_pinned(folder: Path, pin: Pin | None) -> None:
+    if pin is not None:
+        advice = "Name the folder as local-dir:PATH, or import it under another name."
+        check_digest(folder / CONFIG_FILE, pin.sha256, said_by="the catalogue pins", advice=advice)
 
 
 def _at_path(path: str) -> Found:

@@ -43,6 +43,8 @@ class OnnxEngine:
     """
 
     name = "onnx"
+    output_shape: tuple[int | str, ...]
+    """Of the features as the graph states it, open dimensions by name."""
 
     def __init__(
         self, graph: bytes, weights: Mapping[str, NDArray[np.generic]], *, device: str = "cpu", threads: int = 0
@@ -68,6 +70,10 @@ class OnnxEngine:
                 )
             providers.insert(0, "CUDAExecutionProvider")
         self._session = ort.InferenceSession(graph, options, providers=providers)
+        (self.output_shape,) = (tuple(each.shape) for each in self._session.get_outputs())
+        names = [each.name for each in (*self._session.get_inputs(), *self._session.get_outputs())]
+        if names != ["images", "features"]:
+            raise ValueError(f"the graph's input and output are {names}; expected images and features")
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
@@ -109,14 +115,20 @@ def onnx_engine(checkpoint: Checkpoint, device: str = "cpu") -> OnnxEngine:
     """ONNX Runtime on a checkpoint. Raises CheckpointError where its graph and weights do not fit."""
     weights, graph = checkpoint.weights(), checkpoint.graph()
     try:
-        return OnnxEngine(graph, weights, device=device)
+        engine = OnnxEngine(graph, weights, device=device)
     except MvmrError:
         raise
     except Exception as error:  # ONNX Runtime's own tree has no common root
-        which = "".join(f"{name} {tensor.shape}: " for name, tensor in weights.items() if _misfits(graph, name, tensor))
+        which = next((f"{name} {w.shape}: " for name, w in weights.items() if _misfits(graph, name, w)), "")
         raise CheckpointError(
             f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {one_line(which + str(error))}"
         ) from None
+    dim = checkpoint.config.embedding_dim
+    if engine.output_shape[-1] != dim:
+        raise CheckpointError(
+            f"{checkpoint.folder / GRAPH_FILE}: gives features {engine.output_shape}, but embedding_dim is {dim}."
+        )
+    return engine
 
 
 def _misfits(graph: bytes, name: str, tensor: NDArray[np.generic]) -> bool:

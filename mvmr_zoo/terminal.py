@@ -11,7 +11,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from mvmr_zoo.errors import MvmrError, describe_os_error
+from mvmr_zoo.errors import MvmrError, describe_os_error, printable
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -48,9 +48,3 @@ def own_name() -> str:
     if shutil.which("mvmr-zoo"):
         return "mvmr-zoo"
     return shlex.quote(sys.argv[0]) if not sys.argv[0].endswith(".py") else f"{sys.executable} -m mvmr_zoo.cli"
-
-
-def printable(path: str) -> str:
-    """A path that any terminal can print: bytes that are not text, and line breaks, are escaped."""
-    readable = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in readable)

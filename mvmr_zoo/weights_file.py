@@ -9,13 +9,16 @@ from typing import Any
 
 from mvmr_zoo.errors import CheckpointError, MissingDependencyError, one_line
 
-_CONFIGURATION = frozenset({"argparse", "omegaconf", "pathlib", "pytorch_lightning", "lightning", "typing"})
-"""Modules whose classes Lightning writes beside the weights: options of the run. They are read as `_Unread`."""
+_OPTIONS = frozenset({"argparse", "omegaconf", "pathlib", "pytorch_lightning", "lightning", "typing"})
+"""Modules whose classes Lightning writes beside the weights: options of the run."""
 
-_BUILTIN = frozenset({"builtins.dict", "builtins.list", "builtins.int", "builtins.float", "builtins.str",
-                      "builtins.bool", "collections.defaultdict"})  # fmt: skip
-"""Classes that OmegaConf's options name; they are read as `_Unread` too."""
+_BUILTIN = frozenset({
+    "builtins.dict", "builtins.list", "builtins.int", "builtins.float", "builtins.str", "builtins.bool",
+    "collections.defaultdict", "numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
+})  # fmt: skip
+"""Names that such options, and figures logged as NumPy numbers, bring along."""
 
+_DICTIONARIES = ("AttributeDict", "defaultdict")
 
 _FORBIDDEN = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
 _TOLD = re.compile(r"WeightsUnpickler error:\s*(.+)")
@@ -29,6 +32,13 @@ class _Unread:
 
     def __setstate__(self, _: Any) -> None:
         pass
+
+
+class _UnreadDict:
+    """What stands for a dictionary of options: a plain one."""
+
+    def __new__(cls, *_: Any, **__: Any) -> dict[Any, Any]:  # type: ignore[misc]
+        return {}
 
 
 def read_weights_file(path: Path) -> dict[str, Any]:
@@ -49,7 +59,9 @@ def read_weights_file(path: Path) -> dict[str, Any]:
             return dict(load_file(path))
         except Exception as error:  # its own error, or OSError
             raise CheckpointError(f"{path} is not a readable safetensors file ({one_line(error)}).") from None
-    stand_ins: list[Any] = [(_Unread, name) for name in _names_beyond_tensors(path)]
+    stand_ins: list[Any] = [
+        (_UnreadDict if name.endswith(_DICTIONARIES) else _Unread, name) for name in _names_beyond_tensors(path)
+    ]
     try:
         with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it warns of, it then raises
@@ -59,6 +71,8 @@ def read_weights_file(path: Path) -> dict[str, Any]:
             raise _would_run(path, forbidden.group(1)) from None
         told = _TOLD.search(str(error))  # what comes before it advises to execute the file
         said = one_line(told.group(1) if told else error)
+        if said.startswith("Unsupported operand"):
+            said = "its pickle has instructions that tensors do not need and that may run code; it was not executed"
         raise CheckpointError(f"{path} cannot be read as weights, or was cut short: {said}") from None
     if not isinstance(found, dict):
         raise CheckpointError(f"{path} holds {type(found).__name__}; expected a dictionary of weights.")
@@ -75,10 +89,14 @@ def _names_beyond_tensors(path: Path) -> list[str]:
 
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # not a zip file, or damaged: torch.load says so, or reads the old format weights-only
+    except ValueError as error:
+        if "torchscript" in str(error):
+            raise CheckpointError(f"{path} is a TorchScript program; expected weights, as a state dict.") from None
+        return []  # the format before zip files: torch.load reads it weights-only
+    except Exception:  # damaged: torch.load says so
         return []
     for name in names:
-        if name.partition(".")[0] not in _CONFIGURATION and name not in _BUILTIN:
+        if name.partition(".")[0] not in _OPTIONS and name not in _BUILTIN:
             raise _would_run(path, name)
     return names
 

@@ -14,8 +14,8 @@ from mvmr_zoo import foreign
 from mvmr_zoo.card import Location, ModelCard
 from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS
 from mvmr_zoo.checkpoint import CONFIG_FILE, CheckpointConfig, read_config
-from mvmr_zoo.errors import ConfigError, UnknownModelError, closest
-from mvmr_zoo.home import zoo_names
+from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError, closest
+from mvmr_zoo.home import zoo_folder, zoo_names
 from mvmr_zoo.model import Model
 from mvmr_zoo.resolve import Found, find, local_folder, not_found
 from mvmr_zoo.runtime import Engine, OnnxEngine, TorchEngine, onnx_engine, torch_encoder
@@ -65,7 +65,9 @@ def list_models(
     max_params: int | None = None,
     min_metric: Mapping[str, float] | None = None,
 ) -> list[ModelCard]:
-    """Cards of the catalogue and of the models imported on this machine, bundled ones first, then by name.
+    """Cards of the catalogue and of the models imported on this machine, the package's first, then by name.
+
+    Imported folders that cannot be read are left out; `damaged_models` names them.
 
     Args:
         task: `pretraining`, `distillation`, `semi-supervised` or `linear classification`.
@@ -78,7 +80,8 @@ def list_models(
     Raises:
         ConfigError: no model has such a task, data set, licence or figure; lists the closest.
     """
-    cards = [model_info(name) for name in dict.fromkeys([*CATALOG, *zoo_names()])]
+    damaged = damaged_models()
+    cards = [model_info(name) for name in dict.fromkeys([*CATALOG, *zoo_names()]) if name not in damaged]
     _check_known("task", task, {card.task for card in cards if card.task})
     _check_known("data", data, {each for card in cards for each in card.data})
     _check_known("license", license, {card.license for card in cards})
@@ -98,6 +101,17 @@ def list_models(
         )
 
     return sorted(filter(fits, cards), key=lambda card: (card.location != "package", card.name))
+
+
+def damaged_models() -> dict[str, str]:
+    """Why each model of this machine's zoo whose `config.json` cannot be read is not listed, by name."""
+    found = {}
+    for name in zoo_names():
+        try:
+            read_config(zoo_folder(name) / CONFIG_FILE)
+        except CheckpointError as error:
+            found[name] = str(error)
+    return found
 
 
 def model_info(name: str) -> ModelCard:

@@ -8,11 +8,15 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 import mvmr_zoo.pinned
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import ModelCard, Pin
 from mvmr_zoo.catalog import CATALOG, PARAMETERS
 from mvmr_zoo.checkpoint import CheckpointConfig
+from mvmr_zoo.encoder import Encoder
 
 _HEAD = '''"""Models published on the Hub, each pinned to one commit. Written by `training.push --update-catalog`."""
 
@@ -38,7 +42,8 @@ def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
         origin=f"https://huggingface.co/{pin.repo}",
         task=config.task,
         data=config.data,
-        parameters=PARAMETERS.get(config.architecture, 0),
+        parameters=PARAMETERS[config.architecture],
+        macs=_macs(config),
         pin=pin,
         measured=config.metrics,
     )
@@ -50,9 +55,16 @@ def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
             location=before.location,
             task=row.task or before.task,
             data=row.data or before.data,
-            macs=before.macs if before.preprocess == row.preprocess else 0,
+            origin=before.origin,
         )
     return row
+
+
+def _macs(config: CheckpointConfig) -> int:
+    px = config.preprocess.crop_px
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        Encoder(config.architecture).eval()(torch.zeros(1, 3, px, px))
+    return int(counter.get_total_flops() // 2)
 
 
 def pin_in_catalog(config: CheckpointConfig, pin: Pin, path: Path | None = None) -> Path:

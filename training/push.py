@@ -14,11 +14,11 @@ from typing import Annotated
 
 import typer
 
-from mvmr_zoo.card import LICENSE_NOT_STATED, Figure, Pin
+from mvmr_zoo.card import Figure, Pin, is_licensed
 from mvmr_zoo.checkpoint import README_FILE, Checkpoint, read_checkpoint, write_facts
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate import read_report
-from mvmr_zoo.hub import HubSpec, Pushed, add_tag, parse_hub_spec, pull, push
+from mvmr_zoo.hub import HubSpec, Pushed, add_tag, check_tag, parse_hub_spec, pull, push
 from mvmr_zoo.terminal import explain_errors
 from mvmr_zoo.verify import verify
 from training.pin import pin_in_catalog
@@ -49,6 +49,8 @@ def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], tar
                 f"{path} was measured on {report.model} of other weights or another preprocessing than those of "
                 f"{checkpoint.folder}. Measure again."
             )
+        if (target / REPORTS / path.name).exists():
+            raise ConfigError(f"two reports are named {path.name}; give them different names.")
         (target / REPORTS).mkdir(exist_ok=True)
         shutil.copyfile(path, target / REPORTS / path.name)
         figures |= {name: replace(f, source=f"{REPORTS}/{path.name}") for name, f in report.figures.items()}
@@ -100,8 +102,10 @@ def run(
     where = parse_hub_spec(repo)
     if "@" in repo:
         raise ConfigError(f"--repo got {repo!r}; expected ORG/NAME alone. --tag names the new commit.")
+    if tag is not None:
+        check_tag(tag)
     checkpoint = read_checkpoint(folder)
-    if checkpoint.config.license == LICENSE_NOT_STATED and not private:
+    if not is_licensed(checkpoint.config.license) and not private:
         raise ConfigError(
             f"{folder}: license is not stated, so nobody may publish these weights. --private keeps the repository "
             "to yourself."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import Figure, Task
 from mvmr_zoo.errors import CheckpointError, ConfigError
+from mvmr_zoo.json_file import read_json_object
 from mvmr_zoo.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -92,13 +93,11 @@ def write_config(path: Path, config: CheckpointConfig) -> None:
 def read_config(path: Path) -> CheckpointConfig:
     """The facts in a `config.json`, every field checked. Raises CheckpointError naming the field."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json_object(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} is not a checkpoint folder: it has no {path.name}.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: cannot be read as JSON ({error}).") from None
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, got {type(values).__name__}.")
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}.") from None
     version = values.get("schema_version")
     if version != SCHEMA_VERSION:
         raise CheckpointError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 GOLDEN_COSINE = 0.9999
 """At least this, on a CPU in fp32."""
 
-_IMAGES = 4
+GOLDEN_IMAGES = 4
 
 
 def golden_images(px: int) -> NDArray[np.float32]:
@@ -21,7 +21,7 @@ def golden_images(px: int) -> NDArray[np.float32]:
     across, down = np.meshgrid(axis, axis)
     images = [
         [2 * np.sin(2 * np.pi * ((i + 1) * across + (c + 1) * down * (i - c) + 0.3 * i * c)) for c in range(3)]
-        for i in range(_IMAGES)
+        for i in range(GOLDEN_IMAGES)
     ]
     return np.asarray(images, dtype=np.float32)
 

@@ -23,8 +23,8 @@ from mvmr_zoo.checkpoint.files import (
     file_digest,
     read_tensors,
 )
-from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, golden_images, lowest_cosine
-from mvmr_zoo.errors import CheckpointError
+from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, GOLDEN_IMAGES, golden_images, lowest_cosine
+from mvmr_zoo.errors import CheckpointError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,9 +78,11 @@ class Checkpoint:
     def golden(self) -> NDArray[np.float32]:
         """The features of `golden_images` that the encoder must give, `(4, D)`."""
         tensors = self._finite(GOLDEN_FILE)
-        if "features" not in tensors or tensors["features"].ndim != 2:
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        if shapes != {"features": (GOLDEN_IMAGES, self.config.embedding_dim)}:
             raise CheckpointError(
-                f"{self.folder / GOLDEN_FILE}: expected a matrix named features, got {sorted(tensors)}."
+                f"{self.folder / GOLDEN_FILE}: holds {shapes}; expected features ({GOLDEN_IMAGES}, "
+                f"{self.config.embedding_dim}), as config.json's embedding_dim says."
             )
         return tensors["features"].astype(np.float32)
 
@@ -91,6 +93,11 @@ class Checkpoint:
             CheckpointError: its shape does not fit the encoder or the class names.
         """
         if HEAD_FILE not in self.config.sha256:
+            if self.config.class_names:
+                raise CheckpointError(
+                    f"{self.folder / CONFIG_FILE}: class_names names {len(self.config.class_names)} classes, but there "
+                    f"is no {HEAD_FILE}."
+                )
             return None
         tensors = self._finite(HEAD_FILE)
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
@@ -114,7 +121,16 @@ class Checkpoint:
         Raises:
             CheckpointError: an answer is further off.
         """
-        worst = lowest_cosine(self.golden(), engine(golden_images(self.config.preprocess.crop_px)))
+        try:
+            answers = engine(golden_images(self.config.preprocess.crop_px))
+        except Exception as error:  # each engine has its own
+            raise CheckpointError(f"{self.folder / GRAPH_FILE}: the encoder fails: {one_line(error)}") from None
+        expected = self.golden()
+        if answers.shape != expected.shape:
+            raise CheckpointError(
+                f"{self.folder / GRAPH_FILE}: gives features {answers.shape}, expected {expected.shape}."
+            )
+        worst = lowest_cosine(expected, answers)
         if worst < GOLDEN_COSINE:
             raise CheckpointError(
                 f"{self.folder / GOLDEN_FILE}: features: cosine {worst:.5f} to the golden answers, "
@@ -144,11 +160,7 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
         if name != PROJECTOR_FILE or (base / name).exists():  # nobody but a training run needs it
             check_digest(base / name, expected, said_by="config.json says", advice=_AGAIN)
     checkpoint = Checkpoint(base, config)
-    width = checkpoint.golden().shape[-1]
-    if width != config.embedding_dim:
-        raise CheckpointError(
-            f"{base / CONFIG_FILE}: embedding_dim is {config.embedding_dim}, but {GOLDEN_FILE} has {width} features."
-        )
+    checkpoint.golden()
     checkpoint.head()
     return checkpoint
 

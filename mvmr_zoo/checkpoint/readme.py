@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from mvmr_zoo.card import LICENSE_NOT_STATED
+from mvmr_zoo.card import is_licensed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ def _metadata(config: CheckpointConfig) -> str:
     ]
     return ModelCardData(
         model_name=config.name,
-        license="unknown" if config.license == LICENSE_NOT_STATED else config.license,
+        license=config.license if is_licensed(config.license) else "unknown",
         library_name="mvmr-zoo",
         pipeline_tag="image-feature-extraction",
         tags=["mvmr", config.architecture],
@@ -138,6 +138,6 @@ def _interval(figure: Figure) -> str:
 
 
 def _license(license_: str) -> str:
-    if license_ == LICENSE_NOT_STATED:
+    if not is_licensed(license_):
         return "Not stated by the authors of the weights."
     return f"{license_}, for the weights."

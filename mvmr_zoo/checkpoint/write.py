@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
-from mvmr_zoo.atomic import write_whole
+from mvmr_zoo.atomic import scratch_folder, write_whole
 from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
     CONFIG_FILE,
@@ -66,9 +65,8 @@ def write_checkpoint(
     tensors = {WEIGHTS_FILE: weights, GOLDEN_FILE: {"features": golden}}
     tensors |= {HEAD_FILE: head._asdict()} if head is not None else {}
     tensors |= {PROJECTOR_FILE: projector} if projector is not None else {}
-    base.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=base.parent, prefix=f".{base.name}-") as scratch:
-        work = Path(scratch) / base.name
+    with scratch_folder(base.parent) as scratch:
+        work = scratch / base.name
         work.mkdir()
         for name, values in tensors.items():  # safetensors' own save_file lets nobody else read the file
             (work / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in values.items()}))
@@ -83,8 +81,13 @@ def write_checkpoint(
 
 
 def move_into_place(work: Path, base: Path) -> None:
-    """Rename a finished folder to `base`; one that stands there goes into the folder beside `work`, or stays."""
-    replaced = work.parent / "replaced"
+    """Rename a finished folder to `base`; a checkpoint folder that stands there goes where `work` was, or stays.
+
+    Raises:
+        CheckpointError: something else stands there.
+    """
+    check_destination(base)
+    replaced = work.with_name(f".{work.name}.replaced")
     if base.exists():
         base.rename(replaced)
     try:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmr_zoo.terminal import AsJson, explain_errors, own_name, printable
+from mvmr_zoo.errors import printable
+from mvmr_zoo.terminal import AsJson, explain_errors, own_name
 
 if TYPE_CHECKING:
     from mvmr_zoo.card import ModelCard
@@ -36,25 +37,25 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """Every model known by name. Published figures are their authors'; measured ones stand in the checkpoint folder."""
-    from mvmr_zoo.zoo import list_models
+    from mvmr_zoo.zoo import damaged_models, list_models
 
+    for reason in damaged_models().values():
+        typer.echo(f"Left out: {printable(reason)}", err=True)
     cards = list_models(
         task=task, data=data, license=license, max_params=max_params, min_metric=_bounds(min_metric or [])
     )
     if as_json:
         typer.echo(json.dumps([_plain(card) for card in cards], indent=2))
         return
-    width = max((len(card.name) for card in cards), default=4)
-    typer.echo(f"{'name':<{width}}  {'where':<9}  {'dim':>4}  {'px':>3}  {'params':>7}  {'MACs':>6}  figures")
+    typer.echo(_ROW.format("name", "where", "dim", "px", "params", "MACs", "licence", "figures"))
     for card in cards:
         figures = [f"{name} {figure}" for name, figure in card.measured.items()]
         figures += [f"published {name} {figure}" for name, figure in card.published.items()]
-        size = f"{card.parameters / 1e6:6.1f}M" if card.parameters else f"{'-':>7}"
-        work = f"{card.macs / 1e9:5.2f}G" if card.macs else f"{'-':>6}"
-        typer.echo(
-            f"{card.name:<{width}}  {_WHERE[card.location]:<9}  {card.embedding_dim:>4}  {card.input_px:>3}  {size}  "
-            f"{work}  {'; '.join(figures)}"
-        )
+        params = f"{card.parameters / 1e6:.1f}M" if card.parameters else "-"
+        macs = f"{card.macs / 1e9:.2f}G" if card.macs else "-"
+        where, told = _WHERE[card.location], printable("; ".join(figures))
+        row = (card.name, where, card.embedding_dim, card.input_px, params, macs, card.license, told)
+        typer.echo(_ROW.format(*row))
 
 
 @app.command()
@@ -86,10 +87,11 @@ def info(name: Name, as_json: AsJson = False) -> None:
         rows["pinned"] = f"hf-hub:{card.pin.repo}@{card.pin.revision}"
     typer.echo(card.name)
     for label, value in rows.items():
-        typer.echo(f"  {label:<13} {value}")
+        typer.echo(f"  {label:<13} {printable(str(value))}")
     for kind, figures in (("measured", card.measured), ("published", card.published)):
         for figure_name, figure in figures.items():
-            typer.echo(f"  {kind:<13} {figure_name} {figure}" + (f" ({figure.source})" if figure.source else ""))
+            source = f" ({figure.source})" if figure.source else ""
+            typer.echo(f"  {kind:<13} {printable(f'{figure_name} {figure}{source}')}")
 
 
 @app.command("import")
@@ -174,6 +176,7 @@ def unbundle(file: Annotated[Path, typer.Argument(help="What `mvmr-zoo bundle` w
     typer.echo(f"Try it: {own_name()} verify {checkpoint.config.name}")
 
 
+_ROW = "{:<25}  {:<8}  {:>4}  {:>3}  {:>6}  {:>6}  {:<10}  {}"
 _WHERE = {"package": "package", "zoo": "zoo", "hub": "Hub", "path": "folder", "elsewhere": "not here"}
 
 

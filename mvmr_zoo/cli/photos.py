@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors, own_name, printable
+from mvmr_zoo.errors import printable
+from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors, own_name
 
 app = typer.Typer()
 index_app = typer.Typer(help="The photo library: add folders, see how it stands.", no_args_is_help=True)

@@ -7,13 +7,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import Figure
-from mvmr_zoo.errors import ConfigError, DataError
+from mvmr_zoo.errors import ConfigError, DataError, one_line
+from mvmr_zoo.json_file import read_json_object
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,11 +72,9 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
 def read_report(path: str | os.PathLike[str]) -> Report:
     """The report in a JSON file. Raises DataError naming the field that is missing or wrong."""
     try:
-        values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a JSON report ({error}).") from None
-    if not isinstance(values, dict):
-        raise DataError(f"{path}: expected a JSON object, got {type(values).__name__}.")
+        values = read_json_object(Path(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {one_line(error)}.") from None
     known = [field.name for field in fields(Report)]
     for name in known:
         if name not in values:

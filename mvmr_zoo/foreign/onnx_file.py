@@ -6,7 +6,6 @@ for `NAME.onnx`, with the fields of `Preprocess`; without one, ImageNet's is tak
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
 from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, UnknownModelError, one_line
 from mvmr_zoo.foreign.record import ForeignEncoder
+from mvmr_zoo.json_file import read_json_object
 from mvmr_zoo.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -88,9 +88,8 @@ def _preprocess(path: Path, px: int | None) -> tuple[Preprocess, str]:
     beside = path.with_suffix(".preprocess.json")
     if beside.is_file():
         try:
-            values = json.loads(beside.read_text(encoding="utf-8"))
-            return Preprocess.from_dict(values), f"preprocessing of {beside.name}"
-        except (ValueError, AttributeError, ConfigError) as error:
+            return Preprocess.from_dict(read_json_object(beside)), f"preprocessing of {beside.name}"
+        except (ValueError, ConfigError) as error:
             raise CheckpointError(f"{beside}: {error}") from None
     crop_px = px or DEFAULT_PX
     return Preprocess(resize_px=crop_px * 8 // 7, crop_px=crop_px), "with ImageNet's preprocessing"

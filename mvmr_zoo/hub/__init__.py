@@ -10,6 +10,16 @@ from __future__ import annotations
 
 from mvmr_zoo.hub.pull import pull
 from mvmr_zoo.hub.push import Pushed, add_tag, push
-from mvmr_zoo.hub.spec import HubSpec, is_hub_spec, parse_hub_spec
+from mvmr_zoo.hub.spec import HubSpec, check_tag, hub_organization, is_hub_spec, parse_hub_spec
 
-__all__ = ["HubSpec", "Pushed", "add_tag", "is_hub_spec", "parse_hub_spec", "pull", "push"]
+__all__ = [
+    "HubSpec",
+    "Pushed",
+    "add_tag",
+    "check_tag",
+    "hub_organization",
+    "is_hub_spec",
+    "parse_hub_spec",
+    "pull",
+    "push",
+]

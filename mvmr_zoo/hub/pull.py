@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from mvmr_zoo.atomic import is_abandoned
 from mvmr_zoo.checkpoint import (
     CONFIG_FILE,
     PROJECTOR_FILE,
@@ -22,7 +24,6 @@ from mvmr_zoo.hub.spec import HubSpec
 
 _TRIES = 4
 _LONGEST_WAIT_S = 60
-_ABANDONED_S = 3600
 
 _ANOTHER = "It is another model, or another state of it; ask its publisher."
 _ALTERED = "It was altered on the way or on the server; nothing of it was kept. Try again, or ask its publisher."
@@ -45,52 +46,77 @@ def pull(where: HubSpec, *, sha256: str | None = None, cache: Path | None = None
         HubError: the Hub cannot be reached, or refuses.
         CheckpointError: it is not a checkpoint folder, or a file is not what `config.json` or the pin says.
     """
-    folder = _cached(where, cache)
-    if folder is None:
+    found = _cached(where, sha256, cache)
+    if found is None:
         with _lock(where, cache):  # whoever waited finds it in the cache
-            folder = _cached(where, cache) or _download(where, sha256, cache)
-    if sha256 is not None:
-        check_digest(folder / CONFIG_FILE, sha256, said_by="what was asked for has", advice=_ANOTHER)
-    return read_checkpoint(folder)
+            found = _cached(where, sha256, cache) or _download(where, sha256, cache)
+    return found
 
 
-def _cached(where: HubSpec, cache: Path | None) -> Path | None:
-    """The snapshot's folder, where all of its files are."""
-    from huggingface_hub import try_to_load_from_cache
+def _cached(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpoint | None:
+    """The checkpoint in the cache, where all of it is there and right; offline, what is wrong with it is raised."""
+    from huggingface_hub import constants, try_to_load_from_cache
 
     found = try_to_load_from_cache(where.repo, CONFIG_FILE, revision=where.revision, cache_dir=cache)
     if not isinstance(found, str):
         return None
     folder = Path(found).parent
     try:
-        needed = _needed(folder / CONFIG_FILE)
+        _check_pin(Path(found), sha256)
+        whole = all((folder / name).exists() for name in _needed(Path(found)))
+        return read_checkpoint(folder) if whole else None
     except CheckpointError:
-        return folder  # read_checkpoint says what is wrong
-    return folder if all((folder / name).exists() for name in needed) else None
+        if constants.HF_HUB_OFFLINE:
+            raise
+        return None
 
 
-def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Path:
+def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpoint:
+    before = set((_storage(where, cache) / "snapshots").glob("*/*"))
     made: list[Path] = []
+
+    def get(at: HubSpec, name: str, check: Callable[[Path], None]) -> Path:
+        """One file, right; one that was damaged in the cache is downloaded again."""
+        path = _file(at, name, cache)
+        made.append(path)
+        try:
+            check(path)
+        except CheckpointError:
+            if path in before:
+                path = _file(at, name, cache, again=True)
+            try:
+                check(path)
+            except CheckpointError:
+                if path not in before:
+                    path.resolve().unlink(missing_ok=True)  # or the next try would find it in the cache
+                raise
+        return path
+
     try:
-        config = _file(where, CONFIG_FILE, cache)
-        made.append(config)
-        if sha256 is not None:
-            check_digest(config, sha256, said_by="what was asked for has", advice=_ANOTHER)
+        config = get(where, CONFIG_FILE, functools.partial(_check_config, sha256=sha256))
         commit = HubSpec(where.repo, config.parent.name)
         for name, expected in _needed(config).items():
-            path = _file(commit, name, cache)
-            made.append(path)
-            try:
-                check_digest(path, expected, said_by="config.json says", advice=_ALTERED)
-            except CheckpointError:
-                path.resolve().unlink()  # or the next try would find it in the cache
-                raise
+            get(commit, name, functools.partial(_check_file, expected=expected))
+        return read_checkpoint(config.parent)
     except BaseException:
-        _forget(made)
+        _forget([path for path in made if path not in before])
         raise
     finally:
         _sweep(where, cache)
-    return config.parent
+
+
+def _check_config(config: Path, sha256: str | None) -> None:
+    _check_pin(config, sha256)
+    _needed(config)
+
+
+def _check_pin(config: Path, sha256: str | None) -> None:
+    if sha256 is not None:
+        check_digest(config, sha256, said_by="what was asked for has", advice=_ANOTHER)
+
+
+def _check_file(path: Path, expected: str) -> None:
+    check_digest(path, expected, said_by="config.json says", advice=_ALTERED)
 
 
 def _needed(config: Path) -> dict[str, str]:
@@ -100,7 +126,7 @@ def _needed(config: Path) -> dict[str, str]:
     return {name: digest for name, digest in sorted(read.sha256.items()) if name != PROJECTOR_FILE}
 
 
-def _file(where: HubSpec, name: str, cache: Path | None) -> Path:
+def _file(where: HubSpec, name: str, cache: Path | None, *, again: bool = False) -> Path:
     """One file, in the cache. The library continues cut transfers; answers of 5xx are tried again here."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -108,7 +134,9 @@ def _file(where: HubSpec, name: str, cache: Path | None) -> Path:
     with explained(where, f"downloading {name} of {where.repo}"):
         for attempt in range(_TRIES):
             try:
-                return Path(hf_hub_download(where.repo, name, revision=where.revision, cache_dir=cache))
+                return Path(
+                    hf_hub_download(where.repo, name, revision=where.revision, cache_dir=cache, force_download=again)
+                )
             except HfHubHTTPError as error:
                 if (status(error) or 0) < 500 or attempt == _TRIES - 1:
                     raise
@@ -129,9 +157,8 @@ def _forget(paths: list[Path]) -> None:
 def _sweep(where: HubSpec, cache: Path | None) -> None:
     """Remove what transfers killed long ago left; one still running writes to its file."""
     for part in (_storage(where, cache) / "blobs").glob("*.incomplete"):
-        with suppress(OSError):
-            if time.time() - part.stat().st_mtime > _ABANDONED_S:
-                part.unlink()
+        if is_abandoned(part):
+            part.unlink(missing_ok=True)
 
 
 def _storage(where: HubSpec, cache: Path | None) -> Path:

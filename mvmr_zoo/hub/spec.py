@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ from mvmr_zoo.errors import ConfigError
 
 PREFIX = "hf-hub:"
 
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_ORGANIZATION = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+_TAG = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]*", re.ASCII)
 
 
@@ -34,11 +36,33 @@ def parse_hub_spec(spec: str) -> HubSpec:
     Raises:
         ConfigError: it is not such a spec.
     """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
     repo, separator, revision = spec.removeprefix(PREFIX).partition("@")
     found = HubSpec(repo, revision if separator else "main")
-    for part, pattern in zip(found, (_REPO, _REVISION), strict=True):
-        if not pattern.fullmatch(part) or ".." in part or "--" in repo:
-            raise ConfigError(
-                f"{spec!r} names no repository of the Hub; expected hf-hub:ORG/NAME or hf-hub:ORG/NAME@TAG."
-            )
+    try:
+        validate_repo_id(repo)
+    except HFValidationError:
+        repo = ""
+    if repo.count("/") != 1 or not _REVISION.fullmatch(found.revision) or ".." in found.revision:
+        raise ConfigError(f"{spec!r} names no repository of the Hub; expected hf-hub:ORG/NAME or hf-hub:ORG/NAME@TAG.")
     return found
+
+
+def check_tag(tag: str) -> None:
+    """Raise ConfigError for what cannot be a tag, or could not be loaded by it."""
+    if not _TAG.fullmatch(tag) or ".." in tag or tag.endswith((".", ".lock")):
+        raise ConfigError(f"{tag!r} cannot be a tag; expected letters, digits, '.', '_' and '-', as v1.0.")
+
+
+def hub_organization() -> str | None:
+    """The organisation that `MVMR_HUB_ORG` names, where catalogue names are looked for.
+
+    Raises:
+        ConfigError: it is no name of an organisation.
+    """
+    name = os.environ.get("MVMR_HUB_ORG")
+    if name and not _ORGANIZATION.fullmatch(name):
+        raise ConfigError(f"MVMR_HUB_ORG is {name!r}; expected the name of one organisation on the Hub.")
+    return name or None

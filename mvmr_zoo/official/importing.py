@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
 from mvmr_zoo.catalog import CATALOG, PAPER, PREPROCESSING
 from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, Head, file_digest
-from mvmr_zoo.errors import CheckpointError, ConfigError, closest
+from mvmr_zoo.errors import CheckpointError, ConfigError, closest, printable
 from mvmr_zoo.home import zoo_folder
+from mvmr_zoo.json_file import read_json_object
 from mvmr_zoo.official.class_names import class_names
 from mvmr_zoo.official.parts import Parts, linear, split
 from mvmr_zoo.preprocess import Preprocess
@@ -65,7 +65,7 @@ def import_weights(
     row = CATALOG.get(name)
     _check_free(name, row)
     chosen = _preprocess(name, preprocess, row)
-    parts = split(read_weights_file(path))
+    parts = split(path, read_weights_file(path))
     _check_finite(path, parts)
     encoder = _encoder(path, parts.backbone)
     if row is not None and row.architecture != encoder.architecture:
@@ -81,7 +81,7 @@ def import_weights(
         embedding_dim=encoder.embedding_dim,
         preprocess=chosen,
         license=row.license if row is not None else LICENSE_NOT_STATED,
-        source=f"Imported from {path.name}, SHA-256 {file_digest(path)}"
+        source=f"Imported from {printable(path.name)}, SHA-256 {file_digest(path)}"
         + (f"; weights of {PAPER}, published at {row.origin}." if row is not None else "."),
         task=row.task if row is not None else "",
         data=row.data if row is not None else (),
@@ -126,9 +126,8 @@ def _preprocess(name: str, given: str | None, row: ModelCard | None) -> Preproce
         near = closest(given, PREPROCESSING) or list(PREPROCESSING)
         raise ConfigError(f"preprocess got {given!r}, which is no file. Closest: {', '.join(near)}.")
     try:
-        values = json.loads(Path(given).read_text(encoding="utf-8"))
-        return Preprocess.from_dict(values.get("preprocess", values))
-    except (ValueError, AttributeError, ConfigError) as error:
+        return Preprocess.from_dict(read_json_object(Path(given)))
+    except (ValueError, ConfigError) as error:
         raise ConfigError(f"preprocess {given}: {error}") from None
 
 

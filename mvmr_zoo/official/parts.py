@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvmr_zoo.errors import CheckpointError
 from mvmr_zoo.state_dicts import without_counters
 
 if TYPE_CHECKING:
@@ -45,8 +47,12 @@ class Parts:
     dropped: int
 
 
-def split(found: Mapping[str, Any]) -> Parts:
-    """Sort the tensors of a file by what they belong to."""
+def split(path: Path, found: Mapping[str, Any]) -> Parts:
+    """Sort the tensors of a file by what they belong to.
+
+    Raises:
+        CheckpointError: a tensor stands in the file twice, or is not a plain one; names it.
+    """
     backbone: dict[str, Tensor] = {}
     projector: dict[str, Tensor] = {}
     classifier: dict[str, Tensor] = {}
@@ -58,19 +64,32 @@ def split(found: Mapping[str, Any]) -> Parts:
             continue
         while name and name[0] in _WRAPPERS:
             name = name[1:]
+        part, inner = backbone, name
         if name and name[0] == "projector":
-            projector[".".join(name[1:])] = tensor
+            part, inner = projector, name[1:]
         elif name and name[0] in _CLASSIFIERS:
-            classifier[".".join(name[1:])] = tensor
-        else:
-            backbone[".".join(name)] = tensor
+            part, inner = classifier, name[1:]
+        key = ".".join(inner)
+        if key in part:
+            raise CheckpointError(
+                f"{path}: {key} stands in it twice, the second time as {whole}. Save one of the two networks alone."
+            )
+        part[key] = _plain(path, whole, tensor)
     return Parts(backbone, projector, classifier, dropped)
+
+
+def _plain(path: Path, name: str, tensor: Tensor) -> Tensor:
+    """The tensor, off the graph of gradients. Raises CheckpointError where its values are not all in the file."""
+    kept = str(tensor.layout) == "torch.strided" and tensor.device.type == "cpu" and not tensor.is_quantized
+    if not kept or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise CheckpointError(f"{path}: {name} is not a plain tensor with all of its values in the file.")
+    return tensor.detach()
 
 
 def linear(classifier: Mapping[str, Tensor], features: int) -> tuple[Tensor, Tensor] | None:
     """Weight `(classes, D)` and bias `(classes,)` of a classifier that is one linear layer on the features."""
     weights = [name for name, tensor in classifier.items() if tensor.ndim == 2]
-    if len(weights) != 1 or classifier[weights[0]].shape[1] != features:
+    if len(weights) != 1 or classifier[weights[0]].shape[1] != features or not len(classifier[weights[0]]):
         return None
     weight = classifier[weights[0]]
     bias = classifier.get(weights[0].removesuffix("weight") + "bias")

@@ -106,6 +106,34 @@ def test_an_altered_model_is_refused(checkpoint: Checkpoint, tar: Path, zoo: Pat
     data = tar.read_bytes()
     at = data.index(weights) + len(weights) - 1
     tar.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: SHA-256"):
+    with pytest.raises(CheckpointError, match=r"tiny\.tar: tiny/model\.safetensors: SHA-256"):
         unbundle(tar)
     assert list(zoo.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"size": "99999999999999999999"},
+        {"GNU.sparse.map": "1,2,x"},
+        {"GNU.sparse.size": "x"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+    ],
+)
+def test_headers_that_lie(tmp_path: Path, zoo: Path, headers: dict[str, str]) -> None:
+    path = tmp_path / "odd.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as opened:
+        info = tarfile.TarInfo("tiny/config.json")
+        info.pax_headers, info.size = headers, 4
+        opened.addfile(info, io.BytesIO(b"evil"))
+    with pytest.raises(CheckpointError, match=r"odd\.tar"):
+        unbundle(path)
+    assert list(zoo.iterdir()) == []
+
+
+def test_what_stands_in_its_place_stays(tar: Path, zoo: Path) -> None:
+    (zoo / "tiny").mkdir(parents=True)
+    (zoo / "tiny" / "thesis.txt").write_text("precious")
+    with pytest.raises(CheckpointError, match="is not a checkpoint folder; it is left as it is"):
+        unbundle(tar)
+    assert (zoo / "tiny" / "thesis.txt").read_text() == "precious"

@@ -35,7 +35,7 @@ def test_parameters_of_every_architecture() -> None:
 def test_rows_of_the_paper() -> None:
     """The figures as the paper states them."""
     said = {name: {key: figure.value for key, figure in card.published.items()} for name, card in CATALOG.items()}
-    assert said == {
+    paper = {
         DEFAULT_MODEL: {},
         "resnet50-stl10": {"stl10/linear": 0.8967, "stl10/linear/top5": 0.9946},
         "resnet50-imagenet": {"imagenet/linear": 0.745, "imagenet/linear/top5": 0.921},
@@ -47,23 +47,25 @@ def test_rows_of_the_paper() -> None:
         "resnet50-clip-kd-stl10": {"stl10/linear": 0.956},
         "resnet50-clip-kd-cifar100": {"cifar100/linear": 0.786},
     }
-    small = [name for name, card in CATALOG.items() if card.architecture == "resnet50-small"]
+    assert {name: said[name] for name in paper} == paper
+    small = [name for name in paper if CATALOG[name].architecture == "resnet50-small"]
     assert small == ["resnet50-stl10", "resnet50-cifar20", "resnet50-clip-kd-cifar100"]
-    for card in CATALOG.values():
+    for card in (CATALOG[name] for name in paper):
         if card.location != "package":
             assert card.license == "not stated"
             assert card.origin.startswith("https://drive.google.com/drive/folders/1")
             assert all("Entropy 2024" in figure.source for figure in card.published.values())
-    assert len({card.origin for card in CATALOG.values()}) == len(CATALOG)
+    assert len({CATALOG[name].origin for name in paper}) == len(paper)
     assert PREPROCESSING["voc07"].crop_px == CATALOG["resnet50-voc07"].input_px == 300
 
 
 def test_filters(zoo: Path) -> None:
     def names(**wanted: object) -> list[str]:
-        return [card.name for card in list_models(**wanted)]  # type: ignore[arg-type]
+        found = [card.name for card in list_models(**wanted)]  # type: ignore[arg-type]
+        return [name for name in found if CATALOG[name].pin is None]  # pinned rows come and go
 
     assert names()[0] == DEFAULT_MODEL
-    assert set(names()) == set(CATALOG)
+    assert {card.name for card in list_models()} == set(CATALOG)
     assert names(task="semi-supervised") == ["resnet50-imagenet-semi1", "resnet50-imagenet-semi10"]
     assert names(data="stl10") == ["resnet50-clip-kd-stl10", "resnet50-stl10"]
     assert names(license="apache-2.0") == [DEFAULT_MODEL]

@@ -105,7 +105,7 @@ def test_an_altered_or_missing_file_is_named(copy: Path, name: str) -> None:
     [
         ({"schema_version": 2}, "schema_version is 2"),
         ({"embedding_dim": "many"}, "embedding_dim is str"),
-        ({"embedding_dim": 500}, "embedding_dim is 500"),
+        ({"embedding_dim": 500}, "expected features (4, 500)"),
         ({"sha256": {"model.safetensors": 1, "graph.onnx": "", "golden.safetensors": ""}}, "is not text"),
         ({"metrics": {"a/knn@1": 2.0}}, "metrics: a/knn@1: a figure has value 2.0"),
         ({"metrics": {"a/knn@1": {"worth": 1}}}, "metrics: a/knn@1: a figure is {'worth': 1}"),
@@ -113,6 +113,11 @@ def test_an_altered_or_missing_file_is_named(copy: Path, name: str) -> None:
         ({"task": "sleeping"}, "task is 'sleeping', expected one of pretraining"),
         ({"data": [1]}, "data holds something else than text"),
         ({"scores": "argmax"}, "scores is 'argmax'"),
+        ({"class_names": ["cat"]}, "class_names names 1 classes, but there is no head.safetensors"),
+        ({"embedding_dim": 100}, "holds {'features': (4, 256)}; expected features (4, 100)"),
+        ({"preprocess": {"resize_px": 10**6, "crop_px": 10**6}}, "expected 1 <= crop_px <= resize_px <= 2048"),
+        ({"preprocess": {"resize_px": 36, "crop_px": 32.9}}, "preprocess has a field of the wrong type"),
+        ({"preprocess": {"resize_px": 36, "crop_px": 32, "std": [float("nan"), 1, 1]}}, "three finite numbers each"),
         ({"surprise": 1}, "unknown field surprise"),
         ({"preprocess": {"resize_px": 3}}, "lacks the field 'crop_px'"),
         ({"sha256": {"../../etc/passwd": "0"}}, "sha256 lacks model.safetensors"),
@@ -146,6 +151,37 @@ def test_broken_json_and_no_config(copy: Path) -> None:
     (copy / "config.json").unlink()
     with pytest.raises(CheckpointError, match="not a checkpoint folder"):
         read_checkpoint(copy)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"embedding_dim": ' + "9" * 5000 + "}", "\xff", "[]"])
+def test_json_that_cannot_be_read(copy: Path, text: str) -> None:
+    (copy / "config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(CheckpointError, match=r"config\.json: (cannot be read as JSON|expected a JSON object)"):
+        read_checkpoint(copy)
+
+
+def test_golden_answers_of_another_shape(copy: Path) -> None:
+    for rows in (0, 1, 3):
+        save_file({"features": np.zeros((rows, 256), np.float32)}, copy / "golden.safetensors")
+        hashes = json.loads((copy / "config.json").read_text())["sha256"]
+        change(copy, sha256={**hashes, "golden.safetensors": file_digest(copy / "golden.safetensors")})
+        with pytest.raises(CheckpointError, match=rf"golden\.safetensors: holds .*\({rows}, 256\)"):
+            read_checkpoint(copy)
+
+
+def test_a_graph_of_another_encoder(copy: Path, tmp_path: Path) -> None:
+    """Weights, names and hashes agree; what the graph gives does not."""
+    other = make_checkpoint(tmp_path / "small", "resnet8")
+    (copy / "graph.onnx").write_bytes(other.graph())
+    hashes = json.loads((copy / "config.json").read_text())["sha256"]
+    change(copy, sha256={**hashes, "graph.onnx": file_digest(copy / "graph.onnx")})
+    with pytest.raises(
+        CheckpointError, match=r"model\.safetensors does not fit graph\.onnx: backbone\.bn1\.bias \(32,\)"
+    ):
+        load(copy)
+    replace_weights(copy, {name: np.asarray(tensor) for name, tensor in other.weights().items()})
+    with pytest.raises(CheckpointError, match=r"graph\.onnx: gives features .* but embedding_dim is 256"):
+        load(copy)
 
 
 def test_weights_that_are_not_finite(copy: Path) -> None:

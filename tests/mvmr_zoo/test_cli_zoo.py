@@ -31,6 +31,23 @@ def test_models_and_info(tmp_path: Path) -> None:
     assert json.loads(run("info", "resnet50-voc07", "--json", home=tmp_path).stdout)["input_px"] == 300
 
 
+def test_one_damaged_folder_does_not_hide_the_others(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    home = tmp_path / ".cache" / "mvmr_zoo"
+    (home / "broken").mkdir(parents=True)
+    (home / "broken" / "config.json").write_text('{"schema_version": 2}')
+    copy = Path(shutil.copytree(checkpoint.folder, home / "odd"))
+    values = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(values | {"source": "\x1b[31mred\nfake row"}))
+    done = run("models", home=tmp_path)
+    assert done.returncode == 0
+    assert "resnet50-stl10" in done.stdout
+    assert done.stderr.startswith("Left out: ")
+    assert "schema_version is 2" in done.stderr
+    shown = run("info", "odd", home=tmp_path).stdout
+    assert "\x1b" not in shown
+    assert "fake row" in shown.splitlines()[1]
+
+
 def test_import_verify_bundle_unbundle(tmp_path: Path, photo_folder: Path) -> None:
     torch.save(shaken(resnet18(num_classes=4)).state_dict(), tmp_path / "mine.pth")
     done = run("import", tmp_path / "mine.pth", "--as", "mine", "--preprocess", "imagenet", home=tmp_path)

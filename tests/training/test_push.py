@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from mvmr_zoo.card import Figure
 from mvmr_zoo.checkpoint import Checkpoint, read_checkpoint
 from mvmr_zoo.evaluate import Report, write_report
+from training.push import app
 
 from ..conftest import make_checkpoint
 from ..hub_client import HubClient
@@ -107,6 +109,7 @@ def test_what_is_refused_before_anything_is_uploaded(
     other = report_of(checkpoint, tmp_path / "other.json", weights="0" * 64)
     broken = tmp_path / "broken.json"
     broken.write_text("{}")
+    reports = [f"--report={report_of(checkpoint, tmp_path / name / 'knn.json')}" for name in "ab"]
     altered = Path(shutil.copytree(checkpoint.folder, tmp_path / "altered"))
     (altered / "graph.onnx").write_bytes(b"")
     attempts = {
@@ -118,10 +121,14 @@ def test_what_is_refused_before_anything_is_uploaded(
         "not an evaluation report": (tiny, "--repo", "org/tiny", "--report", str(broken)),
         "graph.onnx: SHA-256": (str(altered), "--repo", "org/tiny"),
         "names no repository": (tiny, "--repo", "../tiny"),
+        "expected ORG/NAME alone": (tiny, "--repo", "org/tiny@dev"),
+        "'a b' cannot be a tag": (tiny, "--repo", "org/tiny", "--tag", "a b"),
+        "two reports are named knn.json": (tiny, "--repo", "org/tiny", *reports),
     }
     for message, arguments in attempts.items():
-        done = owner.push(*arguments)
-        assert done.returncode == 2, message
+        asks_the_hub = "public" in message or "already" in message or "forbids" in message
+        done = owner.push(*arguments) if asks_the_hub else CliRunner().invoke(app, arguments)
+        assert getattr(done, "returncode", None) == 2 or getattr(done, "exit_code", None) == 2, message
         assert message in last_line(done.stderr)
     assert not [request for request in hub.requests if request.method == "PUT" or "/commit/" in request.path]
 

@@ -15,7 +15,7 @@ from mvmr_zoo.hub import parse_hub_spec
 from mvmr_zoo.resolve import package_folder
 
 from ...conftest import make_checkpoint
-from ...hub_client import HubClient
+from ...hub_client import LOAD, HubClient
 from ...hub_server import OWNER, READER, Fault, HubServer
 
 NEEDED = ["config.json", "golden.safetensors", "graph.onnx", "model.safetensors"]
@@ -118,12 +118,6 @@ def test_what_killed_transfers_left_goes_after_an_hour(hub: HubServer, commit: s
     assert running.exists()
 
 
-def test_nobody_answers(client: HubClient) -> None:
-    error = client.refusal("hf-hub:org/tiny", HF_ENDPOINT="http://127.0.0.1:9")
-    assert error.startswith("HubError")
-    assert "127.0.0.1:9" in error
-
-
 def test_private_gated_wrong_token_no_revision(hub: HubServer, commit: str, client: HubClient) -> None:
     assert "has no revision 'v9'" in client.refusal("hf-hub:org/tiny@v9")
     assert "shows no model org/nothing" in client.refusal("hf-hub:org/nothing")
@@ -195,3 +189,48 @@ def test_a_pinned_row_takes_nothing_else(
     shutil.copytree(other_checkpoint.folder, client.zoo / "resnet50-clip-kd")
     local = client.run("-c", PINNED_LOAD, commit, right)
     assert "but the catalogue pins" in local.stderr
+
+
+def test_a_damaged_cache_is_mended(hub: HubServer, commit: str, client: HubClient) -> None:
+    first = client.load("hf-hub:org/tiny")
+    for name in ("model.safetensors", "config.json"):
+        (path,) = [each for each in client.snapshots("org/tiny") if each.name == name]
+        path.resolve().write_bytes(path.read_bytes()[:100])
+        assert name in client.refusal("hf-hub:org/tiny", HF_HUB_OFFLINE="1")
+        assert client.load("hf-hub:org/tiny") == first
+
+
+DOWNLOAD_ONE = "import sys, huggingface_hub as h; print(h.hf_hub_download('org/vit', 'config.json'))"
+
+
+def test_what_another_program_cached_stays(hub: HubServer, client: HubClient, tmp_path: Path) -> None:
+    (tmp_path / "vit").mkdir()
+    (tmp_path / "vit" / "config.json").write_text('{"model_type": "vit"}')
+    hub.store("org/vit", tmp_path / "vit")
+    path = Path(client.run("-c", DOWNLOAD_ONE).stdout.strip())
+    assert "schema_version is None" in client.refusal("hf-hub:org/vit")
+    assert path.read_text() == '{"model_type": "vit"}'
+
+
+@pytest.mark.parametrize("organization", ["a/b", " ", "org/tiny@main", "../x"])
+def test_an_organisation_that_is_none(client: HubClient, organization: str) -> None:
+    assert "MVMR_HUB_ORG is" in client.refusal("resnet50-clip-kd", MVMR_HUB_ORG=organization)
+
+
+def test_an_organisation_without_the_model_still_says_where_the_weights_are(hub: HubServer, client: HubClient) -> None:
+    error = client.refusal("resnet50-clip-kd", MVMR_HUB_ORG="org")
+    for words in ("drive.google.com", "mvmr-zoo import FILE", "The Hub: ", "shows no model org/resnet50-clip-kd"):
+        assert words in error
+
+
+def test_a_path_of_a_pinned_name_is_not_taken(client: HubClient, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    shutil.copytree(checkpoint.folder, tmp_path / "resnet50-clip-kd")
+    code = f"import os; os.chdir({str(tmp_path)!r})\n{PINNED_LOAD}"
+    assert "but the catalogue pins 000000000000" in client.run("-c", code, "0" * 40, "0" * 64).stderr
+
+
+def test_nobody_answers_in_one_line_without_the_password(client: HubClient) -> None:
+    done = client.run("-c", LOAD, "hf-hub:org/tiny", HF_ENDPOINT="http://me:sekret@127.0.0.1:9")
+    assert done.stderr.startswith("HubError: http://127.0.0.1:9: downloading config.json of org/tiny failed")
+    assert "sekret" not in done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr

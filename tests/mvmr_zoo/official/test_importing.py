@@ -211,6 +211,9 @@ def test_a_pickle_that_would_run_code(zoo: Path, tmp_path: Path, monkeypatch: py
         with pytest.raises(CheckpointError, match=rf"evil{number}\.pth: its pickle asks for posix\.system") as caught:
             import_weights(file, "evil", preprocess="cifar")
         assert "\n" not in str(caught.value)
+    torch.save({"more": Evil()}, tmp_path / "evil4.pth", pickle_protocol=4)
+    with pytest.raises(CheckpointError, match=r"evil4\.pth .* may run code; it was not executed"):
+        import_weights(tmp_path / "evil4.pth", "evil", preprocess="cifar")
     assert not (tmp_path / "evil-was-here").exists()
     assert not zoo.exists() or list(zoo.iterdir()) == []
 
@@ -252,6 +255,47 @@ def test_files_that_are_refused(zoo: Path) -> None:
     )
     refused(zoo, {k: v for k, v in good.items() if k != "bn1.bias"}, r"Closest: resnet18, .* bn1\.bias is missing")
     refused(zoo, good, "is a resnet18; resnet50-stl10 in the catalogue is a resnet50-small", name="resnet50-stl10")
+
+
+def test_odd_tensors_are_refused(zoo: Path) -> None:
+    good = network().state_dict()
+    head = {"encoder": good, "classifier": {"weight": torch.zeros(1).expand(10**7, 10**7)}}
+    refused(zoo, head, r"classifier\.weight is not a plain tensor")
+    refused(zoo, good | {"conv1.weight": good["conv1.weight"].to_sparse()}, r"conv1\.weight is not a plain tensor")
+    refused(zoo, good | {"conv1.weight": torch.empty(64, 3, 7, 7, device="meta")}, "is not a plain tensor")
+    refused(zoo, {"model": good, "module": network(seed=1).state_dict()}, r"conv1\.weight stands in it twice")
+    scripted = zoo.parent / "script.pth"
+    with pytest.warns(FutureWarning):
+        torch.jit.save(torch.jit.script(nn.Linear(2, 2)), scripted)
+    refused(zoo, scripted.read_bytes(), "is a TorchScript program")
+
+
+def test_parameters_and_classifiers_without_bias(zoo: Path, tmp_path: Path) -> None:
+    source, weight = network(), nn.Parameter(torch.randn(3, 512))
+    values = {**dict(source.named_parameters()), **dict(source.named_buffers())}
+    file = tmp_path / os.fsdecode(b"odd\xff.pth")
+    torch.save({"encoder": values, "classifier": {"weight": weight}}, file)
+    made = import_weights(file, "mine", preprocess="cifar").checkpoint
+    head = made.head()
+    assert head is not None
+    np.testing.assert_array_equal(head.weight, weight.detach().numpy())
+    assert (head.bias == 0).all()
+    assert r"odd\xff.pth" in made.config.source
+
+
+def test_options_that_lightning_writes(zoo: Path, tmp_path: Path) -> None:
+    import collections
+
+    from pytorch_lightning.utilities.parsing import AttributeDict
+
+    options = {
+        "config": AttributeDict(lr=AttributeDict(base=0.1)), "seen": collections.defaultdict(list, a=[1]),
+        "best": np.float64(0.5), "args": argparse.Namespace(out=pathlib.PosixPath("runs")),
+    }  # fmt: skip
+    content = semi_ckpt(network(), nn.Linear(512, 3)) | {"hyper_parameters": options}
+    torch.save(content, tmp_path / "run.ckpt")
+    made = import_weights(tmp_path / "run.ckpt", "run", preprocess="cifar").checkpoint
+    assert made.config.class_names == ("class 0", "class 1", "class 2")
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 97, "a b"])
