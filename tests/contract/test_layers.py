@@ -15,9 +15,9 @@ ROOT = Path(mvmr_zoo.__file__).parents[1]
 PACKAGES = ("mvmr_zoo", "training", "export", "demo")
 ORDER = (
     "errors", "atomic", "json_file", "preprocess", "images", "card", "pinned", "catalog", "state_dicts", "encoder",
-    "checkpoint", "weights_file", "foreign", "graph", "runtime", "verify", "pack", "home", "hub", "resolve", "archive", "official",
-    "features", "embeddings", "nearest", "classify", "model", "zoo", "library", "datasets", "evaluate", "progress",
-    "samples", "quickstart", "terminal", "cli",
+    "checkpoint", "weights_file", "foreign", "graph", "runtime", "verify", "pack", "home", "hub", "resolve",
+    "archive", "official", "features", "embeddings", "nearest", "classify", "model", "zoo", "library", "datasets",
+    "evaluate", "progress", "samples", "quickstart", "terminal", "cli",
 )  # fmt: skip
 PUBLIC = {
     "CATALOG", "Embeddings", "Failure", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess",

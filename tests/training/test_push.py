@@ -16,7 +16,7 @@ from training.push import app
 
 from ..conftest import make_checkpoint
 from ..hub_client import HubClient
-from ..hub_server import OWNER, READER, Fault, HubServer
+from ..hub_server import OWNER, Fault, HubServer
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_the_token_is_never_shown(hub: HubServer, checkpoint: Checkpoint, tmp_pa
     loud = {"HF_DEBUG": "1", "HF_HUB_VERBOSITY": "debug"}
     code = "import logging, mvmr_zoo; logging.basicConfig(level=0); mvmr_zoo.load('hf-hub:org/tiny')"
     said = []
-    for number, token in enumerate((OWNER, READER, "hf_wrong0000", "hf_née two words\t00")):
+    for number, token in enumerate((OWNER, "hf_wrong0000", "hf_née two words\t00")):
         user = HubClient(hub, tmp_path / f"user{number}", token, **loud)
         pushed = user.push(str(checkpoint.folder), "--repo", "org/tiny")
         hub.faults = [Fault("GET /.*/config.json", status=403), Fault("HEAD /org/tiny", status=500, times=2)]
