@@ -11,33 +11,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo.errors import DataError
+from mvmr_zoo.evaluate.labels import Classes, check_features, check_widths
 from mvmr_zoo.features import unit
 from mvmr_zoo.nearest import faiss_library
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 TEMPERATURE = 0.07
 NEIGHBOURS = 20
+_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
 class KnnResult:
     """Args:
     accuracy: share of test rows given their own class, in [0, 1].
-    predictions: `(N,)` int64 class of each test row.
+    predictions: `(M,)` int64 class number of each test row, in the order of `classes`.
+    classes: of train.
     """
 
     accuracy: float
     predictions: NDArray[np.int64]
+    classes: Classes
 
 
 def knn(
     train: NDArray[np.float32],
-    train_labels: NDArray[np.int64],
+    train_labels: ArrayLike,
     test: NDArray[np.float32],
-    test_labels: NDArray[np.int64],
+    test_labels: ArrayLike,
     *,
     k: int = NEIGHBOURS,
     temperature: float = TEMPERATURE,
@@ -46,27 +49,28 @@ def knn(
 
     Args:
         train: `(N, D)` features, any length; they are scaled to unit norm here.
-        train_labels: `(N,)` classes, from 0.
+        train_labels: `(N,)` classes: numbers or text.
         test: `(M, D)` features.
-        test_labels: `(M,)` classes.
+        test_labels: `(M,)` classes; read once, at the end. A class that train lacks is never right.
         k: neighbours that vote, at least 1; no more than N take part.
         temperature: of the votes, positive.
 
     Raises:
-        DataError: an empty split, different widths, or labels that do not fit the features.
+        DataError: an empty split, features that are not finite, different widths, or labels that do not fit.
     """
-    if not len(train) or not len(test):
-        raise DataError(f"k-NN got {len(train)} train and {len(test)} test rows; expected at least one of each.")
-    if train.shape[1] != test.shape[1] or len(train) != len(train_labels) or len(test) != len(test_labels):
-        raise DataError(
-            f"k-NN got train {train.shape} with {len(train_labels)} labels and test {test.shape} with "
-            f"{len(test_labels)}; expected equal widths, and a label a row."
-        )
+    classes, numbers = Classes.of(train_labels)
+    check_features("train", train, len(numbers))
+    check_features("test", test)
+    check_widths(train, test)
     index = faiss_library().IndexFlatIP(train.shape[1])
     index.add(unit(train))
-    similarity, neighbours = index.search(unit(test), min(k, len(train)))
-    votes = np.zeros((len(test), int(train_labels.max()) + 1))
-    weights = np.exp((similarity - 1) / temperature)
-    np.add.at(votes, (np.arange(len(test))[:, None], train_labels[neighbours]), weights)
-    predictions = votes.argmax(axis=1).astype(np.int64)
-    return KnnResult(accuracy=float((predictions == test_labels).mean()), predictions=predictions)
+    predictions = np.empty(len(test), np.int64)
+    for start in range(0, len(test), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        similarity, neighbours = index.search(unit(test[rows]), min(k, len(train)))
+        weights = np.exp((similarity - 1) / temperature)
+        places = np.arange(len(similarity))[:, None] * len(classes) + numbers[neighbours]
+        votes = np.bincount(places.ravel(), weights.ravel(), minlength=len(similarity) * len(classes))
+        predictions[rows] = votes.reshape(len(similarity), len(classes)).argmax(axis=1)
+    right = predictions == classes.numbers(test_labels)
+    return KnnResult(float(right.mean()), predictions, classes)

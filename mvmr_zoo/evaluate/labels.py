@@ -1,0 +1,73 @@
+"""Labels of any kind as class numbers, and what is asked of every protocol's input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmr_zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a training split, in sorted order.
+
+    Args:
+        names: `(classes,)` the distinct labels: numbers or text.
+    """
+
+    names: NDArray[Any]
+
+    @classmethod
+    def of(cls, labels: ArrayLike) -> tuple[Classes, NDArray[np.int64]]:
+        """The classes of some labels `(N,)`, and the labels as class numbers from 0."""
+        names, numbers = np.unique(np.asarray(labels), return_inverse=True)
+        return cls(names), numbers.astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def numbers(self, labels: ArrayLike) -> NDArray[np.int64]:
+        """Other labels `(N,)` as class numbers; -1 where the training split lacks the class, so no answer is right."""
+        given = np.asarray(labels)
+        at = np.minimum(np.searchsorted(self.names, given), len(self.names) - 1)
+        return np.where(self.names[at] == given, at, -1).astype(np.int64)
+
+
+def check_features(what: str, features: NDArray[np.float32], count: int | None = None) -> None:
+    """Raise DataError for an empty split, rows that are not finite, or another number of labels than of rows.
+
+    Args:
+        what: the split, for the message.
+        features: `(N, D)`.
+        count: of its labels; None where they may not be looked at yet.
+    """
+    if features.ndim != 2 or not len(features):
+        raise DataError(f"The {what} split has features of shape {features.shape}; expected (N, D) with N at least 1.")
+    if count is not None and count != len(features):
+        raise DataError(f"The {what} split has {len(features)} features and {count} labels; expected as many.")
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise DataError(f"The {what} split has features that are not finite, first in row {int(np.argmin(finite))}.")
+
+
+def check_widths(train: NDArray[np.float32], test: NDArray[np.float32]) -> None:
+    """Raise DataError where two splits come from different encoders."""
+    if train.shape[1] != test.shape[1]:
+        raise DataError(f"Train has {train.shape[1]} features a row, test {test.shape[1]}; expected as many.")
+
+
+def held_out_rows(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+    """Which rows to hold out of training: `share` of each class that has two or more, at least one. `(N,)` bool."""
+    random = np.random.default_rng(seed)
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) >= 2:
+            held[random.permutation(rows)[: max(1, round(share * len(rows)))]] = True
+    return held

@@ -1,0 +1,102 @@
+"""`linear@1`: logistic regression on frozen features, its strength chosen on a held-out tenth of train.
+
+Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, 2021, section 3.2 and
+appendix A.3: L-BFGS, L2 strength swept on a logarithmic grid, refitted on all of train.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mvmr_zoo.errors import DataError, MissingDependencyError
+from mvmr_zoo.evaluate.labels import Classes, check_features, check_widths, held_out_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from mvmr_zoo.evaluate.logistic import Solution
+
+STRENGTHS = tuple(float(value) for value in 10.0 ** np.arange(-6, 5.01, 0.25))
+"""45 of them, scikit-learn's C, on features of unit mean square."""
+
+HELD_OUT = 0.1
+
+
+@dataclass(frozen=True)
+class LinearResult:
+    """Args:
+    accuracy: share of test rows given their own class, in [0, 1].
+    predictions: `(N,)` int64 class number of each test row, in the order of `classes`.
+    classes: of train.
+    strength: the one chosen.
+    sweep: held-out accuracy by strength.
+    """
+
+    accuracy: float
+    predictions: NDArray[np.int64]
+    classes: Classes
+    strength: float
+    sweep: dict[float, float]
+
+
+def linear(
+    train: NDArray[np.float32],
+    train_labels: ArrayLike,
+    test: NDArray[np.float32],
+    test_labels: ArrayLike,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+) -> LinearResult:
+    """Fit on train, choose the strength on a held-out tenth of it, refit on all, and score test once.
+
+    Features are divided by their root mean square, one number, so that a strength means the same for every encoder.
+    Of strengths with equal held-out accuracy the lowest is taken.
+
+    Args:
+        train: `(N, D)` features.
+        train_labels: `(N,)` classes: numbers or text.
+        test: `(M, D)` features.
+        test_labels: `(M,)` classes; read once, at the end. A class that train lacks is never right.
+        seed: of the held-out tenth.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        DataError: an empty split, features that are not finite, one class only, or no class of two images.
+        MissingDependencyError: PyTorch is not installed.
+    """
+    try:
+        from mvmr_zoo.evaluate.logistic import logistic_path
+    except ImportError as error:
+        raise MissingDependencyError("PyTorch", "cpu", "fit a linear probe") from error
+    classes, numbers = Classes.of(train_labels)
+    check_features("train", train, len(numbers))
+    check_features("test", test)
+    check_widths(train, test)
+    if len(classes) < 2:
+        raise DataError(f"linear@1 got {len(classes)} class in train; expected two or more.")
+    held = held_out_rows(numbers, HELD_OUT, seed)
+    if not held.any():
+        raise DataError("linear@1 got one image a class; the strength is chosen on a held-out tenth, which needs two.")
+    scale = _inverse_rms(train)
+    scaled = train * scale
+    sweep = {
+        each.strength: _accuracy(each, scaled[held], numbers[held])
+        for each in logistic_path(scaled[~held], numbers[~held], len(classes), STRENGTHS, device=device)
+    }
+    chosen = max(sweep, key=lambda strength: (sweep[strength], -strength))
+    (found,) = logistic_path(scaled, numbers, len(classes), [chosen], device=device)
+    predictions = found.logits(test * scale).argmax(axis=1)
+    right = predictions == classes.numbers(test_labels)
+    return LinearResult(float(right.mean()), predictions, classes, chosen, sweep)
+
+
+def _inverse_rms(features: NDArray[np.float32]) -> np.float32:
+    return np.float32(1 / max(float(np.sqrt(np.square(features, dtype=np.float64).mean())), 1e-12))
+
+
+def _accuracy(solution: Solution, features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    return float((solution.logits(features).argmax(axis=1) == labels).mean())
