@@ -27,7 +27,7 @@ from mvmr_zoo.evaluate import knn
 from mvmr_zoo.evaluate.knn import NEIGHBOURS, TEMPERATURE
 from mvmr_zoo.evaluate.labels import held_out_rows
 from mvmr_zoo.evaluate.linear import HELD_OUT, STRENGTHS
-from mvmr_zoo.evaluate.logistic import logistic_path
+from mvmr_zoo.evaluate.logistic import SWEEP_TOLERANCE, logistic_path
 
 Rows = NDArray[np.float32]
 
@@ -35,9 +35,12 @@ Rows = NDArray[np.float32]
 def clusters(rows: int, classes: int, seed: int) -> tuple[Rows, NDArray[np.int64]]:
     """Overlapping clusters in 512 dimensions, and which each row belongs to."""
     random = np.random.default_rng(seed)
-    centres = np.random.default_rng(0).standard_normal((classes, 512))
+    centres = np.random.default_rng(0).standard_normal((classes, 512), np.float32)
     labels = random.integers(0, classes, rows)
-    return (centres[labels] + 4 * random.standard_normal((rows, 512))).astype(np.float32), labels
+    made = random.standard_normal((rows, 512), np.float32)
+    made *= 4
+    made += centres[labels]
+    return made, labels
 
 
 def compare_sweeps(features: Rows, labels: NDArray[np.int64]) -> None:
@@ -48,7 +51,7 @@ def compare_sweeps(features: Rows, labels: NDArray[np.int64]) -> None:
     began = time.perf_counter()
     ours = {
         each.strength: float((each.logits(features[held]).argmax(axis=1) == labels[held]).mean())
-        for each in logistic_path(features[~held], labels[~held], classes, STRENGTHS)
+        for each in logistic_path(features[~held], labels[~held], classes, STRENGTHS, tolerance=SWEEP_TOLERANCE)
     }
     seconds = time.perf_counter() - began
     began = time.perf_counter()

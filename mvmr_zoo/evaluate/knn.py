@@ -63,7 +63,8 @@ def knn(
     check_features("test", test)
     check_widths(train, test)
     index = faiss_library().IndexFlatIP(train.shape[1])
-    index.add(unit(train))
+    for start in range(0, len(train), _ROWS_AT_ONCE):  # no second copy of all of train
+        index.add(unit(train[start : start + _ROWS_AT_ONCE]))
     predictions = np.empty(len(test), np.int64)
     for start in range(0, len(test), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)

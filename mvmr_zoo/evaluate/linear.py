@@ -33,6 +33,7 @@ class LinearResult:
     classes: of train.
     strength: the one chosen.
     sweep: held-out accuracy by strength.
+    gradient: the largest entry of the loss's gradient where the fit ended, in float64; 0 is the minimum.
     """
 
     accuracy: float
@@ -40,6 +41,7 @@ class LinearResult:
     classes: Classes
     strength: float
     sweep: dict[float, float]
+    gradient: float
 
 
 def linear(
@@ -69,7 +71,7 @@ def linear(
         MissingDependencyError: PyTorch is not installed.
     """
     try:
-        from mvmr_zoo.evaluate.logistic import logistic_path
+        from mvmr_zoo.evaluate.logistic import SWEEP_TOLERANCE, largest_gradient, logistic_path
     except ImportError as error:
         raise MissingDependencyError("PyTorch", "cpu", "fit a linear probe") from error
     classes, numbers = Classes.of(train_labels)
@@ -85,13 +87,17 @@ def linear(
     scaled = train * scale
     sweep = {
         each.strength: _accuracy(each, scaled[held], numbers[held])
-        for each in logistic_path(scaled[~held], numbers[~held], len(classes), STRENGTHS, device=device)
+        for each in logistic_path(
+            scaled[~held], numbers[~held], len(classes), STRENGTHS, device=device, tolerance=SWEEP_TOLERANCE
+        )
     }
     chosen = max(sweep, key=lambda strength: (sweep[strength], -strength))
     (found,) = logistic_path(scaled, numbers, len(classes), [chosen], device=device)
     predictions = found.logits(test * scale).argmax(axis=1)
     right = predictions == classes.numbers(test_labels)
-    return LinearResult(float(right.mean()), predictions, classes, chosen, sweep)
+    return LinearResult(
+        float(right.mean()), predictions, classes, chosen, sweep, largest_gradient(scaled, numbers, found)
+    )
 
 
 def _inverse_rms(features: NDArray[np.float32]) -> np.float32:

@@ -17,27 +17,25 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAX_STEPS = 1000
-_TOLERANCE = 1e-5
-"""Of the largest entry of the scaled gradient of the mean loss."""
+
+SWEEP_TOLERANCE, FINAL_TOLERANCE = 1e-4, 1e-6
+"""Of the largest entry of the scaled gradient of the mean loss: to choose a strength by; to answer with."""
+
+_LANES = 16
+"""Classes are padded to a multiple of it: thin matrices multiply twice as fast so."""
 
 
 class Solution(NamedTuple):
-    """The minimum at one strength.
-
-    Shapes: `weight` `(K, D)`, `bias` `(K,)`, float64. `gradient` is the largest entry of the gradient of the mean
-    loss in the features given, in float64.
-    """
+    """The minimum at one strength. Shapes: `weight` `(K, D)`, `bias` `(K,)`, float64."""
 
     strength: float
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
-    gradient: float
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """`(N, K)` of features `(N, D)`."""
@@ -45,9 +43,13 @@ class Solution(NamedTuple):
 
 
 class _Axes(NamedTuple):
-    """Features on their principal axes: `rows` `(N, R)`, mean 0; `spread` `(R,)` their variance; `axes` `(D, R)`."""
+    """Features on their principal axes.
+
+    Shapes: `rows` `(N, R)` of mean 0; `columns` the same, transposed; `spread` `(R,)` their variance; `axes` `(D, R)`.
+    """
 
     rows: Tensor
+    columns: Tensor
     spread: Tensor
     axes: Tensor
     mean: Tensor
@@ -60,6 +62,7 @@ def logistic_path(
     strengths: Sequence[float],
     *,
     device: str = "cpu",
+    tolerance: float = FINAL_TOLERANCE,
 ) -> Iterator[Solution]:
     """The solutions for strengths in rising order, warm-started one from the other.
 
@@ -69,15 +72,39 @@ def logistic_path(
         classes: K, at least 2.
         strengths: scikit-learn's C, positive, rising.
         device: `cpu` or `cuda`.
+        tolerance: of the largest entry of the scaled gradient.
     """
     axes = _principal(torch.from_numpy(features).to(device))
     targets = torch.from_numpy(labels).to(device)
     weight = axes.rows.new_zeros(axes.rows.shape[1], classes)
     bias = torch.log(torch.bincount(targets, minlength=classes).clamp(min=1) / len(targets)).to(weight)
     for strength in strengths:
-        penalty = (2 if classes == 2 else 1) / (strength * len(targets))
-        weight, bias = _minimise(axes, targets, weight, bias, penalty)
-        yield _checked(axes, targets, weight, bias, strength, penalty)
+        penalty = _penalty(strength, classes, len(targets))
+        weight, bias = _minimise(axes, targets, weight, bias, penalty, tolerance)
+        own = axes.axes @ weight.double()
+        yield Solution(strength, own.T.cpu().numpy(), (bias.double() - axes.mean @ own).cpu().numpy())
+
+
+def largest_gradient(features: NDArray[np.float32], labels: NDArray[np.int64], found: Solution) -> float:
+    """The check in float64: the largest entry of the gradient of the mean loss at a solution, 0 at the minimum.
+
+    Args:
+        features: `(N, D)` it was found for.
+        labels: `(N,)` class numbers.
+        found: the solution.
+    """
+    logits = found.logits(features)
+    residual = np.exp(logits - logits.max(axis=1, keepdims=True))
+    residual /= residual.sum(axis=1, keepdims=True)
+    residual[np.arange(len(labels)), labels] -= 1
+    penalty = _penalty(found.strength, len(found.bias), len(labels))
+    gradient = residual.T @ features.astype(np.float64) / len(labels) + penalty * found.weight
+    return float(max(np.abs(gradient).max(), np.abs(residual.mean(axis=0)).max()))
+
+
+def _penalty(strength: float, classes: int, count: int) -> float:
+    """The factor of ||W||^2 / 2 beside the mean loss."""
+    return (2 if classes == 2 else 1) / (strength * count)
 
 
 def _principal(features: Tensor) -> _Axes:
@@ -85,43 +112,41 @@ def _principal(features: Tensor) -> _Axes:
     mean = wide.mean(dim=0)
     spread, axes = torch.linalg.eigh((wide - mean).T @ (wide - mean) / len(wide))
     kept = spread > spread[-1].clamp(min=0) * 1e-12  # constant columns, and what follows from others, carry nothing
-    rows = ((wide - mean) @ axes[:, kept]).float()
-    return _Axes(rows, spread[kept].float(), axes[:, kept], mean)
+    rows = (features - mean.float()) @ axes[:, kept].float()
+    return _Axes(rows, rows.T.contiguous(), spread[kept].float(), axes[:, kept], mean)
 
 
-def _minimise(axes: _Axes, targets: Tensor, weight: Tensor, bias: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+def _minimise(
+    axes: _Axes, targets: Tensor, weight: Tensor, bias: Tensor, penalty: float, tolerance: float
+) -> tuple[Tensor, Tensor]:
     """One strength, in float32. Curvature of an axis: its variance times p (1 - p), about 1 / K, and the penalty."""
-    classes = weight.shape[1]
+    (count, width), classes = axes.rows.shape, weight.shape[1]
     scale = ((axes.spread / classes + penalty).rsqrt()).unsqueeze(1)
-    free = torch.cat([weight / scale, bias.unsqueeze(0) / classes**0.5]).requires_grad_()
+    lift = classes**0.5
+    free = torch.cat([weight / scale, bias.unsqueeze(0) / lift])
+    free.grad = torch.empty_like(free)
+    lanes = -classes % _LANES + classes
+    padded, residual = axes.rows.new_zeros(width, lanes), axes.rows.new_zeros(count, lanes)
+    everyone = torch.arange(count, device=targets.device)
     solver = torch.optim.LBFGS(
-        [free], max_iter=_MAX_STEPS, tolerance_grad=_TOLERANCE, tolerance_change=1e-9, history_size=20,
+        [free], max_iter=_MAX_STEPS, tolerance_grad=tolerance, tolerance_change=1e-9, history_size=20,
         line_search_fn="strong_wolfe",
     )  # fmt: skip
 
     def closure() -> Tensor:
-        solver.zero_grad()
+        """The loss; its gradient goes to `free.grad`. Classes lead where the softmax runs over them."""
         scaled = free[:-1] * scale
-        logits = axes.rows @ scaled + free[-1] * classes**0.5
-        loss = F.cross_entropy(logits, targets) + penalty / 2 * scaled.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        padded[:, :classes] = scaled
+        logits = (axes.rows @ padded)[:, :classes].T + (free[-1] * lift).unsqueeze(1)
+        log_share = torch.log_softmax(logits, dim=0)
+        loss = -log_share[targets, everyone].mean() + penalty / 2 * scaled.square().sum()
+        share = log_share.exp_()
+        share[targets, everyone] -= 1
+        residual[:, :classes] = share.T / count
+        assert free.grad is not None
+        free.grad[:-1] = ((axes.columns @ residual)[:, :classes] + penalty * scaled) * scale
+        free.grad[-1] = residual[:, :classes].sum(dim=0) * lift
         return loss
 
     solver.step(closure)  # type: ignore[no-untyped-call]
-    found = free.detach()
-    return found[:-1] * scale, found[-1] * classes**0.5
-
-
-def _checked(axes: _Axes, targets: Tensor, weight: Tensor, bias: Tensor, strength: float, penalty: float) -> Solution:
-    """The solution in the features' own coordinates, with its gradient in float64."""
-    rows, wide = axes.rows.double(), weight.double()
-    residual = torch.softmax(rows @ wide + bias.double(), dim=1)
-    residual[torch.arange(len(targets), device=targets.device), targets] -= 1
-    gradient = rows.T @ residual / len(targets) + penalty * wide
-    own = axes.axes @ wide
-    return Solution(
-        strength,
-        own.T.cpu().numpy(),
-        (bias.double() - axes.mean @ own).cpu().numpy(),
-        float(gradient.abs().max()) if gradient.numel() else 0.0,
-    )
+    return free[:-1] * scale, free[-1] * lift
