@@ -5,6 +5,8 @@ folder    a folder of photos
 parquet   Hugging Face Parquet files
 arrays    STL10 and CIFAR in their authors' binary files
 embed     their features
+splits    train and test images of an evaluation, by name
+subset    some images of a set
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from mvmr_zoo.datasets.base import ImageSet
 from mvmr_zoo.datasets.embed import embed_images
 from mvmr_zoo.datasets.folder import ImageFolder, image_folder
 from mvmr_zoo.datasets.parquet import parquet_images
+from mvmr_zoo.datasets.splits import Splits, open_splits
+from mvmr_zoo.datasets.subset import Subset
 from mvmr_zoo.errors import DataError, closest
 
-__all__ = ["ImageFolder", "ImageSet", "embed_images", "image_folder", "open_images"]
+__all__ = ["ImageFolder", "ImageSet", "Splits", "Subset", "embed_images", "image_folder", "open_images", "open_splits"]
 
 
 def open_images(spec: str, root: str | os.PathLike[str] | None = None) -> ImageSet:

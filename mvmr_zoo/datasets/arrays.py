@@ -71,6 +71,11 @@ class ArrayImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def files(self) -> list[Path]:
+        """The files of the parts."""
+        return [part.path for part in self.parts]
+
     def image(self, index: int, *, min_px: int | None = None) -> Image.Image:
         """The RGB image `index`."""
         part = int(np.searchsorted(self._ends, index, side="right"))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
@@ -26,6 +29,11 @@ class ImageSet(Protocol):
     @property
     def labels(self) -> NDArray[np.int64]:
         """`(N,)` int64, indices into `class_names`; -1 where an image has none."""
+        ...
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Every file that the images are read from."""
         ...
 
     def __len__(self) -> int: ...

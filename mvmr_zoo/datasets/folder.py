@@ -43,6 +43,11 @@ class ImageFolder:
         """The last two parts of the folder's path."""
         return "/".join(self.root.resolve().parts[-2:])
 
+    @property
+    def files(self) -> list[Path]:
+        """`paths`."""
+        return self.paths
+
     def image(self, index: int, *, min_px: int | None = None) -> Image.Image:
         """The upright RGB photo `index`. Raises ImageError."""
         return read_image(self.paths[index], min_px=min_px)

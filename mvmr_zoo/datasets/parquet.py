@@ -29,14 +29,14 @@ class ParquetImages:
     """An `ImageSet` of rows. The encoded images are read once a process, and held as Arrow buffers.
 
     Args:
-        files: the shards, in order.
+        shards: the Parquet files, in order.
         image_column: a struct of `bytes` and `path`, or plain binary.
         labels: `(N,)` int64, -1 where there is none.
         class_names: of the labels, as the schema's `huggingface` metadata says, else the numbers.
         name: readable.
     """
 
-    files: tuple[Path, ...]
+    shards: tuple[Path, ...]
     image_column: str
     labels: NDArray[np.int64]
     class_names: list[str]
@@ -50,10 +50,16 @@ class ParquetImages:
         name = f"{self.name} {self.describe(index)}"
         content, path = self._row(index)
         if content is None and path:
-            return read_image(self.files[0].parent / path, min_px=min_px)
+            return read_image(self.shards[0].parent / path, min_px=min_px)
         if content is None:
             raise ImageError(name, "open", "the row holds no image")
         return read_photo(name, content=content, min_px=min_px).image
+
+    @functools.cached_property
+    def files(self) -> list[Path]:
+        """The shards, and the files that rows without bytes name."""
+        named = [path for content, path in map(self._row, range(len(self))) if content is None and path]
+        return [*self.shards, *(self.shards[0].parent / path for path in named)]
 
     def describe(self, index: int) -> str:
         """`row N`."""
@@ -66,7 +72,7 @@ class ParquetImages:
         for index in range(len(self)):
             content, path = self._row(index)
             if content is None and path:
-                file = self.files[0].parent / path
+                file = self.shards[0].parent / path
                 try:
                     content = file.read_bytes()
                 except OSError as error:
@@ -75,7 +81,7 @@ class ParquetImages:
         return digest.hexdigest()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.files, self.image_column, self.labels, self.class_names, self.name)
+        return type(self), (self.shards, self.image_column, self.labels, self.class_names, self.name)
 
     def _row(self, index: int) -> tuple[bytes | None, str | None]:
         value = self._images[int(index)].as_py()
@@ -88,15 +94,18 @@ class ParquetImages:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        columns = [pq.read_table(path, columns=[self.image_column], memory_map=True) for path in self.files]
+        columns = [pq.read_table(path, columns=[self.image_column], memory_map=True) for path in self.shards]
         return pa.concat_tables(columns).column(self.image_column)
 
 
-def parquet_images(path: str | os.PathLike[str], label_column: str | None = None) -> ParquetImages:
+def parquet_images(
+    path: str | os.PathLike[str], label_column: str | None = None, *, pattern: str = "*.parquet"
+) -> ParquetImages:
     """The images of one Parquet file, or of a folder of them, sorted by name.
 
     Args:
         path: of the file or folder.
+        pattern: of the names in a folder.
         label_column: None takes the first of `label`, `labels`, `fine_label` that is there.
 
     Raises:
@@ -106,7 +115,7 @@ def parquet_images(path: str | os.PathLike[str], label_column: str | None = None
     import pyarrow.parquet as pq
 
     base = Path(path)
-    files = tuple(sorted(base.glob("*.parquet"))) if base.is_dir() else (base,)
+    files = tuple(sorted(base.glob(pattern))) if base.is_dir() else (base,)
     if not files or not files[0].is_file():
         raise DataError(f"{base} is no Parquet file, nor a folder that holds one.")
     labels: list[int | str | None] = []

@@ -7,7 +7,7 @@ cosine similarity, votes weighted by exp(similarity / T).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,11 @@ class KnnResult:
     accuracy: float
     predictions: NDArray[np.int64]
     classes: Classes
+
+    @property
+    def answers(self) -> NDArray[Any]:
+        """The label given to each test row: `classes` of `predictions`."""
+        return self.classes.names[self.predictions]
 
 
 def knn(

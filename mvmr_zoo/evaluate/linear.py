@@ -7,7 +7,7 @@ appendix A.3: L-BFGS, L2 strength swept on a logarithmic grid, refitted on all o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +42,11 @@ class LinearResult:
     strength: float
     sweep: dict[float, float]
     gradient: float
+
+    @property
+    def answers(self) -> NDArray[Any]:
+        """The label given to each test row: `classes` of `predictions`."""
+        return self.classes.names[self.predictions]
 
 
 def linear(

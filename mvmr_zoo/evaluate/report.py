@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 _RESAMPLES = 2000
 
 
+class Confusion(NamedTuple):
+    """Test images of one class that were given another: how many, and what share of their class."""
+
+    actual: str
+    predicted: str
+    images: int
+    share: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What a protocol measured of one encoder.
@@ -34,6 +43,10 @@ class Report:
         preprocess: SHA-256 of its preprocessing.
         seed: of whatever was random.
         seconds: it took.
+        spec: what `load` was given.
+        images: SHA-256 of the images measured on, and of those fitted on, by split.
+        machine: processor, cores, system, and versions of what computed.
+        confusions: the worst pairs of classes, the worst first.
         figures: of this encoder, by name, as `imagenette/knn@1`.
         beside: figures of other things measured in the same run, by name.
     """
@@ -45,6 +58,10 @@ class Report:
     preprocess: str
     seed: int
     seconds: float
+    spec: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+    confusions: tuple[Confusion, ...] = ()
     figures: Mapping[str, Figure]
     beside: Mapping[str, Figure]
 
@@ -62,6 +79,20 @@ def share(right: NDArray[np.bool_], *, seed: int = 0, source: str = "") -> Figur
     )
 
 
+def mean(values: NDArray[np.float64], *, seed: int = 0, source: str = "") -> Figure:
+    """The mean of `values` `(N,)` in [0, 1], with a 95 % interval by bootstrap over its rows (2,000 resamples)."""
+    random = np.random.default_rng(seed)
+    drawn = [values[random.integers(0, len(values), len(values))].mean() for _ in range(_RESAMPLES)]
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return Figure(
+        value=round(float(values.mean()), 4),
+        low=round(float(low), 4),
+        high=round(float(high), 4),
+        images=len(values),
+        source=source,
+    )
+
+
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
     """Write a report as JSON, whole or not at all."""
     target = Path(path)
@@ -75,10 +106,10 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         values = read_json_object(Path(path))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: {one_line(error)}.") from None
-    known = [field.name for field in fields(Report)]
-    for name in known:
-        if name not in values:
-            raise DataError(f"{path} is not an evaluation report: it lacks the field {name}.")
+    known = [each.name for each in fields(Report)]
+    for each in fields(Report):
+        if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
+            raise DataError(f"{path} is not an evaluation report: it lacks the field {each.name}.")
     if unknown := sorted(values.keys() - set(known)):
         raise DataError(f"{path}: has the unknown field {unknown[0]}.")
     for name in ("figures", "beside"):
@@ -88,4 +119,8 @@ def read_report(path: str | os.PathLike[str]) -> Report:
             values[name] = {key: Figure.from_json(figure) for key, figure in values[name].items()}
         except ConfigError as error:
             raise DataError(f"{path}: {name}: {error}") from None
+    try:
+        values["confusions"] = tuple(Confusion(*each) for each in values.get("confusions", ()))
+    except TypeError:
+        raise DataError(f"{path}: confusions is not a list of class, class, images and share.") from None
     return Report(**values)

@@ -1,0 +1,68 @@
+"""Some images of a set, as a set of their own."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from mvmr_zoo.datasets.base import ImageSet
+
+
+@dataclass(frozen=True)
+class Subset:
+    """An `ImageSet` of some rows of another.
+
+    Args:
+        images: the other.
+        rows: `(N,)` which of its images, in this order.
+    """
+
+    images: ImageSet
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def name(self) -> str:
+        """That of the whole set."""
+        return self.images.name
+
+    @property
+    def class_names(self) -> list[str]:
+        """Those of the whole set."""
+        return self.images.class_names
+
+    @functools.cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """`(N,)` int64."""
+        return self.images.labels[self.rows]
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Those of the whole set."""
+        return self.images.files
+
+    def image(self, index: int, *, min_px: int | None = None) -> Image.Image:
+        """The upright RGB image `index` of the subset. Raises ImageError."""
+        return self.images.image(int(self.rows[index]), min_px=min_px)
+
+    def describe(self, index: int) -> str:
+        """The name of one image."""
+        return self.images.describe(int(self.rows[index]))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the whole set's and of the rows. Raises DataError."""
+        return hashlib.sha256(self.images.fingerprint.encode() + self.rows.tobytes()).hexdigest()
