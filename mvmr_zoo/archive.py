@@ -83,7 +83,8 @@ def _extract(path: Path, scratch: Path) -> str:
                     while block := content.read(1 << 20):
                         file.write(block)
     except (tarfile.TarError, EOFError, FileExistsError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path} is not a whole tar file of `mvmr-zoo bundle` ({one_line(error)}).") from None
+        told = one_line(str(error).replace(f"{scratch}/", ""))
+        raise CheckpointError(f"{path} is not a whole tar file of `mvmr-zoo bundle` ({told}).") from None
     return name
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ABANDONED_S = 3600
@@ -23,7 +24,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     Two processes that write the same file do not meet; the last one's stands.
     """
     target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         yield part
         with part.open("rb") as file:
@@ -34,7 +35,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
             error.filename = os.fspath(target)  # what its user knows of
         raise
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ LICENSE_NOT_STATED = "not stated"
 
 def is_licensed(license: str) -> bool:
     """Whether a licence is stated at all."""
-    return license.strip().casefold() not in ("", LICENSE_NOT_STATED, "unknown", "none")
+    return " ".join(license.split()).casefold() not in ("", LICENSE_NOT_STATED, "unknown", "none")
 
 
 @dataclass(frozen=True, kw_only=True)

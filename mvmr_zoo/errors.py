@@ -111,5 +111,10 @@ def one_line(error: object, limit: int = 200) -> str:
 
 def printable(text: str) -> str:
     """Text that any terminal can print: bytes that are not text, and line breaks, are escaped."""
-    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in readable)
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    """As Python writes it; a byte of a file name that is not text by its number."""
+    byte = ord(char) - 0xDC00
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else repr(char)[1:-1]

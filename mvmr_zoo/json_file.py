@@ -18,6 +18,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(values, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:

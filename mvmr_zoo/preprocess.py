@@ -60,10 +60,11 @@ class Preprocess:
             raise ConfigError(
                 f"Preprocess got interpolation={self.interpolation!r}; expected one of {', '.join(_FILTERS)}."
             )
-        numbers = (*self.mean, *self.std)
-        if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite(numbers).all() or min(self.std) <= 0:
+        numbers = np.asarray((*self.mean, *self.std), np.float32)  # what pixels are reckoned in
+        if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite(numbers).all() or min(self.std) < 1e-6:
             raise ConfigError(
-                f"Preprocess got mean={self.mean}, std={self.std}; expected three finite numbers each, std above 0."
+                f"Preprocess got mean={self.mean}, std={self.std}; expected three finite numbers each, "
+                "std at least 1e-6."
             )
 
     def crop(self, image: Image.Image) -> Image.Image:

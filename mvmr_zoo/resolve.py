@@ -61,8 +61,8 @@ def find(spec: str) -> Found:
     organization = hub_organization()
     if spec in CATALOG and organization:
         try:
-            return _from_hub(HubSpec(f"{organization}/{spec}"), name=spec)
-        except (UnknownModelError, HubError) as error:
+            return _from_hub(parse_hub_spec(f"{organization}/{spec}"), name=spec)
+        except (UnknownModelError, HubError, ConfigError) as error:
             raise UnknownModelError(f"{not_found(spec)} The Hub: {error}") from None
     raise UnknownModelError(not_found(spec))
 

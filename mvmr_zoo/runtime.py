@@ -124,7 +124,7 @@ def onnx_engine(checkpoint: Checkpoint, device: str = "cpu") -> OnnxEngine:
             f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {one_line(which + str(error))}"
         ) from None
     dim = checkpoint.config.embedding_dim
-    if engine.output_shape[-1] != dim:
+    if len(engine.output_shape) != 2 or engine.output_shape[1] != dim:
         raise CheckpointError(
             f"{checkpoint.folder / GRAPH_FILE}: gives features {engine.output_shape}, but embedding_dim is {dim}."
         )

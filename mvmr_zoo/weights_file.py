@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ _OPTIONS = frozenset({"argparse", "omegaconf", "pathlib", "pytorch_lightning", "
 
 _BUILTIN = frozenset({
     "builtins.dict", "builtins.list", "builtins.int", "builtins.float", "builtins.str", "builtins.bool",
+    "builtins.frozenset",
     "collections.defaultdict", "numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
 })  # fmt: skip
 """Names that such options, and figures logged as NumPy numbers, bring along."""
@@ -35,10 +37,10 @@ class _Unread:
 
 
 class _UnreadDict:
-    """What stands for a dictionary of options: a plain one."""
+    """What stands for a dictionary of options: one that torch lets be filled and built."""
 
-    def __new__(cls, *_: Any, **__: Any) -> dict[Any, Any]:  # type: ignore[misc]
-        return {}
+    def __new__(cls, *_: Any, **__: Any) -> OrderedDict[Any, Any]:  # type: ignore[misc]
+        return OrderedDict()
 
 
 def read_weights_file(path: Path) -> dict[str, Any]:

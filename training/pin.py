@@ -22,7 +22,6 @@ _HEAD = '''"""Models published on the Hub, each pinned to one commit. Written by
 
 from __future__ import annotations
 
-from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import {names}
 {imports}
 PINNED: tuple[ModelCard, ...] = {rows}

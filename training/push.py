@@ -16,7 +16,7 @@ import typer
 
 from mvmr_zoo.card import Figure, Pin, is_licensed
 from mvmr_zoo.checkpoint import README_FILE, Checkpoint, read_checkpoint, write_facts
-from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.errors import ConfigError, printable
 from mvmr_zoo.evaluate import read_report
 from mvmr_zoo.hub import HubSpec, Pushed, add_tag, check_tag, parse_hub_spec, pull, push
 from mvmr_zoo.terminal import explain_errors
@@ -48,6 +48,10 @@ def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], tar
             raise ConfigError(
                 f"{path} was measured on {report.model} of other weights or another preprocessing than those of "
                 f"{checkpoint.folder}. Measure again."
+            )
+        if not path.name.isascii() or not path.name.isprintable():
+            raise ConfigError(
+                f"the report {printable(path.name)} has a name that not every machine can write; rename it."
             )
         if (target / REPORTS / path.name).exists():
             raise ConfigError(f"two reports are named {path.name}; give them different names.")

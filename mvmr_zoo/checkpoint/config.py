@@ -82,7 +82,10 @@ _TYPES: dict[str, type] = {
 
 def write_config(path: Path, config: CheckpointConfig) -> None:
     """Write `config.json`, whole or not at all."""
-    values = asdict(config)
+    try:
+        values = asdict(config)
+    except RecursionError:
+        raise CheckpointError(f"{path}: training nests too deeply.") from None
     values["metrics"] = {
         name: {key: value for key, value in asdict(figure).items() if value not in (None, "")}
         for name, figure in config.metrics.items()

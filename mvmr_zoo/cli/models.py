@@ -54,7 +54,7 @@ def models(
         params = f"{card.parameters / 1e6:.1f}M" if card.parameters else "-"
         macs = f"{card.macs / 1e9:.2f}G" if card.macs else "-"
         where, told = _WHERE[card.location], printable("; ".join(figures))
-        row = (card.name, where, card.embedding_dim, card.input_px, params, macs, card.license, told)
+        row = (card.name, where, card.embedding_dim, card.input_px, params, macs, printable(card.license), told)
         typer.echo(_ROW.format(*row))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mvmr_zoo.atomic import is_abandoned
@@ -72,7 +72,10 @@ def _cached(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpoin
 
 
 def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpoint:
-    before = set((_storage(where, cache) / "snapshots").glob("*/*"))
+    storage = _storage(where, cache)
+    before = {*(storage / "snapshots").glob("*/*"), *(storage / "blobs").glob("*")}
+    reference = storage / "refs" / where.revision
+    said = reference.read_text() if reference.is_file() else None
     made: list[Path] = []
 
     def get(at: HubSpec, name: str, check: Callable[[Path], None]) -> Path:
@@ -82,12 +85,13 @@ def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpo
         try:
             check(path)
         except CheckpointError:
-            if path in before:
+            known = path.resolve() in before  # from an earlier download, this program's or another's
+            if known:
                 path = _file(at, name, cache, again=True)
             try:
                 check(path)
             except CheckpointError:
-                if path not in before:
+                if not known:
                     path.resolve().unlink(missing_ok=True)  # or the next try would find it in the cache
                 raise
         return path
@@ -100,6 +104,10 @@ def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpo
         return read_checkpoint(config.parent)
     except BaseException:
         _forget([path for path in made if path not in before])
+        if said is not None:
+            reference.write_text(said)
+        else:
+            reference.unlink(missing_ok=True)
         raise
     finally:
         _sweep(where, cache)
@@ -150,7 +158,7 @@ def _forget(paths: list[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
     for folder in {path.parent for path in paths}:
-        if folder.is_dir() and not any(folder.iterdir()):
+        with suppress(OSError):  # not empty: another program's
             folder.rmdir()
 
 
@@ -169,10 +177,11 @@ def _storage(where: HubSpec, cache: Path | None) -> Path:
 
 @contextmanager
 def _lock(where: HubSpec, cache: Path | None) -> Iterator[None]:
-    from filelock import FileLock
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
     storage = _storage(where, cache)
     folder = storage.parent / ".locks" / storage.name
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "mvmr-zoo.lock"):
+    with explained(where, f"caching {where.repo}"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(folder / "mvmr-zoo.lock"):
         yield

@@ -10,7 +10,6 @@ from mvmr_zoo.errors import ConfigError
 
 PREFIX = "hf-hub:"
 
-_ORGANIZATION = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]*", re.ASCII)
 
@@ -36,16 +35,9 @@ def parse_hub_spec(spec: str) -> HubSpec:
     Raises:
         ConfigError: it is not such a spec.
     """
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-
     repo, separator, revision = spec.removeprefix(PREFIX).partition("@")
     found = HubSpec(repo, revision if separator else "main")
-    try:
-        validate_repo_id(repo)
-    except HFValidationError:
-        repo = ""
-    if repo.count("/") != 1 or not _REVISION.fullmatch(found.revision) or ".." in found.revision:
+    if not _is_repository(repo) or not _REVISION.fullmatch(found.revision) or ".." in found.revision:
         raise ConfigError(f"{spec!r} names no repository of the Hub; expected hf-hub:ORG/NAME or hf-hub:ORG/NAME@TAG.")
     return found
 
@@ -63,6 +55,17 @@ def hub_organization() -> str | None:
         ConfigError: it is no name of an organisation.
     """
     name = os.environ.get("MVMR_HUB_ORG")
-    if name and not _ORGANIZATION.fullmatch(name):
+    if name and ("/" in name or "@" in name or not _is_repository(f"{name}/x")):
         raise ConfigError(f"MVMR_HUB_ORG is {name!r}; expected the name of one organisation on the Hub.")
     return name or None
+
+
+def _is_repository(repo: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(repo)
+    except HFValidationError:
+        return False
+    return repo.count("/") == 1 and repo[:1].isalnum()

@@ -57,7 +57,13 @@ def split(path: Path, found: Mapping[str, Any]) -> Parts:
     projector: dict[str, Tensor] = {}
     classifier: dict[str, Tensor] = {}
     dropped = 0
-    for whole, tensor in without_counters(_tensors(found)).items():
+    try:
+        tensors = _tensors(found)
+    except RecursionError:
+        raise CheckpointError(f"{path}: its dictionaries nest too deeply; expected a state dict.") from None
+    for whole, tensor in tensors:
+        if whole not in without_counters({whole: tensor}):
+            continue
         name = whole.split(".")
         if _TEACHER in name:
             dropped += 1
@@ -98,14 +104,14 @@ def linear(classifier: Mapping[str, Tensor], features: int) -> tuple[Tensor, Ten
     return (weight, bias) if bias.shape == (len(weight),) and len(classifier) <= 2 else None
 
 
-def _tensors(found: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
-    """Every tensor below the parts of the file that hold weights, by its whole name."""
-    tensors: dict[str, Tensor] = {}
+def _tensors(found: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Tensor]]:
+    """Every tensor below the parts of the file that hold weights, with its whole name."""
+    tensors: list[tuple[str, Tensor]] = []
     weights = found if prefix or not isinstance(found.get("state_dict"), Mapping) else found["state_dict"]
     for key, value in weights.items():
         name = f"{prefix}{key}"
         if hasattr(value, "ndim") and hasattr(value, "is_floating_point"):
-            tensors[name] = value
+            tensors.append((name, value))
         elif isinstance(value, Mapping) and key in (*_WRAPPERS, *_CLASSIFIERS):
-            tensors |= _tensors(value, f"{name}.")
+            tensors += _tensors(value, f"{name}.")
     return tensors

@@ -153,7 +153,9 @@ def test_broken_json_and_no_config(copy: Path) -> None:
         read_checkpoint(copy)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"embedding_dim": ' + "9" * 5000 + "}", "\xff", "[]"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"embedding_dim": ' + "9" * 5000 + "}", "\xff", "[]", '{"license": "\\ud800"}']
+)
 def test_json_that_cannot_be_read(copy: Path, text: str) -> None:
     (copy / "config.json").write_text(text, encoding="latin-1")
     with pytest.raises(CheckpointError, match=r"config\.json: (cannot be read as JSON|expected a JSON object)"):

@@ -37,10 +37,11 @@ def test_one_damaged_folder_does_not_hide_the_others(tmp_path: Path, checkpoint:
     (home / "broken" / "config.json").write_text('{"schema_version": 2}')
     copy = Path(shutil.copytree(checkpoint.folder, home / "odd"))
     values = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps(values | {"source": "\x1b[31mred\nfake row"}))
+    (copy / "config.json").write_text(json.dumps(values | {"source": "\x1b[31mred\nfake row", "license": "a\x1b[31m"}))
     done = run("models", home=tmp_path)
     assert done.returncode == 0
     assert "resnet50-stl10" in done.stdout
+    assert "\x1b" not in done.stdout
     assert done.stderr.startswith("Left out: ")
     assert "schema_version is 2" in done.stderr
     shown = run("info", "odd", home=tmp_path).stdout

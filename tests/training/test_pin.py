@@ -3,10 +3,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import mvmr_zoo.pinned
 from mvmr_zoo.card import Figure, Pin
 from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.checkpoint import Checkpoint
-from training.pin import pin_in_catalog, pinned_row
+from training.pin import pin_in_catalog, pinned_row, pinned_source
 
 PIN = Pin(repo="org/tiny", revision="1" * 40, sha256="2" * 64)
 
@@ -29,3 +30,7 @@ def test_a_pinned_row_keeps_what_the_catalogue_knew(checkpoint: Checkpoint) -> N
     row, before = pinned_row(config, PIN), CATALOG["resnet50-clip-kd"]
     assert (row.published, row.task, row.data) == (before.published, before.task, before.data)
     assert row.pin == PIN
+
+
+def test_the_committed_file_is_what_is_written() -> None:
+    assert pinned_source(mvmr_zoo.pinned.PINNED) == Path(mvmr_zoo.pinned.__file__).read_text()

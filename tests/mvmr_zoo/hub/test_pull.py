@@ -212,7 +212,7 @@ def test_what_another_program_cached_stays(hub: HubServer, client: HubClient, tm
     assert path.read_text() == '{"model_type": "vit"}'
 
 
-@pytest.mark.parametrize("organization", ["a/b", " ", "org/tiny@main", "../x"])
+@pytest.mark.parametrize("organization", ["a/b", " ", "org/tiny@main", "../x", "a--b", "x" * 200])
 def test_an_organisation_that_is_none(client: HubClient, organization: str) -> None:
     assert "MVMR_HUB_ORG is" in client.refusal("resnet50-clip-kd", MVMR_HUB_ORG=organization)
 
@@ -234,3 +234,21 @@ def test_nobody_answers_in_one_line_without_the_password(client: HubClient) -> N
     assert done.stderr.startswith("HubError: http://127.0.0.1:9: downloading config.json of org/tiny failed")
     assert "sekret" not in done.stdout + done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
+
+
+SNAPSHOT = "import sys, huggingface_hub as h; print(h.snapshot_download(sys.argv[1]))"
+
+
+def test_what_another_program_cached_outlives_a_moved_branch(
+    hub: HubServer, client: HubClient, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """The new state shares a file with the old one, and lies about it; the old one stays whole."""
+    copy = Path(shutil.copytree(checkpoint.folder, tmp_path / "copy"))
+    hub.store("org/moved", copy)
+    first = Path(client.run("-c", SNAPSHOT, "org/moved").stdout.strip())
+    text = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(text.replace(checkpoint.weights_digest, "0" * 64))
+    second = hub.store("org/moved", copy)
+    assert "model.safetensors: SHA-256" in client.refusal(f"hf-hub:org/moved@{second}")
+    assert (first / "model.safetensors").read_bytes() == (checkpoint.folder / "model.safetensors").read_bytes()
+    assert client.load("hf-hub:org/moved", HF_HUB_OFFLINE="1")["digest"] == checkpoint.weights_digest

@@ -264,6 +264,11 @@ def test_odd_tensors_are_refused(zoo: Path) -> None:
     refused(zoo, good | {"conv1.weight": good["conv1.weight"].to_sparse()}, r"conv1\.weight is not a plain tensor")
     refused(zoo, good | {"conv1.weight": torch.empty(64, 3, 7, 7, device="meta")}, "is not a plain tensor")
     refused(zoo, {"model": good, "module": network(seed=1).state_dict()}, r"conv1\.weight stands in it twice")
+    split = {f"model.{name}": tensor for name, tensor in good.items()}
+    refused(zoo, split | {"model": network(seed=1).state_dict()}, r"conv1\.weight stands in it twice")
+    endless: dict[str, Any] = {}
+    endless["model"] = endless
+    refused(zoo, endless, "nest too deeply")
     scripted = zoo.parent / "script.pth"
     with pytest.warns(FutureWarning):
         torch.jit.save(torch.jit.script(nn.Linear(2, 2)), scripted)
