@@ -107,7 +107,7 @@ class ModelCard:
             (a folder somebody named), or `elsewhere`: not on this machine.
         pin: its folder on the Hub; with one, anything else of this name is refused.
         published: figures its authors state.
-        measured: figures this project measured, by protocol.
+        measured: figures that stand in its folder, by protocol.
     """
 
     name: str

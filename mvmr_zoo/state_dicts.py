@@ -14,9 +14,14 @@ _STEP_COUNTER = "num_batches_tracked"
 _T = TypeVar("_T")
 
 
+def is_counter(name: str) -> bool:
+    """Whether a tensor of this name counts batch norm's steps."""
+    return name.endswith(_STEP_COUNTER)
+
+
 def without_counters(state: Mapping[str, _T]) -> dict[str, _T]:
     """All of a state dict but batch norm's step counters."""
-    return {name: value for name, value in state.items() if not name.endswith(_STEP_COUNTER)}
+    return {name: value for name, value in state.items() if not is_counter(name)}
 
 
 def differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:

@@ -39,7 +39,7 @@ class _Unread:
 class _UnreadDict:
     """What stands for a dictionary of options: one that torch lets be filled and built."""
 
-    def __new__(cls, *_: Any, **__: Any) -> OrderedDict[Any, Any]:  # type: ignore[misc]
+    def __new__(cls, *_: Any, **__: Any) -> OrderedDict[Any, Any]:  # type: ignore[misc]  # on purpose
         return OrderedDict()
 
 

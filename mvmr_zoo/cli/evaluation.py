@@ -12,6 +12,7 @@ from mvmr_zoo.errors import printable
 from mvmr_zoo.terminal import explain_errors
 
 if TYPE_CHECKING:
+    from mvmr_zoo.checkpoint import Checkpoint
     from mvmr_zoo.evaluate import Report
 
 app = typer.Typer()
@@ -33,6 +34,8 @@ def eval_(
     """Measure an encoder by a fixed protocol; the test split is read once, at the end."""
     from mvmr_zoo.evaluate import PROTOCOLS, evaluate, write_report
 
+    if attach:
+        _attachable(model)
     for each in PROTOCOLS if protocol == "all" else (protocol,):
         report = evaluate(each, model, data, root=data_root, seed=seed)
         path = None
@@ -44,14 +47,25 @@ def eval_(
         _show(report, path)
 
 
+def _attachable(model: str) -> Checkpoint:
+    """The checkpoint whose folder may be written to. Raises ConfigError for one in the Hub's cache."""
+    from mvmr_zoo.errors import ConfigError
+    from mvmr_zoo.resolve import find
+
+    found = find(model)
+    if found.location == "hub":
+        raise ConfigError(
+            f"--attach writes into the checkpoint folder, and {model} lies in the Hub's cache. "
+            "Give a folder of your own."
+        )
+    return found.checkpoint
+
+
 def _attach(model: str, report: Report, path: Path | None) -> None:
     from mvmr_zoo.checkpoint import add_metrics
-    from mvmr_zoo.resolve import find_checkpoint
 
     source = path.as_posix() if path is not None else "mvmr-zoo eval"
-    add_metrics(
-        find_checkpoint(model), {name: replace(figure, source=source) for name, figure in report.figures.items()}
-    )
+    add_metrics(_attachable(model), {name: replace(figure, source=source) for name, figure in report.figures.items()})
 
 
 def _show(report: Report, path: Path | None) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TEST_SHARE = 0.2
 """Of each class, where a folder has no split of its own."""
 
+_KNOWN: tuple[str, ...] = (*NAMED, "imagenet", "imagenette")
+
 _TRAIN, _TEST = ("train", "training"), ("test", "val", "validation", "valid")
 
 
@@ -123,7 +125,3 @@ def _checked(splits: Splits) -> Splits:
             "expected the same ones in the same order."
         )
     return splits
-
-
-_FOLDERS = ("imagenet", "imagenette")
-_KNOWN: tuple[str, ...] = (*NAMED, *_FOLDERS)

@@ -58,7 +58,8 @@ def images_digest(data: ImageSet) -> str:
     Raises:
         DataError: a file cannot be read.
     """
-    digest = hashlib.sha256(f"{type(data).__name__} {len(data)}".encode())
+    kind = f"{type(data).__name__} {len(data)} {data.describe(0)}"  # the first name, for names are part of the hash
+    digest = hashlib.sha256(kind.encode("utf-8", "surrogateescape"))
     for path in data.files:
         status = path.stat()
         stamp = f"\0{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\0"

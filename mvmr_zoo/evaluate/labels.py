@@ -62,6 +62,11 @@ def check_widths(train: NDArray[np.float32], test: NDArray[np.float32]) -> None:
         raise DataError(f"Train has {train.shape[1]} features a row, test {test.shape[1]}; expected as many.")
 
 
+def unit_scale(features: NDArray[np.float32]) -> np.float32:
+    """What to multiply features `(N, D)` by for a mean square of 1, so that a strength means the same everywhere."""
+    return np.float32(1 / max(float(np.sqrt(np.square(features, dtype=np.float64).mean())), 1e-12))
+
+
 def held_out_rows(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
     """Which rows to hold out of training: `share` of each class that has two or more, at least one. `(N,)` bool."""
     random = np.random.default_rng(seed)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.errors import DataError, MissingDependencyError
-from mvmr_zoo.evaluate.labels import Classes, check_features, check_widths, held_out_rows
+from mvmr_zoo.errors import DataError
+from mvmr_zoo.evaluate.labels import Classes, check_features, check_widths, held_out_rows, unit_scale
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -75,10 +75,8 @@ def linear(
         DataError: an empty split, features that are not finite, one class only, or no class of two images.
         MissingDependencyError: PyTorch is not installed.
     """
-    try:
-        from mvmr_zoo.evaluate.logistic import SWEEP_TOLERANCE, largest_gradient, logistic_path
-    except ImportError as error:
-        raise MissingDependencyError("PyTorch", "cpu", "fit a linear probe") from error
+    from mvmr_zoo.evaluate.logistic import SWEEP_TOLERANCE, largest_gradient, logistic_path
+
     classes, numbers = Classes.of(train_labels)
     check_features("train", train, len(numbers))
     check_features("test", test)
@@ -88,7 +86,7 @@ def linear(
     held = held_out_rows(numbers, HELD_OUT, seed)
     if not held.any():
         raise DataError("linear@1 got one image a class; the strength is chosen on a held-out tenth, which needs two.")
-    scale = _inverse_rms(train)
+    scale = unit_scale(train)
     scaled = train * scale
     sweep = {
         each.strength: _accuracy(each, scaled[held], numbers[held])
@@ -103,10 +101,6 @@ def linear(
     return LinearResult(
         float(right.mean()), predictions, classes, chosen, sweep, largest_gradient(scaled, numbers, found)
     )
-
-
-def _inverse_rms(features: NDArray[np.float32]) -> np.float32:
-    return np.float32(1 / max(float(np.sqrt(np.square(features, dtype=np.float64).mean())), 1e-12))
 
 
 def _accuracy(solution: Solution, features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

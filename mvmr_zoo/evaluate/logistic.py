@@ -15,8 +15,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
+
+from mvmr_zoo.errors import MissingDependencyError
+
+try:
+    import torch
+    from torch import Tensor
+except ImportError as error:
+    raise MissingDependencyError("PyTorch", "cpu", "fit a linear probe") from error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,5 +154,5 @@ def _minimise(
         free.grad[-1] = residual[:, :classes].sum(dim=0) * lift
         return loss
 
-    solver.step(closure)  # type: ignore[no-untyped-call]
+    solver.step(closure)  # type: ignore[no-untyped-call]  # torch has no types here
     return free[:-1] * scale, free[-1] * lift

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -68,29 +68,20 @@ class Report:
 
 def share(right: NDArray[np.bool_], *, seed: int = 0, source: str = "") -> Figure:
     """The share of `right` `(N,)`, with a 95 % interval by bootstrap over its rows (2,000 resamples)."""
-    count = np.random.default_rng(seed).binomial(len(right), right.mean(), _RESAMPLES)  # resampling a 0/1 column
-    low, high = np.percentile(count / len(right), (2.5, 97.5))
-    return Figure(
-        value=round(float(right.mean()), 4),
-        low=round(float(low), 4),
-        high=round(float(high), 4),
-        images=len(right),
-        source=source,
-    )
+    counts = np.random.default_rng(seed).binomial(len(right), right.mean(), _RESAMPLES)  # resampling a 0/1 column
+    return _figure(right, counts / len(right), source)
 
 
 def mean(values: NDArray[np.float64], *, seed: int = 0, source: str = "") -> Figure:
     """The mean of `values` `(N,)` in [0, 1], with a 95 % interval by bootstrap over its rows (2,000 resamples)."""
     random = np.random.default_rng(seed)
     drawn = [values[random.integers(0, len(values), len(values))].mean() for _ in range(_RESAMPLES)]
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return Figure(
-        value=round(float(values.mean()), 4),
-        low=round(float(low), 4),
-        high=round(float(high), 4),
-        images=len(values),
-        source=source,
-    )
+    return _figure(values, np.asarray(drawn), source)
+
+
+def _figure(values: NDArray[Any], resampled: NDArray[np.float64], source: str) -> Figure:
+    low, high = (round(float(end), 4) for end in np.percentile(resampled, (2.5, 97.5)))
+    return Figure(value=round(float(values.mean()), 4), low=low, high=high, images=len(values), source=source)
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:

@@ -119,7 +119,7 @@ def evaluate(
         images={"train": images_digest(splits.train), "test": images_digest(splits.test)},
         seed=seed,
         seconds=round(time.perf_counter() - began, 1),
-        machine=_machine(model.engine.name),
+        machine=_machine(),
         figures={f"{splits.name}/{name}": figure for name, figure in found.figures.items()},
         beside={},
         confusions=_confusions(splits, found.answers),
@@ -142,9 +142,9 @@ def _confusions(splits: Splits, answers: NDArray[np.int64] | None) -> tuple[Conf
     )
 
 
-def _machine(engine: str) -> dict[str, str]:
+def _machine() -> dict[str, str]:
     versions = {}
-    for package in ("mvmr-zoo", "numpy", "faiss-cpu", "torch" if engine == "torch" else "onnxruntime"):
+    for package in ("mvmr-zoo", "numpy", "faiss-cpu", "onnxruntime", "torch"):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo.errors import DataError, MissingDependencyError
+from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate.average_precision import AveragePrecision, average_precision
-from mvmr_zoo.evaluate.labels import check_features, check_widths
+from mvmr_zoo.evaluate.labels import check_features, check_widths, unit_scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ def voc07(
     check_features("trainval", train, len(train_labels))
     check_features("test", test)
     check_widths(train, test)
-    scale = np.float32(1 / max(float(np.sqrt(np.square(train, dtype=np.float64).mean())), 1e-12))
+    scale = unit_scale(train)
     train, test = train * scale, test * scale
     columns, strengths = [], {}
     for number, name in enumerate(class_names):
@@ -124,8 +124,6 @@ def _chosen(features: NDArray[np.float32], targets: NDArray[np.int64], seed: int
 def _path(
     features: NDArray[np.float32], targets: NDArray[np.int64], strengths: Sequence[float], device: str
 ) -> Iterator[Solution]:
-    try:
-        from mvmr_zoo.evaluate.logistic import logistic_path
-    except ImportError as error:
-        raise MissingDependencyError("PyTorch", "cpu", "fit a linear probe") from error
+    from mvmr_zoo.evaluate.logistic import logistic_path
+
     return logistic_path(features, targets, 2, strengths, device=device)

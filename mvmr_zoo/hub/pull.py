@@ -177,7 +177,7 @@ def _storage(where: HubSpec, cache: Path | None) -> Path:
 
 @contextmanager
 def _lock(where: HubSpec, cache: Path | None) -> Iterator[None]:
-    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, not in __all__
 
     storage = _storage(where, cache)
     folder = storage.parent / ".locks" / storage.name

@@ -62,7 +62,7 @@ def hub_organization() -> str | None:
 
 def _is_repository(repo: str) -> bool:
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, not in __all__
 
     try:
         validate_repo_id(repo)

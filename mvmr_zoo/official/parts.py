@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvmr_zoo.errors import CheckpointError
-from mvmr_zoo.state_dicts import without_counters
+from mvmr_zoo.state_dicts import is_counter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +62,7 @@ def split(path: Path, found: Mapping[str, Any]) -> Parts:
     except RecursionError:
         raise CheckpointError(f"{path}: its dictionaries nest too deeply; expected a state dict.") from None
     for whole, tensor in tensors:
-        if whole not in without_counters({whole: tensor}):
+        if is_counter(whole):
             continue
         name = whole.split(".")
         if _TEACHER in name:

@@ -61,7 +61,7 @@ def test_rows_of_the_paper() -> None:
 
 def test_filters(zoo: Path) -> None:
     def names(**wanted: object) -> list[str]:
-        found = [card.name for card in list_models(**wanted)]  # type: ignore[arg-type]
+        found = [card.name for card in list_models(**wanted)]
         return [name for name in found if CATALOG[name].pin is None]  # pinned rows come and go
 
     assert names()[0] == DEFAULT_MODEL
@@ -87,7 +87,7 @@ def test_filters(zoo: Path) -> None:
 )
 def test_filters_that_no_model_can_meet(zoo: Path, wanted: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        list_models(**wanted)  # type: ignore[arg-type]
+        list_models(**wanted)
 
 
 def test_a_measured_figure_counts_before_a_published_one() -> None:

@@ -94,7 +94,7 @@ def test_wrong_arguments(model: Model) -> None:
     with pytest.raises(ConfigError, match="batch_size"):
         model.embed([], batch_size=0)
     with pytest.raises(ConfigError, match="errors"):
-        model.embed([], errors="ignore")  # type: ignore[call-overload]
+        model.embed([], errors="ignore")
 
 
 class SlowEngine:

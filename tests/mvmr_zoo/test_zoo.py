@@ -104,7 +104,7 @@ def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_wrong_runtime_or_device(checkpoint: Checkpoint) -> None:
     with pytest.raises(ConfigError, match="runtime='jax'"):
-        load(checkpoint.folder, runtime="jax")  # type: ignore[arg-type]
+        load(checkpoint.folder, runtime="jax")
 
 
 def test_measured_figures_come_with_the_bundled_model() -> None:

@@ -42,7 +42,7 @@ def forbidden(indices: NDArray[np.int64]) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_rows_are_computed_once(images: ImageFolder, tmp_path: Path, dtype: str) -> None:
-    config = CacheConfig(dtype=dtype)  # type: ignore[arg-type]
+    config = CacheConfig(dtype=dtype)
     first = cached_rows(tmp_path, images, producer(), config)
     assert isinstance(first, np.memmap)
     assert not first.flags.writeable

@@ -16,6 +16,8 @@ from mvmr_zoo.evaluate.cache import cached_features, images_digest
 
 from ...command_line import refused, run
 from ...conftest import write_photos
+from ...hub_client import HubClient
+from ...hub_server import HubServer
 
 
 @pytest.fixture
@@ -36,26 +38,26 @@ class Counted:
         return getattr(self.images, name)
 
     def __len__(self) -> int:
-        return len(self.images)  # type: ignore[arg-type]
+        return len(self.images)
 
     def image(self, index: int, **options: object) -> object:
         self.read += 1
-        return self.images.image(index, **options)  # type: ignore[attr-defined]
+        return self.images.image(index, **options)
 
 
 def test_a_second_time_no_image_is_read(
     checkpoint: Checkpoint, other_checkpoint: Checkpoint, data: Path, zoo: Path
 ) -> None:
     model, images = mvmr_zoo.load(checkpoint.folder), Counted(image_folder(data / "val"))
-    first = cached_features(model, images)  # type: ignore[arg-type]
+    first = cached_features(model, images)
     assert images.read == 16
     np.testing.assert_array_equal(
         first, embed_images(model.engine, model.preprocess, image_folder(data / "val"), range(16), dim=256)
     )
     again = Counted(image_folder(data / "val"))
-    np.testing.assert_array_equal(cached_features(model, again), first)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(cached_features(model, again), first)
     assert again.read == 0
-    cached_features(mvmr_zoo.load(other_checkpoint.folder), again)  # type: ignore[arg-type]
+    cached_features(mvmr_zoo.load(other_checkpoint.folder), again)
     assert again.read == 16
 
 
@@ -143,6 +145,22 @@ def test_attached_figures_stand_on_the_card(tmp_path: Path, data: Path, checkpoi
 def test_imagenette_by_name(imagenette: Path, zoo: Path) -> None:
     splits = mvmr_zoo.datasets.open_splits("imagenette", imagenette.parent)
     assert (len(splits.train), len(splits.test)) == (9469, 3925)
+
+
+def test_cifar10_by_name_in_parquet_files(imagenette: Path, zoo: Path) -> None:
+    if not (imagenette.parent / "cifar10").is_dir():
+        pytest.skip("MVMR_DATA names no folder with cifar10")
     cifar = mvmr_zoo.datasets.open_splits("cifar10", imagenette.parent)
     assert (len(cifar.train), len(cifar.test)) == (50_000, 10_000)
     assert cifar.test.class_names[0] == "airplane"
+
+
+def test_figures_are_not_attached_in_the_hubs_cache(
+    hub: HubServer, checkpoint: Checkpoint, data: Path, tmp_path: Path
+) -> None:
+    hub.store("org/tiny", checkpoint.folder)
+    user = HubClient(hub, tmp_path / "user")
+    before = user.load("hf-hub:org/tiny")
+    command = ("-m", "mvmr_zoo.cli", "eval", "knn", "hf-hub:org/tiny", "--data", f"folder:{data}", "--attach")
+    refused(user.run(*command), "lies in the Hub's cache")
+    assert user.load("hf-hub:org/tiny", HF_HUB_OFFLINE="1") == before

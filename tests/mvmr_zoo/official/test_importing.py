@@ -14,13 +14,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torchvision.models import resnet18, resnet50
+from torchvision.models import resnet50
 
 import mvmr_zoo
 from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.checkpoint import read_checkpoint
-from mvmr_zoo.encoder import CifarResNet
-from mvmr_zoo.errors import CheckpointError, ConfigError
+from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import embed
 from mvmr_zoo.official import import_weights
 from mvmr_zoo.resolve import find_checkpoint
@@ -28,60 +27,7 @@ from mvmr_zoo.runtime import TorchEngine
 from mvmr_zoo.verify import verify
 
 from ...conftest import shaken
-
-
-def tiny(small_stem: bool) -> nn.Module:
-    """A network without a classifier: ResNet-18 with the small stem, or the quick ResNet-8x4."""
-    return network(small_stem=True) if small_stem else shaken(CifarResNet())
-
-
-def network(small_stem: bool = False, classes: int = 0, seed: int = 0) -> nn.Module:
-    """Torchvision's ResNet-18 with random weights, as its owner would run it."""
-    torch.manual_seed(seed)
-    made = resnet18()
-    if small_stem:
-        made.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
-    made.fc = nn.Linear(512, classes) if classes else nn.Identity()
-    return shaken(made, seed)
-
-
-def prefixed(state: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
-
-
-PROJECTOR = {
-    "0.weight": torch.randn(16, 512), "1.weight": torch.ones(16), "1.bias": torch.zeros(16),
-    "1.running_mean": torch.zeros(16), "1.running_var": torch.ones(16), "1.num_batches_tracked": torch.tensor(3),
-    "3.weight": torch.randn(16, 16),
-}  # fmt: skip
-
-
-def ssl_pth(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
-    """As the authors publish SSL and distilled models."""
-    encoder = prefixed(backbone.state_dict(), "backbone.") | prefixed(PROJECTOR, "projector.")
-    return {"encoder": encoder, "online_finetuner": head.state_dict()}
-
-
-def semi_pth(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
-    """As they publish semi-supervised and VOC07 models."""
-    return {"encoder": backbone.state_dict(), "classifier": head.state_dict()}
-
-
-def ssl_ckpt(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
-    """Lightning's checkpoint of a distillation, its teacher in it."""
-    state = prefixed(ssl_pth(backbone, head)["encoder"], "_encoder.")
-    state |= {
-        "clip.visual.conv1.weight": torch.randn(4, 3, 2, 2),
-        "online_finetuner.weight": head.state_dict()["weight"],
-    }
-    state["online_finetuner.bias"] = head.state_dict()["bias"]
-    options = argparse.Namespace(lr=1e-4, out=pathlib.PosixPath("runs"))
-    return {"epoch": 3, "state_dict": state, "hyper_parameters": {"config": options}, "optimizer_states": [{"a": 1}]}
-
-
-def semi_ckpt(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
-    """Lightning's checkpoint of a fine-tuning."""
-    return {"state_dict": prefixed(backbone.state_dict(), "encoder.") | prefixed(head.state_dict(), "classifier.")}
+from .layouts import PROJECTOR, network, semi_ckpt, semi_pth, ssl_ckpt, ssl_pth, tiny
 
 
 @pytest.mark.parametrize(
@@ -196,85 +142,6 @@ def test_preprocessing_from_a_file(zoo: Path) -> None:
         import_weights(zoo.parent / "a.pth", "two", preprocess=str(own))
 
 
-class Evil:
-    """Makes a file when it is unpickled."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, ("touch evil-was-here",)
-
-
-def test_a_pickle_that_would_run_code(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for number, options in enumerate(({}, {"_use_new_zipfile_serialization": False})):
-        file = zoo.parent / f"evil{number}.pth"
-        torch.save({"encoder": network().state_dict(), "more": Evil()}, file, **options)
-        with pytest.raises(CheckpointError, match=rf"evil{number}\.pth: its pickle asks for posix\.system") as caught:
-            import_weights(file, "evil", preprocess="cifar")
-        assert "\n" not in str(caught.value)
-    torch.save({"more": Evil()}, tmp_path / "evil4.pth", pickle_protocol=4)
-    with pytest.raises(CheckpointError, match=r"evil4\.pth .* may run code; it was not executed"):
-        import_weights(tmp_path / "evil4.pth", "evil", preprocess="cifar")
-    assert not (tmp_path / "evil-was-here").exists()
-    assert not zoo.exists() or list(zoo.iterdir()) == []
-
-
-def refused(zoo: Path, content: Any, message: str, name: str = "bad") -> None:
-    """The file is refused in one line that names it, and nothing is left behind."""
-    file = zoo.parent / "file.pth"
-    if isinstance(content, bytes):
-        file.write_bytes(content)
-    else:
-        torch.save(content, file)
-    with pytest.raises(CheckpointError, match=message) as caught:
-        import_weights(file, name, preprocess="cifar")
-    assert str(file) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert "weights_only" not in str(caught.value)
-    assert not zoo.exists() or list(zoo.iterdir()) == []
-
-
-def test_files_that_are_refused(zoo: Path) -> None:
-    good = network().state_dict()
-    whole = zoo.parent / "whole.pth"
-    torch.save(good, whole)
-    refused(zoo, whole.read_bytes()[: whole.stat().st_size // 2], "cannot be read as weights, or was cut short")
-    refused(zoo, b"", "cannot be read")
-    refused(zoo, b"\x80\x04\x95 nonsense", "cannot be read")
-    refused(zoo, [1, 2], "holds list; expected a dictionary")
-    refused(zoo, {"state_dict": 3}, "no architecture known here")
-    refused(
-        zoo,
-        good | {"conv1.weight": torch.full((64, 3, 7, 7), torch.nan)},
-        "conv1.weight holds values that are not finite",
-    )
-    refused(zoo, good | {"bn1.weight": torch.ones(64, dtype=torch.int64)}, "bn1.weight holds values")
-    refused(
-        zoo,
-        good | {"layer1.0.conv1.weight": torch.ones(64, 32, 3, 3)},
-        r"layer1\.0\.conv1\.weight has shape \(64, 32, 3, 3\)",
-    )
-    refused(zoo, {k: v for k, v in good.items() if k != "bn1.bias"}, r"Closest: resnet18, .* bn1\.bias is missing")
-    refused(zoo, good, "is a resnet18; resnet50-stl10 in the catalogue is a resnet50-small", name="resnet50-stl10")
-
-
-def test_odd_tensors_are_refused(zoo: Path) -> None:
-    good = network().state_dict()
-    head = {"encoder": good, "classifier": {"weight": torch.zeros(1).expand(10**7, 10**7)}}
-    refused(zoo, head, r"classifier\.weight is not a plain tensor")
-    refused(zoo, good | {"conv1.weight": good["conv1.weight"].to_sparse()}, r"conv1\.weight is not a plain tensor")
-    refused(zoo, good | {"conv1.weight": torch.empty(64, 3, 7, 7, device="meta")}, "is not a plain tensor")
-    refused(zoo, {"model": good, "module": network(seed=1).state_dict()}, r"conv1\.weight stands in it twice")
-    split = {f"model.{name}": tensor for name, tensor in good.items()}
-    refused(zoo, split | {"model": network(seed=1).state_dict()}, r"conv1\.weight stands in it twice")
-    endless: dict[str, Any] = {}
-    endless["model"] = endless
-    refused(zoo, endless, "nest too deeply")
-    scripted = zoo.parent / "script.pth"
-    with pytest.warns(FutureWarning):
-        torch.jit.save(torch.jit.script(nn.Linear(2, 2)), scripted)
-    refused(zoo, scripted.read_bytes(), "is a TorchScript program")
-
-
 def test_parameters_and_classifiers_without_bias(zoo: Path, tmp_path: Path) -> None:
     source, weight = network(), nn.Parameter(torch.randn(3, 512))
     values = {**dict(source.named_parameters()), **dict(source.named_buffers())}
@@ -301,28 +168,6 @@ def test_options_that_lightning_writes(zoo: Path, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "run.ckpt")
     made = import_weights(tmp_path / "run.ckpt", "run", preprocess="cifar").checkpoint
     assert made.config.class_names == ("class 0", "class 1", "class 2")
-
-
-@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 97, "a b"])
-def test_names_that_lead_elsewhere(zoo: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="cannot name a model"):
-        import_weights(zoo.parent / "a.pth", name, preprocess="cifar")
-    assert not zoo.exists()
-
-
-def test_names_and_preprocessing_that_are_refused(zoo: Path) -> None:
-    torch.save(network().state_dict(), zoo.parent / "a.pth")
-    with pytest.raises(ConfigError, match="preprocess is one of imagenet, stl10, cifar, voc07"):
-        import_weights(zoo.parent / "a.pth", "mine")
-    with pytest.raises(ConfigError, match="Closest: imagenet"):
-        import_weights(zoo.parent / "a.pth", "mine", preprocess="imagnet")
-    with pytest.raises(ConfigError, match="is on this machine already"):
-        import_weights(zoo.parent / "a.pth", "resnet18-imagenette-kd")
-    import_weights(zoo.parent / "a.pth", "mine", preprocess="cifar")
-    with pytest.raises(ConfigError, match="mine is on this machine already"):
-        import_weights(zoo.parent / "a.pth", "mine", preprocess="cifar")
-    with pytest.raises(CheckpointError, match=r"b\.pth is not a file"):
-        import_weights(zoo.parent / "b.pth", "other", preprocess="cifar")
 
 
 def test_voc07_judges_each_class_alone(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,4 +79,4 @@ def test_an_option_changes_nothing_but_what_it_names() -> None:
 )
 def test_what_cannot_be_drawn_is_refused(options: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        AugmentConfig(**options)  # type: ignore[arg-type]
+        AugmentConfig(**options)

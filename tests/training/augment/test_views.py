@@ -101,7 +101,7 @@ def test_the_device_draws_what_workers_draw(name: str, squares: list[Image.Image
 @pytest.mark.parametrize("channel", range(4))
 def test_each_colour_change_on_the_device_is_torchvisions(channel: int, squares: list[Image.Image]) -> None:
     strengths = [{"brightness": 0.8}, {"contrast": 0.8}, {"saturation": 0.8}, {"hue": 0.5}][channel]
-    policy = Policy(crop="padded", min_scale=1.0, jitter=1.0, **strengths)  # type: ignore[arg-type]
+    policy = Policy(crop="padded", min_scale=1.0, jitter=1.0, **strengths)
     assert list(strengths) == [JITTERS[channel]]
     images = torch.stack([pixels(square) for square in squares])
     seeds = torch.arange(4)
