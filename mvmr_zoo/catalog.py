@@ -120,7 +120,7 @@ _ROWS = (
         "1BugB2eAw3taII3Ug2vPI-6jVnqfw58I6",
         "semi-supervised",
         "imagenet",
-        {"imagenet/semi1": 56.1, "imagenet/semi1/top5": 79.4},
+        {"imagenet/semi": 56.1, "imagenet/semi/top5": 79.4},
     ),
     _of_the_paper(
         "resnet50-imagenet-semi10",
@@ -128,7 +128,7 @@ _ROWS = (
         "1Y9s_iVVI_6o9vqNTW3v_gaDYOLbFjPyY",
         "semi-supervised",
         "imagenet",
-        {"imagenet/semi10": 69.9, "imagenet/semi10/top5": 89.5},
+        {"imagenet/semi": 69.9, "imagenet/semi/top5": 89.5},
     ),
     _of_the_paper(
         "resnet50-voc07",
@@ -136,7 +136,7 @@ _ROWS = (
         "13dsE_rIu2_wJVddcdEPMHTsZIuhHQMHB",
         "linear classification",
         "voc07",
-        {"voc07/linear/map": 87.1},
+        {"voc07/voc07": 87.1},
         preprocess="voc07",
     ),
     _of_the_paper(

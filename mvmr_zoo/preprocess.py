@@ -67,18 +67,25 @@ class Preprocess:
                 "std at least 1e-6."
             )
 
-    def crop(self, image: Image.Image) -> Image.Image:
-        """The resized centre crop: an RGB image of `crop_px` x `crop_px`.
+    @property
+    def resampling(self) -> Image.Resampling:
+        """`interpolation`, in Pillow's terms."""
+        return _FILTERS[self.interpolation]
+
+    def crop(self, image: Image.Image, *, across: float = 0.5, down: float = 0.5) -> Image.Image:
+        """A crop of the resized photo, the centre one unless told: an RGB image of `crop_px` x `crop_px`.
 
         Args:
             image: an RGB image of any size.
+            across: where the crop lies, from 0, the left edge, to 1, the right one.
+            down: likewise, from the top to the bottom.
         """
         width, height = image.size
         short = min(width, height)
         resized_w = self.resize_px * width // short
         resized_h = self.resize_px * height // short
-        left = round((resized_w - self.crop_px) / 2)
-        top = round((resized_h - self.crop_px) / 2)
+        left = round((resized_w - self.crop_px) * across)
+        top = round((resized_h - self.crop_px) * down)
         scale_x, scale_y = width / resized_w, height / resized_h
         box = (
             left * scale_x,
@@ -86,7 +93,7 @@ class Preprocess:
             min((left + self.crop_px) * scale_x, width),
             min((top + self.crop_px) * scale_y, height),
         )
-        return image.resize((self.crop_px, self.crop_px), _FILTERS[self.interpolation], box=box)
+        return image.resize((self.crop_px, self.crop_px), self.resampling, box=box)
 
     def normalize(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Normalised channels-first array: `(H, W, 3)` uint8 to `(3, H, W)` float32."""

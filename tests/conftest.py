@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig
+from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, Head
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.images import read_image
 from mvmr_zoo.pack import pack
@@ -40,6 +40,8 @@ def make_checkpoint(
     seed: int = 0,
     projector: bool = False,
     license: str = "apache-2.0",
+    head: Head | None = None,
+    class_names: tuple[str, ...] = (),
 ) -> Checkpoint:
     """A checkpoint folder of an encoder with random weights, batch norm included."""
     torch.manual_seed(seed)
@@ -53,9 +55,10 @@ def make_checkpoint(
         preprocess=Preprocess(resize_px=36, crop_px=PX),
         license=license,
         source="random weights",
+        class_names=class_names,
     )
     more = {"0.weight": torch.ones(8, encoder.embedding_dim)} if projector else None
-    return pack(encoder, folder, config, dtype=torch.float16, projector=more)
+    return pack(encoder, folder, config, dtype=torch.float16, head=head, projector=more)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 app.add_typer(photos.app)
 app.add_typer(models.app)
-app.add_typer(evaluation.app)
+app.add_typer(evaluation.app, name="eval")
 
 
 def main() -> None:

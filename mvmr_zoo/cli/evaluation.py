@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,60 +12,172 @@ from mvmr_zoo.errors import printable
 from mvmr_zoo.terminal import explain_errors
 
 if TYPE_CHECKING:
-    from mvmr_zoo.checkpoint import Checkpoint
-    from mvmr_zoo.evaluate import Report
+    from mvmr_zoo.evaluate import Evaluation, Report
 
-app = typer.Typer()
+app = typer.Typer(help="Measure encoders by fixed protocols.", no_args_is_help=True)
 
+Spec = Annotated[str, typer.Argument(help="A model's name, a checkpoint folder, or somebody else's encoder.")]
+Data = Annotated[str, typer.Option(help="A data set's name, folder:PATH or parquet:PATH.")]
+DataRoot = Annotated[Path | None, typer.Option(help="Where named data sets lie.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch a named data set that is not there.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of whatever is random.")]
+Output = Annotated[Path | None, typer.Option(help="Folder the report goes to, as JSON and Markdown.")]
+Attach = Annotated[bool, typer.Option("--attach", help="Write the figures into the checkpoint folder and its card.")]
+Plots = Annotated[bool, typer.Option("--plots", help="Draw the report too, as PNG files in --output.")]
+TenCrop = Annotated[bool, typer.Option("--ten-crop", help="See ten crops of each test image too.")]
 
-@app.command("eval")
-@explain_errors
-def eval_(
-    protocol: Annotated[str, typer.Argument(help="knn, linear, retrieval, or all.")],
-    model: Annotated[str, typer.Argument(help="A model's name, a checkpoint folder, or somebody else's encoder.")],
-    data: Annotated[str, typer.Option(help="A data set's name, folder:PATH or parquet:PATH.")],
-    data_root: Annotated[Path | None, typer.Option(help="Where named data sets lie.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the held-out part of train, and of the bootstrap.")] = 0,
-    output: Annotated[Path | None, typer.Option(help="Folder the report goes to, as JSON.")] = None,
-    attach: Annotated[
-        bool, typer.Option("--attach", help="Write the figures into the checkpoint folder and its card.")
-    ] = False,
-) -> None:
-    """Measure an encoder by a fixed protocol; the test split is read once, at the end."""
-    from mvmr_zoo.evaluate import PROTOCOLS, evaluate, write_report
-
-    if attach:
-        _attachable(model)
-    for each in PROTOCOLS if protocol == "all" else (protocol,):
-        report = evaluate(each, model, data, root=data_root, seed=seed)
-        path = None
-        if output is not None:
-            path = output / f"{report.model.replace('/', '-').replace(':', '-')}-{report.data}-{each}.json"
-            write_report(path, report)
-        if attach:
-            _attach(model, report, path)
-        _show(report, path)
+_HELP = {
+    "knn": "Weighted k-nearest-neighbour classification, k = 20; also 1, 5, 200.",
+    "linear-sgd": "A linear classifier trained by Adam on random crops, 100 epochs, as the paper does.",
+    "semi": "An encoder fine-tuned on few labels, by its own classifier.",
+    "voc07": "One-vs-rest logistic regression on VOC07: mean average precision.",
+    "retrieval": "Every test image queries all others: mean average precision, recall@k.",
+}
+"""Of the protocols without options of their own."""
 
 
-def _attachable(model: str) -> Checkpoint:
-    """The checkpoint whose folder may be written to. Raises ConfigError for one in the Hub's cache."""
-    from mvmr_zoo.errors import ConfigError
-    from mvmr_zoo.resolve import find
+def _command(protocol: str) -> Callable[..., None]:
+    """The command of a protocol without options of its own."""
 
-    found = find(model)
-    if found.location == "hub":
-        raise ConfigError(
-            f"--attach writes into the checkpoint folder, and {model} lies in the Hub's cache. "
-            "Give a folder of your own."
+    @explain_errors
+    def command(
+        model: Spec,
+        data: Data,
+        data_root: DataRoot = None,
+        download: Download = False,
+        seed: Seed = 0,
+        output: Output = None,
+        attach: Attach = False,
+        plots: Plots = False,
+    ) -> None:
+        from mvmr_zoo.evaluate import evaluate
+
+        _check(model, output, attach=attach, plots=plots)
+        _finish(
+            protocol,
+            evaluate(protocol, model, data, root=data_root, seed=seed, download=download),
+            output,
+            attach,
+            plots,
         )
-    return found.checkpoint
+
+    return command
 
 
-def _attach(model: str, report: Report, path: Path | None) -> None:
-    from mvmr_zoo.checkpoint import add_metrics
+for _name, _help in _HELP.items():
+    app.command(_name, help=_help)(_command(_name))
 
-    source = path.as_posix() if path is not None else "mvmr-zoo eval"
-    add_metrics(_attachable(model), {name: replace(figure, source=source) for name, figure in report.figures.items()})
+
+@app.command()
+@explain_errors
+def linear(
+    model: Spec,
+    data: Data,
+    data_root: DataRoot = None,
+    download: Download = False,
+    seed: Seed = 0,
+    output: Output = None,
+    attach: Attach = False,
+    plots: Plots = False,
+    ten_crop: TenCrop = False,
+) -> None:
+    """Logistic regression by L-BFGS, its strength chosen on a held-out tenth of train."""
+    from mvmr_zoo.evaluate import evaluate
+
+    _check(model, output, attach=attach, plots=plots)
+    found = evaluate("linear", model, data, root=data_root, seed=seed, download=download, ten_crop=ten_crop)
+    _finish("linear", found, output, attach, plots)
+
+
+@app.command("all")
+@explain_errors
+def all_(
+    model: Spec,
+    data: Data,
+    data_root: DataRoot = None,
+    download: Download = False,
+    seed: Seed = 0,
+    output: Output = None,
+    attach: Attach = False,
+    plots: Plots = False,
+    ten_crop: TenCrop = False,
+) -> None:
+    """Every protocol that applies to the model and the data."""
+    from mvmr_zoo.evaluate import evaluate_all
+
+    _check(model, output, attach=attach, plots=plots)
+    found = evaluate_all(model, data, root=data_root, seed=seed, download=download, ten_crop=ten_crop)
+    for protocol, evaluation in found:
+        _finish(protocol, evaluation, output, attach, plots)
+
+
+@app.command()
+@explain_errors
+def compare(
+    first: Spec,
+    second: Spec,
+    data: Data,
+    protocol: Annotated[str, typer.Option(help="knn, linear, linear-sgd, semi, voc07 or retrieval.")] = "knn",
+    data_root: DataRoot = None,
+    download: Download = False,
+    seed: Seed = 0,
+) -> None:
+    """Two models on the same test images, with a paired bootstrap of the difference."""
+    from mvmr_zoo.evaluate import compare as run
+
+    rows = run(protocol, first, second, data, root=data_root, seed=seed, download=download)
+    typer.echo(f"{printable(first)}, less {printable(second)}; 95 % intervals, {rows[0].first.images} test images")
+    typer.echo(f"{'':<24} {'first':<24} {'second':<24} difference")
+    for row in rows:
+        typer.echo(f"{row.name:<24} {row.first!s:<24} {row.second!s:<24} {row.difference}")
+
+
+@app.command()
+@explain_errors
+def table(
+    reports: Annotated[Path, typer.Option(help="Folder of reports.")] = Path("reports"),
+    write: Annotated[Path | None, typer.Option(help="Put the table into this file, between its two markers.")] = None,
+) -> None:
+    """All reports of a folder beside the published figures."""
+    from mvmr_zoo.evaluate.markdown import read_reports, table_markdown, write_table
+
+    text = table_markdown(read_reports(reports))
+    typer.echo(text, nl=False)
+    if write is not None:
+        write_table(write, text)
+
+
+def _check(model: str, output: Path | None, *, attach: bool, plots: bool) -> None:
+    """Raise ConfigError, before anything is computed, for options that could not be followed in the end."""
+    from mvmr_zoo.errors import ConfigError
+    from mvmr_zoo.evaluate.attach import attachable
+
+    if plots and output is None:
+        raise ConfigError("--plots draws into the folder of --output, which is not given.")
+    if attach:
+        attachable(model)
+
+
+def _finish(protocol: str, evaluation: Evaluation, output: Path | None, attach: bool, plots: bool) -> None:
+    from mvmr_zoo.atomic import write_whole
+    from mvmr_zoo.evaluate import write_report
+    from mvmr_zoo.evaluate.attach import attach_report
+    from mvmr_zoo.evaluate.markdown import report_markdown
+
+    report, path = evaluation.report, None
+    if output is not None:
+        name = f"{report.model}-{report.data}-{protocol}"
+        path = output / f"{''.join(char if char.isalnum() or char in '-_.' else '-' for char in name)}.json"
+        write_report(path, report)
+        write_whole(path.with_suffix(".md"), report_markdown(report))
+    if attach:
+        attach_report(report, path)
+    _show(report, path)
+    if plots and path is not None:
+        from mvmr_zoo.evaluate.draw import draw
+
+        for drawn in draw(evaluation, path):
+            typer.echo(f"  {drawn}")
 
 
 def _show(report: Report, path: Path | None) -> None:

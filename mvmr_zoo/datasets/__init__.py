@@ -1,12 +1,15 @@
 """Labelled and unlabelled images by one protocol.
 
-base      ImageSet, the protocol
-folder    a folder of photos
-parquet   Hugging Face Parquet files
-arrays    STL10 and CIFAR in their authors' binary files
-embed     their features
-splits    train and test images of an evaluation, by name
-subset    some images of a set
+base        ImageSet, the protocol
+folder      a folder of photos
+imagenette  readable names of its classes
+parquet     Hugging Face Parquet files
+arrays      STL10 and CIFAR in their authors' binary files
+voc         PASCAL VOC 2007, whose photos may show several classes
+embed       their features
+splits      train and test images of an evaluation, by name
+download    data sets fetched from their authors
+subset      some images of a set
 """
 
 from __future__ import annotations
@@ -21,9 +24,20 @@ from mvmr_zoo.datasets.folder import ImageFolder, image_folder
 from mvmr_zoo.datasets.parquet import parquet_images
 from mvmr_zoo.datasets.splits import Splits, open_splits
 from mvmr_zoo.datasets.subset import Subset
+from mvmr_zoo.datasets.voc import VocImages
 from mvmr_zoo.errors import DataError, closest
 
-__all__ = ["ImageFolder", "ImageSet", "Splits", "Subset", "embed_images", "image_folder", "open_images", "open_splits"]
+__all__ = [
+    "ImageFolder",
+    "ImageSet",
+    "Splits",
+    "Subset",
+    "VocImages",
+    "embed_images",
+    "image_folder",
+    "open_images",
+    "open_splits",
+]
 
 
 def open_images(spec: str, root: str | os.PathLike[str] | None = None) -> ImageSet:

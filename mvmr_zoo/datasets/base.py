@@ -28,7 +28,7 @@ class ImageSet(Protocol):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """`(N,)` int64, indices into `class_names`; -1 where an image has none."""
+        """`(N,)` int64, indices into `class_names`; -1 where an image has none, or may show several."""
         ...
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvmr_zoo.datasets.imagenette import readable
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.images import SUFFIXES, file_reason, read_image
 
@@ -27,7 +28,7 @@ class ImageFolder:
         root: the folder they lie under.
         paths: N files, sorted by their path below `root`.
         labels: `(N,)` int64, indices into `class_names`; all -1 where there are no classes.
-        class_names: sorted.
+        class_names: in the order of their folders' names.
     """
 
     root: Path
@@ -73,7 +74,8 @@ def image_folder(root: str | os.PathLike[str]) -> ImageFolder:
     """The photos of a folder with one subfolder a class; photos deeper down belong to the same class.
 
     A folder without a photo in any subfolder is a set without classes, of the photos straight in it;
-    otherwise the photos straight in it, which have no class, are left out.
+    otherwise the photos straight in it, which have no class, are left out. A class is called as its folder is, but
+    for Imagenette's, which have readable names.
 
     Raises:
         DataError: no such folder, or no photo in it.
@@ -89,9 +91,9 @@ def image_folder(root: str | os.PathLike[str]) -> ImageFolder:
             raise DataError(f"{base} holds no photo. Expected one subfolder a class, with photos inside.")
         return ImageFolder(base, found, np.full(len(found), -1, np.int64), [])
     names = [path.relative_to(base).parts[0] for path in found]
-    class_names = sorted(set(names))
-    position = {name: i for i, name in enumerate(class_names)}
-    return ImageFolder(base, found, np.asarray([position[name] for name in names], np.int64), class_names)
+    folders = sorted(set(names))
+    position = {name: i for i, name in enumerate(folders)}
+    return ImageFolder(base, found, np.asarray([position[name] for name in names], np.int64), readable(folders))
 
 
 def _is_photo(path: Path) -> bool:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvmr_zoo.datasets.arrays import NAMED
+from mvmr_zoo.datasets.download import SOURCES, fetch
 from mvmr_zoo.datasets.folder import image_folder
 from mvmr_zoo.datasets.parquet import parquet_images
 from mvmr_zoo.datasets.subset import Subset
+from mvmr_zoo.datasets.voc import VocImages, voc07_images
 from mvmr_zoo.errors import DataError, closest
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 TEST_SHARE = 0.2
 """Of each class, where a folder has no split of its own."""
 
-_KNOWN: tuple[str, ...] = (*NAMED, "imagenet", "imagenette")
+_KNOWN: tuple[str, ...] = (*NAMED, "imagenet", "imagenette", "voc07")
 
 _TRAIN, _TEST = ("train", "training"), ("test", "val", "validation", "valid")
 
@@ -40,21 +42,31 @@ class Splits:
     train: ImageSet
     test: ImageSet
 
+    @property
+    def several(self) -> bool:
+        """Whether a photo may show several classes: both sets are `VocImages`."""
+        return isinstance(self.train, VocImages) and isinstance(self.test, VocImages)
 
-def open_splits(spec: str, root: str | os.PathLike[str] | None = None, *, seed: int = 0) -> Splits:
+
+def open_splits(
+    spec: str, root: str | os.PathLike[str] | None = None, *, seed: int = 0, download: bool = False
+) -> Splits:
     """The splits of a spec.
 
     Args:
         spec: `stl10`, `cifar10`, `cifar20`, `cifar100` in their authors' binary files; `imagenet`, `imagenette` as
-            folders; each below `root`, or in a folder of its name there, where Hugging Face Parquet files do too.
+            folders; `voc07` as its authors pack it; each below `root`, or in a folder of its name there, where Hugging
+            Face Parquet files do too, but for `voc07`.
             Or `folder:PATH`, with `train` and `val` or `test` in it, else split by `seed`, a fifth of each class to
             test; or `parquet:PATH`, a folder of `train-*.parquet` and `test-*.parquet`.
         root: where named data sets lie.
         seed: of the split that a folder without one gets.
+        download: fetch a named data set that is not there into `root`.
 
     Raises:
         DataError: nothing answers to the spec; its files are missing or damaged; a split has no labels, or the two
-            have other classes.
+            have other classes; a download failed.
+        MissingDependencyError: torchvision, which downloads, is not installed.
     """
     kind, separator, rest = spec.partition(":")
     if kind == "folder" and separator:
@@ -64,7 +76,7 @@ def open_splits(spec: str, root: str | os.PathLike[str] | None = None, *, seed: 
     if spec in _KNOWN:
         if root is None:
             raise DataError(f"{spec} is a data set's name; say where its files lie, with --data-root.")
-        return _checked(_named(spec, Path(root), seed))
+        return _checked(_named(spec, Path(root), seed, download))
     if Path(spec).is_dir():
         return _checked(_of_folder(Path(spec), Path(spec).resolve().name, seed))
     near = closest(kind, _KNOWN)
@@ -72,16 +84,39 @@ def open_splits(spec: str, root: str | os.PathLike[str] | None = None, *, seed: 
     raise DataError(f"{spec} is no data set's name ({', '.join(_KNOWN)}), folder:PATH or parquet:PATH.{hint}")
 
 
-def _named(name: str, root: Path, seed: int) -> Splits:
-    folders = [root / each for each in (name, f"{name}2-160", f"{name}2-320", f"{name}2")]
-    own = next((each for each in folders if each.is_dir()), root)
-    if list(own.glob("*.parquet")):
+def _named(name: str, root: Path, seed: int, download: bool) -> Splits:
+    own = next((each for each in _own_folders(name, root) if each.is_dir()), root)
+    if name != "voc07" and list(own.glob("*.parquet")):
         return _of_parquet(own, name)
+    try:
+        return _as_packed(name, root, seed)
+    except DataError as error:
+        source = SOURCES.get(name)
+        if source is not None and (target := root / source.folder).exists():
+            raise DataError(f"{error} Move {target} away, and `--download` fetches it anew.") from None
+        if not download:
+            raise DataError(f"{error} `--download` fetches it." if source else str(error)) from None
+    fetch(name, root)
+    return _as_packed(name, root, seed)
+
+
+def _as_packed(name: str, root: Path, seed: int) -> Splits:
+    """A named data set as its authors pack it. Raises DataError where it is not there, or is damaged."""
+    if name == "voc07":
+        return Splits(name, voc07_images(root, "trainval"), voc07_images(root, "test"))
     if name in NAMED:
-        return Splits(name, NAMED[name](root, "train"), NAMED[name](root, "test"))
-    if _child(own, _TRAIN) is None:
-        raise DataError(f"{own} holds no {name}: expected the folders train and val, one subfolder a class.")
-    return _of_folder(own, name, seed)
+        straight = (root / SOURCES[name].folder).is_dir() or not (root / name).is_dir()
+        base = root if straight else root / name
+        return Splits(name, NAMED[name](base, "train"), NAMED[name](base, "test"))
+    for folder in (*_own_folders(name, root), root):
+        if _child(folder, _TRAIN) is not None and _child(folder, _TEST) is not None:
+            return _of_folder(folder, name, seed)
+    raise DataError(f"{root} holds no {name}: expected the folders train and val, one subfolder a class.")
+
+
+def _own_folders(name: str, root: Path) -> list[Path]:
+    """Where a data set may lie below `root` with others beside it."""
+    return [root / each for each in (name, f"{name}2-160", f"{name}2-320", f"{name}2")]
 
 
 def _of_folder(base: Path, name: str, seed: int) -> Splits:
@@ -116,7 +151,7 @@ def _checked(splits: Splits) -> Splits:
     for what, images in (("train", splits.train), ("test", splits.test)):
         if not len(images):
             raise DataError(f"{splits.name}: the {what} split is empty.")
-        if not images.class_names or (images.labels < 0).any():
+        if not _has_classes(images):
             raise DataError(f"{splits.name}: the {what} split has images without a class; expected one for each.")
     if splits.train.class_names != splits.test.class_names:
         other = sorted(set(splits.test.class_names) ^ set(splits.train.class_names))
@@ -125,3 +160,10 @@ def _checked(splits: Splits) -> Splits:
             "expected the same ones in the same order."
         )
     return splits
+
+
+def _has_classes(images: ImageSet) -> bool:
+    """Whether it is known of every image which classes it shows."""
+    if isinstance(images, VocImages):
+        return images.presence.shape == (len(images), len(images.class_names))
+    return bool(images.class_names) and bool((images.labels >= 0).all())

@@ -1,36 +1,57 @@
 """Evaluation protocols, one file each: named, versioned, never tuned on the test split.
 
-knn, linear, voc07, retrieval   the protocols, on features and labels alone
+knn, linear, linear_sgd, semi, voc07, retrieval   the protocols, on features and labels alone
 logistic, average_precision, labels   what they are made of
 pixels   the baseline every encoder must beat
+views    what is seen of an image
 cache    features computed once
-run      a protocol on an encoder and a data set
-report   what was measured, as a file
+bootstrap   intervals, and differences of two encoders
+protocols   the table: each on an encoder and a data set
+run      to a report; two encoders side by side
+machine, report, markdown   what was measured: on what, as a file, beside published figures
+attach   figures into a checkpoint folder
+draw, plots, retrieval_sheet, captions   pictures
 """
 
-from mvmr_zoo.evaluate.knn import KnnResult, knn
+from mvmr_zoo.evaluate.bootstrap import Difference, Measured, difference, figure, mean_of
+from mvmr_zoo.evaluate.knn import knn
+from mvmr_zoo.evaluate.labels import Answers
 from mvmr_zoo.evaluate.linear import LinearResult, linear
+from mvmr_zoo.evaluate.linear_sgd import LinearSgdResult, linear_sgd
 from mvmr_zoo.evaluate.pixels import raw_pixels
-from mvmr_zoo.evaluate.report import Report, mean, read_report, share, write_report
+from mvmr_zoo.evaluate.protocols import PROTOCOLS
+from mvmr_zoo.evaluate.report import Report, read_report, write_report
 from mvmr_zoo.evaluate.retrieval import RetrievalResult, retrieval
-from mvmr_zoo.evaluate.run import PROTOCOLS, evaluate
+from mvmr_zoo.evaluate.run import Comparison, Evaluation, compare, evaluate, evaluate_all
+from mvmr_zoo.evaluate.semi import SemiResult, semi
 from mvmr_zoo.evaluate.voc07 import VocResult, voc07
 
 __all__ = [
     "PROTOCOLS",
-    "KnnResult",
+    "Answers",
+    "Comparison",
+    "Difference",
+    "Evaluation",
     "LinearResult",
+    "LinearSgdResult",
+    "Measured",
     "Report",
     "RetrievalResult",
+    "SemiResult",
     "VocResult",
+    "compare",
+    "difference",
     "evaluate",
+    "evaluate_all",
+    "figure",
     "knn",
     "linear",
-    "mean",
+    "linear_sgd",
+    "mean_of",
     "raw_pixels",
     "read_report",
     "retrieval",
-    "share",
+    "semi",
     "voc07",
     "write_report",
 ]

@@ -1,31 +1,32 @@
 """Features computed once: a second protocol on the same encoder and images reads no image.
 
-The key is the hash of the weights, of the preprocessing and of the images. What the images hash to is remembered
-by their files' paths, sizes and times of change, so that it too is found without reading them.
+The key is the hash of the weights and of the preprocessing, the view, and the hash of the images. What the images
+hash to is remembered by their files' paths, sizes and times of change, so that it too is found without reading them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvmr_zoo.atomic import write_whole, written_whole
-from mvmr_zoo.datasets import embed_images
+from mvmr_zoo.evaluate.views import CENTRE, TEN_CROPS
+from mvmr_zoo.features import embed
 from mvmr_zoo.home import zoo_home
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from PIL import Image
 
     from mvmr_zoo.datasets import ImageSet
+    from mvmr_zoo.evaluate.views import View
     from mvmr_zoo.model import Model
-
-VIEW = "centre"
-"""What is seen of a photo: the preprocessing's centre crop."""
 
 
 def cache_folder() -> Path:
@@ -33,23 +34,46 @@ def cache_folder() -> Path:
     return zoo_home() / ".evaluation"
 
 
-def cached_features(model: Model, data: ImageSet) -> NDArray[np.float32]:
+def cached_features(model: Model, data: ImageSet, view: View = CENTRE) -> NDArray[np.float32]:
     """The features of every image, not normalised: `(N, D)` float32, in the set's order.
+
+    Args:
+        model: the encoder.
+        data: the images.
+        view: what is seen of each.
 
     Raises:
         ImageError: an image cannot be read.
         DataError: a file cannot be read.
     """
-    identity = " ".join((model.weights_digest, model.preprocess.digest, VIEW, images_digest(data)))
+    identity = " ".join((model.weights_digest, model.preprocess.digest, view.name, images_digest(data)))
     path = cache_folder() / "features" / f"{hashlib.sha256(identity.encode()).hexdigest()}.npy"
     found = _load(path, len(data), model.card.embedding_dim)
     if found is not None:
         return found
-    made = embed_images(model.engine, model.preprocess, data, range(len(data)), dim=model.card.embedding_dim)
+    made = _features(model, data, view)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as part, part.open("wb") as file:
         np.save(file, made)
     return made
+
+
+def ten_crop_features(model: Model, data: ImageSet) -> NDArray[np.float32]:
+    """The mean features of each image's ten crops, `(N, D)` float32. See `cached_features`."""
+    total = np.zeros((len(data), model.card.embedding_dim), np.float32)
+    for view in TEN_CROPS:
+        total += cached_features(model, data, view)
+    return total / np.float32(len(TEN_CROPS))
+
+
+def _features(model: Model, data: ImageSet, view: View) -> NDArray[np.float32]:
+    cropped = replace(model.preprocess, resize_px=model.preprocess.crop_px)  # the view is the crop
+
+    def seen(row: int, _: int) -> Image.Image:
+        return view(data.image(row, min_px=view.min_px(model.preprocess)), model.preprocess, row)
+
+    rows, dim = range(len(data)), model.card.embedding_dim
+    return embed(model.engine, cropped, rows, dim=dim, skip=False, normalize=False, decode=seen).vectors
 
 
 def images_digest(data: ImageSet) -> str:

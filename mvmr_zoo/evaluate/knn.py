@@ -6,12 +6,11 @@ cosine similarity, votes weighted by exp(similarity / T).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo.evaluate.labels import Classes, check_features, check_widths
+from mvmr_zoo.evaluate.labels import Answers, Classes, check_features, check_widths
 from mvmr_zoo.features import unit
 from mvmr_zoo.nearest import faiss_library
 
@@ -23,24 +22,6 @@ NEIGHBOURS = 20
 _ROWS_AT_ONCE = 4096
 
 
-@dataclass(frozen=True)
-class KnnResult:
-    """Args:
-    accuracy: share of test rows given their own class, in [0, 1].
-    predictions: `(M,)` int64 class number of each test row, in the order of `classes`.
-    classes: of train.
-    """
-
-    accuracy: float
-    predictions: NDArray[np.int64]
-    classes: Classes
-
-    @property
-    def answers(self) -> NDArray[Any]:
-        """The label given to each test row: `classes` of `predictions`."""
-        return self.classes.names[self.predictions]
-
-
 def knn(
     train: NDArray[np.float32],
     train_labels: ArrayLike,
@@ -49,7 +30,7 @@ def knn(
     *,
     k: int = NEIGHBOURS,
     temperature: float = TEMPERATURE,
-) -> KnnResult:
+) -> Answers:
     """Classify every test row by its `k` nearest train rows.
 
     Args:
@@ -79,4 +60,4 @@ def knn(
         votes = np.bincount(places.ravel(), weights.ravel(), minlength=len(similarity) * len(classes))
         predictions[rows] = votes.reshape(len(similarity), len(classes)).argmax(axis=1)
     right = predictions == classes.numbers(test_labels)
-    return KnnResult(float(right.mean()), predictions, classes)
+    return Answers(float(right.mean()), predictions, classes)

@@ -39,6 +39,26 @@ class Classes:
         return np.where(self.names[at] == given, at, -1).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a classifier said of each test row.
+
+    Args:
+        accuracy: share of test rows given their own class, in [0, 1].
+        predictions: `(M,)` int64 class number of each test row, in the order of `classes`.
+        classes: of train.
+    """
+
+    accuracy: float
+    predictions: NDArray[np.int64]
+    classes: Classes
+
+    @property
+    def answers(self) -> NDArray[Any]:
+        """The label given to each test row: `classes` of `predictions`."""
+        return self.classes.names[self.predictions]
+
+
 def check_features(what: str, features: NDArray[np.float32], count: int | None = None) -> None:
     """Raise DataError for an empty split, rows that are not finite, or another number of labels than of rows.
 
@@ -60,6 +80,35 @@ def check_widths(train: NDArray[np.float32], test: NDArray[np.float32]) -> None:
     """Raise DataError where two splits come from different encoders."""
     if train.shape[1] != test.shape[1]:
         raise DataError(f"Train has {train.shape[1]} features a row, test {test.shape[1]}; expected as many.")
+
+
+def among_top(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int = 5) -> NDArray[np.bool_]:
+    """Whether each row's class is among its `k` highest scores: `(M,)` bool. Scores that tie with it stand before it.
+
+    Args:
+        scores: `(M, classes)`.
+        labels: `(M,)` class numbers; -1 is never among them.
+    """
+    own = scores[np.arange(len(scores)), labels]
+    before = (scores >= own[:, None]).sum(axis=1) - 1
+    return np.asarray((before < k) & (labels >= 0))
+
+
+def confusion_counts(actual: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """How many of each actual class were given each class: `(classes, classes)`, actual by predicted.
+
+    Raises:
+        DataError: a class number outside of 0 to `classes` - 1.
+    """
+    check_numbers(actual, classes)
+    check_numbers(predicted, classes)
+    return np.bincount(actual * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def check_numbers(numbers: NDArray[np.int64], classes: int) -> None:
+    """Raise DataError for a class number outside of 0 to `classes` - 1."""
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < classes:
+        raise DataError(f"Got class numbers {numbers.min()} to {numbers.max()}; expected 0 to {classes - 1}.")
 
 
 def unit_scale(features: NDArray[np.float32]) -> np.float32:

@@ -7,12 +7,20 @@ appendix A.3: L-BFGS, L2 strength swept on a logarithmic grid, refitted on all o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.evaluate.labels import Classes, check_features, check_widths, held_out_rows, unit_scale
+from mvmr_zoo.evaluate.labels import (
+    Answers,
+    Classes,
+    among_top,
+    check_features,
+    check_widths,
+    held_out_rows,
+    unit_scale,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -26,27 +34,20 @@ HELD_OUT = 0.1
 
 
 @dataclass(frozen=True)
-class LinearResult:
-    """Args:
-    accuracy: share of test rows given their own class, in [0, 1].
-    predictions: `(N,)` int64 class number of each test row, in the order of `classes`.
-    classes: of train.
-    strength: the one chosen.
-    sweep: held-out accuracy by strength.
-    gradient: the largest entry of the loss's gradient where the fit ended, in float64; 0 is the minimum.
+class LinearResult(Answers):
+    """`Answers`, and
+
+    Args:
+        strength: the one chosen.
+        sweep: held-out accuracy by strength.
+        gradient: the largest entry of the loss's gradient where the fit ended, in float64; 0 is the minimum.
+        top5: `(M,)` whether each test row's class is among its five likeliest.
     """
 
-    accuracy: float
-    predictions: NDArray[np.int64]
-    classes: Classes
     strength: float
     sweep: dict[float, float]
     gradient: float
-
-    @property
-    def answers(self) -> NDArray[Any]:
-        """The label given to each test row: `classes` of `predictions`."""
-        return self.classes.names[self.predictions]
+    top5: NDArray[np.bool_]
 
 
 def linear(
@@ -66,7 +67,7 @@ def linear(
     Args:
         train: `(N, D)` features.
         train_labels: `(N,)` classes: numbers or text.
-        test: `(M, D)` features.
+        test: `(M, D)` features; the mean of several crops' is as good as averaging their logits, which are linear.
         test_labels: `(M,)` classes; read once, at the end. A class that train lacks is never right.
         seed: of the held-out tenth.
         device: `cpu` or `cuda`.
@@ -96,10 +97,16 @@ def linear(
     }
     chosen = max(sweep, key=lambda strength: (sweep[strength], -strength))
     (found,) = logistic_path(scaled, numbers, len(classes), [chosen], device=device)
-    predictions = found.logits(test * scale).argmax(axis=1)
-    right = predictions == classes.numbers(test_labels)
+    logits = found.logits(test * scale)
+    predictions, truth = logits.argmax(axis=1), classes.numbers(test_labels)
     return LinearResult(
-        float(right.mean()), predictions, classes, chosen, sweep, largest_gradient(scaled, numbers, found)
+        accuracy=float((predictions == truth).mean()),
+        predictions=predictions,
+        classes=classes,
+        strength=chosen,
+        sweep=sweep,
+        gradient=largest_gradient(scaled, numbers, found),
+        top5=among_top(logits, truth),
     )
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import Figure
 from mvmr_zoo.errors import ConfigError, DataError, one_line
+from mvmr_zoo.evaluate.labels import confusion_counts
 from mvmr_zoo.json_file import read_json_object
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_RESAMPLES = 2000
+_WORST = 5
 
 
 class Confusion(NamedTuple):
@@ -47,8 +48,7 @@ class Report:
         images: SHA-256 of the images measured on, and of those fitted on, by split.
         machine: processor, cores, system, and versions of what computed.
         confusions: the worst pairs of classes, the worst first.
-        figures: of this encoder, by name, as `imagenette/knn@1`.
-        beside: figures of other things measured in the same run, by name.
+        figures: by name, as `imagenette/knn@1`; the protocol's own first.
     """
 
     protocol: str
@@ -63,29 +63,25 @@ class Report:
     machine: Mapping[str, str] = field(default_factory=dict)
     confusions: tuple[Confusion, ...] = ()
     figures: Mapping[str, Figure]
-    beside: Mapping[str, Figure]
 
 
-def share(right: NDArray[np.bool_], *, seed: int = 0, source: str = "") -> Figure:
-    """The share of `right` `(N,)`, with a 95 % interval by bootstrap over its rows (2,000 resamples)."""
-    counts = np.random.default_rng(seed).binomial(len(right), right.mean(), _RESAMPLES)  # resampling a 0/1 column
-    return _figure(right, counts / len(right), source)
-
-
-def mean(values: NDArray[np.float64], *, seed: int = 0, source: str = "") -> Figure:
-    """The mean of `values` `(N,)` in [0, 1], with a 95 % interval by bootstrap over its rows (2,000 resamples)."""
-    random = np.random.default_rng(seed)
-    drawn = [values[random.integers(0, len(values), len(values))].mean() for _ in range(_RESAMPLES)]
-    return _figure(values, np.asarray(drawn), source)
-
-
-def _figure(values: NDArray[Any], resampled: NDArray[np.float64], source: str) -> Figure:
-    low, high = (round(float(end), 4) for end in np.percentile(resampled, (2.5, 97.5)))
-    return Figure(value=round(float(values.mean()), 4), low=low, high=high, images=len(values), source=source)
+def worst_confusions(
+    actual: NDArray[np.int64], predicted: NDArray[np.int64], class_names: Sequence[str]
+) -> tuple[Confusion, ...]:
+    """The five pairs of classes that are taken for one another most often, by images, the worst first."""
+    count = confusion_counts(actual, predicted, len(class_names))
+    of_class = np.maximum(count.sum(axis=1), 1)
+    np.fill_diagonal(count, 0)
+    worst = [int(place) for place in np.argsort(-count, axis=None, kind="stable")[:_WORST]]
+    pairs = [divmod(place, len(class_names)) for place in worst if count.flat[place]]
+    return tuple(
+        Confusion(class_names[a], class_names[b], int(count[a, b]), round(float(count[a, b] / of_class[a]), 4))
+        for a, b in pairs
+    )
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
-    """Write a report as JSON, whole or not at all."""
+    """Write a report as JSON, whole or not at all; `markdown.report_markdown` is the same to read."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, json.dumps(asdict(report), indent=2) + "\n")
@@ -103,13 +99,12 @@ def read_report(path: str | os.PathLike[str]) -> Report:
             raise DataError(f"{path} is not an evaluation report: it lacks the field {each.name}.")
     if unknown := sorted(values.keys() - set(known)):
         raise DataError(f"{path}: has the unknown field {unknown[0]}.")
-    for name in ("figures", "beside"):
-        if not isinstance(values[name], dict):
-            raise DataError(f"{path}: {name} is {type(values[name]).__name__}, expected an object of figures.")
-        try:
-            values[name] = {key: Figure.from_json(figure) for key, figure in values[name].items()}
-        except ConfigError as error:
-            raise DataError(f"{path}: {name}: {error}") from None
+    if not isinstance(values["figures"], dict):
+        raise DataError(f"{path}: figures is {type(values['figures']).__name__}, expected an object of figures.")
+    try:
+        values["figures"] = {key: Figure.from_json(figure) for key, figure in values["figures"].items()}
+    except ConfigError as error:
+        raise DataError(f"{path}: figures: {error}") from None
     try:
         values["confusions"] = tuple(Confusion(*each) for each in values.get("confusions", ()))
     except TypeError:

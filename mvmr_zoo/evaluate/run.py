@@ -1,93 +1,54 @@
-"""One protocol on one encoder and one data set: from a spec to a report."""
+"""From a spec to a report: one protocol on one encoder, or on two side by side."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from mvmr_zoo.card import Figure
 from mvmr_zoo.datasets import Splits, open_splits
 from mvmr_zoo.errors import ConfigError, closest
-from mvmr_zoo.evaluate.cache import cached_features, images_digest
-from mvmr_zoo.evaluate.knn import NEIGHBOURS, knn
-from mvmr_zoo.evaluate.linear import linear
-from mvmr_zoo.evaluate.report import Confusion, Report, mean, share
-from mvmr_zoo.evaluate.retrieval import retrieval
+from mvmr_zoo.evaluate.bootstrap import Difference, difference, figure
+from mvmr_zoo.evaluate.cache import images_digest
+from mvmr_zoo.evaluate.machine import machine
+from mvmr_zoo.evaluate.protocols import PROTOCOLS, Options, Outcome, Protocol
+from mvmr_zoo.evaluate.report import Confusion, Report, worst_confusions
 from mvmr_zoo.zoo import load
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mvmr_zoo.card import Figure
     from mvmr_zoo.model import Model
 
-_OTHER_NEIGHBOURS = (1, 5, 200)
-_WORST = 5
+
+class Evaluation(NamedTuple):
+    """A report, and what it was made of: for plots."""
+
+    report: Report
+    model: Model
+    splits: Splits
+    outcome: Outcome
 
 
-class Measured(NamedTuple):
-    """Figures by name, and the label given to each test image; None where none was."""
-
-    figures: dict[str, Figure]
-    answers: NDArray[np.int64] | None = None
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """A protocol as the runner sees it.
-
-    Args:
-        name: with its version.
-        measure: from an encoder, the splits and a seed to figures.
-    """
+class Comparison(NamedTuple):
+    """One figure of two encoders over the same test images, and the first less the second."""
 
     name: str
-    measure: Callable[[Model, Splits, int], Measured]
-
-
-def _knn(model: Model, splits: Splits, seed: int) -> Measured:
-    train, test = cached_features(model, splits.train), cached_features(model, splits.test)
-    results = {
-        k: knn(train, splits.train.labels, test, splits.test.labels, k=k) for k in (NEIGHBOURS, *_OTHER_NEIGHBOURS)
-    }
-    figures = {
-        "knn@1" if k == NEIGHBOURS else f"knn@1/k={k}": share(each.answers == splits.test.labels, seed=seed)
-        for k, each in results.items()
-    }
-    return Measured(figures, results[NEIGHBOURS].answers)
-
-
-def _linear(model: Model, splits: Splits, seed: int) -> Measured:
-    train, test = cached_features(model, splits.train), cached_features(model, splits.test)
-    found = linear(train, splits.train.labels, test, splits.test.labels, seed=seed)
-    return Measured({"linear@1": share(found.answers == splits.test.labels, seed=seed)}, found.answers)
-
-
-def _retrieval(model: Model, splits: Splits, seed: int) -> Measured:
-    found = retrieval(cached_features(model, splits.test), splits.test.labels)
-    figures = {"retrieval@1/map": mean(found.precisions, seed=seed)}
-    for column, k in enumerate(found.recall):
-        figures[f"retrieval@1/recall@{k}"] = share(found.found[:, column], seed=seed)
-    return Measured(figures)
-
-
-PROTOCOLS: dict[str, Protocol] = {
-    "knn": Protocol("knn@1", _knn),
-    "linear": Protocol("linear@1", _linear),
-    "retrieval": Protocol("retrieval@1", _retrieval),
-}
-"""By the name that the command line takes."""
+    first: Figure
+    second: Figure
+    difference: Difference
 
 
 def evaluate(
-    protocol: str, spec: str, data: str, *, root: str | os.PathLike[str] | None = None, seed: int = 0
-) -> Report:
+    protocol: str,
+    spec: str,
+    data: str,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    ten_crop: bool = False,
+    download: bool = False,
+) -> Evaluation:
     """Measure one encoder by one protocol.
 
     Args:
@@ -95,58 +56,108 @@ def evaluate(
         spec: of the encoder, as `load` takes it.
         data: of the data set, as `open_splits` takes it.
         root: where named data sets lie.
-        seed: of the held-out part of train, of the split of a folder without one, and of the bootstrap.
+        seed: of the held-out part of train, of random crops, of the split of a folder without one, of the bootstrap.
+        ten_crop: let `linear` see ten crops of each test image too.
+        download: fetch a named data set that is not there.
 
     Raises:
-        ConfigError: no such protocol.
+        ConfigError: no such protocol, or it does not apply to this encoder and data.
         DataError: the data cannot be used.
         ImageError: an image cannot be read.
     """
-    if protocol not in PROTOCOLS:
-        near = closest(protocol, PROTOCOLS) or list(PROTOCOLS)
-        raise ConfigError(f"No protocol is named {protocol!r}. Closest: {', '.join(near)}.")
-    chosen = PROTOCOLS[protocol]
-    splits, model = open_splits(data, root, seed=seed), load(spec)
+    chosen = _protocol(protocol)
+    splits, model = open_splits(data, root, seed=seed, download=download), load(spec)
+    return measure(chosen, spec, model, splits, Options(seed=seed, ten_crop=ten_crop))
+
+
+def evaluate_all(
+    spec: str,
+    data: str,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    ten_crop: bool = False,
+    download: bool = False,
+) -> Iterator[tuple[str, Evaluation]]:
+    """Measure one encoder by every protocol that applies, with their names. Arguments and errors of `evaluate`."""
+    splits, model = open_splits(data, root, seed=seed, download=download), load(spec)
+    for name, protocol in PROTOCOLS.items():
+        if not protocol.refuses(model, splits):
+            yield name, measure(protocol, spec, model, splits, Options(seed=seed, ten_crop=ten_crop))
+
+
+def measure(protocol: Protocol, spec: str, model: Model, splits: Splits, options: Options) -> Evaluation:
+    """One protocol on an encoder and splits that are open. Raises ConfigError where it does not apply."""
+    _check_applies(protocol, model, splits)
     began = time.perf_counter()
-    found = chosen.measure(model, splits, seed)
-    return Report(
-        protocol=chosen.name,
+    outcome = protocol.measure(model, splits, options)
+    figures = {f"{splits.name}/{name}": figure(each, seed=options.seed) for name, each in outcome.figures.items()}
+    confusions: tuple[Confusion, ...] = ()
+    if outcome.answers is not None:
+        confusions = worst_confusions(splits.test.labels, outcome.answers, splits.test.class_names)
+    report = Report(
+        protocol=protocol.name,
         data=splits.name,
         model=model.card.name,
         spec=spec,
         weights=model.weights_digest,
         preprocess=model.preprocess.digest,
         images={"train": images_digest(splits.train), "test": images_digest(splits.test)},
-        seed=seed,
+        seed=options.seed,
         seconds=round(time.perf_counter() - began, 1),
-        machine=_machine(),
-        figures={f"{splits.name}/{name}": figure for name, figure in found.figures.items()},
-        beside={},
-        confusions=_confusions(splits, found.answers),
+        machine=machine(),
+        figures=figures,
+        confusions=confusions,
     )
+    return Evaluation(report, model, splits, outcome)
 
 
-def _confusions(splits: Splits, answers: NDArray[np.int64] | None) -> tuple[Confusion, ...]:
-    """The pairs of classes that are taken for one another most often, by images."""
-    if answers is None:
-        return ()
-    names, labels = splits.test.class_names, splits.test.labels
-    count = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(count, (labels, answers), 1)
-    np.fill_diagonal(count, 0)
-    worst = [int(place) for place in np.argsort(-count, axis=None, kind="stable")[:_WORST]]
-    pairs = [divmod(place, len(names)) for place in worst if count.flat[place]]
-    return tuple(
-        Confusion(names[a], names[b], int(count[a, b]), round(float(count[a, b] / (labels == a).sum()), 4))
-        for a, b in pairs
-    )
+def compare(
+    protocol: str,
+    first: str,
+    second: str,
+    data: str,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    download: bool = False,
+) -> list[Comparison]:
+    """Two encoders on the same test images, figure by figure, with a paired bootstrap of the difference.
+
+    Args:
+        protocol: a name in `PROTOCOLS`.
+        first: spec of an encoder.
+        second: spec of the other.
+        data: of the data set, as `open_splits` takes it.
+        root: where named data sets lie.
+        seed: as in `evaluate`.
+        download: fetch a named data set that is not there.
+
+    Raises:
+        ConfigError: no such protocol, or it does not apply to one of the two.
+        DataError: the data cannot be used.
+        ImageError: an image cannot be read.
+    """
+    chosen, splits = _protocol(protocol), open_splits(data, root, seed=seed, download=download)
+    one, other = (measure(chosen, spec, load(spec), splits, Options(seed=seed)) for spec in (first, second))
+    return [
+        Comparison(
+            name,
+            one.report.figures[f"{splits.name}/{name}"],
+            other.report.figures[f"{splits.name}/{name}"],
+            difference(measured, other.outcome.figures[name], seed=seed),
+        )
+        for name, measured in one.outcome.figures.items()
+    ]
 
 
-def _machine() -> dict[str, str]:
-    versions = {}
-    for package in ("mvmr-zoo", "numpy", "faiss-cpu", "onnxruntime", "torch"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {"processor": platform.machine(), "cores": str(os.cpu_count()), "system": platform.system(), **versions}
+def _protocol(name: str) -> Protocol:
+    if name not in PROTOCOLS:
+        near = closest(name, PROTOCOLS) or list(PROTOCOLS)
+        raise ConfigError(f"No protocol is named {name!r}. Closest: {', '.join(near)}.")
+    return PROTOCOLS[name]
+
+
+def _check_applies(protocol: Protocol, model: Model, splits: Splits) -> None:
+    if reason := protocol.refuses(model, splits):
+        raise ConfigError(f"{protocol.name} does not apply: {reason}.")

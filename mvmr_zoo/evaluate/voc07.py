@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvmr_zoo.datasets.voc import DIFFICULT, PRESENT
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate.average_precision import AveragePrecision, average_precision
 from mvmr_zoo.evaluate.labels import check_features, check_widths, unit_scale
@@ -26,8 +27,6 @@ COSTS = tuple(float(value) for value in 10.0 ** np.arange(-4, 4.01, 0.5))
 """Strengths tried, scikit-learn's C, on features of unit mean square."""
 
 FOLDS = 3
-ABSENT, PRESENT, DIFFICULT = 0, 1, -1
-"""What a label says of a class in a photo; one shown as difficult only is neither right nor wrong."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,10 @@ def voc07(
         columns.append(found.logits(test) @ (-1.0, 1.0))
     scores = np.stack(columns, axis=1)
     truth = np.asarray(test_labels)
-    precisions = {}
     for number, name in enumerate(class_names):
-        judged = truth[:, number] != DIFFICULT
         if not (truth[:, number] == PRESENT).any():
             raise DataError(f"voc07@1: test has no photo of {name}; its average precision is not defined.")
-        precisions[name] = average_precision(scores[judged, number], truth[judged, number] == PRESENT)
+    precisions = dict(zip(class_names, precisions_by_class(scores, truth), strict=True))
     return VocResult(
         float(np.mean([each.eleven_point for each in precisions.values()])),
         float(np.mean([each.area for each in precisions.values()])),
@@ -104,6 +101,21 @@ def voc07(
         strengths,
         scores,
     )
+
+
+def precisions_by_class(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> list[AveragePrecision]:
+    """Average precision of each class that is shown, over the photos that do not show it as difficult only.
+
+    Args:
+        scores: `(N, classes)`.
+        truth: `(N, classes)` of 1 present, 0 absent, -1 difficult only.
+    """
+    found = []
+    for column, labels in zip(scores.T, truth.T, strict=True):
+        judged = labels != DIFFICULT
+        if (labels == PRESENT).any():
+            found.append(average_precision(column[judged], labels[judged] == PRESENT))
+    return found
 
 
 def _chosen(features: NDArray[np.float32], targets: NDArray[np.int64], seed: int, device: str) -> float:

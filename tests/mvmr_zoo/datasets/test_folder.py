@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 
@@ -49,6 +50,30 @@ def test_the_fingerprint_is_names_and_contents(photo_folder: Path, tmp_path: Pat
     renamed = image_folder(moved).fingerprint
     Image.new("RGB", (9, 9)).save(moved / "a" / "zz.jpg")
     assert len({before, renamed, image_folder(moved).fingerprint}) == 3
+
+
+IMAGENETTE = {
+    "n01440764": "tench", "n02102040": "English springer", "n02979186": "cassette player", "n03000684": "chain saw",
+    "n03028079": "church", "n03394916": "French horn", "n03417042": "garbage truck", "n03425413": "gas pump",
+    "n03445777": "golf ball", "n03888257": "parachute",
+}  # fmt: skip
+
+
+def test_imagenettes_classes_have_names(tmp_path: Path) -> None:
+    for shade, number in enumerate((*IMAGENETTE, "n02084071")):
+        (tmp_path / number).mkdir()
+        Image.new("L", (9, 9), shade).save(tmp_path / number / "0.png")
+    mixed = image_folder(tmp_path)
+    assert mixed.class_names == sorted((*IMAGENETTE, "n02084071"))  # as in ImageNet: all of them, or none
+    (tmp_path / "n02084071" / "0.png").unlink()
+    images = image_folder(tmp_path)
+    assert images.class_names == list(IMAGENETTE.values())
+    assert images.labels.tolist() == list(range(10))
+    digest = hashlib.sha256()
+    for number in IMAGENETTE:
+        digest.update(f"{number}/0.png".encode())
+        digest.update(hashlib.sha256((tmp_path / number / "0.png").read_bytes()).digest())
+    assert images.fingerprint == digest.hexdigest()
 
 
 def test_it_travels_to_a_worker(photo_folder: Path) -> None:

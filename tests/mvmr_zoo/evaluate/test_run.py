@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 
 import mvmr_zoo
-from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.checkpoint import Checkpoint, Head
 from mvmr_zoo.datasets import embed_images, image_folder
 from mvmr_zoo.errors import ConfigError, DataError
-from mvmr_zoo.evaluate import evaluate, knn, read_report
-from mvmr_zoo.evaluate.cache import cached_features, images_digest
+from mvmr_zoo.evaluate import compare, evaluate, knn, read_report
+from mvmr_zoo.evaluate.cache import cached_features, images_digest, ten_crop_features
+from mvmr_zoo.evaluate.views import TEN_CROPS
 
 from ...command_line import refused, run
-from ...conftest import write_photos
+from ...conftest import make_checkpoint, write_photos
 from ...hub_client import HubClient
 from ...hub_server import HubServer
+from ..datasets.voc_folder import write_voc
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_a_cache_that_was_cut_short_is_made_again(checkpoint: Checkpoint, data: 
 
 
 def test_reports_are_those_of_the_protocols(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
-    report = evaluate("knn", str(checkpoint.folder), f"folder:{data}")
+    report = evaluate("knn", str(checkpoint.folder), f"folder:{data}").report
     model, train, test = mvmr_zoo.load(checkpoint.folder), image_folder(data / "train"), image_folder(data / "val")
     alone = knn(model.embed(train.paths), train.labels, model.embed(test.paths), test.labels)
     figure = report.figures["data/knn@1"]
@@ -95,7 +97,7 @@ def test_reports_are_those_of_the_protocols(checkpoint: Checkpoint, data: Path, 
 
 def test_a_folder_without_splits_gets_a_seeded_one(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
     one, two, other = (
-        evaluate("knn", str(checkpoint.folder), f"folder:{data / 'train'}", seed=seed) for seed in (0, 0, 1)
+        evaluate("knn", str(checkpoint.folder), f"folder:{data / 'train'}", seed=seed).report for seed in (0, 0, 1)
     )
     assert one.figures == two.figures
     assert one.figures["train/knn@1"].images == 8
@@ -125,11 +127,92 @@ def test_the_command(checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     assert "data/linear@1" in done.stdout
     names = sorted(path.name for path in (tmp_path / "reports").iterdir())
-    assert names == [f"resnet18-imagenette-kd-data-{each}.json" for each in ("knn", "linear", "retrieval")]
+    protocols = ("knn", "linear", "linear-sgd", "retrieval")
+    assert set(names) == {f"resnet18-imagenette-kd-data-{each}.{kind}" for each in protocols for kind in ("json", "md")}
     report = read_report(tmp_path / "reports" / names[0])
     assert report.figures["data/knn@1"].interval is not None
     assert json.loads((tmp_path / "reports" / names[0]).read_text())["machine"]["cores"]
     refused(run("eval", "knn", "resnet18-imagenette-kd", "--data", "cifar11", home=tmp_path), "Closest: cifar10")
+
+
+def test_one_protocol_with_pictures(data: Path, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    arguments = ("--data", f"folder:{data}", "--plots")
+    refused(
+        run("eval", "knn", checkpoint.folder, *arguments, home=tmp_path), "--plots draws into the folder of --output"
+    )
+    for protocol, pictures in (("knn", ["confusions", "neighbours"]), ("retrieval", ["hits", "map"])):
+        output = tmp_path / protocol
+        done = run("eval", protocol, checkpoint.folder, *arguments, "--output", output, home=tmp_path)
+        assert done.returncode == 0, done.stderr
+        drawn = sorted(path.name for path in output.glob("*.png"))
+        assert drawn == [f"tiny-data-{protocol}-{each}.png" for each in pictures]
+        page = (output / f"tiny-data-{protocol}.md").read_text()
+        assert f"- weights: {checkpoint.weights_digest}" in page
+        assert read_report(output / f"tiny-data-{protocol}.json").model == "tiny"
+
+
+def test_ten_crops_are_measured_beside_the_centre(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
+    spec = str(checkpoint.folder)
+    plain = evaluate("linear", spec, f"folder:{data}").report.figures
+    found = evaluate("linear", spec, f"folder:{data}", ten_crop=True).report.figures
+    assert found.keys() - plain.keys() == {"data/linear@1/ten-crop"}
+    assert found["data/linear@1"] == plain["data/linear@1"]
+    model, images = mvmr_zoo.load(spec), image_folder(data / "val")
+    crops = [cached_features(model, images, view) for view in TEN_CROPS]
+    np.testing.assert_allclose(ten_crop_features(model, images), np.mean(crops, axis=0), rtol=1e-5, atol=1e-5)
+
+
+def test_two_encoders_side_by_side(
+    checkpoint: Checkpoint, other_checkpoint: Checkpoint, data: Path, zoo: Path, tmp_path: Path
+) -> None:
+    first, second = str(checkpoint.folder), str(other_checkpoint.folder)
+    rows = {row.name: row for row in compare("knn", first, second, f"folder:{data}")}
+    row = rows["knn@1"]
+    assert row.first == evaluate("knn", first, f"folder:{data}").report.figures["data/knn@1"]
+    assert row.difference.value == pytest.approx(row.first.value - row.second.value, abs=2e-4)
+    assert row.difference.low <= row.difference.value <= row.difference.high
+    done = run("eval", "compare", first, second, "--data", f"folder:{data}", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert str(row.difference) in done.stdout
+
+
+def test_voc07_from_its_folder_to_a_report(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    write_voc(tmp_path / "data")
+    arguments = (checkpoint.folder, "--data", "voc07", "--data-root", tmp_path / "data")
+    refused(run("eval", "knn", *arguments, home=tmp_path), "knn@1 does not apply: voc07's photos show several classes")
+    done = run("eval", "all", *arguments, "--output", tmp_path / "reports", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "reports").glob("*.json")
+    report = read_report(file)
+    assert report.protocol == "voc07@1"
+    assert report.figures["voc07/voc07@1"].value > 0.3  # a tenth of the photos show each class
+    low, high = report.figures["voc07/voc07@1/area"].interval
+    assert low < report.figures["voc07/voc07@1/area"].value < high
+
+
+def test_a_fine_tuned_encoder_by_its_own_classifier(tmp_path: Path, data: Path, zoo: Path) -> None:
+    names = ("b", "a")  # not in the data set's order
+    weight = np.random.default_rng(0).standard_normal((2, 256)).astype(np.float32)
+    tuned = make_checkpoint(tmp_path / "tuned", head=Head(weight, np.zeros(2, np.float32)), class_names=names)
+    model, images = mvmr_zoo.load(tuned.folder), image_folder(data / "val")
+    found = evaluate("semi", str(tuned.folder), f"folder:{data}")
+    said = [names[number] for number in model.classify(images.paths).probabilities.argmax(axis=1)]
+    right = [name == images.class_names[label] for name, label in zip(said, images.labels, strict=True)]
+    assert found.report.figures["data/semi@1"].value == pytest.approx(np.mean(right), abs=1e-4)
+    assert 0 < np.mean(right) < 1
+    assert [images.class_names[number] for number in found.outcome.answers] == said
+
+
+def test_a_protocol_that_does_not_apply(checkpoint: Checkpoint, data: Path, zoo: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"semi@1 does not apply: tiny has no classifier; `python -m training.fine"):
+        evaluate("semi", str(checkpoint.folder), f"folder:{data}")
+    with pytest.raises(ConfigError, match=r"voc07@1 does not apply: data has one class an image"):
+        evaluate("voc07", str(checkpoint.folder), f"folder:{data}")
+    other = make_checkpoint(
+        tmp_path / "other", head=Head(np.ones((2, 256), np.float32), np.zeros(2, np.float32)), class_names=("x", "y")
+    )
+    with pytest.raises(ConfigError, match="tells apart 2 other classes than those of data"):
+        evaluate("semi", str(other.folder), f"folder:{data}")
 
 
 def test_attached_figures_stand_on_the_card(tmp_path: Path, data: Path, checkpoint: Checkpoint) -> None:

@@ -1,0 +1,43 @@
+"""Writing a report's figures into the checkpoint folder they were measured of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvmr_zoo.checkpoint import Checkpoint, add_metrics
+from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.resolve import find
+
+if TYPE_CHECKING:
+    from mvmr_zoo.evaluate.report import Report
+
+
+def attachable(spec: str) -> Checkpoint:
+    """The checkpoint whose folder may be written to.
+
+    Raises:
+        ConfigError: it lies in the Hub's cache.
+        UnknownModelError: the spec is of no checkpoint folder.
+    """
+    found = find(spec)
+    if found.location == "hub":
+        raise ConfigError(
+            f"--attach writes into the checkpoint folder, and {spec} lies in the Hub's cache. "
+            "Give a folder of your own."
+        )
+    return found.checkpoint
+
+
+def attach_report(report: Report, path: Path | None) -> Checkpoint:
+    """Write the figures into `config.json` and the card; `path` is the report's file, which they name as their source.
+
+    Raises:
+        ConfigError: the folder's weights are not the ones measured.
+    """
+    checkpoint = attachable(report.spec)
+    if checkpoint.weights_digest != report.weights:
+        raise ConfigError(f"{report.spec} has other weights than the report; measure it again.")
+    source = path.as_posix() if path is not None else "mvmr-zoo eval"
+    return add_metrics(checkpoint, {name: replace(each, source=source) for name, each in report.figures.items()})

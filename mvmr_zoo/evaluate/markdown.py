@@ -1,0 +1,108 @@
+"""Reports as Markdown: one report whole, or all of them as a table beside what is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvmr_zoo.atomic import write_whole
+from mvmr_zoo.catalog import CATALOG
+from mvmr_zoo.errors import DataError, printable
+from mvmr_zoo.evaluate.report import Report, read_report
+
+if TYPE_CHECKING:
+    from mvmr_zoo.card import Figure
+
+MARKERS = ("<!-- reports: begin -->", "<!-- reports: end -->")
+"""Lines between which a file holds the table."""
+
+_LEFT_OUT = ("/k=", "/top5", "/recall@5", "/recall@10", "/best-epoch", "/area")
+"""Figures that stand in the report alone."""
+
+_HEAD = "| model | data | protocol | figure | 95 % interval | published |\n| --- | --- | --- | --- | --- | --- |\n"
+
+
+def report_markdown(report: Report) -> str:
+    """One report as a page."""
+    lines = [f"# {report.protocol} of {_cell(report.model)} on {_cell(report.data)}", "", _HEAD + _rows(report)]
+    if report.confusions:
+        lines += ["", "| class | taken for | images | of its class |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {_cell(pair.actual)} | {_cell(pair.predicted)} | {pair.images} | {100 * pair.share:.1f} % |"
+            for pair in report.confusions
+        ]
+    facts = {
+        "spec": report.spec,
+        "weights": report.weights,
+        "preprocessing": report.preprocess,
+        **{f"{split} images": digest for split, digest in report.images.items()},
+        "seed": str(report.seed),
+        "seconds": f"{report.seconds:g}",
+        **report.machine,
+    }
+    lines += ["", *(f"- {name}: {_cell(value)}" for name, value in facts.items())]
+    return "\n".join(lines) + "\n"
+
+
+def read_reports(folder: Path) -> list[Report]:
+    """Every report in a folder, by model, data and protocol. Raises DataError for one that cannot be read."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder} is not a folder. `mvmr-zoo eval PROTOCOL MODEL --data DATA --output FOLDER` fills one."
+        )
+    reports = [read_report(path) for path in sorted(folder.glob("*.json"))]
+    return sorted(reports, key=lambda report: (report.data, report.protocol, report.model))
+
+
+def table_markdown(reports: Iterable[Report]) -> str:
+    """Every report's own figures beside the published ones, and then what is published and was not measured."""
+    reports = list(reports)
+    measured = {(report.model, _plain(name)) for report in reports for name in report.figures}
+    rows = [_rows(report) for report in reports]
+    for name, card in CATALOG.items():
+        for figure_name, figure in card.published.items():
+            if (name, _plain(figure_name)) not in measured:
+                data, _, protocol = figure_name.partition("/")
+                rows.append(_row(name, data, protocol, None, figure))
+    return _HEAD + "\n".join(rows) + "\n"
+
+
+def write_table(path: Path, table: str) -> None:
+    """Put the table between a file's two markers, in place of what stands there.
+
+    Raises:
+        DataError: the file has not each marker once, in order.
+    """
+    begin, end = MARKERS
+    text = path.read_text(encoding="utf-8")
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise DataError(f"{path} has not the lines {begin} and {end}, each once; the table goes between them.")
+    before, after = text[: text.index(begin)], text[text.index(end) :]
+    write_whole(path, f"{before}{begin}\n{table}{after}")
+
+
+def _rows(report: Report) -> str:
+    card = CATALOG.get(report.model)
+    published = {} if card is None else {_plain(name): each for name, each in card.published.items()}
+    return "\n".join(
+        _row(report.model, report.data, name.removeprefix(f"{report.data}/"), figure, published.get(_plain(name)))
+        for name, figure in report.figures.items()
+        if not any(part in name for part in _LEFT_OUT)
+    )
+
+
+def _row(model: str, data: str, protocol: str, figure: Figure | None, published: Figure | None) -> str:
+    own = "" if figure is None else f"{figure.value:.4f}"
+    interval = "" if figure is None or figure.interval is None else "{:.4f} to {:.4f}".format(*figure.interval)
+    theirs = "" if published is None else f"{published.value:.4f}"
+    return f"| {_cell(model)} | {_cell(data)} | {protocol} | {own} | {interval} | {theirs} |"
+
+
+def _plain(name: str) -> str:
+    """What a figure and a published one have in common: no version, and one name for both linear protocols."""
+    return name.replace("@1", "").replace("linear-sgd", "linear")
+
+
+def _cell(text: str) -> str:
+    return printable(text).replace("|", "\\|")

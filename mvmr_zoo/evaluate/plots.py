@@ -1,0 +1,231 @@
+"""What an evaluation found, as PNG files: confusions, accuracy by neighbours, a map of features.
+
+Each plot is drawn from numbers that a pure function gives; matplotlib and scikit-learn are imported here only, when
+the first plot is drawn. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mvmr_zoo.errors import DataError, MissingDependencyError, printable
+from mvmr_zoo.evaluate.captions import INK, png_file, short
+from mvmr_zoo.evaluate.labels import check_features, check_numbers, confusion_counts
+from mvmr_zoo.features import unit
+
+if TYPE_CHECKING:
+    import os
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+    from numpy.typing import NDArray
+
+    from mvmr_zoo.card import Figure
+
+MAP_ROWS = 2000
+MIN_MAP_ROWS = 5
+LABELLED_CLASSES = 20
+"""With more, neither cells nor colours are told apart by eye: no counts, no legend."""
+
+TICK_LABELS = 40
+PERPLEXITY = 30
+DPI, MARGIN_IN = 150, 0.1
+
+_MUTED = "#332288 #cc6677 #44aa99 #ddcc77 #88ccee #882255 #117733 #aa4499 #999933 #555555".split()
+"""Paul Tol's muted scheme, its pale grey darkened; beyond ten classes it starts again with another marker."""
+
+_MARKERS = "o^"
+_LINE, _GREY = "#332288", "#cccccc"
+
+
+def confusion_plot(
+    path: str | os.PathLike[str],
+    actual: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    class_names: Sequence[str],
+    title: str,
+) -> None:
+    """Draw the share of each actual class that was given each class, with counts in the cells of few classes.
+
+    Args:
+        path: of the PNG file.
+        actual: `(N,)` class numbers.
+        predicted: `(N,)` class numbers.
+        class_names: of the numbers; two or more.
+        title: above it.
+
+    Raises:
+        DataError: a number without a name.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    count = confusion_counts(actual, predicted, len(class_names))
+    share = count / np.maximum(count.sum(axis=1, keepdims=True), 1)
+    classes = len(class_names)
+    step = -(-classes // TICK_LABELS)
+    ticks = range(0, classes, step)
+    names = [short(class_names[i]) for i in ticks]
+    longest = max(map(len, names))
+    side_in = min(3.6 + 0.3 * classes + 0.07 * longest, 10)
+    drawing, axes = _drawing(side_in + 0.8, side_in, title)
+    from matplotlib.colors import PowerNorm
+
+    shown = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 1))  # else confusions look white beside the right
+    if classes <= LABELLED_CLASSES:
+        for row, column in np.argwhere(count):
+            ink = "white" if share[row, column] > 0.25 else INK
+            text = str(count[row, column])
+            axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9 if classes <= 10 else 7)
+    size = 9 if classes <= LABELLED_CLASSES else 7
+    turn = 0 if classes * longest < 6 * side_in else 90
+    axes.set_xticks(ticks, names, rotation=turn, fontsize=size, parse_math=False)
+    axes.set_yticks(ticks, names, fontsize=size, parse_math=False)
+    every = "" if step == 1 else f" (one name in {step})"
+    axes.set_xlabel(f"predicted class{every}")
+    axes.set_ylabel(f"actual class{every}")
+    bar = drawing.colorbar(shown, shrink=0.6, label="share of the actual class")
+    bar.outline.set_visible(False)
+    _save(path, drawing)
+
+
+def neighbours_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Figure], title: str) -> None:
+    """Draw k-NN accuracy by k, each with its 95 % interval where it has one.
+
+    Args:
+        path: of the PNG file.
+        accuracy_by_k: at least one.
+        title: above it.
+
+    Raises:
+        DataError: no accuracy.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    if not accuracy_by_k:
+        raise DataError("A plot of accuracy by neighbours got no accuracy; expected at least one.")
+    drawing, axes = _drawing(6, 4, title)
+    neighbours = sorted(accuracy_by_k)
+    figures = [accuracy_by_k[k] for k in neighbours]
+    values = np.asarray([100 * each.value for each in figures])
+    ends = 100 * np.asarray([each.interval or (each.value, each.value) for each in figures])
+    bars = np.abs(ends - values[:, None]).T
+    axes.errorbar(neighbours, values, bars, color=_LINE, marker="o", markersize=5, linewidth=1.2, capsize=4)
+    for k, value, end in zip(neighbours, values, ends[:, 1], strict=True):
+        axes.annotate(f"{value:.1f}", (k, end), (0, 4), textcoords="offset points", ha="center", color=INK, fontsize=9)
+    axes.set_xscale("log")
+    axes.set_xticks(neighbours, [str(k) for k in neighbours])
+    axes.set_xticks([], minor=True)
+    axes.margins(x=0.1, y=0.15)
+    low, high = axes.get_ylim()
+    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
+    axes.set_ylim(max(low, -1), min(high, 101))  # a marker at 0 or 100 % is whole
+    axes.set_xlabel("neighbours k")
+    axes.set_ylabel("accuracy, % (bars: 95 % interval)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=_GREY, linewidth=0.5)
+    _save(path, drawing)
+
+
+def feature_map_plot(
+    path: str | os.PathLike[str],
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    title: str,
+    seed: int,
+) -> None:
+    """Draw a map of features on which near ones lie near, one colour a class; 2,000 images at most.
+
+    Args:
+        path: of the PNG file.
+        features: `(N, D)`, any length.
+        labels: `(N,)` class numbers.
+        class_names: of the numbers.
+        title: above it; how many images are shown is added.
+        seed: of the images drawn and of the map.
+
+    Raises:
+        DataError: fewer than five images or two features, some not finite, or a label without a name.
+        MissingDependencyError: matplotlib or scikit-learn is not installed.
+    """
+    check_features("test", features, len(labels))
+    check_numbers(labels, len(class_names))
+    rows = np.random.default_rng(seed).permutation(len(features))[:MAP_ROWS]  # in no order: no class covers another
+    kept = f"{len(rows):,} of {len(features):,} images" if len(rows) < len(features) else f"all {len(rows):,} images"
+    drawing, axes = _drawing(8, 6.4, f"{title}\nt-SNE of cosine distances, {kept}")
+    places, numbers = feature_map(features[rows], seed), labels[rows]
+    colours, markers = _class_marks(len(class_names))
+    for marker in sorted(set(markers)):
+        own = np.asarray(markers)[numbers] == marker
+        x, y = places[own].T
+        axes.scatter(x, y, 14, [colours[i] for i in numbers[own]], marker=marker, alpha=0.8, linewidths=0)
+    axes.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+    for spine in axes.spines.values():
+        spine.set_color(_GREY)
+    if len(class_names) <= LABELLED_CLASSES:
+        marks = zip(colours, markers, strict=True)
+        handles = [axes.scatter([], [], 36, colour, marker=marker, linewidths=0) for colour, marker in marks]
+        legend = drawing.legend(handles, [""] * len(handles), loc="outside right center", frameon=False, fontsize=9)
+        for text, name in zip(legend.get_texts(), class_names, strict=True):
+            text.set(text=short(name), parse_math=False)
+    _save(path, drawing)
+
+
+def feature_map(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Places `(N, 2)` of features `(N, D)` by t-SNE (van der Maaten and Hinton 2008) of cosine distances.
+
+    All at the origin where the features do not differ.
+
+    Raises:
+        DataError: N below 5, or D below 2.
+        MissingDependencyError: scikit-learn is not installed.
+    """
+    if len(features) < MIN_MAP_ROWS or features.shape[1] < 2:
+        raise DataError(f"A map got features of shape {features.shape}; expected (N, D) with N >= 5 and D >= 2.")
+    _require("scikit-learn", "sklearn")
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # scikit-learn's own
+
+    rows = unit(features)
+    if np.ptp(rows, axis=0).max() < 1e-6:
+        return np.zeros((len(rows), 2), np.float32)  # a collapsed encoder, which PCA would divide by zero for
+    perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
+    tsne = TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed)
+    with threadpool_limits(1):  # its threads wait for one another: on a busy machine two are ten times slower than one
+        return np.asarray(tsne.fit_transform(rows), np.float32)
+
+
+def _class_marks(classes: int) -> tuple[list[str], list[str]]:
+    """Colour and marker of each class: told apart by both where there is a legend, else by hue alone."""
+    if classes <= LABELLED_CLASSES:
+        tens = [divmod(number, len(_MUTED)) for number in range(classes)]
+        return [_MUTED[place] for _, place in tens], [_MARKERS[ten] for ten, _ in tens]
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colour) for colour in colormaps["turbo"](np.linspace(0, 1, classes))], ["o"] * classes
+
+
+def _require(library: str, module: str) -> None:
+    if find_spec(module) is None:
+        raise MissingDependencyError(library, "plots", "draw plots")
+
+
+def _drawing(width_in: float, height_in: float, title: str) -> tuple[Drawing, Axes]:
+    _require("matplotlib", "matplotlib")
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=MARGIN_IN, h_pad=MARGIN_IN, compress=True)
+    drawing = Drawing((width_in, height_in), dpi=DPI, facecolor="white", layout=layout)
+    lines = [textwrap.fill(printable(line), int(9 * width_in)) for line in title.split("\n")]
+    drawing.suptitle("\n".join(lines), fontsize=11, parse_math=False)
+    return drawing, drawing.add_subplot()
+
+
+def _save(path: str | os.PathLike[str], drawing: Drawing) -> None:
+    with png_file(path) as part:
+        drawing.savefig(part, format="png", metadata={"Software": None})

@@ -1,0 +1,166 @@
+"""The protocols as a table: each from an encoder and its data to figures, and when it applies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mvmr_zoo.datasets import VocImages
+from mvmr_zoo.evaluate.bootstrap import Measured, mean_of
+from mvmr_zoo.evaluate.cache import cached_features, ten_crop_features
+from mvmr_zoo.evaluate.knn import NEIGHBOURS, knn
+from mvmr_zoo.evaluate.linear import linear
+from mvmr_zoo.evaluate.linear_sgd import VIEWS, linear_sgd
+from mvmr_zoo.evaluate.retrieval import retrieval
+from mvmr_zoo.evaluate.semi import semi
+from mvmr_zoo.evaluate.views import RandomCrop
+from mvmr_zoo.evaluate.voc07 import precisions_by_class, voc07
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mvmr_zoo.datasets import Splits
+    from mvmr_zoo.model import Model
+
+OTHER_NEIGHBOURS = (1, 5, 200)
+
+_FEW_CLASSES = 5
+"""With so many or fewer, the five likeliest are all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user may choose.
+
+    Args:
+        seed: of whatever is random.
+        ten_crop: `linear` sees ten crops of each test image too.
+    """
+
+    seed: int = 0
+    ten_crop: bool = False
+
+
+class Outcome(NamedTuple):
+    """Figures by name, the first the protocol's own; and the class number given to each test image, or None."""
+
+    figures: Mapping[str, Measured]
+    answers: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A protocol as the runner sees it.
+
+    Args:
+        name: with its version.
+        measure: from an encoder, the splits and options to figures.
+        refuses: why it does not apply to an encoder and splits; "" where it does.
+    """
+
+    name: str
+    measure: Callable[[Model, Splits, Options], Outcome]
+    refuses: Callable[[Model, Splits], str]
+
+
+def _knn(model: Model, splits: Splits, options: Options) -> Outcome:
+    train, test = cached_features(model, splits.train), cached_features(model, splits.test)
+    labels = splits.test.labels
+    results = {k: knn(train, splits.train.labels, test, labels, k=k) for k in (NEIGHBOURS, *OTHER_NEIGHBOURS)}
+    figures = {
+        "knn@1" if k == NEIGHBOURS else f"knn@1/k={k}": mean_of(each.answers == labels) for k, each in results.items()
+    }
+    return Outcome(figures, results[NEIGHBOURS].answers)
+
+
+def _linear(model: Model, splits: Splits, options: Options) -> Outcome:
+    train, labels, truth = cached_features(model, splits.train), splits.train.labels, splits.test.labels
+    seed, device = options.seed, model.engine.device
+    found = linear(train, labels, cached_features(model, splits.test), truth, seed=seed, device=device)
+    figures = {"linear@1": mean_of(found.answers == truth)} | _top5("linear@1", splits, found.top5)
+    if options.ten_crop:
+        many = linear(train, labels, ten_crop_features(model, splits.test), truth, seed=seed, device=device)
+        figures["linear@1/ten-crop"] = mean_of(many.answers == truth)
+    return Outcome(figures, found.answers)
+
+
+def _linear_sgd(model: Model, splits: Splits, options: Options) -> Outcome:
+    views = [cached_features(model, splits.train, RandomCrop(options.seed, number)) for number in range(VIEWS)]
+    test, truth = cached_features(model, splits.test), splits.test.labels
+    found = linear_sgd(views, splits.train.labels, test, truth, seed=options.seed, device=model.engine.device)
+    figures = {"linear-sgd@1": mean_of(found.answers == truth)} | _top5("linear-sgd@1", splits, found.top5)
+    figures["linear-sgd@1/best-epoch"] = mean_of(found.best_answers == truth)
+    return Outcome(figures, found.answers)
+
+
+def _semi(model: Model, splits: Splits, options: Options) -> Outcome:
+    assert model.head is not None
+    logits = cached_features(model, splits.test) @ model.head.weight.T + model.head.bias
+    truth = np.asarray(splits.test.class_names)[splits.test.labels]
+    found = semi(logits, model.class_names, truth)
+    figures = {"semi@1": mean_of(found.answers == truth)} | _top5("semi@1", splits, found.top5)
+    numbers = [splits.test.class_names.index(name) for name in found.answers]
+    return Outcome(figures, np.asarray(numbers, np.int64))
+
+
+def _voc07(model: Model, splits: Splits, options: Options) -> Outcome:
+    assert isinstance(splits.train, VocImages)
+    assert isinstance(splits.test, VocImages)
+    train, test = cached_features(model, splits.train), cached_features(model, splits.test)
+    truth = splits.test.presence
+    found = voc07(
+        train, splits.train.presence, test, truth,
+        class_names=splits.test.class_names, seed=options.seed, device=model.engine.device,
+    )  # fmt: skip
+
+    def mean_over_classes(kind: str) -> Measured:
+        def statistic(rows: NDArray[np.int64]) -> float:
+            return float(
+                np.mean([getattr(each, kind) for each in precisions_by_class(found.scores[rows], truth[rows])])
+            )
+
+        return Measured(len(truth), statistic)
+
+    return Outcome({"voc07@1": mean_over_classes("eleven_point"), "voc07@1/area": mean_over_classes("area")})
+
+
+def _retrieval(model: Model, splits: Splits, options: Options) -> Outcome:
+    found = retrieval(cached_features(model, splits.test), splits.test.labels)
+    figures = {"retrieval@1/map": mean_of(found.precisions)}
+    for column, k in enumerate(found.recall):
+        figures[f"retrieval@1/recall@{k}"] = mean_of(found.found[:, column])
+    return Outcome(figures)
+
+
+def _top5(name: str, splits: Splits, top5: NDArray[np.bool_]) -> dict[str, Measured]:
+    return {} if len(splits.test.class_names) <= _FEW_CLASSES else {f"{name}/top5": mean_of(top5)}
+
+
+def _one_class(model: Model, splits: Splits) -> str:
+    return f"{splits.name}'s photos show several classes each; voc07 measures on them" if splits.several else ""
+
+
+def _several_classes(model: Model, splits: Splits) -> str:
+    return "" if splits.several else f"{splits.name} has one class an image; it measures on VOC07's photos"
+
+
+def _own_classifier(model: Model, splits: Splits) -> str:
+    if model.head is None:
+        return f"{model.card.name} has no classifier; `python -m training.finetune` trains one"
+    if set(model.class_names) != set(splits.test.class_names):
+        return f"{model.card.name} tells apart {len(model.class_names)} other classes than those of {splits.name}"
+    return _one_class(model, splits)
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "knn": Protocol("knn@1", _knn, _one_class),
+    "linear": Protocol("linear@1", _linear, _one_class),
+    "linear-sgd": Protocol("linear-sgd@1", _linear_sgd, _one_class),
+    "semi": Protocol("semi@1", _semi, _own_classifier),
+    "voc07": Protocol("voc07@1", _voc07, _several_classes),
+    "retrieval": Protocol("retrieval@1", _retrieval, _one_class),
+}
+"""By the name that the command line takes."""
