@@ -98,7 +98,8 @@ def linear(
     chosen = max(sweep, key=lambda strength: (sweep[strength], -strength))
     (found,) = logistic_path(scaled, numbers, len(classes), [chosen], device=device)
     logits = found.logits(test * scale)
-    predictions, truth = logits.argmax(axis=1), classes.numbers(test_labels)
+    predictions = logits.argmax(axis=1)
+    truth = classes.numbers(test_labels)
     return LinearResult(
         accuracy=float((predictions == truth).mean()),
         predictions=predictions,

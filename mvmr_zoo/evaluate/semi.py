@@ -46,5 +46,6 @@ def semi(logits: NDArray[np.float32], class_names: Sequence[str], test_labels: A
         raise DataError(f"semi@1 got {logits.shape[1]} logits an image for the classes {list(class_names)}.")
     order = np.argsort(class_names)
     classes, scores = Classes(np.asarray(class_names)[order]), logits[:, order]
-    predictions, truth = scores.argmax(axis=1), classes.numbers(test_labels)
+    predictions = scores.argmax(axis=1)
+    truth = classes.numbers(test_labels)
     return SemiResult(float((predictions == truth).mean()), predictions, classes, among_top(scores, truth))

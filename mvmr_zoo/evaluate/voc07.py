@@ -127,15 +127,21 @@ def _chosen(features: NDArray[np.float32], targets: NDArray[np.int64], seed: int
         fold[rows] = np.arange(len(rows)) % FOLDS
     totals = dict.fromkeys(COSTS, 0.0)
     for out in range(FOLDS):
-        for each in _path(features[fold != out], targets[fold != out], COSTS, device):
+        for each in _path(features[fold != out], targets[fold != out], COSTS, device, to_choose=True):
             scores = each.logits(features[fold == out]) @ (-1.0, 1.0)
             totals[each.strength] += average_precision(scores, targets[fold == out] == 1).area
     return max(totals, key=lambda strength: (totals[strength], -strength))
 
 
 def _path(
-    features: NDArray[np.float32], targets: NDArray[np.int64], strengths: Sequence[float], device: str
+    features: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    strengths: Sequence[float],
+    device: str,
+    *,
+    to_choose: bool = False,
 ) -> Iterator[Solution]:
-    from mvmr_zoo.evaluate.logistic import logistic_path
+    from mvmr_zoo.evaluate.logistic import FINAL_TOLERANCE, SWEEP_TOLERANCE, logistic_path
 
-    return logistic_path(features, targets, 2, strengths, device=device)
+    tolerance = SWEEP_TOLERANCE if to_choose else FINAL_TOLERANCE
+    return logistic_path(features, targets, 2, strengths, device=device, tolerance=tolerance)

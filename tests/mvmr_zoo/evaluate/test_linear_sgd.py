@@ -7,7 +7,7 @@ from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate import linear, linear_sgd
 from mvmr_zoo.evaluate.linear_sgd import EPOCHS
 
-from .splits import UnreadLabels, blobs
+from .splits import blobs
 
 
 def test_near_the_minimum_where_there_is_enough_of_it() -> None:
@@ -38,13 +38,6 @@ def test_labels_as_features_are_right_and_noise_is_chance() -> None:
     assert found.top5.all()
     noise = random.standard_normal((4600, 16)).astype(np.float32)
     assert abs(linear_sgd([noise[:4000]], labels, noise[4000:], truth).accuracy - 0.1) < 0.05
-
-
-def test_the_test_labels_are_read_when_every_epoch_has_predicted() -> None:
-    train, labels, test, truth = blobs(300, 60)
-    unread = UnreadLabels(truth)
-    linear_sgd([train], labels, test, unread)
-    assert unread.read
 
 
 def test_the_seed_fixes_it() -> None:

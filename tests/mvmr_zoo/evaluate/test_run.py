@@ -176,9 +176,15 @@ def test_two_encoders_side_by_side(
     assert str(row.difference) in done.stdout
 
 
-def test_voc07_from_its_folder_to_a_report(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_voc07_from_its_folder_to_a_report(tmp_path: Path) -> None:
     write_voc(tmp_path / "data")
-    arguments = (checkpoint.folder, "--data", "voc07", "--data-root", tmp_path / "data")
+    arguments = (
+        make_checkpoint(tmp_path / "small", "resnet8").folder,
+        "--data",
+        "voc07",
+        "--data-root",
+        tmp_path / "data",
+    )
     refused(run("eval", "knn", *arguments, home=tmp_path), "knn@1 does not apply: voc07's photos show several classes")
     done = run("eval", "all", *arguments, "--output", tmp_path / "reports", home=tmp_path)
     assert done.returncode == 0, done.stderr
