@@ -24,20 +24,23 @@ Seed = Annotated[int, typer.Option(min=0, help="Of whatever is random.")]
 Output = Annotated[Path | None, typer.Option(help="Folder the report goes to, as JSON and Markdown.")]
 Attach = Annotated[bool, typer.Option("--attach", help="Write the figures into the checkpoint folder and its card.")]
 Plots = Annotated[bool, typer.Option("--plots", help="Draw the report too, as PNG files in --output.")]
-TenCrop = Annotated[bool, typer.Option("--ten-crop", help="See ten crops of each test image too.")]
+TenCrop = Annotated[bool, typer.Option("--ten-crop", help="With linear: see ten crops of each test image too.")]
+
+_ALL = "all"
 
 _HELP = {
     "knn": "Weighted k-nearest-neighbour classification, k = 20; also 1, 5, 200.",
+    "linear": "Logistic regression by L-BFGS, its strength chosen on a held-out tenth of train.",
     "linear-sgd": "A linear classifier trained by Adam on random crops, 100 epochs, as the paper does.",
     "semi": "An encoder fine-tuned on few labels, by its own classifier.",
     "voc07": "One-vs-rest logistic regression on VOC07: mean average precision.",
     "retrieval": "Every test image queries all others: mean average precision, recall@k.",
+    _ALL: "Every protocol that applies to the model and the data.",
 }
-"""Of the protocols without options of their own."""
 
 
 def _command(protocol: str) -> Callable[..., None]:
-    """The command of a protocol without options of its own."""
+    """The command of one protocol, or of all: they take the same options."""
 
     @explain_errors
     def command(
@@ -49,66 +52,31 @@ def _command(protocol: str) -> Callable[..., None]:
         output: Output = None,
         attach: Attach = False,
         plots: Plots = False,
+        ten_crop: TenCrop = False,
     ) -> None:
-        from mvmr_zoo.evaluate import evaluate
+        from mvmr_zoo.errors import ConfigError
+        from mvmr_zoo.evaluate import Options, evaluate, evaluate_all
+        from mvmr_zoo.evaluate.attach import attachable
 
-        _check(model, output, attach=attach, plots=plots)
-        _finish(
-            protocol,
-            evaluate(protocol, model, data, root=data_root, seed=seed, download=download),
-            output,
-            attach,
-            plots,
-        )
+        if plots and output is None:
+            raise ConfigError("--plots draws into the folder of --output, which is not given.")
+        if ten_crop and protocol not in ("linear", _ALL):
+            raise ConfigError(f"--ten-crop is for linear, and all; {protocol} sees one view of each test image.")
+        if attach:
+            attachable(model)
+        options = Options(seed=seed, ten_crop=ten_crop)
+        if protocol == _ALL:
+            for name, found in evaluate_all(model, data, root=data_root, options=options, download=download):
+                _finish(name, found, output, attach=attach, plots=plots)
+            return
+        found = evaluate(protocol, model, data, root=data_root, options=options, download=download)
+        _finish(protocol, found, output, attach=attach, plots=plots)
 
     return command
 
 
 for _name, _help in _HELP.items():
     app.command(_name, help=_help)(_command(_name))
-
-
-@app.command()
-@explain_errors
-def linear(
-    model: Spec,
-    data: Data,
-    data_root: DataRoot = None,
-    download: Download = False,
-    seed: Seed = 0,
-    output: Output = None,
-    attach: Attach = False,
-    plots: Plots = False,
-    ten_crop: TenCrop = False,
-) -> None:
-    """Logistic regression by L-BFGS, its strength chosen on a held-out tenth of train."""
-    from mvmr_zoo.evaluate import evaluate
-
-    _check(model, output, attach=attach, plots=plots)
-    found = evaluate("linear", model, data, root=data_root, seed=seed, download=download, ten_crop=ten_crop)
-    _finish("linear", found, output, attach, plots)
-
-
-@app.command("all")
-@explain_errors
-def all_(
-    model: Spec,
-    data: Data,
-    data_root: DataRoot = None,
-    download: Download = False,
-    seed: Seed = 0,
-    output: Output = None,
-    attach: Attach = False,
-    plots: Plots = False,
-    ten_crop: TenCrop = False,
-) -> None:
-    """Every protocol that applies to the model and the data."""
-    from mvmr_zoo.evaluate import evaluate_all
-
-    _check(model, output, attach=attach, plots=plots)
-    found = evaluate_all(model, data, root=data_root, seed=seed, download=download, ten_crop=ten_crop)
-    for protocol, evaluation in found:
-        _finish(protocol, evaluation, output, attach, plots)
 
 
 @app.command()
@@ -123,9 +91,10 @@ def compare(
     seed: Seed = 0,
 ) -> None:
     """Two models on the same test images, with a paired bootstrap of the difference."""
+    from mvmr_zoo.evaluate import Options
     from mvmr_zoo.evaluate import compare as run
 
-    rows = run(protocol, first, second, data, root=data_root, seed=seed, download=download)
+    rows = run(protocol, first, second, data, root=data_root, options=Options(seed=seed), download=download)
     typer.echo(f"{printable(first)}, less {printable(second)}; 95 % intervals, {rows[0].first.images} test images")
     typer.echo(f"{'':<24} {'first':<24} {'second':<24} difference")
     for row in rows:
@@ -147,18 +116,7 @@ def table(
         write_table(write, text)
 
 
-def _check(model: str, output: Path | None, *, attach: bool, plots: bool) -> None:
-    """Raise ConfigError, before anything is computed, for options that could not be followed in the end."""
-    from mvmr_zoo.errors import ConfigError
-    from mvmr_zoo.evaluate.attach import attachable
-
-    if plots and output is None:
-        raise ConfigError("--plots draws into the folder of --output, which is not given.")
-    if attach:
-        attachable(model)
-
-
-def _finish(protocol: str, evaluation: Evaluation, output: Path | None, attach: bool, plots: bool) -> None:
+def _finish(protocol: str, evaluation: Evaluation, output: Path | None, *, attach: bool, plots: bool) -> None:
     from mvmr_zoo.atomic import write_whole
     from mvmr_zoo.evaluate import write_report
     from mvmr_zoo.evaluate.attach import attach_report

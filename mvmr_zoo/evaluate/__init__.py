@@ -19,7 +19,7 @@ from mvmr_zoo.evaluate.labels import Answers
 from mvmr_zoo.evaluate.linear import LinearResult, linear
 from mvmr_zoo.evaluate.linear_sgd import LinearSgdResult, linear_sgd
 from mvmr_zoo.evaluate.pixels import raw_pixels
-from mvmr_zoo.evaluate.protocols import PROTOCOLS
+from mvmr_zoo.evaluate.protocols import PROTOCOLS, Options
 from mvmr_zoo.evaluate.report import Report, read_report, write_report
 from mvmr_zoo.evaluate.retrieval import RetrievalResult, retrieval
 from mvmr_zoo.evaluate.run import Comparison, Evaluation, compare, evaluate, evaluate_all
@@ -35,6 +35,7 @@ __all__ = [
     "LinearResult",
     "LinearSgdResult",
     "Measured",
+    "Options",
     "Report",
     "RetrievalResult",
     "SemiResult",

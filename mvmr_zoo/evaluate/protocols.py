@@ -36,12 +36,15 @@ class Options:
     """What a user may choose.
 
     Args:
-        seed: of whatever is random.
+        seed: of the held-out part of train, of random crops, of the split of a folder without one, of the bootstrap.
         ten_crop: `linear` sees ten crops of each test image too.
     """
 
     seed: int = 0
     ten_crop: bool = False
+
+
+DEFAULTS = Options()
 
 
 class Outcome(NamedTuple):

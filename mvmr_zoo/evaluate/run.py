@@ -12,7 +12,7 @@ from mvmr_zoo.errors import ConfigError, closest
 from mvmr_zoo.evaluate.bootstrap import Difference, difference, figure
 from mvmr_zoo.evaluate.cache import images_digest
 from mvmr_zoo.evaluate.machine import machine
-from mvmr_zoo.evaluate.protocols import PROTOCOLS, Options, Outcome, Protocol
+from mvmr_zoo.evaluate.protocols import DEFAULTS, PROTOCOLS, Options, Outcome, Protocol
 from mvmr_zoo.evaluate.report import Confusion, Report, worst_confusions
 from mvmr_zoo.zoo import load
 
@@ -45,8 +45,7 @@ def evaluate(
     data: str,
     *,
     root: str | os.PathLike[str] | None = None,
-    seed: int = 0,
-    ten_crop: bool = False,
+    options: Options = DEFAULTS,
     download: bool = False,
 ) -> Evaluation:
     """Measure one encoder by one protocol.
@@ -56,8 +55,7 @@ def evaluate(
         spec: of the encoder, as `load` takes it.
         data: of the data set, as `open_splits` takes it.
         root: where named data sets lie.
-        seed: of the held-out part of train, of random crops, of the split of a folder without one, of the bootstrap.
-        ten_crop: let `linear` see ten crops of each test image too.
+        options: the seed, and what is measured besides.
         download: fetch a named data set that is not there.
 
     Raises:
@@ -66,8 +64,8 @@ def evaluate(
         ImageError: an image cannot be read.
     """
     chosen = _protocol(protocol)
-    splits, model = open_splits(data, root, seed=seed, download=download), load(spec)
-    return measure(chosen, spec, model, splits, Options(seed=seed, ten_crop=ten_crop))
+    splits, model = open_splits(data, root, seed=options.seed, download=download), load(spec)
+    return measure(chosen, spec, model, splits, options)
 
 
 def evaluate_all(
@@ -75,15 +73,14 @@ def evaluate_all(
     data: str,
     *,
     root: str | os.PathLike[str] | None = None,
-    seed: int = 0,
-    ten_crop: bool = False,
+    options: Options = DEFAULTS,
     download: bool = False,
 ) -> Iterator[tuple[str, Evaluation]]:
     """Measure one encoder by every protocol that applies, with their names. Arguments and errors of `evaluate`."""
-    splits, model = open_splits(data, root, seed=seed, download=download), load(spec)
+    splits, model = open_splits(data, root, seed=options.seed, download=download), load(spec)
     for name, protocol in PROTOCOLS.items():
         if not protocol.refuses(model, splits):
-            yield name, measure(protocol, spec, model, splits, Options(seed=seed, ten_crop=ten_crop))
+            yield name, measure(protocol, spec, model, splits, options)
 
 
 def measure(protocol: Protocol, spec: str, model: Model, splits: Splits, options: Options) -> Evaluation:
@@ -119,7 +116,7 @@ def compare(
     data: str,
     *,
     root: str | os.PathLike[str] | None = None,
-    seed: int = 0,
+    options: Options = DEFAULTS,
     download: bool = False,
 ) -> list[Comparison]:
     """Two encoders on the same test images, figure by figure, with a paired bootstrap of the difference.
@@ -130,7 +127,7 @@ def compare(
         second: spec of the other.
         data: of the data set, as `open_splits` takes it.
         root: where named data sets lie.
-        seed: as in `evaluate`.
+        options: as in `evaluate`.
         download: fetch a named data set that is not there.
 
     Raises:
@@ -138,14 +135,14 @@ def compare(
         DataError: the data cannot be used.
         ImageError: an image cannot be read.
     """
-    chosen, splits = _protocol(protocol), open_splits(data, root, seed=seed, download=download)
-    one, other = (measure(chosen, spec, load(spec), splits, Options(seed=seed)) for spec in (first, second))
+    chosen, splits = _protocol(protocol), open_splits(data, root, seed=options.seed, download=download)
+    one, other = (measure(chosen, spec, load(spec), splits, options) for spec in (first, second))
     return [
         Comparison(
             name,
             one.report.figures[f"{splits.name}/{name}"],
             other.report.figures[f"{splits.name}/{name}"],
-            difference(measured, other.outcome.figures[name], seed=seed),
+            difference(measured, other.outcome.figures[name], seed=options.seed),
         )
         for name, measured in one.outcome.figures.items()
     ]

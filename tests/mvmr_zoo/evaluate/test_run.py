@@ -11,7 +11,7 @@ import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint, Head
 from mvmr_zoo.datasets import embed_images, image_folder
 from mvmr_zoo.errors import ConfigError, DataError
-from mvmr_zoo.evaluate import compare, evaluate, knn, read_report
+from mvmr_zoo.evaluate import Options, compare, evaluate, knn, read_report
 from mvmr_zoo.evaluate.cache import cached_features, images_digest, ten_crop_features
 from mvmr_zoo.evaluate.views import TEN_CROPS
 
@@ -97,7 +97,8 @@ def test_reports_are_those_of_the_protocols(checkpoint: Checkpoint, data: Path, 
 
 def test_a_folder_without_splits_gets_a_seeded_one(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
     one, two, other = (
-        evaluate("knn", str(checkpoint.folder), f"folder:{data / 'train'}", seed=seed).report for seed in (0, 0, 1)
+        evaluate("knn", str(checkpoint.folder), f"folder:{data / 'train'}", options=Options(seed=seed)).report
+        for seed in (0, 0, 1)
     )
     assert one.figures == two.figures
     assert one.figures["train/knn@1"].images == 8
@@ -140,6 +141,9 @@ def test_one_protocol_with_pictures(data: Path, checkpoint: Checkpoint, tmp_path
     refused(
         run("eval", "knn", checkpoint.folder, *arguments, home=tmp_path), "--plots draws into the folder of --output"
     )
+    refused(
+        run("eval", "knn", checkpoint.folder, *arguments[:2], "--ten-crop", home=tmp_path), "--ten-crop is for linear"
+    )
     for protocol, pictures in (("knn", ["confusions", "neighbours"]), ("retrieval", ["hits", "map"])):
         output = tmp_path / protocol
         done = run("eval", protocol, checkpoint.folder, *arguments, "--output", output, home=tmp_path)
@@ -154,7 +158,7 @@ def test_one_protocol_with_pictures(data: Path, checkpoint: Checkpoint, tmp_path
 def test_ten_crops_are_measured_beside_the_centre(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
     spec = str(checkpoint.folder)
     plain = evaluate("linear", spec, f"folder:{data}").report.figures
-    found = evaluate("linear", spec, f"folder:{data}", ten_crop=True).report.figures
+    found = evaluate("linear", spec, f"folder:{data}", options=Options(ten_crop=True)).report.figures
     assert found.keys() - plain.keys() == {"data/linear@1/ten-crop"}
     assert found["data/linear@1"] == plain["data/linear@1"]
     model, images = mvmr_zoo.load(spec), image_folder(data / "val")
