@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mvmr_zoo.checkpoint import Checkpoint, add_metrics
 from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH
 from mvmr_zoo.resolve import find
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def attachable(spec: str) -> Checkpoint:
 def attach_report(report: Report, path: Path | None) -> Checkpoint:
     """Write the figures into `config.json` and the card; `path` is the report's file, which they name as their source.
 
+    The best epoch of `linear-sgd@1` stays in the report: it is chosen on test.
+
     Raises:
         ConfigError: the folder's weights are not the ones measured.
     """
@@ -40,4 +43,5 @@ def attach_report(report: Report, path: Path | None) -> Checkpoint:
     if checkpoint.weights_digest != report.weights:
         raise ConfigError(f"{report.spec} has other weights than the report; measure it again.")
     source = path.as_posix() if path is not None else "mvmr-zoo eval"
-    return add_metrics(checkpoint, {name: replace(each, source=source) for name, each in report.figures.items()})
+    figures = {name: each for name, each in report.figures.items() if not name.endswith(BEST_EPOCH)}
+    return add_metrics(checkpoint, {name: replace(each, source=source) for name, each in figures.items()})

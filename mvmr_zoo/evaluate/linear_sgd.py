@@ -28,6 +28,9 @@ EPOCHS = 100
 BATCH_SIZE = 256
 PEAK_LR = 1e-3
 
+BEST_EPOCH = "/best-epoch"
+"""Ends the name of the figure that is chosen on test."""
+
 
 @dataclass(frozen=True)
 class LinearSgdResult(Answers):

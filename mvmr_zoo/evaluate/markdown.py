@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.errors import DataError, printable
+from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH
 from mvmr_zoo.evaluate.report import Report, read_report
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 MARKERS = ("<!-- reports: begin -->", "<!-- reports: end -->")
 """Lines between which a file holds the table."""
 
-_LEFT_OUT = ("/k=", "/top5", "/recall@5", "/recall@10", "/best-epoch", "/area")
+_LEFT_OUT = ("/k=", "/top5", "/recall@5", "/recall@10", BEST_EPOCH, "/area")
 """Figures that stand in the report alone."""
 
 _HEAD = "| model | data | protocol | figure | 95 % interval | published |\n| --- | --- | --- | --- | --- | --- |\n"

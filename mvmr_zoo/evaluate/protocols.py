@@ -13,7 +13,7 @@ from mvmr_zoo.evaluate.bootstrap import Measured, mean_of
 from mvmr_zoo.evaluate.cache import cached_features, ten_crop_features
 from mvmr_zoo.evaluate.knn import NEIGHBOURS, knn
 from mvmr_zoo.evaluate.linear import linear
-from mvmr_zoo.evaluate.linear_sgd import VIEWS, linear_sgd
+from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH, VIEWS, linear_sgd
 from mvmr_zoo.evaluate.retrieval import retrieval
 from mvmr_zoo.evaluate.semi import semi
 from mvmr_zoo.evaluate.views import RandomCrop
@@ -95,7 +95,7 @@ def _linear_sgd(model: Model, splits: Splits, options: Options) -> Outcome:
     test, truth = cached_features(model, splits.test), splits.test.labels
     found = linear_sgd(views, splits.train.labels, test, truth, seed=options.seed, device=model.engine.device)
     figures = {"linear-sgd@1": mean_of(found.answers == truth)} | _top5("linear-sgd@1", splits, found.top5)
-    figures["linear-sgd@1/best-epoch"] = mean_of(found.best_answers == truth)
+    figures[f"linear-sgd@1{BEST_EPOCH}"] = mean_of(found.best_answers == truth)
     return Outcome(figures, found.answers)
 
 
