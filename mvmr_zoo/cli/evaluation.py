@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mvmr_zoo.errors import printable
-from mvmr_zoo.terminal import explain_errors
+from mvmr_zoo.terminal import SOME_FAILED, explain_errors
 
 if TYPE_CHECKING:
     from mvmr_zoo.evaluate import Evaluation, Report
@@ -20,7 +20,7 @@ Spec = Annotated[str, typer.Argument(help="A model's name, a checkpoint folder, 
 Data = Annotated[str, typer.Option(help="A data set's name, folder:PATH or parquet:PATH.")]
 DataRoot = Annotated[Path | None, typer.Option(help="Where named data sets lie.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch a named data set that is not there.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of whatever is random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of whatever is random.")]
 Output = Annotated[Path | None, typer.Option(help="Folder the report goes to, as JSON and Markdown.")]
 Attach = Annotated[bool, typer.Option("--attach", help="Write the figures into the checkpoint folder and its card.")]
 Plots = Annotated[bool, typer.Option("--plots", help="Draw the report too, as PNG files in --output.")]
@@ -54,7 +54,7 @@ def _command(protocol: str) -> Callable[..., None]:
         plots: Plots = False,
         ten_crop: TenCrop = False,
     ) -> None:
-        from mvmr_zoo.errors import ConfigError
+        from mvmr_zoo.errors import ConfigError, DataError
         from mvmr_zoo.evaluate import Options, evaluate, evaluate_all
         from mvmr_zoo.evaluate.attach import attachable
 
@@ -64,10 +64,19 @@ def _command(protocol: str) -> Callable[..., None]:
             raise ConfigError(f"--ten-crop is for linear, and all; {protocol} sees one view of each test image.")
         if attach:
             attachable(model)
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)  # rather now than after an hour
         options = Options(seed=seed, ten_crop=ten_crop)
         if protocol == _ALL:
-            for name, found in evaluate_all(model, data, root=data_root, options=options, download=download):
-                _finish(name, found, output, attach=attach, plots=plots)
+            failed = False
+            for name, result in evaluate_all(model, data, root=data_root, options=options, download=download):
+                if isinstance(result, DataError):
+                    failed = True
+                    typer.echo(f"{name} cannot be measured: {printable(str(result))}", err=True)
+                else:
+                    _finish(name, result, output, attach=attach, plots=plots)
+            if failed:
+                raise typer.Exit(SOME_FAILED)
             return
         found = evaluate(protocol, model, data, root=data_root, options=options, download=download)
         _finish(protocol, found, output, attach=attach, plots=plots)
@@ -118,7 +127,8 @@ def table(
 
 def _finish(protocol: str, evaluation: Evaluation, output: Path | None, *, attach: bool, plots: bool) -> None:
     from mvmr_zoo.atomic import write_whole
-    from mvmr_zoo.evaluate import write_report
+    from mvmr_zoo.errors import ConfigError
+    from mvmr_zoo.evaluate import read_report, write_report
     from mvmr_zoo.evaluate.attach import attach_report
     from mvmr_zoo.evaluate.markdown import report_markdown
 
@@ -126,6 +136,8 @@ def _finish(protocol: str, evaluation: Evaluation, output: Path | None, *, attac
     if output is not None:
         name = f"{report.model}-{report.data}-{protocol}"
         path = output / f"{''.join(char if char.isalnum() or char in '-_.' else '-' for char in name)}.json"
+        if path.exists() and read_report(path).images != report.images:
+            raise ConfigError(f"{path} is a report on other images; give another --output.")
         write_report(path, report)
         write_whole(path.with_suffix(".md"), report_markdown(report))
     if attach:
@@ -139,9 +151,10 @@ def _finish(protocol: str, evaluation: Evaluation, output: Path | None, *, attac
 
 
 def _show(report: Report, path: Path | None) -> None:
-    typer.echo(f"{report.protocol} of {report.model} on {report.data}, seed {report.seed}, {report.seconds} s")
+    what = printable(f"{report.protocol} of {report.model} on {report.data}")
+    typer.echo(f"{what}, seed {report.seed}, {report.seconds} s")
     for name, figure in report.figures.items():
-        typer.echo(f"  {name:<34} {figure}  of {figure.images} images")
+        typer.echo(f"  {printable(name):<34} {figure}  of {figure.images} images")
     for pair in report.confusions:
         typer.echo(f"  {printable(pair.actual)} taken for {printable(pair.predicted)}: {pair.images} images")
     if path is not None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
 
+_MOST_CLASSES = 1_000_000
+
 
 @dataclass(frozen=True)
 class ParquetImages:
@@ -138,6 +140,8 @@ def parquet_images(
     if not all(value is None or isinstance(value, int) for value in labels):
         raise DataError(f"{base} has labels in {label} that are neither all numbers nor all names.")
     joined = np.asarray([-1 if value is None else value for value in labels], np.int64)
+    if joined.max() >= _MOST_CLASSES:
+        raise DataError(f"{base} has the label {joined.max()} in {label}; expected class numbers from 0.")
     if joined.max() >= 0 and not class_names:
         class_names = [str(number) for number in range(int(joined.max()) + 1)]
     if joined.max() >= len(class_names) and joined.max() >= 0:

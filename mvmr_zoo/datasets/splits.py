@@ -69,6 +69,10 @@ def open_splits(
         MissingDependencyError: torchvision, which downloads, is not installed.
     """
     kind, separator, rest = spec.partition(":")
+    if not (rest if separator else spec).strip():
+        raise DataError(
+            f"The data is {spec!r}; expected a data set's name ({', '.join(_KNOWN)}), folder:PATH or parquet:PATH."
+        )
     if kind == "folder" and separator:
         return _checked(_of_folder(Path(rest), Path(rest).resolve().name, seed))
     if kind == "parquet" and separator:
@@ -123,12 +127,18 @@ def _of_folder(base: Path, name: str, seed: int) -> Splits:
     train, test = _child(base, _TRAIN), _child(base, _TEST)
     if train is not None and test is not None:
         return Splits(name, image_folder(train), image_folder(test))
+    if train is not None or test is not None:
+        lacks = " or ".join(_TEST if train is not None else _TRAIN)
+        raise DataError(
+            f"{base} holds {(train or test or base).name}, and no {lacks} beside it; expected both, or neither."
+        )
     images = image_folder(base)
     random = np.random.default_rng(seed)
     to_test = np.zeros(len(images), bool)
     for label in np.unique(images.labels):
         rows = random.permutation(np.flatnonzero(images.labels == label))
-        to_test[rows[: round(TEST_SHARE * len(rows))]] = True
+        if len(rows) >= 2:
+            to_test[rows[: max(1, round(TEST_SHARE * len(rows)))]] = True
     return Splits(name, Subset(images, np.flatnonzero(~to_test)), Subset(images, np.flatnonzero(to_test)))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mvmr_zoo.checkpoint import Checkpoint, add_metrics
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH
+from mvmr_zoo.foreign import is_foreign
 from mvmr_zoo.resolve import find
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ def attachable(spec: str) -> Checkpoint:
     """The checkpoint whose folder may be written to.
 
     Raises:
-        ConfigError: it lies in the Hub's cache.
+        ConfigError: it lies in the Hub's cache, or is somebody else's encoder.
         UnknownModelError: the spec is of no checkpoint folder.
     """
+    if is_foreign(spec):
+        raise ConfigError(f"--attach writes into a checkpoint folder, and {spec}, somebody else's encoder, has none.")
     found = find(spec)
     if found.location == "hub":
         raise ConfigError(

@@ -44,7 +44,7 @@ class Difference(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return "{:+.1f} [{:+.1f}, {:+.1f}] points".format(*(100 * each for each in self))
+        return "{:+.2f} [{:+.2f}, {:+.2f}] points".format(*(100 * each + 0.0 for each in self))
 
 
 def mean_of(values: NDArray[np.floating] | NDArray[np.bool_]) -> Measured:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.labels import Answers, Classes, check_features, check_widths
 from mvmr_zoo.features import unit
 from mvmr_zoo.nearest import faiss_library
@@ -42,8 +43,13 @@ def knn(
         temperature: of the votes, positive.
 
     Raises:
+        ConfigError: `k` or `temperature` is out of range.
         DataError: an empty split, features that are not finite, different widths, or labels that do not fit.
     """
+    if k < 1 or temperature <= 0:
+        raise ConfigError(
+            f"knn@1 got k={k}, temperature={temperature}; expected k of at least 1 and a temperature above 0."
+        )
     classes, numbers = Classes.of(train_labels)
     check_features("train", train, len(numbers))
     check_features("test", test)
@@ -59,5 +65,5 @@ def knn(
         places = np.arange(len(similarity))[:, None] * len(classes) + numbers[neighbours]
         votes = np.bincount(places.ravel(), weights.ravel(), minlength=len(similarity) * len(classes))
         predictions[rows] = votes.reshape(len(similarity), len(classes)).argmax(axis=1)
-    right = predictions == classes.numbers(test_labels)
+    right = predictions == classes.numbers(test_labels, len(test))
     return Answers(float(right.mean()), predictions, classes)

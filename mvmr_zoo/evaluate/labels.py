@@ -32,9 +32,19 @@ class Classes:
     def __len__(self) -> int:
         return len(self.names)
 
-    def numbers(self, labels: ArrayLike) -> NDArray[np.int64]:
-        """Other labels `(N,)` as class numbers; -1 where the training split lacks the class, so no answer is right."""
+    def numbers(self, labels: ArrayLike, count: int) -> NDArray[np.int64]:
+        """The test labels as class numbers; -1 where the training split lacks the class, so no answer is right.
+
+        Args:
+            labels: `(count,)`.
+            count: of the test rows.
+
+        Raises:
+            DataError: another number of labels.
+        """
         given = np.asarray(labels)
+        if given.shape != (count,):
+            raise DataError(f"The test split has {count} features and labels of shape {given.shape}; expected as many.")
         at = np.minimum(np.searchsorted(self.names, given), len(self.names) - 1)
         return np.where(self.names[at] == given, at, -1).astype(np.int64)
 

@@ -99,7 +99,7 @@ def linear(
     (found,) = logistic_path(scaled, numbers, len(classes), [chosen], device=device)
     logits = found.logits(test * scale)
     predictions = logits.argmax(axis=1)
-    truth = classes.numbers(test_labels)
+    truth = classes.numbers(test_labels, len(test))
     return LinearResult(
         accuracy=float((predictions == truth).mean()),
         predictions=predictions,

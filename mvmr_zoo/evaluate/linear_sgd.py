@@ -63,7 +63,7 @@ def linear_sgd(
 ) -> LinearSgdResult:
     """Train on views of train, and score test once, when every epoch has predicted.
 
-    Features are divided by their root mean square, one number, as in `linear`.
+    Features lose their mean and are divided by their root mean square, one number, both of the first view of train.
 
     Args:
         train_views: one view or more, each `(N, D)` features of the same images.
@@ -80,18 +80,19 @@ def linear_sgd(
     classes, numbers = Classes.of(train_labels)
     if not train_views:
         raise DataError("linear-sgd@1 got no view of train; expected one or more.")
+    check_features("test", test)
     for view in train_views:
         check_features("train", view, len(numbers))
         check_widths(view, test)
-    check_features("test", test)
     if len(classes) < 2:
         raise DataError(f"linear-sgd@1 got {len(classes)} class in train; expected two or more.")
-    scale = unit_scale(train_views[0])
-    scaled = [view * scale for view in train_views]
+    mean = train_views[0].mean(axis=0)
+    scale = unit_scale(train_views[0] - mean)
+    scaled = [(view - mean) * scale for view in train_views]
     predictions = []
-    for logits in _logits_by_epoch(scaled, numbers, test * scale, len(classes), seed, device):
+    for logits in _logits_by_epoch(scaled, numbers, (test - mean) * scale, len(classes), seed, device):
         predictions.append(logits.argmax(axis=1))
-    truth = classes.numbers(test_labels)
+    truth = classes.numbers(test_labels, len(test))
     by_epoch = np.asarray([(each == truth).mean() for each in predictions])
     return LinearSgdResult(
         accuracy=float(by_epoch[-1]),
@@ -131,5 +132,6 @@ def _logits_by_epoch(
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
             optimizer.step()
             schedule.step()
-        with torch.inference_mode():
-            yield layer(asked).cpu().numpy()
+        with torch.no_grad():
+            logits = layer(asked).cpu().numpy()
+        yield logits

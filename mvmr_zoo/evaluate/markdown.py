@@ -66,7 +66,7 @@ def table_markdown(reports: Iterable[Report]) -> str:
             if (name, _plain(figure_name)) not in measured:
                 data, _, protocol = figure_name.partition("/")
                 rows.append(_row(name, data, protocol, None, figure))
-    return _HEAD + "\n".join(rows) + "\n"
+    return _HEAD + "\n".join(row for row in rows if row) + "\n"
 
 
 def write_table(path: Path, table: str) -> None:
@@ -76,7 +76,10 @@ def write_table(path: Path, table: str) -> None:
         DataError: the file has not each marker once, in order.
     """
     begin, end = MARKERS
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is no text in UTF-8.") from None
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise DataError(f"{path} has not the lines {begin} and {end}, each once; the table goes between them.")
     before, after = text[: text.index(begin)], text[text.index(end) :]
@@ -97,7 +100,7 @@ def _row(model: str, data: str, protocol: str, figure: Figure | None, published:
     own = "" if figure is None else f"{figure.value:.4f}"
     interval = "" if figure is None or figure.interval is None else "{:.4f} to {:.4f}".format(*figure.interval)
     theirs = "" if published is None else f"{published.value:.4f}"
-    return f"| {_cell(model)} | {_cell(data)} | {protocol} | {own} | {interval} | {theirs} |"
+    return f"| {_cell(model)} | {_cell(data)} | {_cell(protocol)} | {own} | {interval} | {theirs} |"
 
 
 def _plain(name: str) -> str:

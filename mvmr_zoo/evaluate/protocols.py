@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mvmr_zoo.datasets import VocImages
+from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.bootstrap import Measured, mean_of
 from mvmr_zoo.evaluate.cache import cached_features, ten_crop_features
 from mvmr_zoo.evaluate.knn import NEIGHBOURS, knn
@@ -42,6 +43,11 @@ class Options:
 
     seed: int = 0
     ten_crop: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a seed that cannot be one."""
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"The seed is {self.seed}; expected a whole number from 0 to {2**32 - 1}.")
 
 
 DEFAULTS = Options()
@@ -119,10 +125,13 @@ def _voc07(model: Model, splits: Splits, options: Options) -> Outcome:
         class_names=splits.test.class_names, seed=options.seed, device=model.engine.device,
     )  # fmt: skip
 
+    whole = list(found.classes.values())  # of a class that a resample does not show
+
     def mean_over_classes(kind: str) -> Measured:
         def statistic(rows: NDArray[np.int64]) -> float:
+            drawn = precisions_by_class(found.scores[rows], truth[rows])
             return float(
-                np.mean([getattr(each, kind) for each in precisions_by_class(found.scores[rows], truth[rows])])
+                np.mean([getattr(each or over_all, kind) for each, over_all in zip(drawn, whole, strict=True)])
             )
 
         return Measured(len(truth), statistic)

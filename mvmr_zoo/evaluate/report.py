@@ -99,6 +99,12 @@ def read_report(path: str | os.PathLike[str]) -> Report:
             raise DataError(f"{path} is not an evaluation report: it lacks the field {each.name}.")
     if unknown := sorted(values.keys() - set(known)):
         raise DataError(f"{path}: has the unknown field {unknown[0]}.")
+    for name in ("protocol", "data", "model", "weights", "preprocess", "spec"):
+        if not isinstance(values.get(name, ""), str):
+            raise DataError(f"{path}: {name} is {type(values[name]).__name__}, expected text.")
+    for name in ("images", "machine"):
+        if not isinstance(values.get(name, {}), dict):
+            raise DataError(f"{path}: {name} is {type(values[name]).__name__}, expected an object.")
     if not isinstance(values["figures"], dict):
         raise DataError(f"{path}: figures is {type(values['figures']).__name__}, expected an object of figures.")
     try:

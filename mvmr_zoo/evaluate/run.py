@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from mvmr_zoo.datasets import Splits, open_splits
-from mvmr_zoo.errors import ConfigError, closest
+from mvmr_zoo.errors import ConfigError, DataError, closest
 from mvmr_zoo.evaluate.bootstrap import Difference, difference, figure
 from mvmr_zoo.evaluate.cache import images_digest
 from mvmr_zoo.evaluate.machine import machine
@@ -75,12 +75,18 @@ def evaluate_all(
     root: str | os.PathLike[str] | None = None,
     options: Options = DEFAULTS,
     download: bool = False,
-) -> Iterator[tuple[str, Evaluation]]:
-    """Measure one encoder by every protocol that applies, with their names. Arguments and errors of `evaluate`."""
+) -> Iterator[tuple[str, Evaluation | DataError]]:
+    """Measure one encoder by every protocol that applies, with their names; the error where one cannot measure.
+
+    Arguments and errors of `evaluate`.
+    """
     splits, model = open_splits(data, root, seed=options.seed, download=download), load(spec)
     for name, protocol in PROTOCOLS.items():
         if not protocol.refuses(model, splits):
-            yield name, measure(protocol, spec, model, splits, options)
+            try:
+                yield name, measure(protocol, spec, model, splits, options)
+            except DataError as error:
+                yield name, error
 
 
 def measure(protocol: Protocol, spec: str, model: Model, splits: Splits, options: Options) -> Evaluation:

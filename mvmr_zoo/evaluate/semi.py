@@ -42,10 +42,10 @@ def semi(logits: NDArray[np.float32], class_names: Sequence[str], test_labels: A
         DataError: no image, logits that are not finite, or not one column a class.
     """
     check_features("test", logits)
-    if logits.shape[1] != len(set(class_names)):
+    if not logits.shape[1] == len(class_names) == len(set(class_names)):
         raise DataError(f"semi@1 got {logits.shape[1]} logits an image for the classes {list(class_names)}.")
     order = np.argsort(class_names)
     classes, scores = Classes(np.asarray(class_names)[order]), logits[:, order]
     predictions = scores.argmax(axis=1)
-    truth = classes.numbers(test_labels)
+    truth = classes.numbers(test_labels, len(logits))
     return SemiResult(float((predictions == truth).mean()), predictions, classes, among_top(scores, truth))

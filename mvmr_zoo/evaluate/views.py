@@ -85,6 +85,8 @@ class OneOfTen:
 class RandomCrop:
     """A crop of `MIN_AREA` to all of the area, sides from 3:4 to 4:3, mirrored every second time.
 
+    Of a photo longer than 4:3, the area is that of the largest part of such sides, wherever in it the crop lies.
+
     Args:
         seed: of all draws.
         number: of this view; another number is another crop.
@@ -105,9 +107,10 @@ class RandomCrop:
     def __call__(self, image: Image.Image, preprocess: Preprocess, row: int) -> Image.Image:
         """The crop, the same for the same seed, number and row."""
         random = np.random.default_rng((self.seed, self.number, row))
-        area = random.uniform(MIN_AREA, 1) * image.width * image.height
+        widest, highest = min(image.width, image.height * _MAX_ASPECT), min(image.height, image.width * _MAX_ASPECT)
+        area = random.uniform(MIN_AREA, 1) * widest * highest
         aspect = np.exp(random.uniform(-np.log(_MAX_ASPECT), np.log(_MAX_ASPECT)))
-        width, height = min((area * aspect) ** 0.5, image.width), min((area / aspect) ** 0.5, image.height)
+        width, height = min((area * aspect) ** 0.5, widest), min((area / aspect) ** 0.5, highest)
         left, top = random.uniform(0, image.width - width), random.uniform(0, image.height - height)
         size = (preprocess.crop_px, preprocess.crop_px)
         crop = image.resize(size, preprocess.resampling, box=(left, top, left + width, top + height))

@@ -93,7 +93,11 @@ def voc07(
     for number, name in enumerate(class_names):
         if not (truth[:, number] == PRESENT).any():
             raise DataError(f"voc07@1: test has no photo of {name}; its average precision is not defined.")
-    precisions = dict(zip(class_names, precisions_by_class(scores, truth), strict=True))
+    precisions = {
+        name: each
+        for name, each in zip(class_names, precisions_by_class(scores, truth), strict=True)
+        if each is not None
+    }
     return VocResult(
         float(np.mean([each.eleven_point for each in precisions.values()])),
         float(np.mean([each.area for each in precisions.values()])),
@@ -103,18 +107,18 @@ def voc07(
     )
 
 
-def precisions_by_class(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> list[AveragePrecision]:
-    """Average precision of each class that is shown, over the photos that do not show it as difficult only.
+def precisions_by_class(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> list[AveragePrecision | None]:
+    """Average precision of each class, over the photos that do not show it as difficult only; None where none shows it.
 
     Args:
         scores: `(N, classes)`.
         truth: `(N, classes)` of 1 present, 0 absent, -1 difficult only.
     """
-    found = []
+    found: list[AveragePrecision | None] = []
     for column, labels in zip(scores.T, truth.T, strict=True):
         judged = labels != DIFFICULT
-        if (labels == PRESENT).any():
-            found.append(average_precision(column[judged], labels[judged] == PRESENT))
+        shown = (labels == PRESENT).any()
+        found.append(average_precision(column[judged], labels[judged] == PRESENT) if shown else None)
     return found
 
 

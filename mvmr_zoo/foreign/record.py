@@ -40,10 +40,10 @@ class ForeignEncoder:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its weights, by name, or of its graph."""
+        """SHA-256 of its architecture and weights, by name, or of its graph: two networks may share weights."""
         if self.graph is not None:
             return hashlib.sha256(self.graph).hexdigest()
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(self.card.architecture.encode())
         for name, tensor in sorted(self.weights().items()):
             digest.update(name.encode() + tensor.numpy().tobytes())
         return digest.hexdigest()

@@ -36,7 +36,7 @@ def test_pairs_are_surer_than_two_intervals() -> None:
     assert 0.01 < found.low < 0.02 < found.high < 0.03
     alone = figure(mean_of(better))
     assert alone.high - alone.low > 2 * (found.high - found.low)
-    assert str(found).startswith("+2.0 [+1.")
+    assert str(found).startswith("+2.00 [+1.")
 
 
 def test_two_that_do_not_differ() -> None:

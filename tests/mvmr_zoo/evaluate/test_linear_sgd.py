@@ -40,6 +40,14 @@ def test_labels_as_features_are_right_and_noise_is_chance() -> None:
     assert abs(linear_sgd([noise[:4000]], labels, noise[4000:], truth).accuracy - 0.1) < 0.05
 
 
+@pytest.mark.parametrize("constant", [10, 1000])
+def test_a_constant_column_carries_nothing(constant: float) -> None:
+    train, labels, test, truth = blobs(1500, 300)
+    plain = linear_sgd([train], labels, test, truth)
+    more = [np.insert(rows, 0, constant, axis=1) for rows in (train, test)]
+    assert linear_sgd([more[0]], labels, more[1], truth).accuracy == pytest.approx(plain.accuracy, abs=0.03)
+
+
 def test_the_seed_fixes_it() -> None:
     train, labels, test, truth = blobs(300, 60)
     one, two = (linear_sgd([train], labels, test, truth, seed=3) for _ in range(2))

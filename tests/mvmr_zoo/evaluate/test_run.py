@@ -225,6 +225,36 @@ def test_a_protocol_that_does_not_apply(checkpoint: Checkpoint, data: Path, zoo:
         evaluate("semi", str(other.folder), f"folder:{data}")
 
 
+def test_what_the_command_refuses(checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None:
+    command, here = ("eval", "knn", checkpoint.folder, "--data"), f"folder:{data}"
+    refused(
+        run("eval", "knn", "effnet-lite:0", "--data", here, "--attach", home=tmp_path),
+        "somebody else's encoder, has none",
+    )
+    refused(run(*command, "folder:", home=tmp_path), "expected a data set's name")
+    write_photos(tmp_path / "half" / "train", 6)
+    refused(run(*command, f"folder:{tmp_path / 'half'}", home=tmp_path), "holds train, and no test or val")
+    reports = tmp_path / "reports"
+    assert run(*command, here, "--output", reports, home=tmp_path).returncode == 0
+    write_photos(tmp_path / "other" / "data", 12)
+    again = run(*command, f"folder:{tmp_path / 'other' / 'data'}", "--output", reports, home=tmp_path)
+    refused(again, "tiny-data-knn.json is a report on other images")
+
+
+def test_all_goes_on_where_one_protocol_cannot(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    write_photos(tmp_path / "data" / "train", 2)  # one photo a class
+    write_photos(tmp_path / "data" / "val", 8)
+    done = run("eval", "all", checkpoint.folder, "--data", f"folder:{tmp_path / 'data'}", home=tmp_path)
+    assert done.returncode == 1
+    assert "linear cannot be measured: linear@1 got one image a class" in done.stderr
+    assert "data/retrieval@1/map" in done.stdout
+
+
+def test_small_classes_are_tested_on_too(checkpoint: Checkpoint, tmp_path: Path, zoo: Path) -> None:
+    write_photos(tmp_path / "few", 4)
+    assert evaluate("knn", str(checkpoint.folder), f"folder:{tmp_path / 'few'}").report.figures["few/knn@1"].images == 2
+
+
 def test_attached_figures_stand_on_the_card(tmp_path: Path, data: Path, checkpoint: Checkpoint) -> None:
     import shutil
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate import knn, linear, linear_sgd, semi, voc07
 
 from .splits import blobs
@@ -59,3 +60,10 @@ def test_labels_are_read_when_the_predictions_are_there(
     rows = found[-1] if isinstance(found, list) else found
     assert len(rows) == len(TEST)
     assert protocol != "linear_sgd" or len(found) == 100
+
+
+@pytest.mark.parametrize("run", [knn, linear, lambda *splits: linear_sgd([splits[0]], *splits[1:])])
+def test_labels_of_another_number(run: Callable[..., object]) -> None:
+    for wrong in ([0], [0] * 41):
+        with pytest.raises(DataError, match="The test split has 40 features and labels of shape"):
+            run(TRAIN, LABELS, TEST, wrong)

@@ -52,16 +52,21 @@ def test_random_crops_are_fixed_by_seed_number_and_row(photo: Image.Image) -> No
     assert RandomCrop(0, 1).name != RandomCrop(1, 0).name
 
 
-def test_random_crops_show_a_fifth_to_all_of_the_area() -> None:
+@pytest.mark.parametrize(("width", "height"), [(200, 200), (200, 50), (40, 200)])
+def test_random_crops_show_a_fifth_to_all_of_the_area(width: int, height: int) -> None:
     """Every pixel of this photo tells where it is, so a crop tells what it shows."""
-    x, y = np.meshgrid(np.arange(200), np.arange(200))
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
     place = Image.fromarray(np.stack([x, y, x * 0], axis=2).astype(np.uint8))
     small = Preprocess(resize_px=40, crop_px=40)
-    areas, mirrored = [], 0
+    largest = min(width, height * 4 / 3) * min(height, width * 4 / 3)
+    areas, aspects, mirrored = [], [], 0
     for row in range(300):
         shown = pixels(RandomCrop(0, 0)(place, small, row))
         mirrored += shown[0, 0, 0] > shown[0, -1, 0]
-        areas.append(np.ptp(shown[..., 0]) * np.ptp(shown[..., 1]) / 200**2)
-    assert 0.8 * MIN_AREA < min(areas) < 1.3 * MIN_AREA
-    assert max(areas) > 0.85
+        across, down = np.ptp(shown[..., 0]) + 1, np.ptp(shown[..., 1]) + 1
+        areas.append(across * down / largest)
+        aspects.append(across / down)
+    assert 0.75 * MIN_AREA < min(areas) < 1.4 * MIN_AREA
+    assert 0.85 < max(areas) < 1.1
+    assert 0.7 < min(aspects) < max(aspects) < 1.42
     assert 110 < mirrored < 190
