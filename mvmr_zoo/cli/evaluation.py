@@ -54,7 +54,7 @@ def _command(protocol: str) -> Callable[..., None]:
         plots: Plots = False,
         ten_crop: TenCrop = False,
     ) -> None:
-        from mvmr_zoo.errors import ConfigError, DataError
+        from mvmr_zoo.errors import ConfigError, MvmrError
         from mvmr_zoo.evaluate import Options, evaluate, evaluate_all
         from mvmr_zoo.evaluate.attach import attachable
 
@@ -70,7 +70,7 @@ def _command(protocol: str) -> Callable[..., None]:
         if protocol == _ALL:
             failed = False
             for name, result in evaluate_all(model, data, root=data_root, options=options, download=download):
-                if isinstance(result, DataError):
+                if isinstance(result, MvmrError):
                     failed = True
                     typer.echo(f"{name} cannot be measured: {printable(str(result))}", err=True)
                 else:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from mvmr_zoo.datasets import Splits, open_splits
-from mvmr_zoo.errors import ConfigError, DataError, closest
+from mvmr_zoo.errors import ConfigError, MvmrError, closest
 from mvmr_zoo.evaluate.bootstrap import Difference, difference, figure
 from mvmr_zoo.evaluate.cache import images_digest
 from mvmr_zoo.evaluate.machine import machine
@@ -75,7 +75,7 @@ def evaluate_all(
     root: str | os.PathLike[str] | None = None,
     options: Options = DEFAULTS,
     download: bool = False,
-) -> Iterator[tuple[str, Evaluation | DataError]]:
+) -> Iterator[tuple[str, Evaluation | MvmrError]]:
     """Measure one encoder by every protocol that applies, with their names; the error where one cannot measure.
 
     Arguments and errors of `evaluate`.
@@ -85,7 +85,7 @@ def evaluate_all(
         if not protocol.refuses(model, splits):
             try:
                 yield name, measure(protocol, spec, model, splits, options)
-            except DataError as error:
+            except MvmrError as error:
                 yield name, error
 
 
