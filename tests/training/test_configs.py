@@ -13,10 +13,10 @@ FOLDER = Path(__file__).parents[2] / "training" / "configs"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))
 EXPECTED = {
     "cifar10.yaml", "cifar100_clip_kd.yaml", "cifar20.yaml", "imagenet.yaml", "imagenet_clip_kd.yaml",
-    "imagenet_semi1.yaml", "imagenet_semi10.yaml", "imagenette.yaml", "imagenette_kd.yaml", "stl10.yaml",
-    "stl10_clip_kd.yaml",
+    "imagenet_semi1.yaml", "imagenet_semi10.yaml", "imagenette.yaml", "imagenette_kd.yaml",
+    "imagenette_semi1.yaml", "imagenette_semi10.yaml", "stl10.yaml", "stl10_clip_kd.yaml",
 }  # fmt: skip
-OURS = ("cifar10.yaml", "imagenette.yaml", "imagenette_kd.yaml")
+OURS = ("cifar10.yaml", "imagenette.yaml", "imagenette_kd.yaml", "imagenette_semi1.yaml", "imagenette_semi10.yaml")
 
 
 def kind(name: str) -> type[TaskConfig]:

@@ -34,7 +34,6 @@ def report_of(checkpoint: Checkpoint, path: Path, **changed: str) -> Path:
         seed=0,
         seconds=1.5,
         figures={"imagenette/knn@1": Figure(value=0.5, low=0.4, high=0.6, images=100)},
-        beside={"raw pixels": Figure(value=0.3)},
     )
     write_report(path, dataclasses.replace(report, **changed))
     return path
