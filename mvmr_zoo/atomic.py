@@ -69,3 +69,16 @@ def write_whole(path: str | os.PathLike[str], data: str | bytes) -> None:
     """Write a file, whole or not at all; text as UTF-8, its line ends as they are."""
     with written_whole(path) as part:
         part.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def replace_folder(work: Path, base: Path) -> None:
+    """Rename a finished folder to `base`; one that stands there goes where `work` was, or stays when that fails."""
+    replaced = work.with_name(f".{work.name}.replaced")
+    if base.exists():
+        base.rename(replaced)
+    try:
+        work.rename(base)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(base)
+        raise

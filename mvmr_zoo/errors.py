@@ -11,7 +11,8 @@ MvmrError
 ├── LibraryError               the photo library cannot be used
 │   ├── LibraryMismatchError   it was made by another model
 │   └── LibraryDamagedError    its database cannot be read
-└── TrainingError              a training run cannot go on
+├── TrainingError              a training run cannot go on
+└── LimitError                 an export loses more than its limits allow
 """
 
 from __future__ import annotations
@@ -92,6 +93,10 @@ class LibraryDamagedError(LibraryError):
 
 class TrainingError(MvmrError):
     """A training run cannot go on."""
+
+
+class LimitError(MvmrError):
+    """An export loses more than its limits allow."""
 
 
 def describe_os_error(error: OSError) -> str:

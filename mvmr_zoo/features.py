@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo.errors import Stage
-    from mvmr_zoo.preprocess import Preprocess
+    from mvmr_zoo.preprocess import Preprocess, Reads
     from mvmr_zoo.runtime import Engine
 
 DRAFT_MARGIN = 2
@@ -99,12 +99,14 @@ def embed_stream(
     numbered = enumerate(sources)
     threads = decode_threads or os.cpu_count() or 1
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        waiting: deque[list[Future[NDArray[np.float32] | Failure]]] = deque()
+        waiting: deque[list[Future[NDArray[Any] | Failure]]] = deque()
 
         def submit() -> None:
             batch = list(itertools.islice(numbered, batch_size))
             if batch:
-                waiting.append([pool.submit(_prepare, preprocess, decode, row, source) for row, source in batch])
+                waiting.append(
+                    [pool.submit(_prepare, preprocess, engine.reads, decode, row, source) for row, source in batch]
+                )
 
         try:
             for _ in range(_BATCHES_AHEAD):
@@ -181,22 +183,23 @@ def _from_array(array: NDArray[Any], kind: str) -> Image.Image:
 
 
 def _prepare(
-    preprocess: Preprocess, decode: Callable[[Any, int], Image.Image], row: int, source: Any
-) -> NDArray[np.float32] | Failure:
+    preprocess: Preprocess, reads: Reads, decode: Callable[[Any, int], Image.Image], row: int, source: Any
+) -> NDArray[Any] | Failure:
     try:
-        return preprocess(decode(source, DRAFT_MARGIN * preprocess.resize_px))
+        return preprocess.prepare(decode(source, DRAFT_MARGIN * preprocess.resize_px), reads)
     except ImageError as error:
         return Failure(row, error.path, error.stage, error.reason)
     except Exception as error:  # whatever one image does, the others must not be lost
         return Failure(row, str(source)[:200], "preprocess", f"{type(error).__name__}: {error}")
 
 
-def _run(engine: Engine, results: list[NDArray[np.float32] | Failure], first: int, *, normalize: bool) -> EmbeddedBatch:
+def _run(engine: Engine, results: list[NDArray[Any] | Failure], first: int, *, normalize: bool) -> EmbeddedBatch:
     failures = [result for result in results if isinstance(result, Failure)]
     good = [(first + i, result) for i, result in enumerate(results) if not isinstance(result, Failure)]
     if not good:
         return EmbeddedBatch(np.empty((0, 0), np.float32), [], failures)
-    vectors = engine(np.stack([pixels for _, pixels in good]))
+    arrays = [array for _, array in good]
+    vectors = engine(arrays if engine.reads == "photo" else np.stack(arrays))
     if normalize:
         vectors = unit(vectors)
     return EmbeddedBatch(vectors, [row for row, _ in good], failures)

@@ -33,9 +33,38 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool = T
         size_px: side of the example image.
         dynamic_size: leave H and W open as well as N.
     """
+    program = traced(encoder, size_px=size_px, dynamic_size=dynamic_size, fold=False)
+    from onnxscript import optimizer
+
+    optimizer.fold_constants(program.model)
+    optimizer.remove_unused_nodes(program.model)
+    model = program.model_proto
+    clear_notes(model)
+    _name_weights(model, set(encoder.state_dict()))
+    serialised: bytes = model.SerializeToString(deterministic=True)
+    return serialised
+
+
+def traced(
+    encoder: nn.Module,
+    *,
+    size_px: int,
+    dynamic_size: bool = True,
+    opset: int = OPSET,
+    fold: bool = True,
+) -> torch.onnx.ONNXProgram:
+    """What torch.onnx makes of an encoder: input `images`, output `features`, N open.
+
+    Args:
+        encoder: a module in evaluation mode, on the CPU.
+        size_px: side of the example image.
+        dynamic_size: leave H and W open.
+        opset: of the ONNX standard.
+        fold: let the exporter fold batch norm and constants into the weights.
+    """
     try:
         import onnx  # noqa: F401  (torch.onnx needs both, and says so less clearly)
-        from onnxscript import optimizer
+        import onnxscript  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError("onnx with onnxscript", "cpu", "write an ONNX graph") from error
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
@@ -49,17 +78,26 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool = T
             dynamic_shapes=({0: open_, 2: open_, 3: open_} if dynamic_size else {0: open_},),
             input_names=["images"],
             output_names=["features"],
-            opset_version=OPSET,
-            optimize=False,  # its rewrites would fold batch norm into the weights
+            opset_version=opset,
+            optimize=fold,
             external_data=False,
             verbose=False,
         )
-        assert program is not None
-        optimizer.fold_constants(program.model)
-        optimizer.remove_unused_nodes(program.model)
-    model = _without_weights(program.model_proto, set(encoder.state_dict()))
-    serialised: bytes = model.SerializeToString(deterministic=True)
-    return serialised
+    assert program is not None
+    return program
+
+
+def clear_notes(model: ModelProto) -> None:
+    """Drop what the exporter notes beside the graph: paths, stack traces, shapes of what is inside."""
+    graph = model.graph
+    for node in graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for tensor in graph.initializer:
+        tensor.ClearField("metadata_props")
+    graph.ClearField("value_info")
+    graph.ClearField("metadata_props")
+    model.ClearField("metadata_props")
 
 
 def external_names(graph: bytes) -> set[str]:
@@ -70,25 +108,17 @@ def external_names(graph: bytes) -> set[str]:
     return {tensor.name for tensor in initializers if tensor.data_location == TensorProto.EXTERNAL}
 
 
-def _without_weights(model: ModelProto, names: set[str]) -> ModelProto:
-    """Turn the named initialisers into references, and drop the exporter's notes (paths, stack traces)."""
+def _name_weights(model: ModelProto, names: set[str]) -> None:
+    """Turn the named initialisers into references, and drop those that nothing reads."""
     from onnx import TensorProto
 
     graph = model.graph
-    for node in graph.node:
-        node.ClearField("metadata_props")
-        node.ClearField("doc_string")
-    graph.ClearField("value_info")
-    graph.ClearField("metadata_props")
-    model.ClearField("metadata_props")
     used = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     graph.ClearField("initializer")
     for tensor in kept:
         if tensor.name in names:
             tensor.ClearField("raw_data")
-            tensor.ClearField("metadata_props")
             tensor.data_location = TensorProto.EXTERNAL
             tensor.external_data.add(key="location", value=WEIGHTS_FILE)
         graph.initializer.append(tensor)
-    return model

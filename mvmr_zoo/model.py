@@ -37,6 +37,7 @@ class Model:
         head: a linear classifier of its features, where it has one.
         class_names: of the head's outputs.
         scores: how the head's logits become probabilities: `softmax` or `sigmoid`.
+        logits: runs encoder and classifier in one, where an exported folder holds both.
     """
 
     spec: str
@@ -47,6 +48,7 @@ class Model:
     head: Head | None = None
     class_names: tuple[str, ...] = ()
     scores: Scores = "softmax"
+    logits: Engine | None = None
 
     @property
     def preprocess(self) -> Preprocess:
@@ -123,6 +125,17 @@ class Model:
             ConfigError: the model has no head.
             ImageError: an image cannot be read.
         """
+        if self.logits is not None:
+            found = embed(
+                self.logits,
+                self.preprocess,
+                _several(images),
+                dim=len(self.class_names),
+                skip=False,
+                batch_size=batch_size,
+                normalize=False,
+            )
+            return Classification(self.class_names, probabilities(found.vectors, self.scores))
         if self.head is None:
             raise ConfigError(
                 f"{self.card.name} has no classifier, only features. `python -m training.finetune` trains one."

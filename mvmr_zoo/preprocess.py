@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Interpolation = Literal["bilinear", "bicubic"]
+
+Reads = Literal["normalized", "pixels", "photo"]
+"""What an engine is given: normalised crops, crops as uint8, or photos of any size as uint8."""
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -109,6 +112,26 @@ class Preprocess:
             image: an RGB image of any size.
         """
         return self.normalize(np.asarray(self.crop(image)))
+
+    def prepare(self, image: Image.Image, reads: Reads) -> NDArray[np.float32] | NDArray[np.uint8]:
+        """As much of the preprocessing as an engine leaves to its caller.
+
+        Args:
+            image: an RGB image of any size.
+            reads: `normalized` gives `(3, crop_px, crop_px)` float32; `pixels` the same crop as uint8;
+                `photo` `(H, W, 3)` uint8, the photo as it is.
+        """
+        match reads:
+            case "normalized":
+                return self(image)
+            case "pixels":
+                return np.ascontiguousarray(np.asarray(self.crop(image)).transpose(2, 0, 1))
+            case "photo":
+                return np.asarray(image)
+
+    def scaled(self, crop_px: int) -> Preprocess:
+        """The same for another crop: `resize_px` keeps its proportion to `crop_px`, rounded."""
+        return replace(self, crop_px=crop_px, resize_px=max(crop_px, round(self.resize_px * crop_px / self.crop_px)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `config.json`."""

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from mvmr_zoo.card import Location, Pin
 from mvmr_zoo.catalog import CATALOG, DRIVE_FOLDERS
 from mvmr_zoo.checkpoint import CONFIG_FILE, Checkpoint, check_digest, read_checkpoint
-from mvmr_zoo.errors import ConfigError, HubError, UnknownModelError, closest
+from mvmr_zoo.errors import CheckpointError, ConfigError, HubError, UnknownModelError, closest
+from mvmr_zoo.exported import is_exported
 from mvmr_zoo.home import zoo_folder, zoo_home, zoo_names
 from mvmr_zoo.hub import HubSpec, hub_organization, is_hub_spec, parse_hub_spec, pull
 
@@ -115,7 +116,17 @@ def _check_pinned(folder: Path, pin: Pin | None) -> None:
         check_digest(folder / CONFIG_FILE, pin.sha256, said_by="the catalogue pins", advice=advice)
 
 
+def exported_folder(spec: str) -> Path | None:
+    """The folder that `mvmr-export` wrote, where a spec is the path of one."""
+    path = Path(spec.removeprefix("local-dir:"))
+    return path if is_exported(path) else None
+
+
 def _at_path(path: str) -> Found:
+    if is_exported(path):
+        raise CheckpointError(
+            f"{path} is an exported folder, not a checkpoint. `load` runs it and `mvmr-export check {path}` checks it."
+        )
     checkpoint = read_checkpoint(path)
     return Found(checkpoint, "path", os.fspath(checkpoint.folder.resolve()))
 

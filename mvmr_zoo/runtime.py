@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -11,11 +11,13 @@ from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import nn
 
     from mvmr_zoo.checkpoint import Checkpoint
+    from mvmr_zoo.preprocess import Reads
 
 
 class Engine(Protocol):
@@ -27,8 +29,11 @@ class Engine(Protocol):
     device: str
     """`cpu` or `cuda`."""
 
-    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
+    reads: Reads
+    """What an image must be made into before it is given to the engine; see `Preprocess.prepare`."""
+
+    def __call__(self, images: Any) -> NDArray[np.float32]:
+        """Features `(N, D)` float32 of N images as `reads` says: an array, or for photos a list of N arrays."""
         ...
 
 
@@ -43,33 +48,16 @@ class OnnxEngine:
     """
 
     name = "onnx"
+    reads: Reads = "normalized"
     output_shape: tuple[int | str, ...]
     """Of the features as the graph states it, open dimensions by name."""
 
     def __init__(
         self, graph: bytes, weights: Mapping[str, NDArray[np.generic]], *, device: str = "cpu", threads: int = 0
     ) -> None:
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise MissingDependencyError("onnxruntime", "runtime", "run an encoder") from error
         self.device = device
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads
         values = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in weights.items()}
-        options.add_external_initializers(
-            list(values), [ort.OrtValue.ortvalue_from_numpy(value) for value in values.values()]
-        )
-        providers = ["CPUExecutionProvider"]
-        if device == "cuda":
-            if "CUDAExecutionProvider" not in ort.get_available_providers():
-                raise ConfigError(
-                    "ONNX Runtime got device 'cuda', but this build has no CUDA provider. "
-                    "`pip install 'mvmr-zoo[gpu]'` in a fresh environment brings one; device='cpu' works here."
-                )
-            providers.insert(0, "CUDAExecutionProvider")
-        self._session = ort.InferenceSession(graph, options, providers=providers)
+        self._session = onnx_session(graph, device=device, threads=threads, weights=values)
         (self.output_shape,) = (tuple(each.shape) for each in self._session.get_outputs())
         names = [each.name for each in (*self._session.get_inputs(), *self._session.get_outputs())]
         if names != ["images", "features"]:
@@ -90,6 +78,7 @@ class TorchEngine:
     """
 
     name = "torch"
+    reads: Reads = "normalized"
 
     def __init__(self, encoder: nn.Module, *, device: str = "cpu") -> None:
         try:
@@ -109,6 +98,47 @@ class TorchEngine:
             batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
             features = self._encoder(batch).float().cpu().numpy()
         return np.asarray(features, dtype=np.float32)
+
+
+def onnx_session(
+    graph: bytes | Path,
+    *,
+    device: str = "cpu",
+    threads: int = 0,
+    weights: Mapping[str, NDArray[np.generic]] | None = None,
+) -> Any:
+    """An `onnxruntime.InferenceSession`.
+
+    Args:
+        graph: a serialised graph, or an ONNX file.
+        device: `cpu` or `cuda` (onnxruntime-gpu).
+        threads: ONNX Runtime's intra-op threads; 0 takes one a core.
+        weights: the graph's external initialisers by name.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+        ConfigError: CUDA where this build has none.
+    """
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise MissingDependencyError("onnxruntime", "runtime", "run an encoder") from error
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    if weights:
+        options.add_external_initializers(
+            list(weights), [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
+        )
+    providers = ["CPUExecutionProvider"]
+    if device == "cuda":
+        if "CUDAExecutionProvider" not in ort.get_available_providers():
+            raise ConfigError(
+                "ONNX Runtime got device 'cuda', but this build has no CUDA provider. "
+                "`pip install 'mvmr-zoo[gpu]'` in a fresh environment brings one; device='cpu' works here."
+            )
+        providers.insert(0, "CUDAExecutionProvider")
+    return ort.InferenceSession(graph, options, providers=providers)
 
 
 def onnx_engine(checkpoint: Checkpoint, device: str = "cpu") -> OnnxEngine:

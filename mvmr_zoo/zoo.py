@@ -15,12 +15,15 @@ from mvmr_zoo.card import Location, ModelCard
 from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS
 from mvmr_zoo.checkpoint import CONFIG_FILE, CheckpointConfig, read_config
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError, closest
+from mvmr_zoo.exported import ExportedEngine, LogitsEngine, read_exported
 from mvmr_zoo.home import zoo_folder, zoo_names
 from mvmr_zoo.model import Model
-from mvmr_zoo.resolve import Found, find, local_folder, not_found
+from mvmr_zoo.resolve import Found, exported_folder, find, local_folder, not_found
 from mvmr_zoo.runtime import Engine, OnnxEngine, TorchEngine, onnx_engine, torch_encoder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
 Runtime = Literal["auto", "onnx", "torch"]
@@ -31,7 +34,8 @@ def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto
     """The model of a name, a checkpoint folder, or a foreign encoder's spec.
 
     Args:
-        spec: a catalogue name such as `resnet18-imagenette-kd`, a path, `local-dir:PATH`,
+        spec: a catalogue name such as `resnet18-imagenette-kd`, a path or `local-dir:PATH` of a checkpoint folder or
+            of one that `mvmr-export` wrote,
             `hf-hub:ORG/NAME@REVISION`; or another's encoder: `effnet-lite:0`, `open_clip:ARCH/TAG`,
             `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of weights, or `onnx:FILE`.
         device: `auto` takes CUDA where there is an NVIDIA driver and PyTorch can use it.
@@ -50,6 +54,8 @@ def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto
             f"load got runtime={runtime!r}, device={device!r}; expected auto, onnx or torch, and auto, cpu or cuda."
         )
     device = _pick_device() if device == "auto" else device
+    if (folder := exported_folder(name)) is not None:
+        return _load_exported(folder, device, runtime)
     if runtime == "auto":
         runtime = "torch" if device == "cuda" else "onnx"
     if foreign.is_foreign(name):
@@ -151,6 +157,35 @@ def _load_checkpoint(found: Found, device: str, runtime: str) -> Model:
         head=checkpoint.head(),
         class_names=config.class_names,
         scores=config.scores,
+    )
+
+
+def _load_exported(folder: Path, device: str, runtime: str) -> Model:
+    exported = read_exported(folder)
+    onnx_only = ConfigError(f"{folder} is an ONNX export; it cannot be had as a PyTorch module. Load its checkpoint.")
+    if runtime == "torch":
+        raise onnx_only
+
+    def build() -> nn.Module:
+        raise onnx_only
+
+    contract, config = exported.contract, exported.config
+    engine = ExportedEngine(folder, contract, device=device)
+    card = replace(
+        _card(config, "path", None),
+        summary=f"{config.name} as ONNX, {contract.dtype}" + ("" if exported.passed else ", failed its certificate"),
+        preprocess=contract.preprocess,
+        macs=0,
+    )
+    return Model(
+        f"local-dir:{folder.resolve()}",
+        card,
+        engine,
+        exported.digest,
+        build,
+        class_names=config.class_names,
+        scores=config.scores,
+        logits=LogitsEngine(engine) if contract.head else None,
     )
 
 

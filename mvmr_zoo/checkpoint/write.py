@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
-from mvmr_zoo.atomic import scratch_folder, write_whole
+from mvmr_zoo.atomic import replace_folder, scratch_folder, write_whole
 from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
     CONFIG_FILE,
@@ -87,15 +87,7 @@ def move_into_place(work: Path, base: Path) -> None:
         CheckpointError: something else stands there.
     """
     check_destination(base)
-    replaced = work.with_name(f".{work.name}.replaced")
-    if base.exists():
-        base.rename(replaced)
-    try:
-        work.rename(base)
-    except OSError:
-        if replaced.exists():
-            replaced.rename(base)
-        raise
+    replace_folder(work, base)
 
 
 def check_destination(folder: str | os.PathLike[str]) -> None:

@@ -15,7 +15,7 @@ ROOT = Path(mvmr_zoo.__file__).parents[1]
 PACKAGES = ("mvmr_zoo", "training", "export", "demo")
 ORDER = (
     "errors", "atomic", "json_file", "preprocess", "images", "card", "pinned", "catalog", "state_dicts", "encoder",
-    "checkpoint", "weights_file", "foreign", "graph", "runtime", "verify", "pack", "home", "hub", "resolve",
+    "checkpoint", "weights_file", "foreign", "graph", "runtime", "exported", "verify", "pack", "home", "hub", "resolve",
     "archive", "official", "features", "embeddings", "nearest", "classify", "model", "zoo", "library", "datasets",
     "evaluate", "progress", "samples", "quickstart", "terminal", "cli",
 )  # fmt: skip

@@ -102,6 +102,7 @@ class SlowEngine:
 
     name = "slow"
     device = "cpu"
+    reads = "normalized"
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

@@ -1,0 +1,115 @@
+"""`export.json`: what an exported folder reads and answers, what was lost, how fast it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.limits import Limits, Verdict
+from mvmr_zoo.atomic import write_whole
+from mvmr_zoo.checkpoint import CONFIG_FILE, file_digest
+from mvmr_zoo.errors import CheckpointError
+from mvmr_zoo.exported import CERTIFICATE_FILE, MODEL_FILE, REFERENCE_FILE, SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from export.accuracy import Accuracy
+    from export.agreement import Agreement
+    from export.speed import Speed
+    from mvmr_zoo.exported import Contract
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What `export.json` holds beside hashes.
+
+    Args:
+        spec: what was exported.
+        weights_sha256: of the encoder it was made from.
+        contract: what `model.onnx` reads and answers.
+        limits: that were asked for.
+        verdicts: each limit beside what was found.
+        agreement: of the features with PyTorch's.
+        batches: lowest cosine of a photo's vector to its own in other company, by batch size.
+        sizes: mean cosine to PyTorch at other image sizes, by the side in pixels.
+        class_agreement: fraction of photos with PyTorch's most likely class; None without a classifier.
+        knn: k-NN accuracy of PyTorch's features and of the export's, as fractions; None without labels.
+        speed: by batch size, of `onnx` and `pytorch`; with preprocessing inside, Python's is counted for PyTorch.
+        in_float: layers that fp16 or int8 left in fp32.
+        quantization: how int8 was calibrated; None otherwise.
+        photos: where they come from.
+        names: of the photos in `reference.safetensors`, in its order, below their folder.
+        digests: SHA-256 of each; empty for the bundled samples, which are made anew.
+        providers: execution providers of ONNX Runtime.
+        machine: processor, system, versions.
+    """
+
+    spec: str
+    weights_sha256: str
+    contract: Contract
+    limits: Limits
+    verdicts: list[Verdict]
+    agreement: Agreement
+    batches: Mapping[int, float]
+    sizes: Mapping[int, float]
+    class_agreement: float | None
+    knn: Accuracy | None
+    speed: Mapping[int, Mapping[str, Speed]]
+    in_float: list[str]
+    quantization: Mapping[str, Any] | None
+    photos: str
+    names: list[str]
+    digests: list[str]
+    providers: list[str]
+    machine: Mapping[str, str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every limit was kept."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+
+def write_certificate(folder: Path, certificate: Certificate) -> None:
+    """Write `export.json` beside the other files, whose hashes it takes."""
+    values = {
+        "schema_version": SCHEMA_VERSION,
+        "passed": certificate.passed,
+        **asdict(certificate),
+        "file_bytes": (folder / MODEL_FILE).stat().st_size,
+        "sha256": {name: file_digest(folder / name) for name in (MODEL_FILE, CONFIG_FILE, REFERENCE_FILE)},
+    }
+    values |= {name: values.pop(name) for name in ("names", "digests")}  # the long lists last
+    write_whole(folder / CERTIFICATE_FILE, json.dumps(values, indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a certificate claims that can be repeated without PyTorch.
+
+    Args:
+        limits: to keep.
+        photos: where they come from.
+        names: of the photos, below their folder.
+        digests: SHA-256 of each, or none.
+    """
+
+    limits: Limits
+    photos: str
+    names: list[str]
+    digests: list[str]
+
+
+def read_claims(folder: Path, values: Mapping[str, Any]) -> Claims:
+    """The claims in an `export.json`. Raises CheckpointError where a field is missing or wrong."""
+    try:
+        return Claims(
+            Limits(**values["limits"]),
+            str(values["photos"]),
+            [str(name) for name in values["names"]],
+            [str(digest) for digest in values["digests"]],
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / CERTIFICATE_FILE}: lacks a field, or has a wrong one: {error}.") from None

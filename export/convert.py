@@ -1,0 +1,143 @@
+"""From a PyTorch encoder to a `model.onnx` in the dtype asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto
+
+from export.half import to_half
+from export.int8 import PERCENTILE, Quantizer, calibrated
+from export.photos import Photos, prepared
+from export.search import fewest_in_float
+from export.stages import joined
+from mvmr_zoo import __version__
+from mvmr_zoo.exported import filled_batches
+from mvmr_zoo.graph import clear_notes, traced
+from mvmr_zoo.runtime import onnx_session
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from mvmr_zoo import Model
+    from mvmr_zoo.checkpoint import Head
+    from mvmr_zoo.exported import Contract
+
+_AT_ONCE = 16
+_HARM_IMAGES = 32
+
+Margin = Callable[["NDArray[np.float32]"], float]
+"""Features of the measured photos to how far they keep the limits; negative where they miss one."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An encoder in a dtype: `images` to `features`, both float32.
+
+    Args:
+        model: the graph.
+        in_float: layers left in fp32 on purpose.
+        quantization: how int8 was calibrated; None otherwise.
+    """
+
+    model: ModelProto
+    in_float: list[str] = field(default_factory=list)
+    quantization: Mapping[str, Any] | None = None
+
+
+def encoder_graph(encoder: nn.Module, contract: Contract) -> ModelProto:
+    """The encoder in fp32, batch norm folded, without notes: the same bytes for the same weights."""
+    program = traced(
+        encoder,
+        size_px=contract.preprocess.crop_px,
+        dynamic_size=contract.size_px is None,
+        opset=contract.opset,
+    )
+    model = program.model_proto
+    clear_notes(model)
+    return model
+
+
+def convert(encoder: ModelProto, contract: Contract, photos: Photos, margin: Margin, folder: Path) -> Converted:
+    """The encoder in the contract's dtype.
+
+    Args:
+        encoder: in fp32.
+        contract: what is asked for.
+        photos: to calibrate with; int8's search also looks at the measured ones.
+        margin: says whether int8 keeps its limits.
+        folder: an empty one for files that nobody needs afterwards.
+    """
+    if contract.dtype == "fp32":
+        return Converted(encoder)
+    calibration = prepared(photos.calibration, contract.preprocess)
+    if contract.dtype == "fp16":
+        half = to_half(encoder, (each for each, _ in filled_batches(calibration, _AT_ONCE)))
+        return Converted(half.model, half.in_float)
+    quantizer = calibrated(encoder, calibration, folder)
+    measured = prepared(photos.measured, contract.preprocess)
+    reference = _features(encoder, calibration[:_HARM_IMAGES])
+
+    def score(in_float: frozenset[str]) -> float:
+        return margin(_features(quantizer.quantized(in_float), measured))
+
+    def harm(layer: str) -> float:
+        others = frozenset(quantizer.layers) - {layer}
+        found = _features(quantizer.quantized(others), calibration[:_HARM_IMAGES])
+        return float(np.square(found - reference).mean())
+
+    found = fewest_in_float(quantizer.layers, quantizer.ends, score=score, harm=harm, limit=0.0)
+    return Converted(
+        quantizer.quantized(found.in_float),
+        [layer for layer in quantizer.layers if layer in found.in_float],
+        _facts(quantizer, photos),
+    )
+
+
+def finished(converted: Converted, contract: Contract, head: Head | None, model: Model) -> ModelProto:
+    """The whole `model.onnx`, checked: preprocessing and classifier joined on, facts in its metadata."""
+    whole = joined(converted.model, contract, head)
+    if contract.batch is not None:
+        _fix_batch(whole, contract.batch)
+    whole.producer_name, whole.producer_version = "mvmr-zoo", __version__
+    whole.graph.name = "encoder"
+    facts = {
+        "name": model.card.name,
+        "license": model.card.license,
+        "weights_sha256": model.weights_digest,
+        "contract": json.dumps(contract.to_dict()),
+        "class_names": json.dumps(model.class_names if head is not None else []),
+        "versions": json.dumps({name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}),
+    }
+    onnx.helper.set_model_props(whole, {f"mvmr_zoo.{name}": value for name, value in facts.items()})
+    onnx.checker.check_model(whole, full_check=True)
+    return whole
+
+
+def _facts(quantizer: Quantizer, photos: Photos) -> dict[str, Any]:
+    return {
+        "format": "QDQ, uint8 activations, int8 weights per channel",
+        "calibration": f"{len(photos.calibration)} {photos.source}",
+        "percentile": PERCENTILE,
+        "weight_bits": 7 if quantizer.reduce_range else 8,
+        "layers": len(quantizer.layers),
+    }
+
+
+def _features(model: ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    session = onnx_session(model.SerializeToString())
+    found = [session.run(["features"], {"images": each})[0][:n] for each, n in filled_batches(images, _AT_ONCE)]
+    return np.concatenate(found)
+
+
+def _fix_batch(model: ModelProto, batch: int) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = batch

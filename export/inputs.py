@@ -1,0 +1,33 @@
+"""What a `model.onnx` is given for photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmr_zoo.features import DRAFT_MARGIN
+from mvmr_zoo.images import read_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mvmr_zoo.exported import Contract
+
+
+def read(contract: Contract, photos: list[Path]) -> list[Image.Image]:
+    """Photos, RGB; whole where `model.onnx` resizes, else perhaps decoded at a reduced size."""
+    min_px = None if contract.reads == "photo" else DRAFT_MARGIN * contract.preprocess.resize_px
+    return [read_image(photo, min_px=min_px) for photo in photos]
+
+
+def prepared(contract: Contract, images: list[Image.Image]) -> Any:
+    """An array `(N, 3, H, W)`, or a list of arrays `(H, W, 3)` of any size."""
+    arrays = [contract.preprocess.prepare(image, contract.reads) for image in images]
+    return arrays if contract.reads == "photo" else np.stack(arrays)
+
+
+def inputs(contract: Contract, photos: list[Path]) -> Any:
+    """Photos as `prepared` makes them."""
+    return prepared(contract, read(contract, photos))

@@ -1,0 +1,129 @@
+"""int8: static quantisation by ONNX Runtime, calibrated on photos.
+
+Activations are uint8, one scale a tensor; weights are int8, one scale an output channel. A range is cut at the
+99.999th percentile of what calibration saw. Where the processor has no VNNI, weights take 7 bits: the AVX2
+instruction that adds pairs of products would saturate at 8.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+from onnx import ModelProto
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+PERCENTILE = 99.999
+_AT_ONCE = 8
+"""Calibration images whose activations are held in memory together."""
+
+LAYERS = ("Conv", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """Quantises one encoder, as often as asked; the ranges are found once.
+
+    Args:
+        folder: for its files; they can be thrown away afterwards.
+        layers: names of the layers that can be quantised, in the order of the graph.
+        reduce_range: give weights 7 bits.
+    """
+
+    folder: Path
+    layers: tuple[str, ...]
+    reduce_range: bool
+
+    @property
+    def ends(self) -> frozenset[str]:
+        """The first and the last layer."""
+        return frozenset({self.layers[0], self.layers[-1]})
+
+    def quantized(self, in_float: Collection[str]) -> ModelProto:
+        """The encoder in int8, but for the named layers."""
+        target = self.folder / "int8.onnx"
+        _quantize(self, target, reader=None, in_float=in_float)
+        return onnx.load(target)
+
+
+def calibrated(encoder: ModelProto, images: NDArray[np.float32], folder: Path) -> Quantizer:
+    """A quantizer whose ranges are those of some photos.
+
+    Args:
+        encoder: in fp32, input `images`, batch norm folded.
+        images: `(N, 3, H, W)` calibration images, at least 8; those beyond a multiple of 8 are left out.
+        folder: an empty one that lasts as long as the quantizer.
+    """
+    onnx.save(encoder, folder / "fp32.onnx")
+    layers = tuple(node.name for node in encoder.graph.node if node.op_type in LAYERS and _has_weights(encoder, node))
+    found = Quantizer(folder, layers, reduce_range=not has_vnni())
+    whole = images[: len(images) // _AT_ONCE * _AT_ONCE]
+    _quantize(found, folder / "int8.onnx", reader=_Reader(whole), in_float=())
+    return found
+
+
+def has_vnni() -> bool:
+    """Whether this processor multiplies bytes without saturating in between; False where that cannot be told."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return bool({"avx512_vnni", "avx_vnni"} & set(flags))
+
+
+class _Reader:
+    """Calibration images in ONNX Runtime's protocol: `set_range`, then `get_next` until None."""
+
+    def __init__(self, images: NDArray[np.float32]) -> None:
+        self._images = images
+        self._parts: Iterator[dict[str, Any]] = iter(())
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        self._parts = iter([{"images": self._images[start_index:end_index]}])
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._parts, None)
+
+
+def _has_weights(encoder: ModelProto, node: onnx.NodeProto) -> bool:
+    constants = {tensor.name for tensor in encoder.graph.initializer}
+    return any(name in constants for name in node.input[1:])
+
+
+def _quantize(quantizer: Quantizer, target: Path, *, reader: _Reader | None, in_float: Collection[str]) -> None:
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    silent = io.StringIO()
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)  # its advice to preprocess was followed: batch norm is folded
+    try:
+        with contextlib.redirect_stdout(silent):
+            quantize_static(
+                quantizer.folder / "fp32.onnx",
+                target,
+                reader,
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=quantizer.reduce_range,
+                calibrate_method=CalibrationMethod.Percentile,
+                nodes_to_exclude=sorted(in_float),
+                extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": _AT_ONCE},
+                calibration_cache_path=quantizer.folder / "ranges.json",
+            )
+    finally:
+        logging.root.setLevel(level)

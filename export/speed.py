@@ -1,0 +1,116 @@
+"""How fast things run, taken in turn so that they meet the same machine."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.inputs import prepared, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+
+    from mvmr_zoo.exported import Contract
+    from mvmr_zoo.preprocess import Preprocess
+    from mvmr_zoo.runtime import Engine
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast something ran.
+
+    Args:
+        batch: images a call.
+        latency_p50_ms: median of a call.
+        latency_p95_ms: 95th percentile of a call.
+        images_per_s: by the median call.
+    """
+
+    batch: int
+    latency_p50_ms: float
+    latency_p95_ms: float
+    images_per_s: float
+
+
+BATCHES = {1: 10, 16: 2}
+"""Images a call to counted calls a turn, for a certificate."""
+
+TURNS = 4
+WARM_S = 0.25
+
+
+def beside_pytorch(
+    engine: Engine, pytorch: Engine, contract: Contract, photos: list[Path]
+) -> dict[int, dict[str, Speed]]:
+    """The speed of an export and of PyTorch on the same photos, by batch size.
+
+    Both start from what `model.onnx` reads; where that is the whole photo, PyTorch's time includes Python's
+    preprocessing.
+
+    Args:
+        engine: of the exported folder.
+        pytorch: of the encoder it was made from.
+        contract: of the export.
+        photos: files, 16 at least.
+    """
+    found = {}
+    for batch, calls in BATCHES.items():
+        images = read(contract, photos[:batch])
+        given = prepared(contract, images)
+        crops = np.stack([contract.preprocess(image) for image in images])
+        runs: dict[str, Callable[[], object]] = {"onnx": functools.partial(engine, given)}
+        if contract.stage == "full":
+            runs["pytorch"] = functools.partial(_from_photos, pytorch, contract.preprocess, images)
+        else:
+            runs["pytorch"] = functools.partial(pytorch, crops)
+        found[batch] = speeds(runs, batch=batch, calls=calls)
+    return found
+
+
+def speeds(runs: Mapping[str, Callable[[], object]], *, batch: int, calls: int) -> dict[str, Speed]:
+    """The speed of each run; see `timed`.
+
+    Args:
+        runs: calls by name.
+        batch: images each call takes.
+        calls: counted calls of each, in each of `TURNS` turns.
+    """
+    return {
+        name: Speed(
+            batch=batch,
+            latency_p50_ms=float(np.median(seconds)) * 1e3,
+            latency_p95_ms=float(np.percentile(seconds, 95)) * 1e3,
+            images_per_s=batch / float(np.median(seconds)),
+        )
+        for name, seconds in timed(runs, calls=calls).items()
+    }
+
+
+def timed(runs: Mapping[str, Callable[[], object]], *, calls: int) -> dict[str, list[float]]:
+    """Seconds of every counted call, by name.
+
+    Runs take turns, several times, so that a slow spell of the machine meets all of them. Each turn begins with calls
+    that are not counted, for a quarter of a second: until then, the idle threads of whatever ran before still spin.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(TURNS):
+        for name, run in runs.items():
+            begun = time.perf_counter()
+            while time.perf_counter() - begun < WARM_S:
+                run()
+            for _ in range(calls):
+                start = time.perf_counter()
+                run()
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _from_photos(pytorch: Engine, preprocess: Preprocess, images: list[Image.Image]) -> object:
+    return pytorch(np.stack([preprocess(image) for image in images]))

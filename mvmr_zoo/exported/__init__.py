@@ -1,0 +1,44 @@
+"""Folders that `mvmr-export onnx` writes, read and run with ONNX Runtime alone.
+
+NAME/
+model.onnx              the encoder, its weights inside, for any runtime
+export.json             the certificate: what `model.onnx` reads and answers, and what was lost on the way
+config.json             of the checkpoint it was made from, as it stands there
+reference.safetensors   what PyTorch answered, so that the certificate can be repeated without it
+
+contract   what `model.onnx` reads and answers
+folder     a folder as an `Exported`, its schema and hashes checked
+engine     runs one
+"""
+
+from __future__ import annotations
+
+from mvmr_zoo.exported.contract import DTYPES, STAGES, Contract, Dtype, Stage
+from mvmr_zoo.exported.engine import ExportedEngine, LogitsEngine, filled_batches
+from mvmr_zoo.exported.folder import (
+    CERTIFICATE_FILE,
+    MODEL_FILE,
+    REFERENCE_FILE,
+    SCHEMA_VERSION,
+    Exported,
+    is_exported,
+    read_exported,
+)
+
+__all__ = [
+    "CERTIFICATE_FILE",
+    "DTYPES",
+    "MODEL_FILE",
+    "REFERENCE_FILE",
+    "SCHEMA_VERSION",
+    "STAGES",
+    "Contract",
+    "Dtype",
+    "Exported",
+    "ExportedEngine",
+    "LogitsEngine",
+    "Stage",
+    "filled_batches",
+    "is_exported",
+    "read_exported",
+]

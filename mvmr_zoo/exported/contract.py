@@ -1,0 +1,82 @@
+"""`Contract`: what a `model.onnx` reads and answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.preprocess import Preprocess, Reads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Dtype = Literal["fp32", "fp16", "int8"]
+Stage = Literal["none", "normalize", "full"]
+
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What a `model.onnx` reads and answers; `export.json` states it.
+
+    Its input by `stage`: `images` `(N, 3, H, W)` float32 normalised, `pixels` `(N, 3, H, W)` uint8, or `photo`
+    `(H, W, 3)` uint8 of any size. Its outputs: `features` `(N, D)` float32 and, with `head`, `logits` `(N, classes)`.
+
+    Args:
+        dtype: its weights and arithmetic are in.
+        stage: how much of the preprocessing is inside: `none`, `normalize` or `full`.
+        preprocess: of a photo, all of it, wherever it is done.
+        size_px: the side of the square image the encoder reads; None leaves H and W open.
+        batch: images a call; None leaves it open. A `photo` is always one.
+        opset: of the ONNX standard.
+        unit_norm: whether features are scaled to unit L2 norm.
+        head: whether the classifier is inside.
+        embedding_dim: D.
+    """
+
+    dtype: Dtype
+    stage: Stage
+    preprocess: Preprocess
+    size_px: int | None
+    batch: int | None
+    opset: int
+    unit_norm: bool
+    head: bool
+    embedding_dim: int
+
+    @property
+    def reads(self) -> Reads:
+        """What the caller makes of an image before it is given to `model.onnx`."""
+        readings: dict[Stage, Reads] = {"none": "normalized", "normalize": "pixels", "full": "photo"}
+        return readings[self.stage]
+
+    @property
+    def input_name(self) -> str:
+        """Of the one input."""
+        names: dict[Stage, str] = {"none": "images", "normalize": "pixels", "full": "photo"}
+        return names[self.stage]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for `export.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ConfigError for unknown, missing or wrong fields."""
+        names = {field.name for field in fields(cls)}
+        if wrong := sorted(names ^ values.keys()):
+            raise ConfigError(f"contract lacks or does not know the field {wrong[0]}.")
+        found = cls(**{**values, "preprocess": Preprocess.from_dict(values["preprocess"])})
+        whole = (found.size_px or 1, found.batch or 1, found.opset, found.embedding_dim)
+        flags = (found.unit_norm, found.head)
+        if (
+            found.dtype not in DTYPES
+            or found.stage not in STAGES
+            or not all(type(number) is int and number > 0 for number in whole)
+            or not all(type(flag) is bool for flag in flags)
+        ):
+            raise ConfigError(f"contract has a field of the wrong type or value: {dict(values)}.")
+        return found
