@@ -109,6 +109,36 @@ def check(
         raise typer.Exit(SOME_FAILED)
 
 
+@app.command()
+@explain_errors
+def bench(
+    specs: Annotated[list[str], typer.Argument(help="Models' names, checkpoint folders, or somebody else's encoders.")],
+    batch: Annotated[int, typer.Option(help="Images a call.")] = 16,
+    images: Images = None,
+    as_json: AsJson = False,
+) -> None:
+    """Engines and dtypes side by side on this CPU: speed, share of its matrix product rate, accuracy kept."""
+    from export.bench import bench as run
+
+    for spec in specs:
+        found = run(spec, batch=batch, images=images, say=lambda text: typer.echo(text, err=True))
+        if as_json:
+            typer.echo(json.dumps(asdict(found)))
+            continue
+        rates = ", ".join(f"{name} {rate:.0f}" for name, rate in found.gemm_gflop_per_s.items())
+        typer.echo(f"{printable(spec)}, {found.px} px, batch {found.batch}, {found.gflop:.2f} GFLOP an image")
+        typer.echo(f"fp32 matrix product on this machine, GFLOP/s: {rates}; accuracy kept on {found.photos}")
+        typer.echo(f"{'':<24} {'images/s':>9} {'x eager':>8} {'of peak':>8} {'top-1 kept':>11} {'cosine':>8}")
+        for row in found.rows:
+            if row.note:
+                typer.echo(f"{row.engine:<24} does not run here: {printable(row.note)}")
+                continue
+            typer.echo(
+                f"{row.engine:<24} {row.images_per_s:>9.1f} {row.times_eager:>8.2f} {row.peak_share:>8.0%} "
+                f"{row.top1_agreement:>11.3f} {row.cosine_mean:>8.5f}"
+            )
+
+
 def _show(folder: Path, verdicts: Iterable[Verdict], agreement: Agreement) -> None:
     typer.echo(f"{printable(str(folder))}, {agreement.photos} photos beside PyTorch")
     for each in verdicts:

@@ -132,10 +132,20 @@ def _facts(quantizer: Quantizer, photos: Photos) -> dict[str, Any]:
     }
 
 
-def _features(model: ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
+def session_of(model: ModelProto) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """From images `(N, 3, H, W)` to the features of a converted encoder, by ONNX Runtime on the CPU."""
     session = onnx_session(model.SerializeToString())
-    found = [session.run(["features"], {"images": each})[0][:n] for each, n in filled_batches(images, _AT_ONCE)]
-    return np.concatenate(found)
+
+    def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        features: NDArray[np.float32] = session.run(["features"], {"images": images})[0]
+        return features
+
+    return run
+
+
+def _features(model: ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    run = session_of(model)
+    return np.concatenate([run(part)[:count] for part, count in filled_batches(images, _AT_ONCE)])
 
 
 def _fix_batch(model: ModelProto, batch: int) -> None:

@@ -173,6 +173,7 @@ def _load_exported(folder: Path, device: str, runtime: str) -> Model:
     engine = ExportedEngine(folder, contract, device=device)
     card = replace(
         _card(config, "path", None),
+        name=f"{config.name}-onnx-{contract.dtype}",
         summary=f"{config.name} as ONNX, {contract.dtype}" + ("" if exported.passed else ", failed its certificate"),
         preprocess=contract.preprocess,
         macs=0,

@@ -8,7 +8,7 @@ import platform
 from contextlib import suppress
 from pathlib import Path
 
-_PACKAGES = ("mvmr-zoo", "numpy", "faiss-cpu", "onnxruntime", "onnxruntime-gpu", "torch")
+_PACKAGES = ("mvmr-zoo", "numpy", "faiss-cpu", "onnx", "onnxruntime", "onnxruntime-gpu", "torch")
 
 
 def machine() -> dict[str, str]:
