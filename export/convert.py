@@ -14,7 +14,7 @@ import onnx
 from onnx import ModelProto
 
 from export.half import to_half
-from export.int8 import PERCENTILE, Quantizer, calibrated
+from export.int8 import PERCENTILE, WEIGHT_BITS, Quantizer, calibrated
 from export.photos import Photos, prepared
 from export.search import fewest_in_float
 from export.stages import joined
@@ -127,7 +127,7 @@ def _facts(quantizer: Quantizer, photos: Photos) -> dict[str, Any]:
         "format": "QDQ, uint8 activations, int8 weights per channel",
         "calibration": f"{len(photos.calibration)} {photos.source}",
         "percentile": PERCENTILE,
-        "weight_bits": 7 if quantizer.reduce_range else 8,
+        "weight_bits": WEIGHT_BITS,
         "layers": len(quantizer.layers),
     }
 

@@ -1,8 +1,8 @@
 """int8: static quantisation by ONNX Runtime, calibrated on photos.
 
 Activations are uint8, one scale a tensor; weights are int8, one scale an output channel. A range is cut at the
-99.999th percentile of what calibration saw. Where the processor has no VNNI, weights take 7 bits: the AVX2
-instruction that adds pairs of products would saturate at 8.
+99.999th percentile of what calibration saw. Weights take 7 bits: on processors without VNNI, the instruction that adds
+pairs of byte products saturates at 8, and a file goes where its maker does not see it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PERCENTILE = 99.999
+WEIGHT_BITS = 7
 _AT_ONCE = 8
 """Calibration images whose activations are held in memory together."""
 
-LAYERS = ("Conv", "Gemm", "MatMul")
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+SUM = "Add"
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,13 @@ class Quantizer:
 
     Args:
         folder: for its files; they can be thrown away afterwards.
-        layers: names of the layers that can be quantised, in the order of the graph.
-        reduce_range: give weights 7 bits.
+        layers: names of the layers with weights and of the sums that join branches, in the order of the graph.
+        ends: the first and the last layer with weights.
     """
 
     folder: Path
     layers: tuple[str, ...]
-    reduce_range: bool
-
-    @property
-    def ends(self) -> frozenset[str]:
-        """The first and the last layer."""
-        return frozenset({self.layers[0], self.layers[-1]})
+    ends: frozenset[str]
 
     def quantized(self, in_float: Collection[str]) -> ModelProto:
         """The encoder in int8, but for the named layers."""
@@ -65,20 +62,16 @@ def calibrated(encoder: ModelProto, images: NDArray[np.float32], folder: Path) -
         folder: an empty one that lasts as long as the quantizer.
     """
     onnx.save(encoder, folder / "fp32.onnx")
-    layers = tuple(node.name for node in encoder.graph.node if node.op_type in LAYERS and _has_weights(encoder, node))
-    found = Quantizer(folder, layers, reduce_range=not has_vnni())
+    constants = {tensor.name for tensor in encoder.graph.initializer}
+    weighted = [
+        node.name for node in encoder.graph.node if node.op_type in WEIGHTED and constants.intersection(node.input)
+    ]
+    sums = {node.name for node in encoder.graph.node if node.op_type == SUM and not constants.intersection(node.input)}
+    layers = tuple(node.name for node in encoder.graph.node if node.name in sums.union(weighted))
+    found = Quantizer(folder, layers, frozenset({weighted[0], weighted[-1]}))
     whole = images[: len(images) // _AT_ONCE * _AT_ONCE]
     _quantize(found, folder / "int8.onnx", reader=_Reader(whole), in_float=())
     return found
-
-
-def has_vnni() -> bool:
-    """Whether this processor multiplies bytes without saturating in between; False where that cannot be told."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    except OSError:
-        return False
-    return bool({"avx512_vnni", "avx_vnni"} & set(flags))
 
 
 class _Reader:
@@ -98,11 +91,6 @@ class _Reader:
         return next(self._parts, None)
 
 
-def _has_weights(encoder: ModelProto, node: onnx.NodeProto) -> bool:
-    constants = {tensor.name for tensor in encoder.graph.initializer}
-    return any(name in constants for name in node.input[1:])
-
-
 def _quantize(quantizer: Quantizer, target: Path, *, reader: _Reader | None, in_float: Collection[str]) -> None:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -119,7 +107,7 @@ def _quantize(quantizer: Quantizer, target: Path, *, reader: _Reader | None, in_
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 per_channel=True,
-                reduce_range=quantizer.reduce_range,
+                reduce_range=WEIGHT_BITS == 7,
                 calibrate_method=CalibrationMethod.Percentile,
                 nodes_to_exclude=sorted(in_float),
                 extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": _AT_ONCE},
