@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from export.agreement import neighbour_agreement
+from export.agreement import agreement
 from mvmr_zoo.evaluate import knn
 
 if TYPE_CHECKING:
@@ -50,18 +50,19 @@ def knn_accuracy(features: NDArray[np.float32], labels: NDArray[np.int64]) -> fl
 def margin(
     reference: NDArray[np.float32], labels: NDArray[np.int64] | None, limits: Limits
 ) -> Callable[[NDArray[np.float32]], float]:
-    """From features to how far they keep the limits that int8 searches for; negative where they miss one.
+    """From features to how far they keep the limits on features; negative where they miss one.
 
     Args:
         reference: `(N, D)` PyTorch's features.
         labels: `(N,)` classes, where there are any.
-        limits: on neighbours, on the drop of accuracy, or on both.
+        limits: of the export; those on other sizes, batches and classes are not looked at.
     """
 
     def kept(features: NDArray[np.float32]) -> float:
-        spare = []
+        found = agreement(reference, features)
+        spare = [found.cosine_min - limits.cosine_min, found.cosine_mean - limits.cosine_mean]
         if limits.top1_agreement is not None:
-            spare.append(neighbour_agreement(reference, features, 1) - limits.top1_agreement)
+            spare.append(found.top1_agreement - limits.top1_agreement)
         if limits.max_drop is not None and labels is not None:
             spare.append(limits.max_drop - accuracy(reference, features, labels).drop_points)
         return min(spare)

@@ -67,7 +67,7 @@ def cosines(reference: NDArray[np.float32], found: NDArray[np.float32]) -> NDArr
     """`(N,)` cosines of the rows of two `(N, D)`; -1 where a value is not finite."""
     with np.errstate(all="ignore"):
         products = (unit(reference).astype(np.float64) * unit(found)).sum(axis=1)
-    return np.where(np.isfinite(products), products, -1.0)
+    return np.where(np.isfinite(products), np.minimum(products, 1.0), -1.0)
 
 
 def neighbour_agreement(reference: NDArray[np.float32], found: NDArray[np.float32], k: int) -> float:

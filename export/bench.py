@@ -15,11 +15,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from export.agreement import agreement
 from export.convert import convert, encoder_graph, session_of
-from export.photos import Photos, folder_photos, prepared, sample_photos
+from export.inputs import crops
+from export.options import ExportOptions, contract_of
+from export.photos import Photos, folder_photos, sample_photos
 from export.source import read_source
 from export.speed import timed
 from mvmr_zoo.errors import ConfigError, one_line
-from mvmr_zoo.exported import DTYPES, Contract, filled_batches
+from mvmr_zoo.exported import DTYPES, filled_batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,38 +109,36 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="mvmr-export-") as scratch:
         folder = Path(scratch)
         photos = sample_photos(folder / "photos") if images is None else folder_photos(images)
-        crops = prepared(photos.measured[:_MOST_PHOTOS], source.model.preprocess)
-        given = np.resize(crops, (batch, *crops.shape[1:]))
+        seen = crops(contract_of(source.model, ExportOptions()), photos.measured[:_MOST_PHOTOS])
+        given = np.resize(seen, (batch, *seen.shape[1:]))
         runs: dict[str, Run] = {}
-        failed: dict[str, str] = {}
+        rows: list[Row] = []
         for name, make in _engines(source, photos, folder).items():
             say(f"{spec}: {name}")
             try:
-                runs[name] = make()
-                runs[name](given)
+                run = make()
+                run(given)
+                runs[name] = run
             except Exception as error:  # a compiler that is not there, an operator an engine lacks
-                runs.pop(name, None)
-                failed[name] = one_line(error, 120)
+                rows.append(Row(name, note=one_line(error, 120)))
         say(f"{spec}: timing")
         seconds = _timed(runs, given)
-        features = {name: _features(run, crops, batch) for name, run in runs.items()}
     products = {name: 2 * _SIDE**3 / each / 1e9 for name, each in seconds.items() if name in _PRODUCTS}
-    gflop = _gflop(source.model.encoder, crops.shape[-1])
-    rows = [Row(name, note=failed[name]) for name in failed]
-    for name, found in features.items():
-        rate = batch / seconds[name]
-        kept = agreement(features[EAGER], found)
+    gflop = _gflop(source.model.encoder, seen.shape[-1])
+    wanted = _features(runs[EAGER], seen, batch)
+    for name, run in runs.items():
+        kept = agreement(wanted, _features(run, seen, batch))
         rows.append(
             Row(
                 name,
-                images_per_s=rate,
+                images_per_s=batch / seconds[name],
                 times_eager=seconds[EAGER] / seconds[name],
-                peak_share=rate * gflop / max(products.values()),
+                peak_share=batch / seconds[name] * gflop / max(products.values()),
                 top1_agreement=kept.top1_agreement,
                 cosine_mean=kept.cosine_mean,
             )
         )
-    return Bench(spec, crops.shape[-1], batch, gflop, products, f"{len(crops)} {photos.source}", rows)
+    return Bench(spec, seen.shape[-1], batch, gflop, products, f"{len(seen)} {photos.source}", rows)
 
 
 def _engines(source: Source, photos: Photos, folder: Path) -> dict[str, Callable[[], Run]]:
@@ -165,24 +165,13 @@ def _pytorch(encoder: Callable[..., Any], layout: torch.memory_format) -> Run:
 
 
 def _onnx(source: Source, dtype: Dtype, photos: Photos, folder: Path) -> Run:
-    preprocess = source.model.preprocess
-    contract = Contract(
-        dtype=dtype,
-        stage="none",
-        preprocess=preprocess,
-        size_px=preprocess.crop_px,
-        batch=None,
-        opset=20,
-        unit_norm=False,
-        head=False,
-        embedding_dim=source.model.card.embedding_dim,
-    )
+    contract = contract_of(source.model, ExportOptions(dtype=dtype))
     converted = convert(encoder_graph(source.model.encoder, contract), contract, photos, lambda _: 0.0, folder)
     return session_of(converted.model)
 
 
-def _features(run: Run, crops: NDArray[np.float32], batch: int) -> NDArray[np.float32]:
-    return np.concatenate([run(part)[:count] for part, count in filled_batches(crops, batch)])
+def _features(run: Run, images: NDArray[np.float32], batch: int) -> NDArray[np.float32]:
+    return np.concatenate([run(part)[:count] for part, count in filled_batches(images, batch)])
 
 
 _PRODUCTS: dict[str, Callable[[NDArray[np.float32]], object]] = {

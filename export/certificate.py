@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from export.limits import Limits, Verdict
+from export.limits import Limits, Verdict, parse_limits
+from export.photos import SAMPLES
 from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.checkpoint import CONFIG_FILE, file_digest
-from mvmr_zoo.errors import CheckpointError
-from mvmr_zoo.exported import CERTIFICATE_FILE, MODEL_FILE, REFERENCE_FILE, SCHEMA_VERSION
+from mvmr_zoo.checkpoint import file_digest
+from mvmr_zoo.errors import CheckpointError, ConfigError
+from mvmr_zoo.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,10 +81,27 @@ def write_certificate(folder: Path, certificate: Certificate) -> None:
         "passed": certificate.passed,
         **asdict(certificate),
         "file_bytes": (folder / MODEL_FILE).stat().st_size,
-        "sha256": {name: file_digest(folder / name) for name in (MODEL_FILE, CONFIG_FILE, REFERENCE_FILE)},
+        "sha256": {name: file_digest(folder / name) for name in HASHED},
     }
     values |= {name: values.pop(name) for name in ("names", "digests")}  # the long lists last
-    write_whole(folder / CERTIFICATE_FILE, json.dumps(values, indent=2) + "\n")
+    write_whole(folder / CERTIFICATE_FILE, to_json(values, indent=2) + "\n")
+
+
+def to_json(values: Any, *, indent: int | None = None) -> str:
+    """JSON of plain values; numbers that are not finite, which JSON lacks, become null."""
+    return json.dumps(_finite(values), indent=indent, allow_nan=False)
+
+
+def _finite(values: Any) -> Any:
+    match values:
+        case dict():
+            return {key: _finite(value) for key, value in values.items()}
+        case list() | tuple():
+            return [_finite(value) for value in values]
+        case float():
+            return values if math.isfinite(values) else None
+        case _:
+            return values
 
 
 @dataclass(frozen=True)
@@ -104,12 +123,19 @@ class Claims:
 
 def read_claims(folder: Path, values: Mapping[str, Any]) -> Claims:
     """The claims in an `export.json`. Raises CheckpointError where a field is missing or wrong."""
+    path = folder / CERTIFICATE_FILE
+    limits, photos, names, digests = (values.get(name) for name in ("limits", "photos", "names", "digests"))
+    if not (isinstance(limits, dict) and isinstance(photos, str) and _is_texts(names) and _is_texts(digests)):
+        raise CheckpointError(f"{path}: limits, photos, names or digests is missing or of the wrong type.")
+    if len(digests) != (0 if photos == SAMPLES else len(names)):
+        raise CheckpointError(f"{path}: has {len(digests)} digests of {len(names)} photos.")
+    if outside := [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]:
+        raise CheckpointError(f"{path}: names the photo {outside[0]!r}, which is not below a folder.")
     try:
-        return Claims(
-            Limits(**values["limits"]),
-            str(values["photos"]),
-            [str(name) for name in values["names"]],
-            [str(digest) for digest in values["digests"]],
-        )
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / CERTIFICATE_FILE}: lacks a field, or has a wrong one: {error}.") from None
+        return Claims(parse_limits(limits), photos, names, digests)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def _is_texts(values: Any) -> TypeGuard[list[str]]:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

@@ -14,9 +14,9 @@ from export.certificate import Claims, read_claims
 from export.inputs import inputs
 from export.limits import Verdict, verdicts
 from export.measure import Measured, measure
-from export.photos import SAMPLES, sample_photos
+from export.photos import MEASURED, SAMPLES, sample_photos
 from export.reference import read_reference
-from export.speed import BATCHES, Speed, speeds
+from export.speed import Speed, calls_of, several, speeds
 from mvmr_zoo.checkpoint import check_digest
 from mvmr_zoo.errors import CheckpointError, DataError
 from mvmr_zoo.exported import Exported, read_exported
@@ -33,16 +33,18 @@ class Checked:
         verdicts: each limit that can be repeated beside what was found here.
         measured: the figures.
         speed: of this machine, by batch size.
+        certified: whether the certificate itself was passed, k-NN accuracy included, which is not repeated.
     """
 
     verdicts: list[Verdict]
     measured: Measured
     speed: dict[int, Speed]
+    certified: bool
 
     @property
     def passed(self) -> bool:
-        """Whether every limit was kept."""
-        return all(verdict.passed for verdict in self.verdicts)
+        """Whether every limit was kept, here and when the certificate was made."""
+        return self.certified and all(verdict.passed for verdict in self.verdicts)
 
 
 def check(
@@ -62,11 +64,11 @@ def check(
     """
     exported = read_exported(folder)
     claims = read_claims(exported.folder, exported.certificate)
-    reference = read_reference(exported.folder)
-    if len(claims.names) != len(reference.features):
+    reference = read_reference(exported.folder, exported.contract)
+    if len(claims.names) != len(reference.features) or len(claims.names) < MEASURED:
         raise CheckpointError(
-            f"{exported.folder}: the certificate names {len(claims.names)} photos, but there are answers to "
-            f"{len(reference.features)}."
+            f"{exported.folder}: the certificate names {len(claims.names)} photos, and there are answers to "
+            f"{len(reference.features)}; expected as many, and {MEASURED} at least."
         )
     model = mvmr_zoo.load(f"local-dir:{exported.folder}", device=device)
     with tempfile.TemporaryDirectory(prefix="mvmr-export-") as scratch:
@@ -74,10 +76,10 @@ def check(
         photos = [root / name for name in claims.names]
         measured = measure(model, exported.contract, photos, reference)
         speed = {}
-        for batch, calls in BATCHES.items():
-            run = functools.partial(model.engine, inputs(exported.contract, photos[:batch]))
+        for batch, calls in calls_of(exported.contract).items():
+            run = functools.partial(model.engine, inputs(exported.contract, several(photos, batch)))
             speed[batch] = speeds({"onnx": run}, batch=batch, calls=calls)["onnx"]
-    return Checked(verdicts(claims.limits, measured.figures()), measured, speed)
+    return Checked(verdicts(claims.limits, measured.figures()), measured, speed, exported.passed)
 
 
 def _photos(exported: Exported, claims: Claims, images: Path | None, scratch: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,6 +51,7 @@ def onnx(
     as_json: AsJson = False,
 ) -> None:
     """Write model.onnx, its certificate export.json, and the checkpoint's config.json."""
+    from export.certificate import to_json
     from export.options import ExportOptions, parse_batch, parse_size
     from export.write import Demands, export_onnx
 
@@ -74,7 +74,7 @@ def onnx(
         typer.echo(f"Failed: {printable(str(error))}", err=True)
         raise typer.Exit(SOME_FAILED) from None
     if as_json:
-        typer.echo(json.dumps(asdict(certificate)))
+        typer.echo(to_json(asdict(certificate)))
     else:
         _show(out, certificate.verdicts, certificate.agreement)
         for batch_size, speed in certificate.speed.items():
@@ -95,16 +95,22 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Repeat a certificate with ONNX Runtime alone."""
+    from export.certificate import to_json
     from export.check import check as run
 
     checked = run(folder, images=images, device=device)  # type: ignore[arg-type]  # load checks it
     if as_json:
-        measured = asdict(checked.measured) | {"features": None}
-        typer.echo(json.dumps({"verdicts": [asdict(each) for each in checked.verdicts], **measured}))
+        measured = asdict(checked.measured)
+        del measured["features"]
+        typer.echo(
+            to_json({"passed": checked.passed, "verdicts": [asdict(each) for each in checked.verdicts], **measured})
+        )
     else:
         _show(folder, checked.verdicts, checked.measured.agreement)
         for batch, speed in checked.speed.items():
             _show_speed("onnx", batch, speed)
+        if not checked.certified:
+            typer.echo("  FAILED when it was made: its certificate says so")
     if not checked.passed:
         raise typer.Exit(SOME_FAILED)
 
@@ -119,11 +125,12 @@ def bench(
 ) -> None:
     """Engines and dtypes side by side on this CPU: speed, share of its matrix product rate, accuracy kept."""
     from export.bench import bench as run
+    from export.certificate import to_json
 
     for spec in specs:
         found = run(spec, batch=batch, images=images, say=lambda text: typer.echo(text, err=True))
         if as_json:
-            typer.echo(json.dumps(asdict(found)))
+            typer.echo(to_json(asdict(found)))
             continue
         rates = ", ".join(f"{name} {rate:.0f}" for name, rate in found.gemm_gflop_per_s.items())
         typer.echo(f"{printable(spec)}, {found.px} px, batch {found.batch}, {found.gflop:.2f} GFLOP an image")

@@ -14,12 +14,12 @@ import onnx
 from onnx import ModelProto
 
 from export.half import to_half
+from export.inputs import crops
 from export.int8 import PERCENTILE, WEIGHT_BITS, Quantizer, calibrated
-from export.photos import Photos, prepared
 from export.search import fewest_in_float
 from export.stages import joined
 from mvmr_zoo import __version__
-from mvmr_zoo.exported import filled_batches
+from mvmr_zoo.exported import CONTRACT_KEY, filled_batches
 from mvmr_zoo.graph import clear_notes, traced
 from mvmr_zoo.runtime import onnx_session
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from export.photos import Photos
     from mvmr_zoo import Model
     from mvmr_zoo.checkpoint import Head
     from mvmr_zoo.exported import Contract
@@ -78,12 +79,12 @@ def convert(encoder: ModelProto, contract: Contract, photos: Photos, margin: Mar
     """
     if contract.dtype == "fp32":
         return Converted(encoder)
-    calibration = prepared(photos.calibration, contract.preprocess)
+    calibration = crops(contract, photos.calibration)
     if contract.dtype == "fp16":
         half = to_half(encoder, (each for each, _ in filled_batches(calibration, _AT_ONCE)))
         return Converted(half.model, half.in_float)
     quantizer = calibrated(encoder, calibration, folder)
-    measured = prepared(photos.measured, contract.preprocess)
+    measured = crops(contract, photos.measured)
     reference = _features(encoder, calibration[:_HARM_IMAGES])
 
     def score(in_float: frozenset[str]) -> float:
@@ -105,19 +106,18 @@ def convert(encoder: ModelProto, contract: Contract, photos: Photos, margin: Mar
 def finished(converted: Converted, contract: Contract, head: Head | None, model: Model) -> ModelProto:
     """The whole `model.onnx`, checked: preprocessing and classifier joined on, facts in its metadata."""
     whole = joined(converted.model, contract, head)
-    if contract.batch is not None:
-        _fix_batch(whole, contract.batch)
+    _name_dimensions(whole, contract)
     whole.producer_name, whole.producer_version = "mvmr-zoo", __version__
     whole.graph.name = "encoder"
     facts = {
         "name": model.card.name,
         "license": model.card.license,
         "weights_sha256": model.weights_digest,
-        "contract": json.dumps(contract.to_dict()),
         "class_names": json.dumps(model.class_names if head is not None else []),
         "versions": json.dumps({name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}),
     }
-    onnx.helper.set_model_props(whole, {f"mvmr_zoo.{name}": value for name, value in facts.items()})
+    said = {f"mvmr_zoo.{name}": value for name, value in facts.items()}
+    onnx.helper.set_model_props(whole, {CONTRACT_KEY: contract.to_json(), **said})
     onnx.checker.check_model(whole, full_check=True)
     return whole
 
@@ -148,6 +148,14 @@ def _features(model: ModelProto, images: NDArray[np.float32]) -> NDArray[np.floa
     return np.concatenate([run(part)[:count] for part, count in filled_batches(images, _AT_ONCE)])
 
 
-def _fix_batch(model: ModelProto, batch: int) -> None:
+def _name_dimensions(model: ModelProto, contract: Contract) -> None:
+    """Give open dimensions their names, in place of the exporter's, and the batch its size where it is fixed."""
+    if contract.stage == "full":
+        return
     for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = batch
+        dims = value.type.tensor_type.shape.dim
+        for dim, name in zip(dims, ("batch", "channels", "height", "width"), strict=False):
+            if dim.HasField("dim_param"):
+                dim.dim_param = name
+        if contract.batch is not None:
+            dims[0].dim_value = contract.batch

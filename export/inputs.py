@@ -9,8 +9,10 @@ import numpy as np
 
 from mvmr_zoo.features import DRAFT_MARGIN
 from mvmr_zoo.images import read_image
+from mvmr_zoo.runtime import onnx_session
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
     from mvmr_zoo.exported import Contract
@@ -31,3 +33,13 @@ def prepared(contract: Contract, images: list[Image.Image]) -> Any:
 def inputs(contract: Contract, photos: list[Path]) -> Any:
     """Photos as `prepared` makes them."""
     return prepared(contract, read(contract, photos))
+
+
+def crops(contract: Contract, photos: list[Path]) -> NDArray[np.float32]:
+    """What the encoder itself is given, `(N, 3, H, W)` float32: by the graph's own preprocessing where it resizes."""
+    if contract.reads != "photo":
+        return np.stack([contract.preprocess(image) for image in read(contract, photos)])
+    from export.stages import preprocessing
+
+    session = onnx_session(preprocessing(contract).SerializeToString())
+    return np.concatenate([session.run(["images"], {"photo": inputs(contract, [photo])[0]})[0] for photo in photos])

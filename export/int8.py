@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from onnx import ModelProto
 
+from export.photos import CALIBRATION_STEP
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 PERCENTILE = 99.999
 WEIGHT_BITS = 7
-_AT_ONCE = 8
-"""Calibration images whose activations are held in memory together."""
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 SUM = "Add"
@@ -58,7 +58,7 @@ def calibrated(encoder: ModelProto, images: NDArray[np.float32], folder: Path) -
 
     Args:
         encoder: in fp32, input `images`, batch norm folded.
-        images: `(N, 3, H, W)` calibration images, at least 8; those beyond a multiple of 8 are left out.
+        images: `(N, 3, H, W)` calibration images, a multiple of `CALIBRATION_STEP`.
         folder: an empty one that lasts as long as the quantizer.
     """
     onnx.save(encoder, folder / "fp32.onnx")
@@ -69,8 +69,7 @@ def calibrated(encoder: ModelProto, images: NDArray[np.float32], folder: Path) -
     sums = {node.name for node in encoder.graph.node if node.op_type == SUM and not constants.intersection(node.input)}
     layers = tuple(node.name for node in encoder.graph.node if node.name in sums.union(weighted))
     found = Quantizer(folder, layers, frozenset({weighted[0], weighted[-1]}))
-    whole = images[: len(images) // _AT_ONCE * _AT_ONCE]
-    _quantize(found, folder / "int8.onnx", reader=_Reader(whole), in_float=())
+    _quantize(found, folder / "int8.onnx", reader=_Reader(images), in_float=())
     return found
 
 
@@ -110,7 +109,7 @@ def _quantize(quantizer: Quantizer, target: Path, *, reader: _Reader | None, in_
                 reduce_range=WEIGHT_BITS == 7,
                 calibrate_method=CalibrationMethod.Percentile,
                 nodes_to_exclude=sorted(in_float),
-                extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": _AT_ONCE},
+                extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": CALIBRATION_STEP},
                 calibration_cache_path=quantizer.folder / "ranges.json",
             )
     finally:

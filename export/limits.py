@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from mvmr_zoo.errors import ConfigError
@@ -112,3 +113,15 @@ def verdicts(limits: Limits, found: Mapping[str, float]) -> list[Verdict]:
         if limit is not None:
             said.append(Verdict(name, limit, value, value <= limit if name == "max_drop" else value >= limit))
     return said
+
+
+def parse_limits(values: Mapping[str, object]) -> Limits:
+    """Limits as `export.json` holds them. Raises ConfigError for unknown, missing or wrong ones."""
+    names = {field.name for field in fields(Limits)}
+    if wrong := sorted(names ^ values.keys()):
+        raise ConfigError(f"limits lacks or does not know {wrong[0]}.")
+    for name, value in values.items():
+        open_ = value is None and name in ("top1_agreement", "max_drop")
+        if not open_ and not (isinstance(value, int | float) and math.isfinite(value)):
+            raise ConfigError(f"limits: {name} is {value!r}, expected a number.")
+    return Limits(**values)  # type: ignore[arg-type]  # just checked

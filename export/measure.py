@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mvmr_zoo import Model
     from mvmr_zoo.exported import Contract
 
-BATCHES = (1, 2, 7, 64)
+TRIED_BATCHES = (1, 2, 7, 64)
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ def measure(model: Model, contract: Contract, photos: list[Path], reference: Ref
     Args:
         model: the loaded folder.
         contract: its own.
-        photos: files, a row of the reference each; at least the largest of `BATCHES`.
+        photos: files, a row of the reference each; at least the largest of `TRIED_BATCHES`.
         reference: PyTorch's answers.
     """
     assert isinstance(model.engine, ExportedEngine)
     features = answers(model, contract, photos)
-    first = inputs(contract, photos[: max(BATCHES)])
+    first = inputs(contract, photos[: max(TRIED_BATCHES)])
     batches = {}
-    for size in BATCHES:
+    for size in TRIED_BATCHES:
         batches[size] = float(cosines(features[:size], model.engine(first[:size])).min())
     sizes = {
         px: float(cosines(wanted, embedded(model, photos[:SIZED], contract, px)).mean())
@@ -77,7 +78,8 @@ def measure(model: Model, contract: Contract, photos: list[Path], reference: Ref
     }
     classes = None
     if reference.logits is not None:
-        found = np.concatenate([model.engine.logits(inputs(contract, [photo])) for photo in photos])
+        parts = [photos[start : start + _AT_ONCE] for start in range(0, len(photos), _AT_ONCE)]
+        found = np.concatenate([model.engine.logits(inputs(contract, part)) for part in parts])
         classes = float((found.argmax(axis=1) == reference.logits.argmax(axis=1)).mean())
     return Measured(features, agreement(reference.features, features), batches, sizes, classes)
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mvmr_zoo.errors import ConfigError, closest
-from mvmr_zoo.exported import DTYPES, STAGES, Dtype, Stage
-from mvmr_zoo.preprocess import MAX_PX
+from mvmr_zoo.exported import DTYPES, STAGES, Contract, Dtype, Stage
+
+if TYPE_CHECKING:
+    from mvmr_zoo import Model
 
 OPSETS = range(18, 24)
 """18 is the first with an antialiased Resize; each was run in ONNX Runtime by the tests."""
+
+SMALLEST_PX = 32
+"""A ResNet halves an image five times."""
 
 SizeChoice = int | Literal["dynamic"] | None
 
@@ -52,8 +57,8 @@ class ExportOptions:
                 raise ConfigError(f"{option} got {value!r}; expected {', '.join(known)}.{hint}")
         if self.opset not in OPSETS:
             raise ConfigError(f"--opset got {self.opset}; expected {OPSETS[0]} to {OPSETS[-1]}.")
-        if isinstance(self.size, int) and not 1 <= self.size <= MAX_PX:
-            raise ConfigError(f"--size got {self.size}; expected 1 to {MAX_PX} pixels, or dynamic.")
+        if isinstance(self.size, int) and self.size < SMALLEST_PX:
+            raise ConfigError(f"--size got {self.size}; expected at least {SMALLEST_PX} pixels, or dynamic.")
         if self.batch is not None and self.batch < 1:
             raise ConfigError(f"--batch got {self.batch}; expected at least 1, or dynamic.")
         if self.stage == "full" and (self.size == "dynamic" or self.batch is not None):
@@ -61,6 +66,27 @@ class ExportOptions:
                 "--preprocess full takes one photo of any size a call and crops it to one size; "
                 "it goes with neither --size dynamic nor --batch."
             )
+
+
+def contract_of(model: Model, options: ExportOptions) -> Contract:
+    """What the export of a model reads and answers. Raises ConfigError for a size that no photo can be made to."""
+    preprocess = model.preprocess
+    if isinstance(options.size, int):
+        try:
+            preprocess = preprocess.scaled(options.size)
+        except ConfigError as error:
+            raise ConfigError(f"--size got {options.size}, too large: {error}") from None
+    return Contract(
+        dtype=options.dtype,
+        stage=options.stage,
+        preprocess=preprocess,
+        size_px=None if options.size == "dynamic" else preprocess.crop_px,
+        batch=options.batch,
+        opset=options.opset,
+        unit_norm=options.unit_norm,
+        head=options.head,
+        embedding_dim=model.card.embedding_dim,
+    )
 
 
 def parse_size(text: str | None) -> SizeChoice:

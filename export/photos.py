@@ -11,14 +11,11 @@ import numpy as np
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.datasets.folder import image_folder
 from mvmr_zoo.errors import DataError, ImageError
-from mvmr_zoo.features import DRAFT_MARGIN
 from mvmr_zoo.images import read_image
-from mvmr_zoo.samples import make_samples
+from mvmr_zoo.samples import make_samples, photograph_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from mvmr_zoo.preprocess import Preprocess
 
 SAMPLES = "sample photos"
 """What a certificate says of its photos where the user gave none."""
@@ -28,6 +25,9 @@ MEASURED = 64
 
 LABELLED = 2000
 """The fewest photos on which a drop of accuracy says anything."""
+
+CALIBRATION_STEP = 8
+"""Photos to calibrate with are a multiple of it: so many are looked at together."""
 
 _CALIBRATION = 160
 _LARGEST = 512
@@ -57,7 +57,7 @@ class Photos:
 
 
 def sample_photos(folder: Path) -> Photos:
-    """Views of scikit-image's and scikit-learn's photographs: 160 to calibrate with, 80 others to measure on.
+    """Views of scikit-image's and scikit-learn's photographs: every third one calibrates, the others are measured.
 
     Args:
         folder: they are written to; it must last as long as they are used.
@@ -66,11 +66,21 @@ def sample_photos(folder: Path) -> Photos:
         MissingDependencyError: one of the two is not installed.
     """
     made = make_samples(folder)
-    return Photos(SAMPLES, folder, sorted(made.library.iterdir()), sorted(made.queries.iterdir()))
+    views = sorted([*made.library.iterdir(), *made.queries.iterdir()], key=lambda path: path.name)
+    third = set(sorted({photograph_of(view) for view in views})[::3])
+    calibration = [view for view in views if photograph_of(view) in third]
+    return Photos(
+        SAMPLES,
+        folder,
+        calibration[: len(calibration) // CALIBRATION_STEP * CALIBRATION_STEP],
+        [view for view in views if photograph_of(view) not in third],
+    )
 
 
 def folder_photos(root: Path, *, labels: bool = False) -> Photos:
-    """Photos of a folder and all below it, in an order drawn from a fixed seed; what cannot be read is left out.
+    """Photos of a folder and all below it, in an order drawn from a fixed seed.
+
+    What cannot be read is left out, and what is the same file as one to calibrate with is not measured on.
 
     Args:
         root: with `labels`, one subfolder a class.
@@ -82,12 +92,17 @@ def folder_photos(root: Path, *, labels: bool = False) -> Photos:
     found = image_folder(root)
     if labels and not found.class_names:
         raise DataError(f"{root} has no subfolders; --labels expects one for each class.")
-    order = np.random.default_rng(0).permutation(len(found))
-    if not labels:
-        order = order[: _CALIBRATION + _LARGEST]
-    readable = [index for index in order if _readable(found.paths[index])]
-    calibration = min(_CALIBRATION, len(readable) // 4)
-    rest = readable[calibration:]
+    wanted = len(found) if labels else _CALIBRATION + _LARGEST
+    readable: list[int] = []
+    for index in np.random.default_rng(0).permutation(len(found)):
+        if len(readable) == wanted:
+            break
+        if _readable(found.paths[index]):
+            readable.append(index)
+    count = min(_CALIBRATION, len(readable) // 4) // CALIBRATION_STEP * CALIBRATION_STEP
+    calibration = [found.paths[index] for index in readable[:count]]
+    seen = set(digests(calibration))
+    rest = [index for index in readable[count:] if file_digest(found.paths[index]) not in seen]
     fewest = LABELLED if labels else MEASURED
     if len(rest) < fewest:
         raise DataError(
@@ -97,15 +112,10 @@ def folder_photos(root: Path, *, labels: bool = False) -> Photos:
     return Photos(
         f"photos of {root.resolve().name}",
         root,
-        [found.paths[index] for index in readable[:calibration]],
+        calibration,
         [found.paths[index] for index in rest],
         found.labels[rest] if labels else None,
     )
-
-
-def prepared(paths: list[Path], preprocess: Preprocess) -> NDArray[np.float32]:
-    """Photos as an encoder reads them: `(N, 3, crop_px, crop_px)` float32."""
-    return np.stack([preprocess(read_image(path, min_px=DRAFT_MARGIN * preprocess.resize_px)) for path in paths])
 
 
 def digests(paths: list[Path]) -> list[str]:

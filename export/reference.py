@@ -14,6 +14,7 @@ from mvmr_zoo.checkpoint.files import read_tensors
 from mvmr_zoo.errors import CheckpointError
 from mvmr_zoo.exported import REFERENCE_FILE
 from mvmr_zoo.features import unit
+from mvmr_zoo.preprocess import MAX_PX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,10 +64,15 @@ def make_reference(model: Model, contract: Contract, photos: list[Path], head: H
     raw = embedded(model, photos, contract)
     crop_px = contract.preprocess.crop_px
     others = (crop_px // 2, crop_px * 3 // 2, crop_px * 2) if contract.size_px is None else ()
+    resize = contract.preprocess.resize_px / crop_px
     return Reference(
         features=_answered(raw, contract),
         logits=None if head is None else raw @ head.weight.T + head.bias,
-        sizes={px: _answered(embedded(model, photos[:SIZED], contract, px), contract) for px in others},
+        sizes={
+            px: _answered(embedded(model, photos[:SIZED], contract, px), contract)
+            for px in others
+            if px * resize <= MAX_PX
+        },
     )
 
 
@@ -85,14 +91,24 @@ def write_reference(folder: Path, reference: Reference) -> None:
     (folder / REFERENCE_FILE).write_bytes(save({name: np.ascontiguousarray(each) for name, each in tensors.items()}))
 
 
-def read_reference(folder: Path) -> Reference:
+def read_reference(folder: Path, contract: Contract) -> Reference:
     """What `write_reference` wrote. Raises CheckpointError where it is something else."""
     path = folder / REFERENCE_FILE
     tensors = {name: tensor.astype(np.float32) for name, tensor in read_tensors(path).items()}
-    if "features" not in tensors:
-        raise CheckpointError(f"{path}: holds {sorted(tensors)}; expected features.")
-    sizes = {int(name.removeprefix(_SIZE)): each for name, each in tensors.items() if name.startswith(_SIZE)}
-    return Reference(tensors["features"], tensors.get("logits"), sizes)
+    features, logits = tensors.pop("features", None), tensors.pop("logits", None)
+    dim = contract.embedding_dim
+    if features is None or features.ndim != 2 or features.shape[1] != dim or (logits is None) == contract.head:
+        found = None if features is None else features.shape
+        raise CheckpointError(f"{path}: has features {found}; expected (N, {dim}), and logits where export.json does.")
+    if logits is not None and (logits.ndim != 2 or len(logits) != len(features)):
+        raise CheckpointError(f"{path}: has logits {logits.shape}; expected {len(features)} rows.")
+    sizes = {}
+    for name, each in tensors.items():
+        px = name.removeprefix(_SIZE)
+        if not (px.isdecimal() and name.startswith(_SIZE) and each.shape == (SIZED, dim)):
+            raise CheckpointError(f"{path}: has {name} {each.shape}; expected {_SIZE}PX ({SIZED}, {dim}).")
+        sizes[int(px)] = each
+    return Reference(features, logits, sizes)
 
 
 def _answered(raw: NDArray[np.float32], contract: Contract) -> NDArray[np.float32]:

@@ -85,4 +85,4 @@ def check_size(model: Model, preprocess: Preprocess) -> None:
             model.encoder(torch.zeros(2, 3, px, px))
     except Exception as error:  # each network has its own
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise ConfigError(f"--size: {model.card.name} cannot take images of {px} px: {reason}") from None
+        raise ConfigError(f"{model.card.name} cannot take images of {px} px: {reason}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ class Speed:
     images_per_s: float
 
 
-BATCHES = {1: 10, 16: 2}
-"""Images a call to counted calls a turn, for a certificate."""
+CALLS = {1: 10, 16: 2}
+"""Counted calls a turn by images a call, for a certificate."""
 
 TURNS = 4
 WARM_S = 0.25
@@ -61,8 +62,8 @@ def beside_pytorch(
         photos: files, 16 at least.
     """
     found = {}
-    for batch, calls in BATCHES.items():
-        images = read(contract, photos[:batch])
+    for batch, calls in calls_of(contract).items():
+        images = read(contract, several(photos, batch))
         given = prepared(contract, images)
         crops = np.stack([contract.preprocess(image) for image in images])
         runs: dict[str, Callable[[], object]] = {"onnx": functools.partial(engine, given)}
@@ -72,6 +73,16 @@ def beside_pytorch(
             runs["pytorch"] = functools.partial(pytorch, crops)
         found[batch] = speeds(runs, batch=batch, calls=calls)
     return found
+
+
+def calls_of(contract: Contract) -> dict[int, int]:
+    """Counted calls a turn by images a call: `CALLS`, or a fixed batch's."""
+    return CALLS if contract.batch is None else {contract.batch: 2}
+
+
+def several(photos: list[Path], count: int) -> list[Path]:
+    """So many photos, some more than once where there are fewer."""
+    return list(itertools.islice(itertools.cycle(photos), count))
 
 
 def speeds(runs: Mapping[str, Callable[[], object]], *, batch: int, calls: int) -> dict[str, Speed]:
@@ -97,7 +108,7 @@ def timed(runs: Mapping[str, Callable[[], object]], *, calls: int) -> dict[str, 
     """Seconds of every counted call, by name.
 
     Runs take turns, several times, so that a slow spell of the machine meets all of them. Each turn begins with calls
-    that are not counted, for a quarter of a second: until then, the idle threads of whatever ran before still spin.
+    that are not counted, for a quarter of a second, until the idle threads of whatever ran before stop spinning.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(TURNS):

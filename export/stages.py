@@ -30,18 +30,25 @@ def joined(encoder: ModelProto, contract: Contract, head: Head | None) -> ModelP
     answers = head is not None or contract.unit_norm
     if contract.stage == "none" and not answers:
         return encoder
-    version = f'<ir_version: {encoder.ir_version}, opset_import: ["": {contract.opset}]>'
     model = compose.add_prefix(encoder, "encoder_", rename_inputs=False, rename_outputs=answers)
     if contract.stage != "none":
-        before = parser.parse_model(version + _before(contract))
-        model = compose.merge_models(before, model, io_map=[("images", "images")])
+        model = compose.merge_models(preprocessing(contract, encoder.ir_version), model, io_map=[("images", "images")])
     if answers:
-        after = parser.parse_model(version + _after(contract, head))
+        after = _parsed(_after(contract, head), contract, encoder.ir_version)
         if head is not None:
             after.graph.initializer.append(_initializer("weight", head.weight))
             after.graph.initializer.append(_initializer("bias", head.bias))
         model = compose.merge_models(model, after, io_map=[("encoder_features", "encoded")])
     return model
+
+
+def preprocessing(contract: Contract, ir_version: int = 10) -> ModelProto:
+    """What stands before the encoder: `pixels` or `photo` to `images`, which it reads."""
+    return _parsed(_before(contract), contract, ir_version)
+
+
+def _parsed(text: str, contract: Contract, ir_version: int) -> ModelProto:
+    return parser.parse_model(f'<ir_version: {ir_version}, opset_import: ["": {contract.opset}]>' + text)
 
 
 def _before(contract: Contract) -> str:

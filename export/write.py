@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 
 from export.accuracy import accuracy, margin
 from export.certificate import Certificate, write_certificate
-from export.convert import convert, encoder_graph, finished
-from export.limits import Verdict, limits_of, verdicts
+from export.convert import Converted, convert, encoder_graph, finished
+from export.limits import Limits, limits_of, verdicts
 from export.measure import measure
-from export.photos import SAMPLES, digests, folder_photos, sample_photos
-from export.reference import make_reference, write_reference
-from export.source import check_size, read_source
+from export.options import ExportOptions, contract_of
+from export.photos import SAMPLES, Photos, digests, folder_photos, sample_photos
+from export.reference import Reference, make_reference, write_reference
+from export.source import Source, check_size, read_source
 from export.speed import beside_pytorch
 from mvmr_zoo.atomic import replace_folder, scratch_folder
 from mvmr_zoo.errors import ConfigError, LimitError
 from mvmr_zoo.evaluate.machine import machine
-from mvmr_zoo.exported import MODEL_FILE, Contract, ExportedEngine, is_exported
+from mvmr_zoo.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, Contract, ExportedEngine, holds_export
 
 if TYPE_CHECKING:
-    from export.options import ExportOptions
-    from mvmr_zoo import Model
+    from mvmr_zoo.checkpoint import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,98 +73,105 @@ def export_onnx(
         ConfigError: an option is wrong, or something else stands there.
         MvmrError: the model or the photos cannot be used.
     """
-    base = Path(folder)
+    base = Path(folder).absolute()
     check_destination(base)
     source = read_source(spec, options.device)
-    model, head = source.model, source.head if options.head else None
-    contract = _contract(model, options)
+    contract = contract_of(source.model, options)
     limits = limits_of(contract, labels=demands.labels, min_agreement=demands.min_agreement, max_drop=demands.max_drop)
-    check_size(model, contract.preprocess)
+    check_size(source.model, contract.preprocess)
+    head = source.head if contract.head else None
     with scratch_folder(base.parent) as scratch:
-        work, files = scratch / base.name, scratch / ".files"
-        work.mkdir()
-        files.mkdir()
         if demands.images is None:
             photos = sample_photos(scratch / ".photos")
         else:
             photos = folder_photos(demands.images, labels=demands.labels)
         say(f"PyTorch reads {len(photos.measured)} {photos.source}")
-        reference = make_reference(model, contract, photos.measured, head)
+        reference = make_reference(source.model, contract, photos.measured, head)
         say(f"{spec} becomes ONNX, {contract.dtype}")
-        converted = convert(
-            encoder_graph(model.encoder, contract),
-            contract,
-            photos,
-            margin(reference.features, photos.labels, limits),
-            files,
-        )
-        whole = finished(converted, contract, head, model)
-        (work / MODEL_FILE).write_bytes(whole.SerializeToString(deterministic=True))
-        source.write_config(work)
-        write_reference(work, reference.kept())
+        work, files = scratch / base.name, scratch / ".files"
+        files.mkdir()
+        kept = margin(reference.features, photos.labels, limits)
+        converted = convert(encoder_graph(source.model.encoder, contract), contract, photos, kept, files)
+        _write_files(work, source, converted, contract, head, reference)
         say(f"ONNX Runtime reads {len(photos.measured)} {photos.source}")
-        engine = ExportedEngine(work, contract, device=options.device)
-        measured = measure(replace(model, engine=engine), contract, photos.measured, reference)
-        figures = measured.figures()
-        knn = None
-        if photos.labels is not None:
-            knn = accuracy(reference.features, measured.features, photos.labels)
-            figures["max_drop"] = knn.drop_points
-        kept = len(reference.kept().features)
-        certificate = Certificate(
-            spec=spec,
-            weights_sha256=model.weights_digest,
-            contract=contract,
-            limits=limits,
-            verdicts=verdicts(limits, figures),
-            agreement=measured.agreement,
-            batches=measured.batches,
-            sizes=measured.sizes,
-            class_agreement=measured.class_agreement,
-            knn=knn,
-            speed=beside_pytorch(engine, model.engine, contract, photos.measured),
-            in_float=converted.in_float,
-            quantization=converted.quantization,
-            photos=photos.source,
-            names=photos.names(kept),
-            digests=[] if photos.source == SAMPLES else digests(photos.measured[:kept]),
-            providers=engine.providers,
-            machine=machine(),
-        )
+        certificate = _certified(work, source, converted, contract, limits, photos, reference)
         if not certificate.passed and not demands.allow_failed:
-            raise LimitError(
-                f"{base} was not written: {missed(certificate.verdicts)}. "
-                "Another --dtype or limit may do; --allow-failed keeps it, marked."
-            )
+            raise LimitError(f"{base} was not written: {missed(certificate)}. --allow-failed keeps it, marked.")
         write_certificate(work, certificate)
         check_destination(base)
         replace_folder(work, base)
     return certificate
 
 
-def missed(verdicts: list[Verdict]) -> str:
+def _write_files(
+    work: Path, source: Source, converted: Converted, contract: Contract, head: Head | None, reference: Reference
+) -> None:
+    """Every file of the folder but its certificate."""
+    work.mkdir()
+    whole = finished(converted, contract, head, source.model)
+    (work / MODEL_FILE).write_bytes(whole.SerializeToString(deterministic=True))
+    source.write_config(work)
+    write_reference(work, reference.kept())
+
+
+def _certified(
+    work: Path,
+    source: Source,
+    converted: Converted,
+    contract: Contract,
+    limits: Limits,
+    photos: Photos,
+    reference: Reference,
+) -> Certificate:
+    """What a written folder shows."""
+    engine = ExportedEngine(work, contract, device=source.model.engine.device)
+    measured = measure(replace(source.model, engine=engine), contract, photos.measured, reference)
+    figures, knn = measured.figures(), None
+    if photos.labels is not None:
+        knn = accuracy(reference.features, measured.features, photos.labels)
+        figures["max_drop"] = knn.drop_points
+    kept = len(reference.kept().features)
+    return Certificate(
+        spec=source.spec,
+        weights_sha256=source.model.weights_digest,
+        contract=contract,
+        limits=limits,
+        verdicts=verdicts(limits, figures),
+        agreement=measured.agreement,
+        batches=measured.batches,
+        sizes=measured.sizes,
+        class_agreement=measured.class_agreement,
+        knn=knn,
+        speed=beside_pytorch(engine, source.model.engine, contract, photos.measured),
+        in_float=converted.in_float,
+        quantization=converted.quantization,
+        photos=photos.source,
+        names=photos.names(kept),
+        digests=[] if photos.source == SAMPLES else digests(photos.measured[:kept]),
+        providers=engine.providers,
+        machine=machine(),
+    )
+
+
+def missed(certificate: Certificate) -> str:
     """The limits that were missed, in words."""
-    return ", ".join(f"{each.name} is {each.found:.5g}, limit {each.limit:g}" for each in verdicts if not each.passed)
+    failed = [each for each in certificate.verdicts if not each.passed]
+    said = ", ".join(f"{each.name} is {each.found:.5g}, limit {each.limit:g}" for each in failed)
+    floats = len(certificate.in_float)
+    return said + (f", with {floats} layers kept in float" if floats else "")
 
 
 def check_destination(folder: Path) -> None:
-    """Raise ConfigError where something stands that is not an exported folder: it must not be replaced."""
-    if os.path.lexists(folder) and not is_exported(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+    """Raise ConfigError where something stands that is not an exported folder and no more: it must not be replaced."""
+    if not os.path.lexists(folder):
+        return
+    if folder.is_dir() and (folder.samefile(Path.cwd()) or folder.resolve() in Path.cwd().parents):
+        raise ConfigError(f"{folder} is the folder you are in, or holds it; it cannot be replaced. Name another.")
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.is_symlink() or not holds_export(folder):
         raise ConfigError(f"{folder} exists and is not an exported folder; it is left as it is. Name another.")
-
-
-def _contract(model: Model, options: ExportOptions) -> Contract:
-    preprocess = model.preprocess
-    if isinstance(options.size, int):
-        preprocess = preprocess.scaled(options.size)
-    return Contract(
-        dtype=options.dtype,
-        stage=options.stage,
-        preprocess=preprocess,
-        size_px=None if options.size == "dynamic" else preprocess.crop_px,
-        batch=options.batch,
-        opset=options.opset,
-        unit_norm=options.unit_norm,
-        head=options.head,
-        embedding_dim=model.card.embedding_dim,
-    )
+    if more := sorted({entry.name for entry in folder.iterdir()} - {CERTIFICATE_FILE, *HASHED}):
+        raise ConfigError(
+            f"{folder} holds {more[0]} beside an export; it is left as it is. Move that, or name another."
+        )

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 ABANDONED_S = 3600
 """What has not changed for so long belongs to a process that was killed."""
 
 _SCRATCH = ".mvmr-zoo-scratch-"
+_LOCK = ".lock"
 
 
 @contextmanager
@@ -43,18 +46,28 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """An empty folder in `parent`, made where it is missing; it goes when the block ends.
 
-    Those that killed processes left there go too, an hour later.
+    Those that killed processes left there go too: nobody holds their lock, and they are an hour old.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(f"{_SCRATCH}*"):
-        if is_abandoned(left):
+        if is_abandoned(left) and not _is_held(left):
             shutil.rmtree(left, ignore_errors=True)
     try:
-        with tempfile.TemporaryDirectory(dir=parent, prefix=_SCRATCH) as folder:
+        with tempfile.TemporaryDirectory(dir=parent, prefix=_SCRATCH) as folder, FileLock(Path(folder) / _LOCK):
             yield Path(folder)
     except OSError as error:
         error.filename = error.filename or os.fspath(parent)
         raise
+
+
+def _is_held(scratch: Path) -> bool:
+    """Whether a process still works in a scratch folder."""
+    lock = FileLock(scratch / _LOCK)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
 
 
 def is_abandoned(path: Path) -> bool:

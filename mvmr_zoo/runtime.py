@@ -126,6 +126,7 @@ def onnx_session(
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the cores in between
     if weights:
         options.add_external_initializers(
             list(weights), [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]

@@ -13,21 +13,25 @@ engine     runs one
 
 from __future__ import annotations
 
-from mvmr_zoo.exported.contract import DTYPES, STAGES, Contract, Dtype, Stage
+from mvmr_zoo.exported.contract import CONTRACT_KEY, DTYPES, STAGES, Contract, Dtype, Stage
 from mvmr_zoo.exported.engine import ExportedEngine, LogitsEngine, filled_batches
 from mvmr_zoo.exported.folder import (
     CERTIFICATE_FILE,
+    HASHED,
     MODEL_FILE,
     REFERENCE_FILE,
     SCHEMA_VERSION,
     Exported,
+    holds_export,
     is_exported,
     read_exported,
 )
 
 __all__ = [
     "CERTIFICATE_FILE",
+    "CONTRACT_KEY",
     "DTYPES",
+    "HASHED",
     "MODEL_FILE",
     "REFERENCE_FILE",
     "SCHEMA_VERSION",
@@ -39,6 +43,7 @@ __all__ = [
     "LogitsEngine",
     "Stage",
     "filled_batches",
+    "holds_export",
     "is_exported",
     "read_exported",
 ]

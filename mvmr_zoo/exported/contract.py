@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 Dtype = Literal["fp32", "fp16", "int8"]
 Stage = Literal["none", "normalize", "full"]
+
+CONTRACT_KEY = "mvmr_zoo.contract"
+"""Of the metadata of `model.onnx`, where the contract stands as JSON."""
 
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -63,12 +67,18 @@ class Contract:
         """Plain values for `export.json`."""
         return asdict(self)
 
+    def to_json(self) -> str:
+        """For the metadata of `model.onnx`: the same text for the same contract."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises ConfigError for unknown, missing or wrong fields."""
         names = {field.name for field in fields(cls)}
         if wrong := sorted(names ^ values.keys()):
             raise ConfigError(f"contract lacks or does not know the field {wrong[0]}.")
+        if not isinstance(values["preprocess"], dict):
+            raise ConfigError(f"contract: preprocess is {values['preprocess']!r}, expected an object.")
         found = cls(**{**values, "preprocess": Preprocess.from_dict(values["preprocess"])})
         whole = (found.size_px or 1, found.batch or 1, found.opset, found.embedding_dim)
         flags = (found.unit_norm, found.head)

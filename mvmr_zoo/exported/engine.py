@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmr_zoo.errors import CheckpointError, MvmrError, one_line
-from mvmr_zoo.exported.folder import MODEL_FILE
+from mvmr_zoo.exported.contract import CONTRACT_KEY
+from mvmr_zoo.exported.folder import CERTIFICATE_FILE, MODEL_FILE
 from mvmr_zoo.runtime import onnx_session
 
 if TYPE_CHECKING:
@@ -57,16 +58,13 @@ class ExportedEngine:
             raise CheckpointError(
                 f"{path} has the inputs {inputs} and outputs {outputs}; export.json says {expected[0]}, {expected[1]}."
             )
+        if self._session.get_modelmeta().custom_metadata_map.get(CONTRACT_KEY) != contract.to_json():
+            raise CheckpointError(f"{path} was made by another contract than {CERTIFICATE_FILE} says. Export it again.")
 
     @property
     def providers(self) -> list[str]:
         """The execution providers that ONNX Runtime took."""
         return list(self._session.get_providers())
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """What `model.onnx` says of itself."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
         """Features `(N, D)` float32 of N images: `(N, 3, H, W)`, or a list of photos `(H, W, 3)` uint8."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvmr_zoo.checkpoint import CONFIG_FILE, CheckpointConfig, check_digest, read_config
+from mvmr_zoo.checkpoint import CONFIG_FILE, WEIGHTS_FILE, CheckpointConfig, check_digest, read_config
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.exported.contract import Contract
 from mvmr_zoo.json_file import read_json_object
@@ -54,8 +54,18 @@ class Exported:
 
 
 def is_exported(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds an `export.json`."""
-    return os.path.exists(Path(folder) / CERTIFICATE_FILE)
+    """Whether a folder looks like an exported one, perhaps a damaged one: it has an `export.json`, and no weights."""
+    base = Path(folder)
+    return os.path.exists(base / CERTIFICATE_FILE) and not os.path.exists(base / WEIGHTS_FILE)
+
+
+def holds_export(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder's `export.json` is one of ours, of any release."""
+    try:
+        values = read_json_object(Path(folder) / CERTIFICATE_FILE)
+    except (OSError, ValueError):
+        return False
+    return {"schema_version", "contract", "sha256"} <= values.keys()
 
 
 def read_exported(folder: str | os.PathLike[str]) -> Exported:
@@ -82,7 +92,7 @@ def read_exported(folder: str | os.PathLike[str]) -> Exported:
             raise CheckpointError(f"{path}: {name} is {values.get(name)!r}, expected {kind.__name__}.")
     try:
         contract = Contract.from_dict(values["contract"])
-    except (ConfigError, TypeError) as error:
+    except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
     sha256 = values["sha256"]
     if set(sha256) != set(HASHED):
