@@ -49,7 +49,8 @@ def agreement(reference: NDArray[np.float32], found: NDArray[np.float32]) -> Agr
         found: `(N, D)`; rows are the same photos. What is not finite agrees with nothing.
     """
     cosine = cosines(reference, found)
-    error = np.abs(found.astype(np.float64) - reference)
+    with np.errstate(invalid="ignore"):  # the same infinity on both sides
+        error = np.abs(found.astype(np.float64) - reference)
     error[~np.isfinite(error)] = np.inf
     return Agreement(
         photos=len(reference),

@@ -58,8 +58,8 @@ def check(
         device: `cpu` or `cuda`.
 
     Raises:
-        CheckpointError: a file was altered, or a photo is not the one that was measured.
-        DataError: the photos are not given, or one is missing.
+        CheckpointError: a file was altered, or a photo is missing or not the one that was measured.
+        DataError: the photos are not given.
         MissingDependencyError: the samples are asked for, and their libraries are not installed.
     """
     exported = read_exported(folder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from export.installed import check_installed
 from mvmr_zoo.errors import LimitError, printable
 from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors
 
@@ -53,7 +54,6 @@ def onnx(
     """Write model.onnx, its certificate export.json, and the checkpoint's config.json."""
     from export.certificate import to_json
     from export.options import ExportOptions, parse_batch, parse_size
-    from export.write import Demands, export_onnx
 
     options = ExportOptions(
         dtype=dtype,  # type: ignore[arg-type]  # ExportOptions checks them
@@ -65,6 +65,9 @@ def onnx(
         head=head,
         device=device,  # type: ignore[arg-type]
     )
+    check_installed("write an exported folder")
+    from export.write import Demands, export_onnx
+
     demands = Demands(
         images=images, labels=labels, min_agreement=min_agreement, max_drop=max_drop, allow_failed=allow_failed
     )
@@ -124,6 +127,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Engines and dtypes side by side on this CPU: speed, share of its matrix product rate, accuracy kept."""
+    check_installed("compare engines")
     from export.bench import bench as run
     from export.certificate import to_json
 

@@ -6,7 +6,7 @@ import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from mvmr_zoo.runtime import onnx_session
 
@@ -48,8 +48,27 @@ def to_half(encoder: ModelProto, batches: Iterable[NDArray[np.float32]]) -> Half
         if any(largest.get(name, 0.0) > LARGEST for name in (*node.input, *node.output))
     ]
     model = convert_float_to_float16(copy.deepcopy(encoder), keep_io_types=True, node_block_list=in_float)
+    _keep_fp32_whole(model)
     OnnxModel(model).topological_sort()  # the converter appends its casts
     return Half(model, in_float)
+
+
+def _keep_fp32_whole(model: ModelProto) -> None:
+    """Undo the casts to fp16 and back between two layers in fp32: numbers too large for fp16 pass there."""
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        before = made_by.get(node.input[0]) if _casts_to(node, TensorProto.FLOAT) else None
+        if before is not None and _casts_to(before, TensorProto.FLOAT16):
+            node.op_type, node.input[0] = "Identity", before.input[0]
+            node.ClearField("attribute")
+    read = {name for node in model.graph.node for name in node.input} | {each.name for each in model.graph.output}
+    kept = [node for node in model.graph.node if not node.op_type == "Cast" or node.output[0] in read]
+    model.graph.ClearField("node")
+    model.graph.node.extend(kept)
+
+
+def _casts_to(node: NodeProto, element: int) -> bool:
+    return node.op_type == "Cast" and node.attribute[0].i == element
 
 
 def _largest(encoder: ModelProto, batches: Iterable[NDArray[np.float32]]) -> dict[str, float]:

@@ -74,6 +74,7 @@ def _cropping(preprocess: Preprocess) -> str:
 
     On uint8, ONNX Runtime resizes in the fixed-point arithmetic of Pillow, from which its antialiasing is taken.
     """
+    mode = _MODES[preprocess.interpolation]
     return f"""
         sides = Shape<start=0, end=2>(photo)
         short = ReduceMin<keepdims=1>(sides)
@@ -85,7 +86,7 @@ def _cropping(preprocess: Preprocess) -> str:
         one_photo = Unsqueeze(planes, front)
         kept = Constant<value_ints=[1, 3]>()
         sizes = Concat<axis=0>(kept, resized)
-        small = Resize<mode="{_MODES[preprocess.interpolation]}", antialias=1, cubic_coeff_a=-0.5>(one_photo, , , sizes)
+        small = Resize<mode="{mode}", antialias=1, exclude_outside=1, cubic_coeff_a=-0.5>(one_photo, , , sizes)
         crop = Constant<value_ints=[{preprocess.crop_px}]>()
         spare = Sub(resized, crop)
         spare_float = Cast<to=1>(spare)

@@ -44,10 +44,11 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder in `parent`, made where it is missing; it goes when the block ends.
+    """An empty folder in `parent`, made where it is missing; it goes when the block ends, as parents do that stay empty.
 
     Those that killed processes left there go too: nobody holds their lock, and they are an hour old.
     """
+    made = [each for each in (parent, *parent.parents) if not each.exists()]
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(f"{_SCRATCH}*"):
         if is_abandoned(left) and not _is_held(left):
@@ -58,6 +59,10 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     except OSError as error:
         error.filename = error.filename or os.fspath(parent)
         raise
+    finally:
+        with suppress(OSError):  # not empty: what was to be written stands there
+            for each in made:
+                each.rmdir()
 
 
 def _is_held(scratch: Path) -> bool:

@@ -117,7 +117,9 @@ def _check_pinned(folder: Path, pin: Pin | None) -> None:
 
 
 def exported_folder(spec: str) -> Path | None:
-    """The folder that `mvmr-export` wrote, where a spec is the path of one."""
+    """The folder that `mvmr-export` wrote, where a spec is the path of one; a catalogue's name never is."""
+    if spec in CATALOG:
+        return None
     path = Path(spec.removeprefix("local-dir:"))
     return path if is_exported(path) else None
 

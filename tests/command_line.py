@@ -1,4 +1,4 @@
-"""`mvmr-zoo` as people type it, in a process of its own."""
+"""`mvmr-zoo` and `mvmr-export` as people type them, in a process of their own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 from .environment import clean_environment
 
 
-def run(*arguments: object, home: Path, **options: object) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, home: Path, module: str = "mvmr_zoo.cli", **options: object
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mvmr_zoo.cli", *map(str, arguments)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         capture_output=True,
         text=True,
         env=clean_environment(home, COLUMNS="200"),

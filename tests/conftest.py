@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.samples import make_view, photographs
 
 from .hub_server import HubServer
+
+if TYPE_CHECKING:
+    from .exported_folders import ExportedFolders
 
 PX = 32
 
@@ -71,6 +75,18 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 def other_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """Another one, of other weights."""
     return make_checkpoint(tmp_path_factory.mktemp("zoo") / "other", seed=1)
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> ExportedFolders:
+    """Exported folders of a tiny checkpoint with a classifier, and the photos they were measured on."""
+    from .exported_folders import ExportedFolders  # only those who ask need the exporter
+
+    root = tmp_path_factory.mktemp("exports")
+    random = np.random.default_rng(0)
+    head = Head(random.standard_normal((5, 64)).astype(np.float32), random.standard_normal(5).astype(np.float32))
+    checkpoint = make_checkpoint(root / "tiny", "resnet8", head=head, class_names=tuple("abcde"))
+    return ExportedFolders(root, checkpoint, write_photos(root / "photos", 100))
 
 
 @pytest.fixture

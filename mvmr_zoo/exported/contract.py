@@ -80,7 +80,8 @@ class Contract:
         if not isinstance(values["preprocess"], dict):
             raise ConfigError(f"contract: preprocess is {values['preprocess']!r}, expected an object.")
         found = cls(**{**values, "preprocess": Preprocess.from_dict(values["preprocess"])})
-        whole = (found.size_px or 1, found.batch or 1, found.opset, found.embedding_dim)
+        whole = [found.opset, found.embedding_dim]
+        whole += [number for number in (found.size_px, found.batch) if number is not None]
         flags = (found.unit_norm, found.head)
         if (
             found.dtype not in DTYPES

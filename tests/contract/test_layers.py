@@ -19,6 +19,11 @@ ORDER = (
     "archive", "official", "features", "embeddings", "nearest", "classify", "model", "zoo", "library", "datasets",
     "evaluate", "progress", "samples", "quickstart", "terminal", "cli",
 )  # fmt: skip
+EXPORT_ORDER = (
+    "installed", "agreement", "limits", "options", "search", "stages", "inputs", "photos", "speed", "half", "int8",
+    "accuracy", "reference", "source", "convert", "measure", "certificate", "check", "write",
+    "bench", "cli", "__main__",
+)  # fmt: skip
 PUBLIC = {
     "CATALOG", "Embeddings", "Failure", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess",
     "list_models", "load", "model_info",
@@ -46,16 +51,17 @@ def test_packages_import_only_the_library(package: str) -> None:
         assert roots <= allowed, path
 
 
-def test_modules_import_downward_only() -> None:
-    for path in (ROOT / "mvmr_zoo").rglob("*.py"):
-        own = path.relative_to(ROOT / "mvmr_zoo").parts[0].removesuffix(".py")
+@pytest.mark.parametrize(("package", "order"), [("mvmr_zoo", ORDER), ("export", EXPORT_ORDER)])
+def test_modules_import_downward_only(package: str, order: tuple[str, ...]) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        own = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
         if own == "__init__":
             continue
-        assert own in ORDER, f"{own} has no place in the order"
+        assert own in order, f"{own} has no place in the order"
         for name in imported_modules(path):
             parts = name.split(".")
-            if parts[0] == "mvmr_zoo" and len(parts) > 1 and parts[1] in ORDER and parts[1] != own:
-                assert ORDER.index(parts[1]) < ORDER.index(own), f"{path} imports {name}"
+            if parts[0] == package and len(parts) > 1 and parts[1] in order and parts[1] != own:
+                assert order.index(parts[1]) < order.index(own), f"{path} imports {name}"
 
 
 def test_public_names() -> None:
@@ -87,3 +93,15 @@ def test_help_loads_nothing_heavy() -> None:
 def test_listing_models_loads_no_engine() -> None:
     loaded = loaded_by("import mvmr_zoo; assert mvmr_zoo.list_models()")
     assert not loaded & {"torch", "onnxruntime", "faiss"}
+
+
+def test_what_repeats_a_certificate_loads_neither_pytorch_nor_onnx() -> None:
+    loaded = loaded_by("import export.check")
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "torchvision", "onnx", "onnxscript", "faiss"}
+
+
+def test_help_of_exporting_loads_nothing_heavy() -> None:
+    code = "from typer.testing import CliRunner\nfrom export.cli import app\n"
+    code += "assert CliRunner().invoke(app, ['--help']).exit_code == 0"
+    assert not loaded_by(code) & {"torch", "onnxruntime", "onnx", "faiss", "numpy", "PIL"}

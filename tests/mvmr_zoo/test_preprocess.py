@@ -43,6 +43,32 @@ def test_normalisation_equals_torchvision() -> None:
     np.testing.assert_allclose(got, theirs(Image.fromarray(pixels)).numpy(), atol=1e-5)
 
 
+def test_as_much_as_an_engine_leaves_to_its_caller() -> None:
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8))
+    ours = Preprocess(resize_px=36, crop_px=32)
+    whole, pixels, normalized = (ours.prepare(photo, reads) for reads in ("photo", "pixels", "normalized"))
+    np.testing.assert_array_equal(whole, np.asarray(photo))
+    assert (pixels.shape, pixels.dtype) == ((3, 32, 32), np.uint8)
+    assert pixels.flags.c_contiguous
+    np.testing.assert_array_equal(pixels.transpose(1, 2, 0), np.asarray(ours.crop(photo)))
+    np.testing.assert_array_equal(normalized, ours(photo))
+    np.testing.assert_array_equal(ours.normalize(pixels.transpose(1, 2, 0)), normalized)
+
+
+@given(crop=st.integers(1, 900), margin=st.integers(0, 100), wanted=st.integers(1, 900))
+def test_another_crop_keeps_the_proportion(crop: int, margin: int, wanted: int) -> None:
+    one = Preprocess(resize_px=crop + margin, crop_px=crop, interpolation="bicubic")
+    assert one.scaled(crop) == one
+    if round((crop + margin) * wanted / crop) > 2048:
+        with pytest.raises(ConfigError):
+            one.scaled(wanted)
+        return
+    two = one.scaled(wanted)
+    assert two.crop_px == wanted
+    assert abs(two.resize_px - one.resize_px * wanted / crop) <= 0.5
+    assert (two.interpolation, two.mean, two.std) == (one.interpolation, one.mean, one.std)
+
+
 def test_dict_round_trip_keeps_the_digest() -> None:
     one = Preprocess(resize_px=50, crop_px=40, interpolation="bicubic", mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0))
     two = Preprocess.from_dict(one.to_dict())

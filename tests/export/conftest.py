@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from onnx import ModelProto
+
+from export.convert import encoder_graph
+from mvmr_zoo.encoder import Encoder
+from mvmr_zoo.exported import Contract
+from mvmr_zoo.preprocess import Preprocess
+
+from ..conftest import PX, shaken
+from ..exported_folders import quick_certificates
+
+
+def contract(**fields: object) -> Contract:
+    """Of an fp32 export of a tiny encoder that leaves everything open, but for what is given."""
+    usual = {
+        "dtype": "fp32",
+        "stage": "none",
+        "preprocess": Preprocess(resize_px=36, crop_px=PX),
+        "size_px": None,
+        "batch": None,
+        "opset": 20,
+        "unit_norm": False,
+        "head": False,
+        "embedding_dim": 64,
+    }
+    return Contract(**{**usual, **fields})
+
+
+def rows_cosine(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    return (one * two).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _quick() -> Iterator[None]:
+    with quick_certificates():
+        yield
+
+
+def tiny_encoder() -> Encoder:
+    """ResNet-8 with random weights, the same each time."""
+    torch.manual_seed(0)
+    return shaken(Encoder("resnet8"))
+
+
+@pytest.fixture(scope="package")
+def tiny_graph() -> ModelProto:
+    """`tiny_encoder` in fp32; nobody changes it."""
+    return encoder_graph(tiny_encoder(), contract())
+
+
+@pytest.fixture(scope="package")
+def noise() -> np.ndarray:
+    """Images for it, `(16, 3, 32, 32)`."""
+    return np.random.default_rng(0).standard_normal((16, 3, PX, PX)).astype(np.float32)

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import ModelProto, TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from export.convert import Converted, convert, encoder_graph, finished
+from export.inputs import crops
+from export.options import OPSETS
+from export.photos import Photos, folder_photos
+from mvmr_zoo import Model, ModelCard, __version__
+from mvmr_zoo.checkpoint import Head
+from mvmr_zoo.encoder import Encoder
+from mvmr_zoo.exported import DTYPES, Contract
+from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.runtime import TorchEngine, onnx_session
+
+from ..conftest import shaken
+from ..environment import ROOT
+from ..exported_folders import ExportedFolders
+from .conftest import contract, rows_cosine, tiny_encoder
+
+PREPROCESS = Preprocess(resize_px=72, crop_px=64)
+CLOSE = {"fp32": 0.999999, "fp16": 0.9999, "int8": 0.98}
+SAME = {"fp32": 0.999999, "fp16": 0.9999, "int8": 0.97}
+"""The least cosine between two runtimes on the same file; they round differently, and int8 has steps."""
+
+
+@pytest.fixture(scope="module")
+def photos(exports: ExportedFolders) -> Photos:
+    """Eight to calibrate with, eight to measure on."""
+    found = folder_photos(exports.photos)
+    return Photos(found.source, found.root, found.calibration[:8], found.measured[:8])
+
+
+def converted(encoder: ModelProto, wanted: Contract, photos: Photos) -> Converted:
+    """With no limit that int8 could miss."""
+    with tempfile.TemporaryDirectory() as folder:
+        return convert(encoder, wanted, photos, lambda _: 0.0, Path(folder))
+
+
+def as_model(encoder: Encoder, preprocess: Preprocess) -> Model:
+    card = ModelCard(
+        name="shaken",
+        summary="",
+        architecture=encoder.architecture,
+        embedding_dim=encoder.embedding_dim,
+        preprocess=preprocess,
+        license="apache-2.0",
+        origin="random weights",
+    )
+    return Model("shaken", card, TorchEngine(encoder), "5e" * 32, lambda: encoder, class_names=("cat", "dog"))
+
+
+@dataclass
+class Backbone:
+    """An encoder with random weights, traced once."""
+
+    architecture: str
+    photos: Photos
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        return shaken(Encoder(self.architecture))
+
+    @cached_property
+    def graph(self) -> ModelProto:
+        return encoder_graph(self.encoder, self.contract("fp32"))
+
+    def contract(self, dtype: str) -> Contract:
+        return contract(dtype=dtype, preprocess=PREPROCESS, embedding_dim=self.encoder.embedding_dim)
+
+    def model(self, dtype: str) -> ModelProto:
+        wanted = self.contract(dtype)
+        done = converted(self.graph, wanted, self.photos)
+        return finished(done, wanted, None, as_model(self.encoder, PREPROCESS))
+
+
+@pytest.fixture(scope="module", params=["resnet18", "resnet50", "resnet18-small"])
+def backbone(request: pytest.FixtureRequest, photos: Photos) -> Backbone:
+    return Backbone(request.param, photos)
+
+
+def operators(model: ModelProto) -> set[str]:
+    return {node.op_type for node in model.graph.node}
+
+
+def answers(model: ModelProto, images: np.ndarray) -> np.ndarray:
+    return onnx_session(model.SerializeToString()).run(["features"], {"images": images})[0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_two_runtimes_give_what_pytorch_gives(backbone: Backbone, dtype: str) -> None:
+    model = backbone.model(dtype)
+    onnx.checker.check_model(model)
+    assert "BatchNormalization" not in operators(model)
+    assert not any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer)
+
+    images = crops(backbone.contract(dtype), backbone.photos.measured)
+    with torch.inference_mode():
+        expected = backbone.encoder(torch.from_numpy(images)).numpy()
+    found = answers(model, images)
+    assert found.dtype == np.float32
+    assert rows_cosine(found, expected).min() > CLOSE[dtype]
+    if dtype == "fp32":
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+    small = np.ascontiguousarray(images[:1, :, 16:48, 16:48])  # other sizes are open, in height and width
+    (other,) = ReferenceEvaluator(model).run(["features"], {"images": small})
+    assert other.shape == (1, backbone.encoder.embedding_dim)
+    assert rows_cosine(other, answers(model, small)).min() > SAME[dtype]
+
+
+def test_the_same_bytes_each_time_and_no_path_among_them(
+    tiny_graph: ModelProto, photos: Photos, tmp_path: Path
+) -> None:
+    again = encoder_graph(tiny_encoder(), contract())
+    for dtype in ("fp32", "int8"):
+        wanted = contract(dtype=dtype)
+        files = []
+        for number, graph in enumerate((tiny_graph, again)):
+            (folder := tmp_path / f"{dtype}{number}").mkdir()
+            done = convert(graph, wanted, photos, lambda _: 0.0, folder)
+            model = finished(done, wanted, None, as_model(tiny_encoder(), wanted.preprocess))
+            files.append(model.SerializeToString(deterministic=True))
+        assert files[0] == files[1]
+        for path in (ROOT, tmp_path, photos.root, tempfile.gettempdir(), "site-packages", ".py"):
+            assert str(path).encode() not in files[0]
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_opset_runs(opset: int, tiny_graph: ModelProto, photos: Photos) -> None:
+    encoder = tiny_encoder()
+    head = Head(np.eye(2, 64, dtype=np.float32), np.zeros(2, np.float32))
+    graph = tiny_graph if opset == contract().opset else encoder_graph(encoder, contract(opset=opset))
+    assert [each.version for each in graph.opset_import] == [opset]
+    images = crops(contract(), photos.measured)
+    with torch.inference_mode():
+        expected = encoder(torch.from_numpy(images)).numpy()
+    for dtype in ("fp32", "int8"):
+        wanted = contract(dtype=dtype, opset=opset, head=True)
+        model = finished(converted(graph, wanted, photos), wanted, head, as_model(encoder, wanted.preprocess))
+        assert {each.domain: each.version for each in model.opset_import}[""] == opset
+        features, logits = onnx_session(model.SerializeToString()).run(None, {"images": images})
+        assert rows_cosine(features, expected).min() > CLOSE[dtype]
+        np.testing.assert_allclose(logits, features[:, :2], rtol=1e-5, atol=1e-5)
+
+
+def test_what_a_file_says_of_itself(tiny_graph: ModelProto) -> None:
+    head = Head(np.eye(2, 64, dtype=np.float32), np.zeros(2, np.float32))
+    wanted = contract(stage="normalize", head=True, size_px=32)
+    model = finished(Converted(tiny_graph), wanted, head, as_model(tiny_encoder(), wanted.preprocess))
+    assert (model.producer_name, model.producer_version) == ("mvmr-zoo", __version__)
+    said = {prop.key: prop.value for prop in model.metadata_props}
+    assert set(said) == {
+        f"mvmr_zoo.{name}" for name in ("name", "license", "weights_sha256", "contract", "class_names", "versions")
+    }
+    assert said["mvmr_zoo.weights_sha256"] == "5e" * 32
+    assert (said["mvmr_zoo.name"], said["mvmr_zoo.license"]) == ("shaken", "apache-2.0")
+    assert Contract.from_dict(json.loads(said["mvmr_zoo.contract"])) == wanted
+    assert json.loads(said["mvmr_zoo.class_names"]) == ["cat", "dog"]
+    versions = json.loads(said["mvmr_zoo.versions"])
+    assert set(versions) == {"torch", "onnx", "onnxscript", "onnxruntime"}
+    assert versions["onnx"] == onnx.__version__
+
+
+def test_class_names_go_with_the_classifier_only(tiny_graph: ModelProto) -> None:
+    wanted = contract()
+    model = finished(Converted(tiny_graph), wanted, None, as_model(tiny_encoder(), wanted.preprocess))
+    said = {prop.key: prop.value for prop in model.metadata_props}
+    assert said["mvmr_zoo.class_names"] == "[]"
+
+
+def test_a_fixed_batch_stands_in_inputs_and_outputs(tiny_graph: ModelProto) -> None:
+    wanted = contract(batch=3, unit_norm=True)
+    before = tiny_graph.SerializeToString()
+    model = finished(Converted(tiny_graph), wanted, None, as_model(tiny_encoder(), wanted.preprocess))
+    for value in (*model.graph.input, *model.graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_value == 3
+    assert answers(model, np.zeros((3, 3, 32, 32), np.float32)).shape == (3, 64)
+    assert tiny_graph.SerializeToString() == before
+
+
+def lopsided(encoder: ModelProto) -> tuple[ModelProto, list[str]]:
+    """The same function, but one channel between two convolutions is so loud that bytes lose the others."""
+    model = ModelProto.FromString(encoder.SerializeToString())
+    first, second = [node for node in model.graph.node if node.op_type == "Conv"][1:3]
+    values = {tensor.name: numpy_helper.to_array(tensor).copy() for tensor in model.graph.initializer}
+    values[first.input[1]][0] *= 1000
+    values[first.input[2]][0] *= 1000
+    values[second.input[1]][:, 0] /= 1000
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))
+    return model, [first.name, second.name]
+
+
+def test_int8_leaves_in_float_what_its_limit_needs(tiny_graph: ModelProto, photos: Photos, tmp_path: Path) -> None:
+    model, hurt = lopsided(tiny_graph)
+    images = crops(contract(), photos.measured)
+    expected = answers(tiny_graph, images)
+    np.testing.assert_allclose(answers(model, images), expected, atol=1e-4)
+    errors: list[float] = []
+
+    def margin(features: np.ndarray) -> float:
+        errors.append(float(np.square(features - expected).mean()))
+        return 0.1 * errors[0] - errors[-1]
+
+    found = convert(model, contract(dtype="int8"), photos, margin, tmp_path)
+    convolutions = [node.name for node in tiny_graph.graph.node if node.op_type == "Conv"]
+    assert found.in_float == [convolutions[0], *hurt, convolutions[-1]]
+    assert float(np.square(answers(found.model, images) - expected).mean()) <= 0.1 * errors[0]
+    assert found.quantization == {
+        "format": "QDQ, uint8 activations, int8 weights per channel",
+        "calibration": "8 photos of photos",
+        "percentile": 99.999,
+        "weight_bits": 7,
+        "layers": 12,
+    }

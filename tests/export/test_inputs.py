@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.inputs import crops, inputs, read
+from export.photos import folder_photos
+from mvmr_zoo.images import read_image
+from mvmr_zoo.preprocess import Preprocess
+
+from ..exported_folders import ExportedFolders
+from .conftest import contract
+
+LARGE = Preprocess(resize_px=100, crop_px=90)
+"""So large that no JPEG is decoded at half its size."""
+
+
+@pytest.fixture
+def paths(exports: ExportedFolders) -> list[Path]:
+    return folder_photos(exports.photos).measured[:5]
+
+
+def test_what_each_stage_is_given(paths: list[Path]) -> None:
+    images = [read_image(path) for path in paths]
+    found = inputs(contract(preprocess=LARGE), paths)
+    np.testing.assert_array_equal(found, np.stack([LARGE(image) for image in images]))
+    found = inputs(contract(preprocess=LARGE, stage="normalize"), paths)
+    np.testing.assert_array_equal(found, np.stack([LARGE.prepare(image, "pixels") for image in images]))
+    found = inputs(contract(preprocess=LARGE, stage="full"), paths)
+    assert all(np.array_equal(one, np.asarray(image)) for one, image in zip(found, images, strict=True))
+
+
+def test_a_photo_is_decoded_whole_where_the_graph_resizes(paths: list[Path], tmp_path: Path) -> None:
+    small = Preprocess(resize_px=9, crop_px=8)
+    full, none = (read(contract(preprocess=small, stage=stage), paths) for stage in ("full", "none"))
+    assert [image.size for image in full] == [read_image(path).size for path in paths]
+    assert all(2 * 9 <= min(image.size) < min(whole.size) for image, whole in zip(none, full, strict=True))
+
+
+@pytest.mark.parametrize("stage", ["none", "normalize", "full"])
+def test_crops_are_what_the_encoder_itself_reads(stage: str, paths: list[Path]) -> None:
+    found = crops(contract(preprocess=LARGE, stage=stage, size_px=90), paths)
+    assert (found.shape, found.dtype) == ((5, 3, 90, 90), np.float32)
+    expected = np.stack([LARGE(read_image(path)) for path in paths])
+    grey_level = 1 / (255 * min(LARGE.std))
+    np.testing.assert_allclose(found, expected, atol=1.01 * grey_level if stage == "full" else 0)

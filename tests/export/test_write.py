@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from safetensors.numpy import load_file
+
+from export import limits, photos, reference
+from export.certificate import Certificate
+from export.check import check
+from export.options import ExportOptions
+from export.photos import folder_photos, sample_photos
+from export.write import Demands, export_onnx
+from mvmr_zoo.checkpoint import file_digest
+from mvmr_zoo.errors import ConfigError, LimitError
+from mvmr_zoo.exported import Contract
+from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.samples import Samples
+from mvmr_zoo.zoo import load
+
+from ..exported_folders import AGREEMENT, FILES, KINDS, MEASURED, ExportedFolders, write_alike
+
+INPUTS = {
+    "fp32": ("images", ["batch", 3, 32, 32]),
+    "int8": ("images", ["batch", 3, 32, 32]),
+    "full": ("photo", ["height", "width", 3]),
+    "sizes": ("pixels", ["batch", 3, "height", "width"]),
+    "three": ("images", [3, 3, 32, 32]),
+    "classes": ("images", ["batch", 3, 32, 32]),
+}
+
+
+def certificate(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "export.json").read_text())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_an_exported_folder_holds(kind: str, exports: ExportedFolders) -> None:
+    folder = exports(kind)
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert (folder / "config.json").read_bytes() == (exports.checkpoint.folder / "config.json").read_bytes()
+    (given,) = onnx.load(folder / "model.onnx").graph.input
+    name, shape = INPUTS[kind]
+    dims = [dim.dim_value or dim.dim_param for dim in given.type.tensor_type.shape.dim]
+    assert given.name == name
+    assert dims == shape
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_certificate_says(kind: str, exports: ExportedFolders) -> None:
+    folder, options = exports(kind), KINDS[kind]
+    said = certificate(folder)
+    assert said["schema_version"] == 1
+    assert said["passed"] is True
+    assert all(verdict["passed"] for verdict in said["verdicts"])
+    assert said["weights_sha256"] == exports.checkpoint.weights_digest
+    assert said["sha256"] == {name: file_digest(folder / name) for name in FILES - {"export.json"}}
+    assert said["file_bytes"] == (folder / "model.onnx").stat().st_size
+    contract = Contract.from_dict(said["contract"])
+    assert contract == Contract(
+        dtype=options.dtype,
+        stage=options.stage,
+        preprocess=exports.checkpoint.config.preprocess,
+        size_px=None if kind == "sizes" else 32,
+        batch=options.batch,
+        opset=20,
+        unit_norm=options.unit_norm,
+        head=options.head,
+        embedding_dim=64,
+    )
+    assert said["limits"]["top1_agreement"] == AGREEMENT
+    measured = folder_photos(exports.photos).measured
+    assert [exports.photos / name for name in said["names"]] == measured
+    assert said["digests"] == [file_digest(path) for path in measured]
+    assert said["photos"] == "photos of photos"
+    assert said["agreement"]["photos"] == MEASURED
+    assert set(said["batches"]) == {"1", "2", "7", "64"}
+    assert set(said["sizes"]) == ({"16", "48", "64"} if kind == "sizes" else set())
+    assert (said["class_agreement"] is not None) == options.head
+    assert said["knn"] is None
+    assert {batch: set(each) for batch, each in said["speed"].items()} == {
+        batch: {"onnx", "pytorch"} for batch in (["3"] if kind == "three" else ["1", "16"])
+    }
+    assert said["providers"] == ["CPUExecutionProvider"]
+    assert {"processor", "python", "onnxruntime", "torch"} <= set(said["machine"])
+    assert (said["quantization"] is not None) == (kind == "int8")
+    assert (len(said["in_float"]) >= 2) == (kind == "int8")
+    assert str(exports.root).encode() not in (folder / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_answers_that_travel_along_are_pytorchs(kind: str, exports: ExportedFolders) -> None:
+    model = load(exports.spec, runtime="torch")
+    paths = [exports.photos / name for name in certificate(exports(kind))["names"]]
+    kept = load_file(exports(kind) / "reference.safetensors")
+    expected = model.embed(paths, normalize=KINDS[kind].unit_norm)
+    np.testing.assert_allclose(kept["features"], expected, atol=1e-5)
+    assert ("logits" in kept) == KINDS[kind].head
+    if KINDS[kind].head:
+        raw = model.embed(paths, normalize=False)
+        np.testing.assert_allclose(kept["logits"], raw @ model.head.weight.T + model.head.bias, atol=1e-4)
+    sized = {name: each for name, each in kept.items() if name.startswith("size_")}
+    assert {name: len(each) for name, each in sized.items()} == (
+        {"size_16": 8, "size_48": 8, "size_64": 8} if kind == "sizes" else {}
+    )
+
+
+def test_the_spec_and_the_options_given_are_certified(exports: ExportedFolders, tmp_path: Path) -> None:
+    """Another size, in another opset, into an empty folder: and the certificate that is returned is the one written."""
+    told: list[str] = []
+    (tmp_path / "out").mkdir()
+    options = ExportOptions(size=48, opset=18, stage="full")
+    made = export_onnx(exports.spec, tmp_path / "out", options, exports.demands, say=told.append)
+    assert isinstance(made, Certificate)
+    said = certificate(tmp_path / "out")
+    assert said["spec"] == exports.spec
+    assert made.contract == Contract.from_dict(said["contract"])
+    assert made.contract.preprocess == Preprocess(resize_px=54, crop_px=48)
+    assert (made.contract.size_px, made.contract.opset) == (48, 18)
+    assert said["agreement"] == dataclasses.asdict(made.agreement)
+    assert [line.split()[0] for line in told] == ["PyTorch", exports.spec, "ONNX"]
+    assert load(tmp_path / "out").preprocess.crop_px == 48
+
+
+def test_an_older_export_is_replaced(exports: ExportedFolders, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exports("three"), tmp_path / "out"))
+    export_onnx(exports.spec, folder, KINDS["fp32"], exports.demands)
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert (folder / "model.onnx").read_bytes() == (exports("fp32") / "model.onnx").read_bytes()
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_folder_one_is_in_is_not_replaced(
+    exports: ExportedFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (".", "..", tmp_path):
+        with pytest.raises(ConfigError, match="is the folder you are in, or holds it"):
+            export_onnx(exports.spec, name, KINDS["fp32"], exports.demands)
+
+
+def test_what_is_no_export_is_not_replaced(exports: ExportedFolders, tmp_path: Path) -> None:
+    export_with_notes = Path(shutil.copytree(exports("three"), tmp_path / "annotated"))
+    (export_with_notes / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"annotated holds notes\.txt beside an export; it is left as it is"):
+        export_onnx(exports.spec, export_with_notes, KINDS["fp32"], exports.demands)
+    assert contents(export_with_notes) == contents(exports("three")) | {"notes.txt": b"mine"}
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("notes", "file", "link"):
+        with pytest.raises(ConfigError, match=f"{name} exists and is not an exported folder"):
+            export_onnx(exports.spec, tmp_path / name, KINDS["fp32"], exports.demands)
+    with pytest.raises(ConfigError, match="exists and is not an exported folder"):
+        export_onnx(exports.spec, exports.checkpoint.folder, KINDS["fp32"], exports.demands)
+    assert contents(tmp_path / "notes") == {"mine.txt": b"mine"}
+    assert (tmp_path / "file").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"annotated", "notes", "file", "link"}
+
+
+@pytest.fixture
+def out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that nothing keeps."""
+    usual = limits.LIMITS["fp32"]
+    monkeypatch.setitem(limits.LIMITS, "fp32", dataclasses.replace(usual, cosine_min=1.5))
+
+
+@pytest.mark.usefixtures("out_of_reach")
+def test_a_missed_limit_leaves_what_was_there(exports: ExportedFolders, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(exports("three"), tmp_path / "older"))
+    with pytest.raises(LimitError, match=r"older was not written: cosine_min is 1, limit 1\.5\. .*--allow-failed"):
+        export_onnx(exports.spec, older, KINDS["fp32"], exports.demands)
+    assert contents(older) == contents(exports("three"))
+    assert list(tmp_path.iterdir()) == [older]
+
+
+@pytest.mark.usefixtures("out_of_reach")
+def test_a_missed_limit_leaves_no_folder_behind(exports: ExportedFolders, tmp_path: Path) -> None:
+    with pytest.raises(LimitError):
+        export_onnx(exports.spec, tmp_path / "new" / "out", KINDS["fp32"], exports.demands)
+    assert not [path for path in tmp_path.rglob("*") if path.name != "new"]
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("out_of_reach")
+def test_what_missed_a_limit_may_be_kept_marked(exports: ExportedFolders, tmp_path: Path) -> None:
+    demands = dataclasses.replace(exports.demands, allow_failed=True)
+    made = export_onnx(exports.spec, tmp_path / "out", KINDS["fp32"], demands)
+    assert not made.passed
+    said = certificate(tmp_path / "out")
+    assert said["passed"] is False
+    assert [verdict["name"] for verdict in said["verdicts"] if not verdict["passed"]] == ["cosine_min"]
+    assert load(tmp_path / "out").card.summary == "tiny as ONNX, fp32, failed its certificate"
+    assert load(exports("fp32")).card.summary == "tiny as ONNX, fp32"
+    assert not check(tmp_path / "out", images=exports.photos).passed
+
+
+def test_int8_that_cannot_keep_its_limit(exports: ExportedFolders, tmp_path: Path) -> None:
+    """Photos that differ by a hair: bytes do not tell them apart as floats do."""
+    alike = write_alike(tmp_path / "alike")
+    demands = Demands(images=alike, min_agreement=1.0)
+    with pytest.raises(LimitError, match=r"top1_agreement is 0\.\d+, limit 1"):
+        export_onnx(exports.spec, tmp_path / "out", KINDS["int8"], demands)
+    assert list(tmp_path.iterdir()) == [alike]
+
+
+def test_labels(exports: ExportedFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """k-NN accuracy is measured on all photos, though only some of them travel along."""
+    monkeypatch.setattr(photos, "LABELLED", MEASURED)
+    monkeypatch.setattr(reference, "KEPT", 70)
+    demands = Demands(images=exports.photos, labels=True, max_drop=20.0)
+    made = export_onnx(exports.spec, tmp_path / "out", KINDS["int8"], demands)
+    assert made.knn is not None
+    assert 0 < made.knn.pytorch < 1
+    assert made.knn.drop_points == pytest.approx(100 * (made.knn.pytorch - made.knn.onnx))
+    assert "top1_agreement" not in {verdict.name for verdict in made.verdicts}
+    (drop,) = (verdict for verdict in made.verdicts if verdict.name == "max_drop")
+    assert (drop.limit, drop.found) == (20, made.knn.drop_points)
+    assert made.agreement.photos == MEASURED
+    assert len(made.names) == len(made.digests) == 70
+    again = check(tmp_path / "out", images=exports.photos)
+    assert again.passed
+    assert again.measured.agreement.photos == 70
+    assert "max_drop" not in {verdict.name for verdict in again.verdicts}  # it needs every photo's features
+
+
+def test_labels_need_a_folder(exports: ExportedFolders, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--labels needs --images"):
+        Demands(labels=True)
+    with pytest.raises(ConfigError, match="together with --labels"):
+        export_onnx(exports.spec, tmp_path / "out", KINDS["fp32"], Demands(images=exports.photos, max_drop=1.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_samples_where_no_photos_are_given(
+    exports: ExportedFolders,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are made anew for each certificate and each check, the same pixels; here they are made once."""
+    made = tmp_path_factory.mktemp("samples")
+    sample_photos(made)
+
+    def copied(folder: Path) -> Samples:
+        shutil.copytree(made, folder, dirs_exist_ok=True, copy_function=shutil.copy)
+        return Samples(folder / "library", folder / "queries", 20)
+
+    monkeypatch.setattr(photos, "make_samples", copied)
+    export_onnx(exports.spec, tmp_path / "out", KINDS["sizes"], Demands(min_agreement=AGREEMENT))
+    said = certificate(tmp_path / "out")
+    assert said["photos"] == "sample photos"
+    assert said["digests"] == []
+    assert len(said["names"]) == 13 * 12
+    assert {name.partition("/")[0] for name in said["names"]} == {"library", "queries"}
+    assert check(tmp_path / "out").passed
