@@ -44,9 +44,9 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder in `parent`, made where it is missing; it goes when the block ends, as parents do that stay empty.
+    """An empty folder in `parent`; it goes when the block ends.
 
-    Those that killed processes left there go too: nobody holds their lock, and they are an hour old.
+    `parent` is made where it is missing, and goes too where nothing was put there. Those that killed processes left there go too: nobody holds their lock, and they are an hour old.
     """
     made = [each for each in (parent, *parent.parents) if not each.exists()]
     parent.mkdir(parents=True, exist_ok=True)
