@@ -46,7 +46,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """An empty folder in `parent`; it goes when the block ends.
 
-    `parent` is made where it is missing, and goes too where nothing was put there. Those that killed processes left there go too: nobody holds their lock, and they are an hour old.
+    `parent` is made where it is missing, and goes too where nothing was put there. Folders that killed processes
+    left go as well: nobody holds their lock, and they are an hour old.
     """
     made = [each for each in (parent, *parent.parents) if not each.exists()]
     parent.mkdir(parents=True, exist_ok=True)
