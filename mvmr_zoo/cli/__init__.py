@@ -1,6 +1,7 @@
 """`mvmr-zoo`: the command line. Heavy modules are imported inside the commands, so `--help` is instant.
 
-photos   index, search, quickstart
+photos   index, quickstart
+searching   search, duplicates
 evaluation   eval
 models   models, info, import, fetch, verify, bundle, unbundle
 """
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 from mvmr_zoo import __version__
-from mvmr_zoo.cli import evaluation, models, photos
+from mvmr_zoo.cli import evaluation, models, photos, searching
 
 app = typer.Typer(
     help="Photos to compact feature vectors: index a folder, search it, look at the models.",
@@ -31,6 +32,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 app.add_typer(photos.app)
+app.add_typer(searching.app)
 app.add_typer(models.app)
 app.add_typer(evaluation.app, name="eval")
 

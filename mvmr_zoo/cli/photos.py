@@ -1,4 +1,4 @@
-"""`mvmr-zoo index`, `search`, `quickstart`: the photo library."""
+"""`mvmr-zoo index`, `quickstart`: the photo library."""
 
 from __future__ import annotations
 
@@ -96,34 +96,6 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     typer.echo(f"failures  {len(status.failures)}")
     for failure in status.failures:
         typer.echo(f"  {printable(os.fsdecode(failure.path))}: {failure.reason}")
-
-
-@app.command()
-@explain_errors
-def search(
-    photo: Annotated[Path, typer.Argument(help="The photo to search with.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
-    library: Library = None,
-    model: ModelSpec = None,
-    as_json: AsJson = False,
-    sheet: Annotated[Path | None, typer.Option(help="Write the query and its hits as one picture.")] = None,
-) -> None:
-    """The photos of the library most like one photo."""
-    from mvmr_zoo.library import PhotoLibrary
-    from mvmr_zoo.library.sheet import save_sheet
-
-    with PhotoLibrary(library, model=model, create=False) as photos:
-        hits = photos.search(photo, k)
-    if sheet is not None:
-        save_sheet(sheet, [(photo, hits)])
-    if as_json:
-        found = [{"id": hit.id, "path": os.fspath(hit.path), "score": round(hit.score, 6)} for hit in hits]
-        typer.echo(json.dumps({"query": os.fspath(photo), "hits": found}, indent=2))
-        return
-    for rank, hit in enumerate(hits, start=1):
-        typer.echo(f"{rank:>3}  {hit.score:.3f}  {printable(str(hit.path))}")
-    if sheet is not None:
-        typer.echo(f"contact sheet: {sheet}", err=True)
 
 
 @app.command()

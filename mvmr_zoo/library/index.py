@@ -22,6 +22,11 @@ from mvmr_zoo.nearest import faiss_library
 
 MANIFEST_FILE = "index.json"
 
+FEWEST_FOR_BACKGROUND = 20
+"""A percentile among fewer photos would say nothing."""
+
+_PAIRS = 20_000
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -34,6 +39,7 @@ class Manifest:
         rows: vectors in it.
         dim: D.
         made_from: `Store.version` it was made at.
+        background: quantiles 0 to 100 of the cosines of photos of the library at random; empty where there are few.
     """
 
     generation: int
@@ -42,6 +48,13 @@ class Manifest:
     rows: int
     dim: int
     made_from: str
+    background: tuple[float, ...] = ()
+
+    def percentile(self, score: float) -> float | None:
+        """How many of a hundred random pairs of the library's photos are less similar; None where few are there."""
+        if not self.background:
+            return None
+        return float(np.interp(score, self.background, np.linspace(0, 100, len(self.background))))
 
 
 class Neighbours(NamedTuple):
@@ -63,13 +76,21 @@ class VectorIndex:
         self._index = index
         self.manifest = manifest
 
-    def search(self, queries: NDArray[np.float32], k: int) -> Neighbours:
-        """The `k` nearest of each row of `(Q, D)`, fewer where the library is smaller."""
-        k = min(k, self.manifest.rows)
+    def search(self, queries: NDArray[np.float32], k: int, *, among: NDArray[np.int64] | None = None) -> Neighbours:
+        """The `k` nearest of each row of `(Q, D)`, fewer where there are fewer.
+
+        Args:
+            queries: unit vectors.
+            k: how many.
+            among: ids that may answer; None is all.
+        """
+        k = min(k, self.manifest.rows if among is None else len(among))
         if k == 0:
             shape = (len(queries), 0)
             return Neighbours(np.empty(shape, np.float32), np.empty(shape, np.int64))
-        scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k)
+        faiss = faiss_library()
+        chosen = None if among is None else faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))
+        scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k, params=chosen)
         return Neighbours(scores, ids)
 
 
@@ -126,6 +147,7 @@ def _build(folder: Path, store: Store) -> VectorIndex:
         rows=len(ids),
         dim=dim,
         made_from=store.version,
+        background=_background(vectors),
     )
     try:
         write_whole(folder / manifest.file, data)
@@ -141,13 +163,26 @@ def _build(folder: Path, store: Store) -> VectorIndex:
     return VectorIndex(index, manifest)
 
 
+def _background(vectors: NDArray[np.float32]) -> tuple[float, ...]:
+    """Quantiles of the cosines of random pairs of different rows of `(N, D)` unit vectors."""
+    if len(vectors) < FEWEST_FOR_BACKGROUND:
+        return ()
+    random = np.random.default_rng(0)
+    first = random.integers(len(vectors), size=_PAIRS)
+    second = (first + random.integers(1, len(vectors), size=_PAIRS)) % len(vectors)
+    cosines = np.einsum("nd,nd->n", vectors[first], vectors[second])
+    return tuple(float(each) for each in np.quantile(cosines, np.linspace(0, 1, 101)))
+
+
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest, or None where it is missing or not one."""
     try:
-        manifest = Manifest(**json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        values = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        manifest = Manifest(**{**values, "background": tuple(float(each) for each in values["background"])})
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    right = all(type(getattr(manifest, field.name)).__name__ == field.type for field in fields(Manifest))
+    plain = [field for field in fields(Manifest) if field.name != "background"]
+    right = all(type(getattr(manifest, field.name)).__name__ == field.type for field in plain)
     return manifest if right else None
 
 

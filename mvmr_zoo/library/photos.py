@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from mvmr_zoo.catalog import DEFAULT_MODEL
 from mvmr_zoo.errors import ConfigError, LibraryError, LibraryMismatchError
+from mvmr_zoo.features import unit
+from mvmr_zoo.library.duplicates import COSINE, LIKENESS, Group, find_duplicates
 from mvmr_zoo.library.index import build_index, index_matches, open_index, read_manifest
+from mvmr_zoo.library.query import Filters, Query, query_vector
+from mvmr_zoo.library.search import Hit, grouped_hits, ranked_hits
 from mvmr_zoo.library.store import DATABASE_FILE, FailureRow, Store
 from mvmr_zoo.library.update import AddReport, Progress, update
 from mvmr_zoo.model import Model
 from mvmr_zoo.zoo import load
 
-
-@dataclass(frozen=True)
-class Hit:
-    """A photo found.
-
-    Args:
-        id: its number in the library.
-        path: of its file.
-        score: cosine similarity to the query, in [-1, 1].
-    """
-
-    id: int
-    path: Path
-    score: float
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,36 +127,68 @@ class PhotoLibrary:
             build_index(self.folder, self._store)
         return report
 
-    def search(self, photo: Any, k: int = 10) -> list[Hit]:
-        """The `k` photos most like one, best first; the photo itself and files that are gone are left out.
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        *,
+        filters: Filters | None = None,
+        offset: int = 0,
+        keep_query: bool = False,
+        group: bool = False,
+    ) -> list[Hit]:
+        """The photos most like a query, best first; files that are gone are left out.
 
         Args:
-            photo: a path, PIL image, array or tensor.
+            query: a path, PIL image, array or tensor; or a `Query` of several, or of ids.
             k: how many, at least 1.
+            filters: which photos may answer.
+            offset: leave out so many of the best, for a further page.
+            keep_query: let the query's own photos answer too.
+            group: put near duplicates behind their best copy; `k` and `offset` then count groups.
 
         Raises:
-            ImageError: the photo cannot be read.
+            ImageError: a photo cannot be read.
+            ConfigError: a number is out of range, or an id is not in the library.
             LibraryError: the library is empty.
         """
-        if k < 1:
-            raise ConfigError(f"search got k = {k}; expected at least 1.")
+        if k < 1 or offset < 0:
+            raise ConfigError(f"search got k = {k}, offset = {offset}; expected at least 1, and at least 0.")
         if not self._store.count():
             raise LibraryError(f"The library {self.folder} holds no photo. `mvmr-zoo index add PHOTO-FOLDER` fills it.")
-        vector = self.model.embed([photo])
+        asked = query if isinstance(query, Query) else Query(like=[query])
+        vector = query_vector(self._vectors(asked.like, asked.like_ids), self._vectors(asked.unlike, asked.unlike_ids))
         index = open_index(self.folder, self._store)
-        wanted = k + 1
-        while True:
-            found = index.search(vector, wanted)
-            rows = self._store.by_id(found.ids[0].tolist())
-            hits = [
-                Hit(id_, Path(os.fsdecode(rows[id_].path)), float(score))
-                for id_, score in zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
-                if id_ in rows
-            ]
-            hits = [hit for hit in hits if os.path.exists(hit.path) and not _is_file(photo, hit.path)]
-            if len(hits) >= k or wanted >= index.manifest.rows:
-                return hits[:k]
-            wanted *= 4
+        found = ranked_hits(self._store, index, vector, filters or Filters(), hidden=None if keep_query else asked)
+        if group:
+            found = grouped_hits(self._store, found, wanted=offset + k)
+        return list(itertools.islice(found, offset, offset + k))
+
+    def _vectors(self, photos: Sequence[Any], ids: Sequence[int]) -> NDArray[np.float32]:
+        """`(N, D)` unit vectors of photos, embedded now, and of ids, which are known."""
+        rows = self._store.by_id(ids)
+        if missing := [id_ for id_ in ids if id_ not in rows]:
+            raise ConfigError(f"The library {self.folder} has no photo with the id {missing[0]}.")
+        known = [rows[id_].vector.astype(np.float32) for id_ in ids]
+        embedded = self.model.embed(photos) if len(photos) else np.empty((0, self._dim), np.float32)
+        return np.concatenate([embedded, unit(np.reshape(np.asarray(known, np.float32), (-1, self._dim)))])
+
+    @property
+    def _dim(self) -> int:
+        return int(self._store.fact("dim") or 0)
+
+    def duplicates(
+        self,
+        *,
+        near: bool = True,
+        cosine: float = COSINE,
+        likeness: float = LIKENESS,
+        progress: Progress = lambda done, total: None,
+    ) -> list[Group]:
+        """Groups of copies of the same photo; see `library.duplicates`. Nothing is deleted."""
+        ids, _ = self._store.vectors()
+        photos = self._store.by_id(ids.tolist())
+        return find_duplicates(photos, near=near, cosine=cosine, likeness=likeness, progress=progress)
 
     def status(self) -> Status:
         """How things stand; changes nothing."""
@@ -201,11 +228,3 @@ class PhotoLibrary:
 
 def _identity(model: Model) -> dict[str, str]:
     return {"weights": model.weights_digest, "preprocess": model.preprocess.digest}
-
-
-def _is_file(photo: Any, path: Path) -> bool:
-    """Whether a query is the file at `path`, perhaps by another name."""
-    try:
-        return isinstance(photo, (str, os.PathLike)) and os.path.samefile(photo, path)
-    except OSError:
-        return False

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mvmr_zoo.errors import ConfigError, ImageError, LibraryError
 from mvmr_zoo.images import read_image
-from mvmr_zoo.library.photos import Hit
+from mvmr_zoo.library.search import Hit
 
 TILE_PX = 160
 COLUMNS = 11

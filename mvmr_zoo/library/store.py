@@ -180,7 +180,7 @@ class Store:
         """The stamp of every photo below a folder, by path."""
         with self._explained():
             rows = self._connection.execute(
-                "SELECT path, size, mtime_ns FROM photos WHERE path >= ? AND path < ?", _below(folder)
+                "SELECT path, size, mtime_ns FROM photos WHERE path >= ? AND path < ?", below(folder)
             )
             return {path: Stamp(size, mtime_ns) for path, size, mtime_ns in rows}
 
@@ -188,7 +188,7 @@ class Store:
         """The paths below a folder, and the folder itself, that failed when last tried."""
         query = "SELECT path FROM failures WHERE path = ? OR path >= ? AND path < ?"
         with self._explained():
-            rows = self._connection.execute(query, (folder, *_below(folder)))
+            rows = self._connection.execute(query, (folder, *below(folder)))
             return {path for (path,) in rows}
 
     def sizes(self) -> set[int]:
@@ -213,6 +213,12 @@ class Store:
                 if row is not None:
                     found[id_] = _photo(row)
         return found
+
+    def ids(self, condition: str, values: Iterable[object]) -> NDArray[np.int64]:
+        """`(N,)` ids of the photos for which an SQL condition on `photos` holds."""
+        with self._explained():
+            rows = self._connection.execute(f"SELECT id FROM photos WHERE {condition}", tuple(values)).fetchall()
+        return np.asarray([row[0] for row in rows], np.int64)
 
     def vectors(self) -> tuple[NDArray[np.int64], list[bytes]]:
         """Every photo's id `(N,)`, and its vector's bytes."""
@@ -277,7 +283,7 @@ def _photo(row: tuple[bytes, bytes, int, int, bytes, str | None, int, int, bytes
     )
 
 
-def _below(folder: bytes) -> tuple[bytes, bytes]:
+def below(folder: bytes) -> tuple[bytes, bytes]:
     """The half-open range of paths below a folder: from `folder/` to `folder0`, 0 following / in ASCII."""
     base = folder.rstrip(os.sep.encode())
     return base + b"/", base + b"0"

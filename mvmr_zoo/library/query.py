@@ -1,0 +1,106 @@
+"""What a search asks for: photos like some and unlike others, and which photos may answer."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.features import unit
+from mvmr_zoo.library.store import below
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+UNLIKE_WEIGHT = 0.5
+"""Of the mean of what the hits must not resemble, beside the mean of what they must: Rocchio's rule (1971)."""
+
+_DATE = re.compile(r"\d{4}(-\d\d){0,2}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Photos like these. A photo is a path, PIL image, array or tensor; an id is a photo's number in the library.
+
+    Args:
+        like: photos.
+        like_ids: photos of the library, which need no inference.
+        unlike: photos that hits must not resemble.
+        unlike_ids: the same, of the library.
+    """
+
+    like: Sequence[Any] = ()
+    like_ids: Sequence[int] = ()
+    unlike: Sequence[Any] = ()
+    unlike_ids: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where nothing is asked for."""
+        if not len(self.like) and not self.like_ids:
+            raise ConfigError("The query names no photo to look like. Give at least one, or an id of the library.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Which photos may answer.
+
+    Args:
+        folder: those below it.
+        taken_from: those taken on this day or later: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`; not those without a date.
+        taken_to: those taken on this day or before; a month or a year is meant to its end.
+        min_px: whose short side has at least so many pixels.
+        min_percentile: whose score is above this percentile, 0 to 100, of scores of this library's photos at random.
+    """
+
+    folder: str | os.PathLike[str] | None = None
+    taken_from: str | None = None
+    taken_to: str | None = None
+    min_px: int | None = None
+    min_percentile: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a date that is none, or a number out of range."""
+        for name, date in (("taken_from", self.taken_from), ("taken_to", self.taken_to)):
+            if date is not None and not _DATE.fullmatch(date):
+                raise ConfigError(f"{name} is {date!r}; expected a day as YYYY-MM-DD, a month or a year.")
+        if self.min_percentile is not None and not 0 <= self.min_percentile <= 100:
+            raise ConfigError(f"min_percentile is {self.min_percentile}; expected 0 to 100.")
+
+    @property
+    def narrows(self) -> bool:
+        """Whether the store must say which photos may answer."""
+        return any(each is not None for each in (self.folder, self.taken_from, self.taken_to, self.min_px))
+
+    def conditions(self) -> tuple[str, list[Any]]:
+        """For the store: an SQL condition on `photos`, and its values."""
+        parts, values = ["1"], list[Any]()
+        if self.folder is not None:
+            parts.append("path >= ? AND path < ?")
+            values += below(os.fsencode(os.path.realpath(os.path.expanduser(self.folder))))
+        if self.taken_from is not None:
+            parts.append("taken >= ?")
+            values.append(self.taken_from)
+        if self.taken_to is not None:
+            parts.append("taken < ?")
+            values.append(self.taken_to + "~")  # after every day and time that begins so
+        if self.min_px is not None:
+            parts.append("MIN(width, height) >= ?")
+            values.append(self.min_px)
+        return " AND ".join(parts), values
+
+
+def query_vector(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`(1, D)` of unit length: the mean of some vectors, less half the mean of others.
+
+    Args:
+        like: `(N, D)`, N at least 1, of unit length.
+        unlike: `(M, D)`, of unit length.
+    """
+    vector = like.mean(axis=0, keepdims=True)
+    if len(unlike):
+        vector = vector - UNLIKE_WEIGHT * unlike.mean(axis=0, keepdims=True)
+    return unit(vector)
