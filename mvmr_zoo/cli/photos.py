@@ -13,6 +13,8 @@ import typer
 from mvmr_zoo.errors import printable
 from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors, own_name
 
+_NAMES_SHOWN = 10
+
 app = typer.Typer()
 index_app = typer.Typer(help="The photo library: add folders, see how it stands.", no_args_is_help=True)
 app.add_typer(index_app, name="index")
@@ -96,6 +98,38 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     typer.echo(f"failures  {len(status.failures)}")
     for failure in status.failures:
         typer.echo(f"  {printable(os.fsdecode(failure.path))}: {failure.reason}")
+
+
+@index_app.command("doctor")
+@explain_errors
+def index_doctor(
+    library: Library = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be put right.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look the library over: damaged vectors, an index that does not match, files left over, photos that are gone."""
+    from mvmr_zoo.library import PhotoLibrary
+
+    with PhotoLibrary(library, create=False) as photos:
+        findings = photos.examine()
+        if repair:
+            for finding in findings:
+                if finding.repair is not None:
+                    finding.repair()
+    left = [finding for finding in findings if not repair or finding.repair is None]
+    if as_json:
+        plain = [{"what": f.what, "names": f.names, "repaired": f not in left, "advice": f.advice} for f in findings]
+        typer.echo(json.dumps(plain, indent=2))
+    else:
+        for finding in findings:
+            typer.echo(f"{finding.what}: {'repaired.' if finding not in left else finding.advice}")
+            for name in finding.names[:_NAMES_SHOWN]:
+                typer.echo(f"  {printable(name)}")
+            if len(finding.names) > _NAMES_SHOWN:
+                typer.echo(f"  and {len(finding.names) - _NAMES_SHOWN} more (--json lists all)")
+        typer.echo("The library is sound." if not findings else f"{len(findings)} findings, {len(left)} left.")
+    if left:
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command()

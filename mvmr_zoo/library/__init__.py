@@ -1,16 +1,19 @@
 """The photo library: a folder that remembers every photo's vector.
 
+rows     what the store remembers
 store    library.sqlite, the truth: photos, vectors, failures
 index    the FAISS file made from it, remade whenever it does not match
 scan     what lies in a folder
 update   bringing the store up to date with folders
 query    what a search asks for, and which photos may answer
+doctor   what is wrong with a library
 duplicates   copies of the same photo
 search   from a query's vector to hits
 photos   `PhotoLibrary`: add folders, look at the state, search, find duplicates
 sheet    a picture of a query and its hits
 """
 
+from mvmr_zoo.library.doctor import Finding
 from mvmr_zoo.library.duplicates import Copy, Group
 from mvmr_zoo.library.photos import PhotoLibrary, Status, default_library_path
 from mvmr_zoo.library.query import Filters, Query
@@ -21,6 +24,7 @@ __all__ = [
     "AddReport",
     "Copy",
     "Filters",
+    "Finding",
     "Group",
     "Hit",
     "PhotoLibrary",

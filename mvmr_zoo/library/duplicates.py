@@ -27,7 +27,7 @@ from mvmr_zoo.nearest import faiss_library
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mvmr_zoo.library.store import PhotoRow
+    from mvmr_zoo.library.rows import PhotoRow
 
 COSINE = 0.85
 LIKENESS = 0.9

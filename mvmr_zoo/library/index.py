@@ -186,6 +186,13 @@ def read_manifest(folder: Path) -> Manifest | None:
     return manifest if right else None
 
 
+def index_rows(folder: Path) -> int | None:
+    """Vectors in the index file, or None where it cannot be read or is not what its manifest says."""
+    manifest = read_manifest(folder)
+    index = None if manifest is None else _read(folder / manifest.file, manifest)
+    return None if index is None else int(index.ntotal)
+
+
 def _read(path: Path, manifest: Manifest) -> Any:
     """The FAISS index, or None where the file is not what the manifest says."""
     try:

@@ -15,11 +15,13 @@ import numpy as np
 from mvmr_zoo.catalog import DEFAULT_MODEL
 from mvmr_zoo.errors import ConfigError, LibraryError, LibraryMismatchError
 from mvmr_zoo.features import unit
+from mvmr_zoo.library.doctor import Finding, examine
 from mvmr_zoo.library.duplicates import COSINE, LIKENESS, Group, find_duplicates
 from mvmr_zoo.library.index import build_index, index_matches, open_index, read_manifest
 from mvmr_zoo.library.query import Filters, Query, query_vector
+from mvmr_zoo.library.rows import FailureRow
 from mvmr_zoo.library.search import Hit, grouped_hits, ranked_hits
-from mvmr_zoo.library.store import DATABASE_FILE, FailureRow, Store
+from mvmr_zoo.library.store import DATABASE_FILE, Store
 from mvmr_zoo.library.update import AddReport, Progress, update
 from mvmr_zoo.model import Model
 from mvmr_zoo.zoo import load
@@ -189,6 +191,10 @@ class PhotoLibrary:
         ids, _ = self._store.vectors()
         photos = self._store.by_id(ids.tolist())
         return find_duplicates(photos, near=near, cosine=cosine, likeness=likeness, progress=progress)
+
+    def examine(self) -> list[Finding]:
+        """What is wrong with the library, each with what puts it right; changes nothing. See `library.doctor`."""
+        return examine(self.folder, self._store)
 
     def status(self) -> Status:
         """How things stand; changes nothing."""

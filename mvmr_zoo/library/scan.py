@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, field
 
 from mvmr_zoo.images import SUFFIXES
-from mvmr_zoo.library.store import FailureRow, Stamp
+from mvmr_zoo.library.rows import FailureRow, Stamp
 
 _LATEST_NS = 2**63 - 1  # what SQLite holds: the year 2262
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)

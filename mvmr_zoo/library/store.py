@@ -8,15 +8,15 @@ import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mvmr_zoo.errors import LibraryDamagedError, LibraryError
+from mvmr_zoo.library.rows import FailureRow, PhotoRow, Stamp
 
 DATABASE_FILE = "library.sqlite"
 SCHEMA_VERSION = 1
@@ -44,46 +44,6 @@ CREATE TABLE IF NOT EXISTS failures (
     reason TEXT NOT NULL
 );
 """
-
-
-class Stamp(NamedTuple):
-    """What tells that a file did not change: its size in bytes and its mtime in nanoseconds."""
-
-    size: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhotoRow:
-    """A photo as the library remembers it.
-
-    Args:
-        root: the folder it was added under, as bytes.
-        path: its absolute path, as bytes.
-        stamp: of its file.
-        content: 32 bytes, SHA-256 of its file.
-        taken: EXIF date as `YYYY-MM-DD HH:MM:SS`, or None.
-        width: upright, in pixels.
-        height: upright, in pixels.
-        vector: `(D,)` float16, unit length.
-    """
-
-    root: bytes
-    path: bytes
-    stamp: Stamp
-    content: bytes
-    taken: str | None
-    width: int
-    height: int
-    vector: NDArray[np.float16]
-
-
-class FailureRow(NamedTuple):
-    """A photo that could not be indexed, and why."""
-
-    path: bytes
-    stage: str
-    reason: str
 
 
 class Store:
@@ -220,6 +180,12 @@ class Store:
             rows = self._connection.execute(f"SELECT id FROM photos WHERE {condition}", tuple(values)).fetchall()
         return np.asarray([row[0] for row in rows], np.int64)
 
+    def paths(self, condition: str = "1", values: Iterable[object] = ()) -> list[bytes]:
+        """Paths of the photos for which an SQL condition on `photos` holds, in order."""
+        query = f"SELECT path FROM photos WHERE {condition} ORDER BY path"
+        with self._explained():
+            return [path for (path,) in self._connection.execute(query, tuple(values))]
+
     def vectors(self) -> tuple[NDArray[np.int64], list[bytes]]:
         """Every photo's id `(N,)`, and its vector's bytes."""
         with self._explained():
@@ -235,6 +201,18 @@ class Store:
         """Every failure, by path."""
         with self._explained():
             return [FailureRow(*row) for row in self._connection.execute("SELECT * FROM failures ORDER BY path")]
+
+    def forget_failures(self, paths: Iterable[bytes]) -> None:
+        """Forget that some photos failed."""
+        with self.alone():
+            self._connection.executemany("DELETE FROM failures WHERE path = ?", [(path,) for path in paths])
+
+    def check_integrity(self) -> None:
+        """Raise LibraryDamagedError where SQLite finds its file inconsistent."""
+        with self._explained():
+            (found,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

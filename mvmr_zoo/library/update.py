@@ -15,8 +15,9 @@ import numpy as np
 
 from mvmr_zoo.errors import DataError, ImageError
 from mvmr_zoo.images import file_bytes, read_photo
+from mvmr_zoo.library.rows import FailureRow, PhotoRow, Stamp
 from mvmr_zoo.library.scan import Scan, scan_folder
-from mvmr_zoo.library.store import FailureRow, PhotoRow, Stamp, Store
+from mvmr_zoo.library.store import Store
 from mvmr_zoo.model import Model
 
 if TYPE_CHECKING:

@@ -1,0 +1,112 @@
+"""Looking a library over, and putting it right."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvmr_zoo.errors import LibraryDamagedError
+from mvmr_zoo.library import PhotoLibrary
+from mvmr_zoo.library.store import DATABASE_FILE
+
+from ...command_line import refused, run
+
+
+@pytest.fixture
+def filled(library: PhotoLibrary, photo_folder: Path) -> PhotoLibrary:
+    library.add([photo_folder])
+    return library
+
+
+def change(library: PhotoLibrary, statement: str, *values: object) -> None:
+    connection = sqlite3.connect(library.folder / DATABASE_FILE)
+    with connection:
+        assert connection.execute(statement, values).rowcount
+    connection.close()
+
+
+def repaired(library: PhotoLibrary) -> None:
+    for finding in library.examine():
+        assert finding.repair is not None
+        finding.repair()
+    assert library.examine() == []
+
+
+def test_a_sound_library_has_no_findings(filled: PhotoLibrary, tmp_path: Path) -> None:
+    assert filled.examine() == []
+    done = run("index", "doctor", "-L", filled.folder, home=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "The library is sound.\n")
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [b"\0" * 10, np.zeros(256, np.float16).tobytes(), np.full(256, np.nan, np.float16).tobytes(), b"\0" * 511],
+    ids=["short", "zero", "not a number", "odd"],
+)
+def test_a_damaged_vector_is_forgotten_and_taken_in_again(
+    filled: PhotoLibrary, photo_folder: Path, vector: bytes
+) -> None:
+    path = photo_folder / "a" / "00.jpg"
+    change(filled, "UPDATE photos SET vector = ? WHERE path = ?", vector, os.fsencode(path))
+    (finding,) = filled.examine()
+    assert (finding.what, finding.names) == ("1 photos have a damaged vector", (str(path),))
+    finding.repair()
+    assert filled.status().photos == 11
+    assert filled.add([photo_folder]).added == 1
+    assert filled.examine() == []
+
+
+def test_an_index_that_does_not_match_is_made_again(filled: PhotoLibrary, photo_folder: Path) -> None:
+    change(filled, "DELETE FROM photos WHERE path = ?", os.fsencode(photo_folder / "a" / "00.jpg"))
+    assert [finding.what for finding in filled.examine()] == ["the index does not match the photos"]
+    repaired(filled)
+    (file,) = filled.folder.glob("index-*.faiss")
+    file.write_bytes(b"\0" * file.stat().st_size)  # of the right length, and nothing else
+    repaired(filled)
+    (file,) = filled.folder.glob("index-*.faiss")
+    file.write_bytes(b"")
+    repaired(filled)
+
+
+def test_files_left_over_are_removed(filled: PhotoLibrary, tmp_path: Path) -> None:
+    for name in ("index-000099.faiss", ".index-000098.faiss.1-2.part"):
+        (filled.folder / name).write_bytes(b"left")
+    done = run("index", "doctor", "-L", filled.folder, "--json", home=tmp_path)
+    assert done.returncode == 1
+    (found,) = json.loads(done.stdout)
+    assert {Path(name).name for name in found["names"]} == {"index-000099.faiss", ".index-000098.faiss.1-2.part"}
+    assert run("index", "doctor", "-L", filled.folder, "--repair", home=tmp_path).returncode == 0
+    assert filled.examine() == []
+
+
+def test_a_photo_that_also_failed_is_no_failure(filled: PhotoLibrary, photo_folder: Path) -> None:
+    path = os.fsencode(photo_folder / "a" / "00.jpg")
+    change(filled, "INSERT INTO failures VALUES (?, 'open', 'long ago')", path)
+    repaired(filled)
+    assert filled.status().failures == []
+
+
+def test_photos_that_are_gone_are_named_and_kept(filled: PhotoLibrary, photo_folder: Path, tmp_path: Path) -> None:
+    (photo_folder / "a" / "00.jpg").unlink()
+    done = run("index", "doctor", "-L", filled.folder, "--repair", home=tmp_path)
+    assert done.returncode == 1
+    assert "1 photos are not where they were" in done.stdout
+    assert "00.jpg" in done.stdout
+    assert filled.status().photos == 12
+
+
+def test_a_damaged_database(filled: PhotoLibrary, tmp_path: Path) -> None:
+    filled.__exit__(None, None, None)
+    file = filled.folder / DATABASE_FILE
+    content = bytearray(file.read_bytes())
+    content[4096 : 4096 * 3] = os.urandom(4096 * 2)
+    file.write_bytes(content)
+    with pytest.raises(LibraryDamagedError), PhotoLibrary(filled.folder) as library:
+        library.examine()
+    refused(run("index", "doctor", "-L", filled.folder, home=tmp_path), "is damaged")
+    refused(run("index", "doctor", "-L", tmp_path / "none", home=tmp_path), "no library")
