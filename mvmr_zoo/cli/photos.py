@@ -39,16 +39,23 @@ def index_add(
     model: ModelSpec = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a photo could not be indexed.")] = False,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="Forget the photos of a folder that holds none now.")
+        bool, typer.Option("--allow-empty", help="Take the photos of a folder that holds none now for missing.")
     ] = False,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Take only photos of such names, as '*.heic' or '2024/*'.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Leave out photos and folders of such names, as 'thumbs'.")
+    ] = None,
 ) -> None:
     """Index every photo below some folders. Run it again to take in what changed."""
-    from mvmr_zoo.library import PhotoLibrary
+    from mvmr_zoo.library import Globs, PhotoLibrary
     from mvmr_zoo.progress import progress_bar
 
+    globs = Globs(tuple(include or ()), tuple(exclude or ()))
     with PhotoLibrary(library, model=model) as photos, progress_bar("indexing") as progress:
         try:
-            report = photos.add(folders, progress=progress, allow_empty=allow_empty)
+            report = photos.add(folders, progress=progress, allow_empty=allow_empty, globs=globs)
         except KeyboardInterrupt:
             typer.echo("What was done is kept; run the same command to go on.", err=True)
             raise
@@ -80,6 +87,7 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
                     "library": str(status.folder),
                     "model": status.model,
                     "photos": status.photos,
+                    "missing": status.missing,
                     "index": {"generation": status.generation, "current": status.index_current},
                     "failures": [
                         {"path": os.fsdecode(failure.path), "stage": failure.stage, "reason": failure.reason}
@@ -92,12 +100,24 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
         return
     typer.echo(f"library   {status.folder}")
     typer.echo(f"model     {status.model or 'none yet'}")
-    typer.echo(f"photos    {status.photos}")
+    missing = f", and {status.missing} missing (`{own_name()} index prune` forgets them)" if status.missing else ""
+    typer.echo(f"photos    {status.photos}{missing}")
     state = "current" if status.index_current else "will be made again by the next command"
     typer.echo(f"index     generation {status.generation or 0}, {state}")
     typer.echo(f"failures  {len(status.failures)}")
     for failure in status.failures:
         typer.echo(f"  {printable(os.fsdecode(failure.path))}: {failure.reason}")
+
+
+@index_app.command("prune")
+@explain_errors
+def index_prune(library: Library = None) -> None:
+    """Forget the photos whose files are missing."""
+    from mvmr_zoo.library import PhotoLibrary
+
+    with PhotoLibrary(library, create=False) as photos:
+        pruned = photos.prune()
+    typer.echo(f"{pruned.forgotten} missing photos forgotten, {pruned.back} found to be there again.")
 
 
 @index_app.command("doctor")

@@ -1,6 +1,7 @@
 """The photo library: a folder that remembers every photo's vector.
 
 rows     what the store remembers
+schema   its tables
 store    library.sqlite, the truth: photos, vectors, failures
 index    the FAISS file made from it, remade whenever it does not match
 scan     what lies in a folder
@@ -17,6 +18,7 @@ from mvmr_zoo.library.doctor import Finding
 from mvmr_zoo.library.duplicates import Copy, Group
 from mvmr_zoo.library.photos import PhotoLibrary, Status, default_library_path
 from mvmr_zoo.library.query import Filters, Query
+from mvmr_zoo.library.scan import Globs
 from mvmr_zoo.library.search import Hit
 from mvmr_zoo.library.update import AddReport
 
@@ -25,6 +27,7 @@ __all__ = [
     "Copy",
     "Filters",
     "Finding",
+    "Globs",
     "Group",
     "Hit",
     "PhotoLibrary",

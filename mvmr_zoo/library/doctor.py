@@ -126,13 +126,13 @@ def _index(folder: Path, store: Store) -> list[Finding]:
 
 def _missing(store: Store) -> list[Finding]:
     """Photos whose files are not there now."""
-    gone = [path for path in store.paths() if not os.path.exists(path)]
+    gone = [path for path in store.paths("missing = 0") if not os.path.exists(path)]
     if not gone:
         return []
     return [
         Finding(
             f"{len(gone)} photos are not where they were",
             tuple(os.fsdecode(path) for path in gone),
-            "Connect their disk, if it is not; `mvmr-zoo index add` of their folder forgets those that are gone.",
+            "Connect their disk, if it is not; `mvmr-zoo index add` of their folder takes note of it.",
         )
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from mvmr_zoo.library.duplicates import COSINE, LIKENESS, Group, find_duplicates
 from mvmr_zoo.library.index import build_index, index_matches, open_index, read_manifest
 from mvmr_zoo.library.query import Filters, Query, query_vector
 from mvmr_zoo.library.rows import FailureRow
+from mvmr_zoo.library.scan import EVERYTHING, Globs
+from mvmr_zoo.library.schema import DATABASE_FILE
 from mvmr_zoo.library.search import Hit, grouped_hits, ranked_hits
-from mvmr_zoo.library.store import DATABASE_FILE, Store
+from mvmr_zoo.library.store import Store
 from mvmr_zoo.library.update import AddReport, Progress, update
 from mvmr_zoo.model import Model
 from mvmr_zoo.zoo import load
@@ -37,7 +39,8 @@ class Status:
     Args:
         folder: of the library.
         model: spec of the encoder it is bound to, None before the first photo.
-        photos: how many it holds.
+        photos: how many it holds, those that are missing left out.
+        missing: photos whose files were not there when last looked for; `prune` forgets them.
         failures: photos that could not be indexed, with the reason.
         generation: of the index file; None where there is none.
         index_current: whether the index file matches the photos; if not, the next command makes it again.
@@ -46,9 +49,17 @@ class Status:
     folder: Path
     model: str | None
     photos: int
+    missing: int
     failures: list[FailureRow]
     generation: int | None
     index_current: bool
+
+
+class Pruned(NamedTuple):
+    """What `prune` did: photos forgotten, and photos whose files are there again."""
+
+    forgotten: int
+    back: int
 
 
 def default_library_path() -> Path:
@@ -107,6 +118,7 @@ class PhotoLibrary:
         *,
         progress: Progress = lambda done, total: None,
         allow_empty: bool = False,
+        globs: Globs = EVERYTHING,
     ) -> AddReport:
         """Index every photo below some folders; what is unchanged since the last time is not decoded.
 
@@ -115,8 +127,9 @@ class PhotoLibrary:
         Args:
             folders: each is searched with its subfolders.
             progress: told how many photos are done, of how many.
-            allow_empty: forget the photos of a folder that holds none now; without it such a folder is
+            allow_empty: mark the photos of a folder that holds none now as missing; without it such a folder is
                 taken for a disk that is not connected.
+            globs: which photos to take; others that the library has of these folders are forgotten.
 
         Raises:
             DataError: a folder does not exist, cannot be read, or holds no photo.
@@ -124,7 +137,7 @@ class PhotoLibrary:
         """
         if self._spec is not None:
             _ = self.model  # refuse another model even where nothing changed
-        report = update(self._store, self._bound_model, folders, progress, allow_empty=allow_empty)
+        report = update(self._store, self._bound_model, folders, progress, allow_empty=allow_empty, globs=globs)
         if report.total and not index_matches(self.folder, self._store):
             build_index(self.folder, self._store)
         return report
@@ -192,6 +205,15 @@ class PhotoLibrary:
         photos = self._store.by_id(ids.tolist())
         return find_duplicates(photos, near=near, cosine=cosine, likeness=likeness, progress=progress)
 
+    def prune(self) -> Pruned:
+        """Forget the photos that are missing; those whose files are there again are kept."""
+        paths = self._store.paths("missing = 1")
+        back = [path for path in paths if os.path.exists(path)]
+        gone = sorted(set(paths) - set(back))
+        self._store.write(gone=gone)
+        self._store.mark(back=back)
+        return Pruned(len(gone), len(back))
+
     def examine(self) -> list[Finding]:
         """What is wrong with the library, each with what puts it right; changes nothing. See `library.doctor`."""
         return examine(self.folder, self._store)
@@ -203,6 +225,7 @@ class PhotoLibrary:
             folder=self.folder,
             model=self._store.fact("model"),
             photos=self._store.count(),
+            missing=len(self._store.paths("missing = 1")),
             failures=self._store.failures(),
             generation=manifest.generation if manifest else None,
             index_current=index_matches(self.folder, self._store),

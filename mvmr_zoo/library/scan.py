@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import stat
 from dataclasses import dataclass, field
@@ -28,12 +29,52 @@ class Scan:
         return any(path == row.path or path.startswith(row.path + b"/") for row in self.unreadable)
 
 
-def scan_folder(folder: bytes) -> Scan:
+@dataclass(frozen=True)
+class Globs:
+    """Which photos to take, as the shell writes names: `*`, `?`, `[...]`.
+
+    A pattern without `/` is compared with the file's name, and with that of every folder on the way to it; one with
+    `/` with the path below the folder that is searched, where `*` goes through subfolders too.
+
+    Args:
+        include: take only these; empty takes all.
+        exclude: leave these out, with all that lies below.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def takes(self, below: bytes) -> bool:
+        """Whether a photo is taken, by its path below the folder that is searched."""
+        return (not self.include or _match(self.include, below)) and not self.leaves_out(below)
+
+    def leaves_out(self, below: bytes) -> bool:
+        """Whether a file or folder is left out, by its path below the folder that is searched."""
+        return _match(self.exclude, below)
+
+
+EVERYTHING = Globs()
+
+
+def _match(patterns: tuple[str, ...], below: bytes) -> bool:
+    path = os.fsdecode(below)
+    names = path.split("/")
+    return any(
+        fnmatch.fnmatchcase(path, pattern)
+        if "/" in pattern
+        else any(fnmatch.fnmatchcase(name, pattern) for name in names)
+        for pattern in patterns
+    )
+
+
+def scan_folder(folder: bytes, globs: Globs = EVERYTHING) -> Scan:
     """Every photo below a folder; links to folders are followed once, hidden folders are not.
 
     Args:
         folder: an absolute path.
+        globs: which photos to take.
     """
+    first = len(folder.rstrip(b"/")) + 1
     found = Scan()
     seen: set[tuple[int, int]] = set()
     waiting = [folder]
@@ -46,10 +87,13 @@ def scan_folder(folder: bytes) -> Scan:
             seen.add((facts.st_dev, facts.st_ino))
             with os.scandir(current) as entries:
                 for entry in entries:
-                    if not entry.name.startswith(b"."):
+                    if not entry.name.startswith(b".") and not globs.leaves_out(entry.path[first:]):
                         _look_at(entry, found, waiting)
         except OSError as error:
             found.unreadable.append(FailureRow(current, "open", f"folder cannot be read: {error.strerror}"))
+    if globs.include:
+        taken = {path: stamp for path, stamp in found.photos.items() if globs.takes(path[first:])}
+        return Scan(taken, found.unreadable)
     return found
 
 

@@ -17,33 +17,7 @@ from numpy.typing import NDArray
 
 from mvmr_zoo.errors import LibraryDamagedError, LibraryError
 from mvmr_zoo.library.rows import FailureRow, PhotoRow, Stamp
-
-DATABASE_FILE = "library.sqlite"
-SCHEMA_VERSION = 1
-
-_FACTS = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
-
-_PHOTOS = """
-CREATE TABLE IF NOT EXISTS photos (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    root BLOB NOT NULL,
-    path BLOB NOT NULL UNIQUE,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    content BLOB NOT NULL,
-    taken TEXT,
-    width INTEGER NOT NULL,
-    height INTEGER NOT NULL,
-    vector BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS photos_content ON photos (content);
-CREATE INDEX IF NOT EXISTS photos_size ON photos (size);
-CREATE TABLE IF NOT EXISTS failures (
-    path BLOB PRIMARY KEY,
-    stage TEXT NOT NULL,
-    reason TEXT NOT NULL
-);
-"""
+from mvmr_zoo.library.schema import DATABASE_FILE, FACTS, PHOTOS, SCHEMA_VERSION, why_unusable
 
 
 class Store:
@@ -72,17 +46,27 @@ class Store:
         with self._explained():
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(_FACTS)
+            self._connection.executescript(FACTS)
         found = self.fact("schema_version")
+        if found == "1":
+            found = self._from_schema_1()
         if found not in (None, str(SCHEMA_VERSION)):
             raise LibraryError(
                 f"{self.path} has schema {found}; this release reads {SCHEMA_VERSION}. "
                 "Use the release that made it, or another --library."
             )
         with self._explained():
-            self._connection.executescript(_PHOTOS)
+            self._connection.executescript(PHOTOS)
         if found is None:
             self.settle_facts({"schema_version": str(SCHEMA_VERSION), "identity": uuid.uuid4().hex})
+
+    def _from_schema_1(self) -> str:
+        """Add what schema 2 has: whether a photo's file was missing when last looked for."""
+        with self.alone():
+            if self.fact("schema_version") == "1":  # no other command was first
+                self._connection.execute("ALTER TABLE photos ADD COLUMN missing INTEGER NOT NULL DEFAULT 0")
+                self._connection.execute("UPDATE facts SET value = '2' WHERE name = 'schema_version'")
+        return str(SCHEMA_VERSION)
 
     def __enter__(self) -> Self:
         return self
@@ -131,10 +115,33 @@ class Store:
                 [(p.root, p.path, *p.stamp, p.content, p.taken, p.width, p.height, p.vector.tobytes()) for p in photos],
             )
             if photos or forgotten > 0:
-                self._connection.execute(
-                    "INSERT INTO facts VALUES ('version', '1') ON CONFLICT (name)"
-                    " DO UPDATE SET value = CAST(value AS INTEGER) + 1"
-                )
+                self._count_up()
+
+    def mark(self, missing: Iterable[bytes] = (), back: Iterable[bytes] = ()) -> None:
+        """Photos whose files are missing now, and others whose files are back.
+
+        A missing photo whose content another photo has was moved, and is forgotten.
+        """
+        missing, back = list(missing), list(back)
+        with self.alone():
+            run = self._connection.executemany
+            changed = run(
+                "UPDATE photos SET missing = 1 WHERE path = ? AND missing = 0", [(path,) for path in missing]
+            ).rowcount
+            changed += run(
+                "UPDATE photos SET missing = 0 WHERE path = ? AND missing = 1", [(path,) for path in back]
+            ).rowcount
+            moved = "DELETE FROM photos WHERE path = ? AND content IN (SELECT content FROM photos WHERE missing = 0)"
+            run(moved, [(path,) for path in missing])
+            run("DELETE FROM failures WHERE path = ?", [(path,) for path in missing])
+            if changed > 0:
+                self._count_up()
+
+    def _count_up(self) -> None:
+        self._connection.execute(
+            "INSERT INTO facts VALUES ('version', '1') ON CONFLICT (name)"
+            " DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+        )
 
     def stamps(self, folder: bytes) -> dict[bytes, Stamp]:
         """The stamp of every photo below a folder, by path."""
@@ -175,9 +182,11 @@ class Store:
         return found
 
     def ids(self, condition: str, values: Iterable[object]) -> NDArray[np.int64]:
-        """`(N,)` ids of the photos for which an SQL condition on `photos` holds."""
+        """`(N,)` ids of the photos at hand for which an SQL condition on `photos` holds."""
         with self._explained():
-            rows = self._connection.execute(f"SELECT id FROM photos WHERE {condition}", tuple(values)).fetchall()
+            rows = self._connection.execute(
+                f"SELECT id FROM photos WHERE missing = 0 AND {condition}", tuple(values)
+            ).fetchall()
         return np.asarray([row[0] for row in rows], np.int64)
 
     def paths(self, condition: str = "1", values: Iterable[object] = ()) -> list[bytes]:
@@ -187,15 +196,15 @@ class Store:
             return [path for (path,) in self._connection.execute(query, tuple(values))]
 
     def vectors(self) -> tuple[NDArray[np.int64], list[bytes]]:
-        """Every photo's id `(N,)`, and its vector's bytes."""
+        """The id `(N,)` of every photo that is not missing, and its vector's bytes."""
         with self._explained():
-            rows = self._connection.execute("SELECT id, vector FROM photos ORDER BY id").fetchall()
+            rows = self._connection.execute("SELECT id, vector FROM photos WHERE missing = 0 ORDER BY id").fetchall()
         return np.asarray([row[0] for row in rows], np.int64), [row[1] for row in rows]
 
     def count(self) -> int:
-        """How many photos there are."""
+        """How many photos there are, those that are missing left out."""
         with self._explained():
-            return int(self._connection.execute("SELECT COUNT(*) FROM photos").fetchone()[0])
+            return int(self._connection.execute("SELECT COUNT(*) FROM photos WHERE missing = 0").fetchone()[0])
 
     def failures(self) -> list[FailureRow]:
         """Every failure, by path."""
@@ -233,7 +242,7 @@ class Store:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise LibraryError(_why(self.path, str(error))) from None
+            raise LibraryError(why_unusable(self.path, str(error))) from None
         except sqlite3.DatabaseError as error:
             raise LibraryDamagedError(
                 f"{self.path} is damaged ({error}). Your photos are not touched: "
@@ -265,14 +274,3 @@ def below(folder: bytes) -> tuple[bytes, bytes]:
     """The half-open range of paths below a folder: from `folder/` to `folder0`, 0 following / in ASCII."""
     base = folder.rstrip(os.sep.encode())
     return base + b"/", base + b"0"
-
-
-def _why(path: Path, message: str) -> str:
-    if "full" in message or "disk I/O" in message:
-        return (
-            f"{path} cannot be written ({message}): the disk may be full. "
-            "What was committed is kept; make room and run the same command again."
-        )
-    if "locked" in message:
-        return f"{path} is in use by another command. Try again when it has finished."
-    return f"{path} cannot be used: {message}."

@@ -16,7 +16,7 @@ import numpy as np
 from mvmr_zoo.errors import DataError, ImageError
 from mvmr_zoo.images import file_bytes, read_photo
 from mvmr_zoo.library.rows import FailureRow, PhotoRow, Stamp
-from mvmr_zoo.library.scan import Scan, scan_folder
+from mvmr_zoo.library.scan import Globs, Scan, scan_folder
 from mvmr_zoo.library.store import Store
 from mvmr_zoo.model import Model
 
@@ -38,7 +38,7 @@ class AddReport:
         unchanged: not decoded again.
         added: decoded and embedded.
         recognised: new names or dates of a content already known; not decoded either.
-        removed: names that are gone.
+        removed: names that are gone: missing photos, moved ones, and those that a glob leaves out now.
         failures: what could not be indexed, with the reason.
         total: photos in the library now.
     """
@@ -76,6 +76,7 @@ def update(
     progress: Progress,
     *,
     allow_empty: bool,
+    globs: Globs,
 ) -> AddReport:
     """Make the store hold what the folders hold.
 
@@ -85,12 +86,13 @@ def update(
         folders: each is searched with its subfolders.
         progress: told how far it is.
         allow_empty: whether a folder that had photos and has none now may lose them all.
+        globs: which photos to take; others that the library has of these folders are forgotten.
 
     Raises:
         DataError: a folder does not exist, cannot be read, or none holds a photo.
     """
     roots = [_absolute(folder) for folder in folders]
-    scans = {root: _scan(root, store, allow_empty=allow_empty) for root in roots}
+    scans = {root: _scan(root, store, globs, allow_empty=allow_empty) for root in roots}
     known = {path: stamp for root in scans for path, stamp in store.stamps(root).items()}
     tried = known.keys() | {path for root in scans for path in store.failed(root)}
     found = {path: (root, stamp) for root, scan in scans.items() for path, stamp in scan.photos.items()}
@@ -102,7 +104,9 @@ def update(
     failures = _embed(store, model(), unknown, progress) if unknown else []
     gone = [path for path in tried - found.keys() if not any(scan.may_hide(path) for scan in scans.values())]
     # last: until here a renamed photo's old row was still needed
-    store.write(failures=unreadable, gone=gone)
+    unwanted = {path for path in gone if os.path.exists(path)}  # left out by a glob, or no photo any more
+    store.write(failures=unreadable, gone=unwanted)
+    store.mark(missing=set(gone) - unwanted, back=found.keys() & known.keys())
     return AddReport(
         found=len(found),
         unchanged=len(found) - len(pending),
@@ -118,7 +122,7 @@ def _absolute(folder: str | os.PathLike[str]) -> bytes:
     return os.fsencode(os.path.realpath(os.path.expanduser(folder)))
 
 
-def _scan(root: bytes, store: Store, *, allow_empty: bool) -> Scan:
+def _scan(root: bytes, store: Store, globs: Globs, *, allow_empty: bool) -> Scan:
     """What lies in a folder; DataError where it cannot be read, or suddenly holds none of its photos."""
     name, remembered = os.fsdecode(root), len(store.stamps(root))
     if not os.path.isdir(root):
@@ -128,7 +132,7 @@ def _scan(root: bytes, store: Store, *, allow_empty: bool) -> Scan:
         raise DataError(f"{name} {what}. Give a folder of photos.")
     if not os.access(root, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise DataError(f"{name} cannot be read: no permission.")
-    scan = scan_folder(root)
+    scan = scan_folder(root, globs)
     if remembered and not scan.photos and not scan.unreadable and not allow_empty:
         raise DataError(
             f"{name} holds no photo now, but the library remembers {remembered} from it. "

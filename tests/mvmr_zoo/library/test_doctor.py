@@ -12,7 +12,7 @@ import pytest
 
 from mvmr_zoo.errors import LibraryDamagedError
 from mvmr_zoo.library import PhotoLibrary
-from mvmr_zoo.library.store import DATABASE_FILE
+from mvmr_zoo.library.schema import DATABASE_FILE
 
 from ...command_line import refused, run
 
