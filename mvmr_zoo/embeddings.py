@@ -1,9 +1,12 @@
-"""Embeddings folders: the layout that clip-retrieval and autofaiss read.
+r"""Embeddings folders: the layout that clip-retrieval and autofaiss read.
 
 FOLDER/
 img_emb/img_emb_0.npy            `(n, D)`, float16
 metadata/metadata_0.parquet      `image_path`, row i of one is row i of the other
-manifest.json                    whose embeddings they are, and the SHA-256 of every other file
+manifest.json                    whose embeddings they are, and the SHA-256 of these files
+
+A file name need not be text, `image_path` must: there bytes that are not UTF-8 are escaped as `\xNN`, and
+`image_path_bytes`, null in all other rows, holds the name as it is.
 """
 
 from __future__ import annotations
@@ -18,14 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.atomic import write_whole
+from mvmr_zoo.atomic import write_whole, written_whole
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import DataError, one_line
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
 SHARD_ROWS = 1_000_000
+MANIFEST_FILE = "manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +98,8 @@ def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
         table = base / "metadata" / f"metadata_{_number(path)}.parquet"
         try:
             shard = np.load(path, mmap_mode="r")
-            names = pq.read_table(table, columns=["image_path"]).column("image_path").to_pylist()
+            with table.open("rb") as file, pq.ParquetFile(file) as metadata:
+                names = _read_paths(metadata)
         except (OSError, ValueError, EOFError, KeyError, pa.ArrowException) as error:
             raise DataError(f"{path} or {table} cannot be read: {one_line(error)}") from None
         if shard.ndim != 2 or len(shard) != len(names):
@@ -123,7 +130,7 @@ def write_embeddings(
         DataError: embeddings stand there already.
     """
     base = Path(folder)
-    if (base / "manifest.json").exists() or (base / "img_emb").exists():
+    if (base / MANIFEST_FILE).exists() or (base / "img_emb").exists():
         raise DataError(f"{base} holds embeddings already. Give another folder, or delete it.")
     (base / "img_emb").mkdir(parents=True)
     (base / "metadata").mkdir()
@@ -135,32 +142,98 @@ def write_embeddings(
         vectors.append(found.astype(np.float16))
         paths += names
         if len(paths) >= shard_rows:
-            written += _write_shard(base, len(counts), np.concatenate(vectors), paths)
+            written += write_shard(base, len(counts), np.concatenate(vectors), paths)
             counts.append(len(paths))
             vectors, paths = [], []
     if paths or not counts:
         joined = np.concatenate(vectors) if vectors else np.empty((0, facts.dim), np.float16)
-        written += _write_shard(base, len(counts), joined, paths)
+        written += write_shard(base, len(counts), joined, paths)
         counts.append(len(paths))
+    write_manifest(base, facts, counts, written)
+
+
+def write_manifest(base: Path, facts: EmbeddingsFacts, counts: list[int], written: Iterable[Path]) -> None:
+    """What makes a folder whole: written when everything else is.
+
+    Args:
+        base: the folder.
+        facts: whose embeddings they are.
+        counts: rows of each shard.
+        written: every file the reader is to find unaltered.
+    """
     values = dataclasses.asdict(facts) | {
         "rows": counts,
         "sha256": {path.relative_to(base).as_posix(): file_digest(path) for path in written},
     }
-    write_whole(base / "manifest.json", json.dumps(values, indent=2) + "\n")
+    write_whole(base / MANIFEST_FILE, json.dumps(values, indent=2) + "\n")
 
 
-def _write_shard(base: Path, number: int, vectors: NDArray[np.float16], paths: list[str]) -> list[Path]:
+def shard_files(base: Path, number: int) -> tuple[Path, Path]:
+    """Where the vectors and the metadata of a shard stand."""
+    return base / "img_emb" / f"img_emb_{number}.npy", base / "metadata" / f"metadata_{number}.parquet"
+
+
+def write_shard(base: Path, number: int, vectors: NDArray[np.float16], paths: list[str]) -> tuple[Path, Path]:
+    """Write the metadata, then the vectors, each file whole or not at all; returns both files.
+
+    Args:
+        base: the folder, `img_emb` and `metadata` in it.
+        number: of the shard.
+        vectors: `(n, D)` float16; n may be 0.
+        paths: n, as `os.fsdecode` gives them.
+    """
     import pyarrow as pa
+
+    array, table = shard_files(base, number)
+    write_table(table, pa.table(path_columns(paths)))
+    with written_whole(array) as part, part.open("wb") as file:
+        # not np.save: of a full disk it says only how much was not written
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": vectors.shape})
+        file.write(np.ascontiguousarray(vectors, "<f2").reshape(-1).view(np.uint8).data)
+    return array, table
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """A Parquet file, whole or not at all."""
     import pyarrow.parquet as pq
 
-    array, table = base / "img_emb" / f"img_emb_{number}.npy", base / "metadata" / f"metadata_{number}.parquet"
-    np.save(array, vectors)
-    pq.write_table(pa.table({"image_path": pa.array(paths, pa.string())}), table)
-    return [array, table]
+    with written_whole(path) as part, part.open("wb") as file:  # Arrow opens no path that is not text
+        pq.write_table(table, file)
+
+
+def path_columns(paths: list[str]) -> dict[str, pa.Array]:
+    """`image_path` and `image_path_bytes` of paths as `os.fsdecode` gives them."""
+    import pyarrow as pa
+
+    raw = [os.fsencode(path) for path in paths]
+    text = [name.decode("utf-8", "backslashreplace") for name in raw]
+    odd = [None if name == shown.encode() else name for name, shown in zip(raw, text, strict=True)]
+    return {"image_path": pa.array(text, pa.string()), "image_path_bytes": pa.array(odd, pa.binary())}
+
+
+def _read_paths(table: pq.ParquetFile) -> list[str]:
+    names: list[str] = table.read(columns=["image_path"]).column("image_path").to_pylist()
+    if "image_path_bytes" in table.schema_arrow.names:
+        odd = table.read(columns=["image_path_bytes"]).column("image_path_bytes")
+        for row, raw in enumerate(odd.to_pylist() if odd.null_count < len(odd) else []):
+            if raw is not None:
+                names[row] = os.fsdecode(raw)
+    return names
+
+
+def read_counts(base: Path) -> list[int] | None:
+    """Rows of each shard of a finished folder; None where there is no manifest. Raises DataError for a damaged one."""
+    path = base / MANIFEST_FILE
+    if not path.exists():
+        return None
+    try:
+        return [int(rows) for rows in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is damaged.") from None
 
 
 def _read_manifest(base: Path) -> EmbeddingsFacts | None:
-    path = base / "manifest.json"
+    path = base / MANIFEST_FILE
     if not path.exists():
         return None
     try:

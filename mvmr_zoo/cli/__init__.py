@@ -1,7 +1,9 @@
 """`mvmr-zoo`: the command line. Heavy modules are imported inside the commands, so `--help` is instant.
 
 photos   index, quickstart
+embedding   embed
 searching   search, duplicates
+embedding   embed
 evaluation   eval
 models   models, info, import, fetch, verify, bundle, unbundle
 """
@@ -13,7 +15,7 @@ from typing import Annotated
 import typer
 
 from mvmr_zoo import __version__
-from mvmr_zoo.cli import evaluation, models, photos, searching
+from mvmr_zoo.cli import embedding, evaluation, models, photos, searching
 
 app = typer.Typer(
     help="Photos to compact feature vectors: index a folder, search it, look at the models.",
@@ -32,6 +34,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 app.add_typer(photos.app)
+app.add_typer(embedding.app)
 app.add_typer(searching.app)
 app.add_typer(models.app)
 app.add_typer(evaluation.app, name="eval")

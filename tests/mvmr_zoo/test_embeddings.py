@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,19 @@ def test_the_layout_is_that_of_clip_retrieval(tmp_path: Path) -> None:
     assert np.load(tmp_path / "e" / "img_emb" / "img_emb_0.npy").dtype == np.float16
     table = pq.read_table(tmp_path / "e" / "metadata" / "metadata_0.parquet")
     assert table.column("image_path").to_pylist() == ["a/0.jpg", "a/1.jpg", "a/2.jpg"]
+
+
+def test_names_that_are_not_text_come_back(tmp_path: Path) -> None:
+    names = ["plain.jpg", os.fsdecode(b"caf\xe9.jpg"), "caf\\xe9.jpg", "café.jpg"]
+    write_embeddings(tmp_path / "e", [(np.ones((4, 4), np.float32), names)], FACTS)
+    assert read_embeddings(tmp_path / "e").image_paths == names
+    text = pq.read_table(tmp_path / "e" / "metadata" / "metadata_0.parquet").column("image_path").to_pylist()
+    assert text == ["plain.jpg", "caf\\xe9.jpg", "caf\\xe9.jpg", "café.jpg"]
+
+
+def test_a_folder_without_rows_is_read(tmp_path: Path) -> None:
+    write_embeddings(tmp_path / "e", [], FACTS)
+    assert read_embeddings(tmp_path / "e").rows(np.arange(0)).shape == (0, 4)
 
 
 def test_another_programs_folder_needs_no_manifest(tmp_path: Path) -> None:
