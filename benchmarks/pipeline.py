@@ -2,9 +2,9 @@
 
     python benchmarks/pipeline.py PHOTO-FOLDER [--model SPEC] [--photos 2000] [--rounds 3]
 
-The peer is what people write with torchvision: ImageFolder's loader, Resize, CenterCrop, ToTensor, Normalize, inference
-mode. Both take turns in one process, in batches of 32; also the engine alone on a batch that is ready, to see what share of
-its rate the pipeline keeps. Medians.
+The peer is what people write with torchvision: ImageFolder's loader, Resize, CenterCrop, ToTensor, Normalize,
+inference mode. Both take turns in one process, in batches of 32; also the engine alone on a batch that is ready, to see
+what share of its rate the pipeline keeps. Medians.
 """
 
 from __future__ import annotations
