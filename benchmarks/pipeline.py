@@ -1,6 +1,6 @@
 """From a folder of JPEGs to vectors: `embed` beside PyTorch eager with a DataLoader of two workers.
 
-    python benchmarks/pipeline.py PHOTO-FOLDER [--model SPEC] [--photos 2000] [--rounds 3]
+    python benchmarks/pipeline.py PHOTO-FOLDER [--model SPEC] [--exported FOLDER] [--photos 2000] [--rounds 3]
 
 The peer is what people write with torchvision: ImageFolder's loader, Resize, CenterCrop, ToTensor, Normalize,
 inference mode. Both take turns in one process, in batches of 32; also the engine alone on a batch that is ready, to see
@@ -79,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--exported", help="a folder that mvmr-export made of the model, as in int8, to time too")
     parser.add_argument("--photos", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -91,12 +92,16 @@ def main() -> None:
         "DataLoader, PyTorch eager": lambda: by_dataloader(model, paths),
         "engine alone": lambda: engine_alone(model, len(paths)),
     }
+    if options.exported:
+        exported = mvmr_zoo.load(f"local-dir:{options.exported}")
+        runs["embed, exported"] = lambda: exported.embed(paths)
     rounds = [{name: seconds(run) for name, run in runs.items()} for _ in range(options.rounds)]
     for name in runs:
         print(f"{name:<28} {len(paths) / statistics.median(each[name] for each in rounds):7.1f} images/s")
-    for name in list(runs)[1:]:
-        ratio = statistics.median(each[name] / each["embed"] for each in rounds)
-        print(f"embed, times {name:<28} {ratio:.2f}")
+    for fast in [name for name in runs if name.startswith("embed")]:
+        for name in ("DataLoader, PyTorch eager", "engine alone"):
+            ratio = statistics.median(each[name] / each[fast] for each in rounds)
+            print(f"{fast}, times {name}: {ratio:.2f}")
     print(f"cosine to the DataLoader's vectors: min {cosine.min():.5f}, mean {cosine.mean():.5f}")
 
 
