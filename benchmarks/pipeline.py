@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -67,13 +66,6 @@ def engine_alone(model: mvmr_zoo.Model, count: int) -> None:
         model.engine(batch)
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Of one call."""
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
-
-
 def main() -> None:
     """Print images a second and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,7 +87,7 @@ def main() -> None:
     if options.exported:
         exported = mvmr_zoo.load(f"local-dir:{options.exported}")
         runs["embed, exported"] = lambda: exported.embed(paths)
-    rounds = [{name: seconds(run) for name, run in runs.items()} for _ in range(options.rounds)]
+    rounds = [{name: timeit.timeit(run, number=1) for name, run in runs.items()} for _ in range(options.rounds)]
     for name in runs:
         print(f"{name:<28} {len(paths) / statistics.median(each[name] for each in rounds):7.1f} images/s")
     for fast in [name for name in runs if name.startswith("embed")]:

@@ -12,8 +12,7 @@ import argparse
 import os
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +65,6 @@ def walk(root: Path) -> int:
     return sum(1 for folder, _, names in os.walk(root) for name in names if os.stat(os.path.join(folder, name)))  # noqa: PTH118
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Of one call."""
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
-
-
 def main() -> None:
     """Print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -85,10 +77,9 @@ def main() -> None:
         with PhotoLibrary(folder) as library:
             report = library.add([root])
             assert (report.unchanged, report.added) == (options.files, 0), report
-            rounds = [
-                (seconds(lambda: library.add([root])), seconds(lambda: walk(root))) for _ in range(options.rounds)
-            ]
-    for name, times in zip(("index add", "os.walk with stat"), zip(*rounds, strict=True), strict=True):
+            runs = {"index add": lambda: library.add([root]), "os.walk with stat": lambda: walk(root)}
+            rounds = [[timeit.timeit(run, number=1) for run in runs.values()] for _ in range(options.rounds)]
+    for name, times in zip(runs, zip(*rounds, strict=True), strict=True):
         median = statistics.median(times)
         print(f"{name:<18} {median:.2f} s, {options.files / median:,.0f} files/s")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import tempfile
 from collections.abc import Callable
@@ -151,7 +152,7 @@ def _engines(source: Source, photos: Photos, folder: Path) -> dict[str, Callable
     }
     for dtype in DTYPES:
         (folder / dtype).mkdir()
-        found[f"ONNX Runtime {dtype}"] = lambda dtype=dtype: _onnx(source, dtype, photos, folder / dtype)  # type: ignore[misc]
+        found[f"ONNX Runtime {dtype}"] = functools.partial(_onnx, source, dtype, photos, folder / dtype)
     return found
 
 
@@ -186,9 +187,9 @@ def _timed(runs: dict[str, Run], given: NDArray[np.float32]) -> dict[str, float]
     matrix = np.random.default_rng(0).standard_normal((_SIDE, _SIDE), dtype=np.float32)
     every: dict[str, Callable[[], object]] = {}
     for name, run in runs.items():
-        every[name] = lambda run=run: run(given)  # type: ignore[misc]
+        every[name] = functools.partial(run, given)
     for name, product in _PRODUCTS.items():
-        every[name] = lambda product=product: product(matrix)  # type: ignore[misc]
+        every[name] = functools.partial(product, matrix)
     return {name: float(np.median(each)) for name, each in timed(every, calls=_CALLS).items()}
 
 

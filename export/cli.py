@@ -57,13 +57,13 @@ def onnx(
 
     options = ExportOptions(
         dtype=dtype,  # type: ignore[arg-type]  # ExportOptions checks them
-        stage=preprocess,  # type: ignore[arg-type]
+        stage=preprocess,  # type: ignore[arg-type]  # likewise
         size=parse_size(size),
         batch=parse_batch(batch),
         opset=opset,
         unit_norm=normalize_output,
         head=head,
-        device=device,  # type: ignore[arg-type]
+        device=device,  # type: ignore[arg-type]  # likewise
     )
     check_installed("write an exported folder")
     from export.write import Demands, export_onnx

@@ -1,0 +1,44 @@
+"""Engines and dtypes side by side."""
+
+from __future__ import annotations
+
+import pytest
+
+from export.bench import EAGER, bench
+from mvmr_zoo.errors import ConfigError
+
+from ..exported_folders import ExportedFolders
+
+
+def test_every_engine_is_timed_and_says_what_it_keeps(
+    exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.speed.WARM_S", 0.01)
+    said: list[str] = []
+    found = bench(exports.spec, batch=4, images=exports.photos, say=said.append)
+    rows = {row.engine: row for row in found.rows}
+    assert set(rows) == {
+        EAGER,
+        "PyTorch channels-last",
+        "PyTorch compiled",
+        "ONNX Runtime fp32",
+        "ONNX Runtime fp16",
+        "ONNX Runtime int8",
+    }
+    assert rows[EAGER].times_eager == 1
+    for row in rows.values():
+        if row.note:
+            assert row.engine == "PyTorch compiled"  # where there is no C++ compiler
+            continue
+        assert row.times_eager == pytest.approx(row.images_per_s / rows[EAGER].images_per_s)
+        rate = max(found.gemm_gflop_per_s.values())
+        assert row.peak_share == pytest.approx(row.images_per_s * found.gflop / rate)
+        assert row.cosine_mean > 0.98
+    assert rows["ONNX Runtime fp32"].top1_agreement == 1
+    assert (found.px, found.batch) == (32, 4)
+    assert len(said) == len(rows) + 1
+
+
+def test_a_batch_of_none(exports: ExportedFolders) -> None:
+    with pytest.raises(ConfigError, match="--batch got 0"):
+        bench(exports.spec, batch=0)
