@@ -10,6 +10,7 @@ MvmrError
 ├── ImageError                 one photo cannot be read: `.path`, `.stage`, `.reason`
 ├── LibraryError               the photo library cannot be used
 │   ├── LibraryMismatchError   it was made by another model
+│   ├── LibraryBusyError       another command is changing it
 │   └── LibraryDamagedError    its database cannot be read
 ├── TrainingError              a training run cannot go on
 └── LimitError                 an export loses more than its limits allow
@@ -85,6 +86,10 @@ class LibraryError(MvmrError):
 
 class LibraryMismatchError(LibraryError):
     """The library was made by another model."""
+
+
+class LibraryBusyError(LibraryError):
+    """Another command is changing the library."""
 
 
 class LibraryDamagedError(LibraryError):

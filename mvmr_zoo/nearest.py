@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mvmr_zoo.errors import MissingDependencyError
+import numpy as np
+
+from mvmr_zoo.errors import ConfigError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BUFFER_BYTES = 1 << 20
 
 
 def faiss_library() -> Any:
@@ -14,3 +23,58 @@ def faiss_library() -> Any:
     except ImportError as error:
         raise MissingDependencyError("faiss", "runtime", "search nearest neighbours") from error
     return faiss
+
+
+def read_index(path: Path, *, mapped: bool = False) -> Any:
+    """The FAISS index in a file.
+
+    Args:
+        path: of the file; its name need not be text.
+        mapped: leave the lists of an inverted file on the disk, and read those that a search looks into.
+
+    Raises:
+        OSError: the file cannot be opened.
+        RuntimeError: it holds no index, or a damaged one.
+    """
+    faiss = faiss_library()
+    name = os.fspath(path)
+    if mapped and name.isprintable():
+        return faiss.read_index(name, faiss.IO_FLAG_MMAP)
+    with path.open("rb") as file:
+        return faiss.read_index(faiss.PyCallbackIOReader(file.read, _BUFFER_BYTES))
+
+
+def write_index(index: Any, path: Path) -> None:
+    """Write a FAISS index to a file. Raises OSError, as of a full disk."""
+    faiss = faiss_library()
+    with path.open("wb") as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _BUFFER_BYTES))
+
+
+def stored_ids(index: Any) -> NDArray[np.int64]:
+    """`(N,)` ids of the vectors in an `IDMap2` index or an inverted file, in no order."""
+    faiss = faiss_library()
+    if not isinstance(index, faiss.IndexIVF):
+        return np.asarray(faiss.vector_to_array(index.id_map), np.int64)
+    parts = [np.empty(0, np.int64)]
+    for number in range(index.nlist):
+        with_ids, size = index.invlists.get_ids(number), index.invlists.list_size(number)
+        if size:
+            parts.append(faiss.rev_swig_ptr(with_ids, size).copy())
+        index.invlists.release_ids(number, with_ids)
+    return np.concatenate(parts)
+
+
+def on_gpu(index: Any) -> Any:
+    """A copy of a FAISS index on the first GPU.
+
+    Raises:
+        ConfigError: this faiss has no GPU to use.
+    """
+    faiss = faiss_library()
+    if not hasattr(faiss, "StandardGpuResources") or not faiss.get_num_gpus():
+        raise ConfigError(
+            "The index cannot be on a GPU: this faiss has none to use. "
+            "Install `mvmr-zoo[gpu]` in an environment of its own, or leave out --device cuda."
+        )
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)

@@ -1,7 +1,8 @@
 """`mvmr-zoo`: the command line. Heavy modules are imported inside the commands, so `--help` is instant.
 
-photos   index, quickstart
-embedding   embed
+options  what the commands of the photo library share
+photos   index add, remove, prune; quickstart
+upkeep   index status, tune, doctor
 searching   search, duplicates
 embedding   embed
 evaluation   eval
@@ -15,7 +16,8 @@ from typing import Annotated
 import typer
 
 from mvmr_zoo import __version__
-from mvmr_zoo.cli import embedding, evaluation, models, photos, searching
+from mvmr_zoo.cli import embedding, evaluation, models, photos, searching, upkeep  # noqa: F401  (upkeep's commands are index_app's)
+from mvmr_zoo.cli.options import index_app
 
 app = typer.Typer(
     help="Photos to compact feature vectors: index a folder, search it, look at the models.",
@@ -34,6 +36,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 app.add_typer(photos.app)
+app.add_typer(index_app, name="index")
 app.add_typer(embedding.app)
 app.add_typer(searching.app)
 app.add_typer(models.app)

@@ -1,34 +1,17 @@
-"""`mvmr-zoo index`, `quickstart`: the photo library."""
+"""`mvmr-zoo index add`, `remove`, `prune` and `quickstart`: which photos the library has."""
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mvmr_zoo.errors import printable
-from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors, own_name
-
-_NAMES_SHOWN = 10
+from mvmr_zoo.cli.options import Library, ModelSpec, index_app, tell
+from mvmr_zoo.terminal import SOME_FAILED, explain_errors, own_name
 
 app = typer.Typer()
-index_app = typer.Typer(help="The photo library: add folders, see how it stands.", no_args_is_help=True)
-app.add_typer(index_app, name="index")
-
-Library = Annotated[
-    Path | None,
-    typer.Option(
-        "--library", "-L", help="Library folder. Default: $MVMR_LIBRARY, else ~/.local/share/mvmr_zoo/library."
-    ),
-]
-ModelSpec = Annotated[
-    str | None,
-    typer.Option(help="Model name or checkpoint folder. Default: the library's own, or the one in the package."),
-]
 
 
 @index_app.command("add")
@@ -55,7 +38,7 @@ def index_add(
     globs = Globs(tuple(include or ()), tuple(exclude or ()))
     with PhotoLibrary(library, model=model) as photos, progress_bar("indexing") as progress:
         try:
-            report = photos.add(folders, progress=progress, allow_empty=allow_empty, globs=globs)
+            report = photos.add(folders, progress=progress, allow_empty=allow_empty, globs=globs, note=tell)
         except KeyboardInterrupt:
             typer.echo("What was done is kept; run the same command to go on.", err=True)
             raise
@@ -72,41 +55,20 @@ def index_add(
             raise typer.Exit(SOME_FAILED)
 
 
-@index_app.command("status")
+@index_app.command("remove")
 @explain_errors
-def index_status(library: Library = None, as_json: AsJson = False) -> None:
-    """What the library holds, and what could not be indexed."""
+def index_remove(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders whose photos are to be forgotten; no file is touched.")
+    ],
+    library: Library = None,
+) -> None:
+    """Forget the photos of some folders."""
     from mvmr_zoo.library import PhotoLibrary
 
     with PhotoLibrary(library, create=False) as photos:
-        status = photos.status()
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {
-                    "library": str(status.folder),
-                    "model": status.model,
-                    "photos": status.photos,
-                    "missing": status.missing,
-                    "index": {"generation": status.generation, "current": status.index_current},
-                    "failures": [
-                        {"path": os.fsdecode(failure.path), "stage": failure.stage, "reason": failure.reason}
-                        for failure in status.failures
-                    ],
-                },
-                indent=2,
-            )
-        )
-        return
-    typer.echo(f"library   {status.folder}")
-    typer.echo(f"model     {status.model or 'none yet'}")
-    missing = f", and {status.missing} missing (`{own_name()} index prune` forgets them)" if status.missing else ""
-    typer.echo(f"photos    {status.photos}{missing}")
-    state = "current" if status.index_current else "will be made again by the next command"
-    typer.echo(f"index     generation {status.generation or 0}, {state}")
-    typer.echo(f"failures  {len(status.failures)}")
-    for failure in status.failures:
-        typer.echo(f"  {printable(os.fsdecode(failure.path))}: {failure.reason}")
+        removed = photos.remove(folders)
+    typer.echo(f"{removed} photos forgotten. No file was touched.")
 
 
 @index_app.command("prune")
@@ -118,38 +80,6 @@ def index_prune(library: Library = None) -> None:
     with PhotoLibrary(library, create=False) as photos:
         pruned = photos.prune()
     typer.echo(f"{pruned.forgotten} missing photos forgotten, {pruned.back} found to be there again.")
-
-
-@index_app.command("doctor")
-@explain_errors
-def index_doctor(
-    library: Library = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be put right.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Look the library over: damaged vectors, an index that does not match, files left over, photos that are gone."""
-    from mvmr_zoo.library import PhotoLibrary
-
-    with PhotoLibrary(library, create=False) as photos:
-        findings = photos.examine()
-        if repair:
-            for finding in findings:
-                if finding.repair is not None:
-                    finding.repair()
-    left = [finding for finding in findings if not repair or finding.repair is None]
-    if as_json:
-        plain = [{"what": f.what, "names": f.names, "repaired": f not in left, "advice": f.advice} for f in findings]
-        typer.echo(json.dumps(plain, indent=2))
-    else:
-        for finding in findings:
-            typer.echo(f"{finding.what}: {'repaired.' if finding not in left else finding.advice}")
-            for name in finding.names[:_NAMES_SHOWN]:
-                typer.echo(f"  {printable(name)}")
-            if len(finding.names) > _NAMES_SHOWN:
-                typer.echo(f"  and {len(finding.names) - _NAMES_SHOWN} more (--json lists all)")
-        typer.echo("The library is sound." if not findings else f"{len(findings)} findings, {len(left)} left.")
-    if left:
-        raise typer.Exit(SOME_FAILED)
 
 
 @app.command()

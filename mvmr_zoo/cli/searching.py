@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mvmr_zoo.cli.photos import Library, ModelSpec
+from mvmr_zoo.cli.options import Library, ModelSpec
 from mvmr_zoo.errors import ConfigError, printable
 from mvmr_zoo.terminal import AsJson, explain_errors
 

@@ -3,23 +3,31 @@
 rows     what the store remembers
 schema   its tables
 store    library.sqlite, the truth: photos, vectors, failures
-index    the FAISS file made from it, remade whenever it does not match
+lock     one writer at a time
+binding  which encoder it belongs to
 scan     what lies in a folder
 update   bringing the store up to date with folders
+background   how similar its photos are at random
+manifest what the FAISS file is, and how it was tuned
+index    nearest vectors: the FAISS file, and photos that came later
+tune     how many lists a search must look into
+build    making the FAISS file, and keeping it up
 query    what a search asks for, and which photos may answer
-doctor   what is wrong with a library
 duplicates   copies of the same photo
 search   from a query's vector to hits
-photos   `PhotoLibrary`: add folders, look at the state, search, find duplicates
+doctor   what is wrong with a library
+status   how it stands
+photos   `PhotoLibrary`: all of that behind one name
 sheet    a picture of a query and its hits
 """
 
 from mvmr_zoo.library.doctor import Finding
 from mvmr_zoo.library.duplicates import Copy, Group
-from mvmr_zoo.library.photos import PhotoLibrary, Status, default_library_path
+from mvmr_zoo.library.photos import PhotoLibrary, default_library_path
 from mvmr_zoo.library.query import Filters, Query
 from mvmr_zoo.library.scan import Globs
 from mvmr_zoo.library.search import Hit
+from mvmr_zoo.library.status import Status
 from mvmr_zoo.library.update import AddReport
 
 __all__ = [

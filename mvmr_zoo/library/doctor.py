@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo.library.index import MANIFEST_FILE, build_index, index_matches, index_rows, read_manifest
+from mvmr_zoo.checkpoint import file_digest
+from mvmr_zoo.library.build import needs_upkeep, upkeep
+from mvmr_zoo.library.index import has_base, read_base
+from mvmr_zoo.library.manifest import read_manifest
+from mvmr_zoo.nearest import stored_ids
 
 if TYPE_CHECKING:
     from mvmr_zoo.library.store import Store
@@ -47,15 +51,19 @@ def examine(folder: Path, store: Store) -> list[Finding]:
         LibraryDamagedError: the database cannot be read.
     """
     store.check_integrity()
-    return [*_vectors(store), *_rows(store), *_files(folder), *_index(folder, store), *_missing(store)]
+    return [*_vectors(store), *_rows(store), *_files(folder, store), *_index(folder, store), *_missing(store)]
 
 
 def _vectors(store: Store) -> list[Finding]:
     """Vectors that cannot be searched with: of another length than the encoder's, not finite, not of unit norm."""
     dim = int(store.fact("dim") or 0)
-    ids, blobs = store.vectors()
-    wrong = {id_ for id_, blob in zip(ids.tolist(), blobs, strict=True) if not _is_unit(blob, dim)}
-    paths = [path for id_ in sorted(wrong) for path in store.paths("id = ?", [id_])]
+    wrong = [
+        id_
+        for ids, blobs in store.vectors()
+        for id_, blob in zip(ids.tolist(), blobs, strict=True)
+        if not _is_unit(blob, dim)
+    ]
+    paths = [path for id_ in wrong for path in store.paths("id = ?", [id_])]
     if not paths:
         return []
     return [
@@ -90,12 +98,11 @@ def _rows(store: Store) -> list[Finding]:
     ]
 
 
-def _files(folder: Path) -> list[Finding]:
+def _files(folder: Path, store: Store) -> list[Finding]:
     """Index files that no manifest names, and halves that killed commands left."""
-    manifest = read_manifest(folder)
-    kept = {manifest.file if manifest else "", MANIFEST_FILE}
-    left = [*folder.glob("index-*.faiss*"), *folder.glob(".index*.part")]
-    orphans = sorted(path for path in left if path.name not in kept)
+    manifest = read_manifest(store)
+    left = [*folder.glob("index-*.faiss*"), *folder.glob(".index-*.part")]
+    orphans = sorted(path for path in left if manifest is None or path.name != manifest.file)
     if not orphans:
         return []
     return [
@@ -114,14 +121,29 @@ def _remove(paths: list[Path]) -> None:
 
 
 def _index(folder: Path, store: Store) -> list[Finding]:
-    """An index that is missing, of another generation of the photos, or of another content than it says."""
-    if not store.count():
+    """An index that is missing, out of date, altered, or of other photos than it should be."""
+    what = _wrong_with_index(folder, store)
+    if what is None:
         return []
-    if index_matches(folder, store) and index_rows(folder) == store.count():
-        return []
-    what = "the index does not match the photos"
-    advice = "The next search makes it again, or `mvmr-zoo index doctor --repair`."
-    return [Finding(what, (), advice, lambda: build_index(folder, store))]
+    advice = "The next `mvmr-zoo index add` makes it again, or `mvmr-zoo index doctor --repair`."
+    return [Finding(what, (), advice, lambda: upkeep(folder, store, damaged=True))]
+
+
+def _wrong_with_index(folder: Path, store: Store) -> str | None:
+    manifest, ids = read_manifest(store), store.all_ids()
+    if manifest is None:
+        return "there is no index" if len(ids) else None
+    if not has_base(folder, manifest):
+        return "the index file is gone, or has another length than it should"
+    if file_digest(folder / manifest.file) != manifest.sha256:
+        return "the index file was altered"
+    base = read_base(folder, manifest)
+    if base is None:
+        return "the index file is not what its manifest says"
+    lacking = np.setdiff1d(ids[ids <= manifest.last_id], stored_ids(base))
+    if len(lacking):
+        return f"the index lacks {len(lacking)} photos"
+    return "the index is out of date" if needs_upkeep(folder, store) else None
 
 
 def _missing(store: Store) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -13,46 +13,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from mvmr_zoo.catalog import DEFAULT_MODEL
-from mvmr_zoo.errors import ConfigError, LibraryError, LibraryMismatchError
+from mvmr_zoo.errors import ConfigError, DataError, LibraryError
 from mvmr_zoo.features import unit
+from mvmr_zoo.library.binding import bind, check_bound
+from mvmr_zoo.library.build import Note, retune, upkeep
 from mvmr_zoo.library.doctor import Finding, examine
 from mvmr_zoo.library.duplicates import COSINE, LIKENESS, Group, find_duplicates
-from mvmr_zoo.library.index import build_index, index_matches, open_index, read_manifest
+from mvmr_zoo.library.index import VectorIndex, open_index
+from mvmr_zoo.library.lock import writing
+from mvmr_zoo.library.manifest import Manifest, read_manifest
 from mvmr_zoo.library.query import Filters, Query, query_vector
-from mvmr_zoo.library.rows import FailureRow
 from mvmr_zoo.library.scan import EVERYTHING, Globs
 from mvmr_zoo.library.schema import DATABASE_FILE
 from mvmr_zoo.library.search import Hit, grouped_hits, ranked_hits
+from mvmr_zoo.library.status import Status, read_status
 from mvmr_zoo.library.store import Store
-from mvmr_zoo.library.update import AddReport, Progress, update
+from mvmr_zoo.library.tune import TARGET
+from mvmr_zoo.library.update import AddReport, Progress, absolute, update
 from mvmr_zoo.model import Model
 from mvmr_zoo.zoo import load
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """The state of a library.
-
-    Args:
-        folder: of the library.
-        model: spec of the encoder it is bound to, None before the first photo.
-        photos: how many it holds, those that are missing left out.
-        missing: photos whose files were not there when last looked for; `prune` forgets them.
-        failures: photos that could not be indexed, with the reason.
-        generation: of the index file; None where there is none.
-        index_current: whether the index file matches the photos; if not, the next command makes it again.
-    """
-
-    folder: Path
-    model: str | None
-    photos: int
-    missing: int
-    failures: list[FailureRow]
-    generation: int | None
-    index_current: bool
 
 
 class Pruned(NamedTuple):
@@ -90,6 +72,7 @@ class PhotoLibrary:
         self._store = Store(self.folder)
         self._spec = model
         self._model: Model | None = None
+        self._index: VectorIndex | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +91,7 @@ class PhotoLibrary:
         """
         if self._model is None:
             model = load(self._spec or self._store.fact("model") or DEFAULT_MODEL)
-            self._check_bound(model)
+            check_bound(self._store, model)
             self._model = model
         return self._model
 
@@ -119,6 +102,7 @@ class PhotoLibrary:
         progress: Progress = lambda done, total: None,
         allow_empty: bool = False,
         globs: Globs = EVERYTHING,
+        note: Note = lambda text: None,
     ) -> AddReport:
         """Index every photo below some folders; what is unchanged since the last time is not decoded.
 
@@ -130,16 +114,18 @@ class PhotoLibrary:
             allow_empty: mark the photos of a folder that holds none now as missing; without it such a folder is
                 taken for a disk that is not connected.
             globs: which photos to take; others that the library has of these folders are forgotten.
+            note: told what takes long once the photos are done.
 
         Raises:
             DataError: a folder does not exist, cannot be read, or holds no photo.
             LibraryMismatchError: the library was made by another model.
+            LibraryBusyError: another command changes the library.
         """
         if self._spec is not None:
             _ = self.model  # refuse another model even where nothing changed
-        report = update(self._store, self._bound_model, folders, progress, allow_empty=allow_empty, globs=globs)
-        if report.total and not index_matches(self.folder, self._store):
-            build_index(self.folder, self._store)
+        with writing(self.folder):
+            report = update(self._store, self._bound_model, folders, progress, allow_empty=allow_empty, globs=globs)
+            upkeep(self.folder, self._store, note=note)
         return report
 
     def search(
@@ -169,12 +155,11 @@ class PhotoLibrary:
         """
         if k < 1 or offset < 0:
             raise ConfigError(f"search got k = {k}, offset = {offset}; expected at least 1, and at least 0.")
-        if not self._store.count():
-            raise LibraryError(f"The library {self.folder} holds no photo. `mvmr-zoo index add PHOTO-FOLDER` fills it.")
+        self._check_filled()
         asked = query if isinstance(query, Query) else Query(like=[query])
         vector = query_vector(self._vectors(asked.like, asked.like_ids), self._vectors(asked.unlike, asked.unlike_ids))
-        index = open_index(self.folder, self._store)
-        found = ranked_hits(self._store, index, vector, filters or Filters(), hidden=None if keep_query else asked)
+        hidden = None if keep_query else asked
+        found = ranked_hits(self._store, self._opened(), vector, filters or Filters(), hidden=hidden)
         if group:
             found = grouped_hits(self._store, found, wanted=offset + k)
         return list(itertools.islice(found, offset, offset + k))
@@ -201,59 +186,105 @@ class PhotoLibrary:
         progress: Progress = lambda done, total: None,
     ) -> list[Group]:
         """Groups of copies of the same photo; see `library.duplicates`. Nothing is deleted."""
-        ids, _ = self._store.vectors()
-        photos = self._store.by_id(ids.tolist())
+        photos = self._store.by_id(self._store.ids("1", ()).tolist())
         return find_duplicates(photos, near=near, cosine=cosine, likeness=likeness, progress=progress)
 
+    def remove(self, folders: Iterable[str | os.PathLike[str]]) -> int:
+        """Forget every photo below some folders, and every failure; returns how many photos. No file is touched.
+
+        Raises:
+            DataError: the library has no photo of a folder.
+            LibraryBusyError: another command changes the library.
+        """
+        with writing(self.folder):
+            gone: set[bytes] = set()
+            for folder in folders:
+                root = absolute(folder)
+                paths = {*self._store.stamps(root), *self._store.failed(root)}
+                if not paths:
+                    raise DataError(f"The library {self.folder} has no photo of {os.fsdecode(root)}.")
+                gone |= paths
+            before = self._store.count()
+            self._store.write(gone=gone)
+            upkeep(self.folder, self._store)
+            return before - self._store.count()
+
     def prune(self) -> Pruned:
-        """Forget the photos that are missing; those whose files are there again are kept."""
-        paths = self._store.paths("missing = 1")
-        back = [path for path in paths if os.path.exists(path)]
-        gone = sorted(set(paths) - set(back))
-        self._store.write(gone=gone)
-        self._store.mark(back=back)
+        """Forget the photos that are missing; those whose files are there again are kept.
+
+        Raises:
+            LibraryBusyError: another command changes the library.
+        """
+        with writing(self.folder):
+            paths = self._store.paths("missing = 1")
+            back = [path for path in paths if os.path.exists(path)]
+            gone = sorted(set(paths) - set(back))
+            self._store.write(gone=gone)
+            self._store.mark(back=back)
+            upkeep(self.folder, self._store)
         return Pruned(len(gone), len(back))
+
+    def tune(self, recall: float = TARGET, *, note: Note = lambda text: None) -> Manifest:
+        """Choose how many lists a search looks into, by measuring; an exact index has nothing to choose.
+
+        Args:
+            recall: share of the 10 nearest photos that a search is to find, in (0, 1].
+            note: told what takes long.
+
+        Returns:
+            The manifest; its `tuning` is None where the index is exact.
+
+        Raises:
+            ConfigError: `recall` is out of range.
+            LibraryError: the library is empty.
+            LibraryBusyError: another command changes the library.
+        """
+        if not 0 < recall <= 1:
+            raise ConfigError(f"tune got a recall of {recall}; expected a number above 0, and 1 at most.")
+        self._check_filled()
+        with writing(self.folder):
+            return retune(self.folder, self._store, recall, note=note)
 
     def examine(self) -> list[Finding]:
         """What is wrong with the library, each with what puts it right; changes nothing. See `library.doctor`."""
         return examine(self.folder, self._store)
 
+    def repair(self, findings: Iterable[Finding]) -> None:
+        """Put right what can be put right.
+
+        Raises:
+            LibraryBusyError: another command changes the library.
+        """
+        with writing(self.folder):
+            for finding in findings:
+                if finding.repair is not None:
+                    finding.repair()
+            upkeep(self.folder, self._store)
+
     def status(self) -> Status:
         """How things stand; changes nothing."""
-        manifest = read_manifest(self.folder)
-        return Status(
-            folder=self.folder,
-            model=self._store.fact("model"),
-            photos=self._store.count(),
-            missing=len(self._store.paths("missing = 1")),
-            failures=self._store.failures(),
-            generation=manifest.generation if manifest else None,
-            index_current=index_matches(self.folder, self._store),
-        )
+        return read_status(self.folder, self._store)
+
+    def _check_filled(self) -> None:
+        if not self._store.count():
+            raise LibraryError(f"The library {self.folder} holds no photo. `mvmr-zoo index add PHOTO-FOLDER` fills it.")
 
     def _bound_model(self) -> Model:
         """The encoder; from now on the library belongs to it."""
         model = self.model
-        facts = {"model": model.spec, "dim": str(model.card.embedding_dim), **_identity(model)}
-        self._store.settle_facts(facts)
-        self._check_bound(model)  # another command may have been first
+        bind(self._store, model)
         return model
 
-    def _check_bound(self, model: Model) -> None:
-        for name, value in _identity(model).items():
-            if self._store.fact(name) in (None, value):
-                continue
-            bound = self._store.fact("model")
-            if bound == model.spec:
-                raise LibraryMismatchError(
-                    f"The library {self.folder} was made by an earlier {bound!r}, whose {name} was another. "
-                    "Move the library folder away and index again, or use another --library."
-                )
-            raise LibraryMismatchError(
-                f"The library {self.folder} was made by the model {bound!r}; {model.spec!r} has another {name}. "
-                f"Give `--model {bound}`, or another --library for {model.spec!r}."
-            )
-
-
-def _identity(model: Model) -> dict[str, str]:
-    return {"weights": model.weights_digest, "preprocess": model.preprocess.digest}
+    def _opened(self) -> VectorIndex:
+        """The index as the photos are now; a file that is missing or damaged is made again, if nobody else writes."""
+        manifest = read_manifest(self._store)
+        if self._index is not None and self._index.manifest is not None and self._index.manifest == manifest:
+            self._index.catch_up(self._store)
+            return self._index
+        index = open_index(self.folder, self._store)
+        if index.manifest is None:
+            with suppress(LibraryError), writing(self.folder, patience_s=0):
+                upkeep(self.folder, self._store, damaged=manifest is not None)
+                index = open_index(self.folder, self._store)
+        self._index = index
+        return index

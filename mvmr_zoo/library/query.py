@@ -94,7 +94,7 @@ class Filters:
 
 
 def query_vector(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`(1, D)` of unit length: the mean of some vectors, less half the mean of others.
+    """`(D,)` of unit length: the mean of some vectors, less half the mean of others.
 
     Args:
         like: `(N, D)`, N at least 1, of unit length.
@@ -103,4 +103,4 @@ def query_vector(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDAr
     vector = like.mean(axis=0, keepdims=True)
     if len(unlike):
         vector = vector - UNLIKE_WEIGHT * unlike.mean(axis=0, keepdims=True)
-    return unit(vector)
+    return unit(vector).reshape(-1)

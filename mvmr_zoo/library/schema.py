@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS photos (
 );
 CREATE INDEX IF NOT EXISTS photos_content ON photos (content);
 CREATE INDEX IF NOT EXISTS photos_size ON photos (size);
+CREATE INDEX IF NOT EXISTS photos_missing ON photos (missing);
 CREATE TABLE IF NOT EXISTS failures (
     path BLOB PRIMARY KEY,
     stage TEXT NOT NULL,

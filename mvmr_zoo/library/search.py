@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mvmr_zoo.library.query import Filters, Query
     from mvmr_zoo.library.store import Store
 
-_FIRST = 64
+_FIRST, _TIMES_MORE = 64, 4
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,31 @@ def ranked_hits(
     Args:
         store: of the library.
         index: of the store.
-        vector: `(1, D)` unit.
+        vector: `(D,)` unit.
         filters: which photos may answer.
         hidden: whose photos may not answer.
     """
     among = store.ids(*filters.conditions()) if filters.narrows else None
-    total = index.manifest.rows if among is None else len(among)
-    seen, wanted = 0, _FIRST
-    while seen < total:
+    total = index.rows if among is None else len(among)
+    seen, wanted = set[int](), _FIRST
+    while len(seen) < total and wanted < _TIMES_MORE * max(total, _FIRST):
         found = index.search(vector, wanted, among=among)
-        ids, scores = found.ids[0].tolist()[seen:], found.scores[0].tolist()[seen:]
-        rows = store.by_id(ids)
-        for id_, score in zip(ids, scores, strict=True):
-            percentile = index.manifest.percentile(score)
+        fresh = [
+            (id_, score)
+            for id_, score in zip(found.ids.tolist(), found.scores.tolist(), strict=True)
+            if id_ not in seen
+        ]
+        rows = store.by_id(id_ for id_, _ in fresh)
+        for id_, score in fresh:
+            percentile = index.percentile(score)
             if filters.min_percentile is not None and percentile is not None and percentile < filters.min_percentile:
                 return
             if id_ in rows:
                 path = Path(os.fsdecode(rows[id_].path))
                 if os.path.exists(path) and not (hidden is not None and _asks_with(hidden, id_, path)):
                     yield Hit(id_, path, score, percentile)
-        seen, wanted = max(seen + 1, len(found.ids[0])), wanted * 4
+            seen.add(id_)
+        wanted *= _TIMES_MORE
 
 
 def grouped_hits(store: Store, hits: Iterator[Hit], wanted: int) -> Iterator[Hit]:

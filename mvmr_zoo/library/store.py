@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +57,7 @@ class Store:
         with self._explained():
             self._connection.executescript(PHOTOS)
         if found is None:
-            self.settle_facts({"schema_version": str(SCHEMA_VERSION), "identity": uuid.uuid4().hex})
+            self.settle_facts({"schema_version": str(SCHEMA_VERSION)})
 
     def _from_schema_1(self) -> str:
         """Add what schema 2 has: whether a photo's file was missing when last looked for."""
@@ -91,10 +90,10 @@ class Store:
         with self.alone():
             self._connection.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.items())
 
-    @property
-    def version(self) -> str:
-        """Changes whenever photos do, and is no other library's: what was made from one serves that one only."""
-        return f"{self.fact('identity')}-{self.fact('version') or 0}"
+    def set_fact(self, name: str, value: str) -> None:
+        """Remember a fact, in place of what it was."""
+        with self.alone():
+            self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def write(
         self, photos: Iterable[PhotoRow] = (), failures: Iterable[FailureRow] = (), gone: Iterable[bytes] = ()
@@ -105,7 +104,7 @@ class Store:
             return
         with self.alone():
             run = self._connection.executemany
-            forgotten = run("DELETE FROM photos WHERE path = ?", [(path,) for path in gone]).rowcount
+            run("DELETE FROM photos WHERE path = ?", [(path,) for path in gone])
             run("DELETE FROM failures WHERE path = ?", [(path,) for path in gone])
             run("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", failures)
             run("DELETE FROM failures WHERE path = ?", [(photo.path,) for photo in photos])
@@ -114,8 +113,6 @@ class Store:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(p.root, p.path, *p.stamp, p.content, p.taken, p.width, p.height, p.vector.tobytes()) for p in photos],
             )
-            if photos or forgotten > 0:
-                self._count_up()
 
     def mark(self, missing: Iterable[bytes] = (), back: Iterable[bytes] = ()) -> None:
         """Photos whose files are missing now, and others whose files are back.
@@ -125,23 +122,11 @@ class Store:
         missing, back = list(missing), list(back)
         with self.alone():
             run = self._connection.executemany
-            changed = run(
-                "UPDATE photos SET missing = 1 WHERE path = ? AND missing = 0", [(path,) for path in missing]
-            ).rowcount
-            changed += run(
-                "UPDATE photos SET missing = 0 WHERE path = ? AND missing = 1", [(path,) for path in back]
-            ).rowcount
+            run("UPDATE photos SET missing = 1 WHERE path = ? AND missing = 0", [(path,) for path in missing])
+            run("UPDATE photos SET missing = 0 WHERE path = ? AND missing = 1", [(path,) for path in back])
             moved = "DELETE FROM photos WHERE path = ? AND content IN (SELECT content FROM photos WHERE missing = 0)"
             run(moved, [(path,) for path in missing])
             run("DELETE FROM failures WHERE path = ?", [(path,) for path in missing])
-            if changed > 0:
-                self._count_up()
-
-    def _count_up(self) -> None:
-        self._connection.execute(
-            "INSERT INTO facts VALUES ('version', '1') ON CONFLICT (name)"
-            " DO UPDATE SET value = CAST(value AS INTEGER) + 1"
-        )
 
     def stamps(self, folder: bytes) -> dict[bytes, Stamp]:
         """The stamp of every photo below a folder, by path."""
@@ -195,11 +180,18 @@ class Store:
         with self._explained():
             return [path for (path,) in self._connection.execute(query, tuple(values))]
 
-    def vectors(self) -> tuple[NDArray[np.int64], list[bytes]]:
-        """The id `(N,)` of every photo that is not missing, and its vector's bytes."""
+    def vectors(self, after: int = 0) -> Iterator[tuple[NDArray[np.int64], list[bytes]]]:
+        """Ids `(N,)` above one, in order, and their vectors' bytes, in parts; photos that are missing too."""
         with self._explained():
-            rows = self._connection.execute("SELECT id, vector FROM photos WHERE missing = 0 ORDER BY id").fetchall()
-        return np.asarray([row[0] for row in rows], np.int64), [row[1] for row in rows]
+            found = self._connection.execute("SELECT id, vector FROM photos WHERE id > ? ORDER BY id", (after,))
+            while rows := found.fetchmany(_ROWS_A_PART):
+                yield np.asarray([row[0] for row in rows], np.int64), [row[1] for row in rows]
+
+    def all_ids(self) -> NDArray[np.int64]:
+        """`(N,)` ids of all photos in order, missing ones too. None is given twice, and no vector is ever changed."""
+        with self._explained():
+            rows = self._connection.execute("SELECT id FROM photos ORDER BY id").fetchall()
+        return np.asarray([row[0] for row in rows], np.int64)
 
     def count(self) -> int:
         """How many photos there are, those that are missing left out."""
@@ -252,6 +244,8 @@ class Store:
             reason = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror
             raise LibraryError(f"{self.path.parent} cannot be used as a library: {reason}.") from None
 
+
+_ROWS_A_PART = 16_384
 
 _COLUMNS = "root, path, size, mtime_ns, content, taken, width, height, vector"
 

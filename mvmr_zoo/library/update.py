@@ -91,7 +91,7 @@ def update(
     Raises:
         DataError: a folder does not exist, cannot be read, or none holds a photo.
     """
-    roots = [_absolute(folder) for folder in folders]
+    roots = [absolute(folder) for folder in folders]
     scans = {root: _scan(root, store, globs, allow_empty=allow_empty) for root in roots}
     known = {path: stamp for root in scans for path, stamp in store.stamps(root).items()}
     tried = known.keys() | {path for root in scans for path in store.failed(root)}
@@ -118,7 +118,8 @@ def update(
     )
 
 
-def _absolute(folder: str | os.PathLike[str]) -> bytes:
+def absolute(folder: str | os.PathLike[str]) -> bytes:
+    """The path of a folder as the store names it."""
     return os.fsencode(os.path.realpath(os.path.expanduser(folder)))
 
 

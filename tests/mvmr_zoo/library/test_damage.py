@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.errors import LibraryDamagedError, LibraryError
 from mvmr_zoo.library import PhotoLibrary
+from mvmr_zoo.library.manifest import read_manifest, write_manifest
 from mvmr_zoo.library.store import Store
-
-from ...conftest import write_photos
-
-
-def test_an_index_of_another_library_is_not_believed(
-    library: PhotoLibrary, photo_folder: Path, tmp_path: Path, checkpoint: Checkpoint
-) -> None:
-    library.add([photo_folder])
-    other = write_photos(tmp_path / "other", 12)
-    for path in other.rglob("*.jpg"):
-        path.rename(path.with_name(f"other-{path.name}"))
-    with PhotoLibrary(tmp_path / "second", model=str(checkpoint.folder)) as second:
-        second.add([other])
-    for name in ("index.json", index_file(library.folder).name):
-        shutil.copy(library.folder / name, tmp_path / "second" / name)
-    with PhotoLibrary(tmp_path / "second") as second:
-        assert not second.status().index_current
-        hits = second.search(photo_folder / "a" / "00.jpg", 1)
-    assert hits[0].path.name == "other-00.jpg"
 
 
 def index_file(folder: Path) -> Path:
@@ -38,7 +20,8 @@ def index_file(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "damage", ["cut", "gone", "garbage", "no manifest", "broken manifest", "wrong types", "other size"]
+    "damage",
+    ["cut", "empty", "gone", "garbage", "no manifest", "broken manifest", "of an earlier release", "other rows"],
 )
 def test_the_index_is_made_again_whatever_happened_to_it(
     damage: str, library: PhotoLibrary, photo_folder: Path
@@ -46,26 +29,47 @@ def test_the_index_is_made_again_whatever_happened_to_it(
     library.add([photo_folder])
     query = photo_folder / "a" / "00.jpg"
     before = library.search(query, 5)
-    file, manifest = index_file(library.folder), library.folder / "index.json"
-    data = file.read_bytes()
+    file, store = index_file(library.folder), library._store
+    data, manifest = file.read_bytes(), read_manifest(store)
+    assert manifest is not None
     match damage:
         case "cut":
             file.write_bytes(data[: len(data) // 2])
+        case "empty":
+            file.write_bytes(b"")
         case "gone":
             file.unlink()
         case "garbage":
             file.write_bytes(bytes(len(data)))
         case "no manifest":
-            manifest.unlink()
+            store.set_fact("index", "null")
         case "broken manifest":
-            manifest.write_text("{")
-        case "wrong types":
-            manifest.write_text(manifest.read_text().replace('"generation": 1', '"generation": "x"'))
-        case "other size":
-            manifest.write_text(manifest.read_text().replace('"rows": 12', '"rows": 13'))
-    assert library.search(query, 5) == before
-    assert library.status().index_current
+            store.set_fact("index", "{")
+        case "of an earlier release":
+            store.set_fact("index", '{"generation": 1}')
+        case "other rows":
+            write_manifest(store, replace(manifest, rows=13))
+    with PhotoLibrary(library.folder) as again:
+        assert again.search(query, 5) == before
+        assert again.status().index_current
     assert index_file(library.folder).stat().st_size == len(data)
+
+
+def test_an_index_file_of_a_restored_database_is_not_taken_for_another(
+    library: PhotoLibrary, photo_folder: Path, tmp_path: Path
+) -> None:
+    library.add([photo_folder / "a"])
+    library._store.close()
+    shutil.copy(library.folder / "library.sqlite", tmp_path / "backup")
+    with PhotoLibrary(library.folder) as later:
+        later.add([photo_folder])
+    for path in library.folder.glob("library.sqlite*"):
+        path.unlink()
+    shutil.copy(tmp_path / "backup", library.folder / "library.sqlite")
+    with PhotoLibrary(library.folder) as restored:
+        hits = restored.search(photo_folder / "b" / "01.jpg", 9)
+        assert {hit.path.parent.name for hit in hits} == {"a"}
+        assert restored.examine() == []
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.01])

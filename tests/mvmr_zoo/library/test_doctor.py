@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,9 @@ def change(library: PhotoLibrary, statement: str, *values: object) -> None:
 
 
 def repaired(library: PhotoLibrary) -> None:
-    for finding in library.examine():
-        assert finding.repair is not None
-        finding.repair()
+    findings = library.examine()
+    assert all(finding.repair is not None for finding in findings)
+    library.repair(findings)
     assert library.examine() == []
 
 
@@ -61,15 +62,35 @@ def test_a_damaged_vector_is_forgotten_and_taken_in_again(
     assert filled.examine() == []
 
 
-def test_an_index_that_does_not_match_is_made_again(filled: PhotoLibrary, photo_folder: Path) -> None:
-    change(filled, "DELETE FROM photos WHERE path = ?", os.fsencode(photo_folder / "a" / "00.jpg"))
-    assert [finding.what for finding in filled.examine()] == ["the index does not match the photos"]
+def test_an_index_that_does_not_match_is_made_again(filled: PhotoLibrary) -> None:
+    change(filled, "DELETE FROM photos WHERE id > 8")
+    assert [finding.what for finding in filled.examine()] == ["the index is out of date"]
     repaired(filled)
-    (file,) = filled.folder.glob("index-*.faiss")
-    file.write_bytes(b"\0" * file.stat().st_size)  # of the right length, and nothing else
+    change(filled, "UPDATE facts SET value = replace(value, '\"last_id\": 8', '\"last_id\": 99') WHERE name = 'index'")
+    change(filled, "UPDATE photos SET id = 98 WHERE id = 8")
+    assert [finding.what for finding in filled.examine()] == ["the index lacks 1 photos"]
     repaired(filled)
+    change(filled, "DELETE FROM facts WHERE name = 'index'")
+    assert [finding.what for finding in filled.examine()] == [
+        "1 files are left over from indexes made before",
+        "there is no index",
+    ]
+    repaired(filled)
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (lambda data: b"\0" * len(data), "the index file was altered"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "the index file was altered"),
+        (lambda data: b"", "the index file is gone, or has another length than it should"),
+    ],
+    ids=["zeros", "one bit", "empty"],
+)
+def test_a_damaged_index_file_is_made_again(filled: PhotoLibrary, damage: Callable[[bytes], bytes], what: str) -> None:
     (file,) = filled.folder.glob("index-*.faiss")
-    file.write_bytes(b"")
+    file.write_bytes(damage(file.read_bytes()))
+    assert [finding.what for finding in filled.examine()] == [what]
     repaired(filled)
 
 

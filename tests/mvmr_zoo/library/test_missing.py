@@ -97,6 +97,7 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(filled: PhotoLibrar
     filled.__exit__(None, None, None)
     connection = sqlite3.connect(folder / DATABASE_FILE)
     with connection:
+        connection.execute("DROP INDEX photos_missing")
         connection.execute("ALTER TABLE photos DROP COLUMN missing")
         connection.execute("UPDATE facts SET value = '1' WHERE name = 'schema_version'")
     connection.close()

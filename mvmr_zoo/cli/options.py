@@ -1,0 +1,26 @@
+"""What the commands of the photo library share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+index_app = typer.Typer(help="The photo library: add folders, see how it stands.", no_args_is_help=True)
+
+Library = Annotated[
+    Path | None,
+    typer.Option(
+        "--library", "-L", help="Library folder. Default: $MVMR_LIBRARY, else ~/.local/share/mvmr_zoo/library."
+    ),
+]
+ModelSpec = Annotated[
+    str | None,
+    typer.Option(help="Model name or checkpoint folder. Default: the library's own, or the one in the package."),
+]
+
+
+def tell(text: str) -> None:
+    """A note about what is going on."""
+    typer.echo(text, err=True)

@@ -1,0 +1,140 @@
+"""`mvmr-zoo index status`, `tune` and `doctor`: how the library stands."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mvmr_zoo.cli.options import Library, index_app, tell
+from mvmr_zoo.errors import printable
+from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors, own_name
+
+if TYPE_CHECKING:
+    from mvmr_zoo.library import Status
+    from mvmr_zoo.library.manifest import Manifest, Tuning
+
+_NAMES_SHOWN = 10
+
+
+@index_app.command("status")
+@explain_errors
+def index_status(library: Library = None, as_json: AsJson = False) -> None:
+    """What the library holds, and what could not be indexed."""
+    from mvmr_zoo.library import PhotoLibrary
+
+    with PhotoLibrary(library, create=False) as photos:
+        status = photos.status()
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "library": str(status.folder),
+                    "model": status.model,
+                    "photos": status.photos,
+                    "missing": status.missing,
+                    "index": _plain(status),
+                    "failures": [
+                        {"path": os.fsdecode(failure.path), "stage": failure.stage, "reason": failure.reason}
+                        for failure in status.failures
+                    ],
+                },
+                indent=2,
+            )
+        )
+        return
+    typer.echo(f"library   {status.folder}")
+    typer.echo(f"model     {status.model or 'none yet'}")
+    missing = f", and {status.missing} missing (`{own_name()} index prune` forgets them)" if status.missing else ""
+    typer.echo(f"photos    {status.photos}{missing}")
+    typer.echo(f"index     {_index_in_words(status)}")
+    if status.index and status.index.tuning:
+        _show_curve(status.index.tuning)
+    typer.echo(f"failures  {len(status.failures)}")
+    for failure in status.failures:
+        typer.echo(f"  {printable(os.fsdecode(failure.path))}: {failure.reason}")
+
+
+def _index_in_words(status: Status) -> str:
+    if status.index is None:
+        return "none yet"
+    state = "current" if status.index_current else "will be made again by the next `index add`"
+    return f"{_kind(status.index)}, generation {status.index.generation}, {state}"
+
+
+def _kind(manifest: Manifest) -> str:
+    tuning = manifest.tuning
+    return "exact" if tuning is None else f"{tuning.nprobe} of {tuning.lists} lists searched"
+
+
+def _plain(status: Status) -> dict[str, object] | None:
+    """What the index is, for JSON."""
+    if status.index is None:
+        return None
+    facts = asdict(status.index)
+    return {name: facts[name] for name in ("kind", "generation", "rows", "tuning")} | {"current": status.index_current}
+
+
+@index_app.command("tune")
+@explain_errors
+def index_tune(
+    recall: Annotated[float, typer.Option(help="Share of the 10 nearest photos that a search is to find.")] = 0.99,
+    library: Library = None,
+) -> None:
+    """Choose how many lists a search looks into, by measuring against exact search with photos held out of training."""
+    from mvmr_zoo.library import PhotoLibrary
+
+    with PhotoLibrary(library, create=False) as photos:
+        manifest = photos.tune(recall, note=tell)
+    if manifest.tuning is None:
+        typer.echo(
+            f"The index of {manifest.rows:,} photos is exact: it finds all of them, and there is nothing to tune."
+        )
+    else:
+        typer.echo(f"The index of {manifest.rows:,} photos: {_kind(manifest)}.")
+        _show_curve(manifest.tuning)
+
+
+def _show_curve(tuning: Tuning) -> None:
+    """What was measured, a line a number of lists."""
+    typer.echo(
+        f"  recall@10 of {tuning.queries:,} held-out photos among {tuning.rows:,}, wanted {tuning.target}; "
+        f"one thread; exact search takes {tuning.exact_ms:.1f} ms"
+    )
+    typer.echo("    lists  recall@10  at least  ms a query")
+    for point in tuning.curve:
+        mark = "  <- used" if point.nprobe == tuning.nprobe else ""
+        typer.echo(f"    {point.nprobe:>5}  {point.recall:>9.4f}  {point.low:>8.4f}  {point.query_ms:>10.2f}{mark}")
+
+
+@index_app.command("doctor")
+@explain_errors
+def index_doctor(
+    library: Library = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be put right.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look the library over: damaged vectors, an index that does not match, files left over, photos that are gone."""
+    from mvmr_zoo.library import PhotoLibrary
+
+    with PhotoLibrary(library, create=False) as photos:
+        findings = photos.examine()
+        if repair:
+            photos.repair(findings)
+    left = [finding for finding in findings if not repair or finding.repair is None]
+    if as_json:
+        plain = [{"what": f.what, "names": f.names, "repaired": f not in left, "advice": f.advice} for f in findings]
+        typer.echo(json.dumps(plain, indent=2))
+    else:
+        for finding in findings:
+            typer.echo(f"{finding.what}: {'repaired.' if finding not in left else finding.advice}")
+            for name in finding.names[:_NAMES_SHOWN]:
+                typer.echo(f"  {printable(name)}")
+            if len(finding.names) > _NAMES_SHOWN:
+                typer.echo(f"  and {len(finding.names) - _NAMES_SHOWN} more (--json lists all)")
+        typer.echo("The library is sound." if not findings else f"{len(findings)} findings, {len(left)} left.")
+    if left:
+        raise typer.Exit(SOME_FAILED)

@@ -1,0 +1,111 @@
+"""What the library's FAISS file is, and how it was tuned: a record that the store keeps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from mvmr_zoo.library.store import Store
+
+Kind = Literal["exact", "ivf"]
+
+_FACT = "index"
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What searching so many lists gives.
+
+    Args:
+        nprobe: lists searched.
+        recall: mean share of the 10 nearest that is found, over the queries.
+        low: 95 % lower bound of that mean.
+        query_ms: of one query on one thread, median.
+    """
+
+    nprobe: int
+    recall: float
+    low: float
+    query_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """How many lists an inverted file searches, and why.
+
+    Args:
+        target: recall@10 that was asked for.
+        nprobe: the fewest lists whose recall reaches it, by its lower bound.
+        lists: how many there are.
+        queries: photos it was measured with; none was used to train the index.
+        rows: photos there were.
+        exact_ms: of one exact query on one thread, median.
+        curve: everything measured, by `nprobe`.
+    """
+
+    target: float
+    nprobe: int
+    lists: int
+    queries: int
+    rows: int
+    exact_ms: float
+    curve: tuple[CurvePoint, ...]
+
+    @property
+    def chosen(self) -> CurvePoint:
+        """The point of the curve that `nprobe` is."""
+        return next(point for point in self.curve if point.nprobe == self.nprobe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a FAISS file is.
+
+    Args:
+        generation: counts up with every file made.
+        file: its name.
+        size: its length in bytes.
+        sha256: of its content.
+        kind: `exact`, or `ivf`, an inverted file.
+        rows: vectors in it.
+        last_id: of the newest photo it was made from; later ones are read from the store.
+        dim: D.
+        background: quantiles 0 to 100 of the cosines of photos of the library at random; empty where there are few.
+        trained_rows: photos there were when an inverted file's lists were made.
+        tuning: of an inverted file.
+    """
+
+    generation: int
+    file: str
+    size: int
+    sha256: str
+    kind: Kind
+    rows: int
+    last_id: int
+    dim: int
+    background: tuple[float, ...] = ()
+    trained_rows: int = 0
+    tuning: Tuning | None = None
+
+
+def read_manifest(store: Store) -> Manifest | None:
+    """The manifest of the library's FAISS file, or None where there is none."""
+    text = store.fact(_FACT)
+    if text is None:
+        return None
+    try:
+        values = json.loads(text)
+        tuning = values.pop("tuning")
+        if tuning is not None:
+            curve = tuple(CurvePoint(**point) for point in tuning.pop("curve"))
+            tuning = Tuning(**tuning, curve=curve)
+        return Manifest(**{**values, "background": tuple(values["background"]), "tuning": tuning})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None  # of another release: the file is made again
+
+
+def write_manifest(store: Store, manifest: Manifest) -> None:
+    """Remember a manifest: from now on the file it names is the library's index."""
+    store.set_fact(_FACT, json.dumps(asdict(manifest)))

@@ -1,0 +1,50 @@
+"""How a library stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvmr_zoo.library.build import needs_upkeep
+from mvmr_zoo.library.manifest import Manifest, read_manifest
+
+if TYPE_CHECKING:
+    from mvmr_zoo.library.rows import FailureRow
+    from mvmr_zoo.library.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The state of a library.
+
+    Args:
+        folder: of the library.
+        model: spec of the encoder it is bound to, None before the first photo.
+        photos: how many it holds, those that are missing left out.
+        missing: photos whose files were not there when last looked for; `prune` forgets them.
+        failures: photos that could not be indexed, with the reason.
+        index: the manifest of the index file; None where there is none.
+        index_current: whether that file is there and up to date; if not, the next `index add` makes it again.
+    """
+
+    folder: Path
+    model: str | None
+    photos: int
+    missing: int
+    failures: list[FailureRow]
+    index: Manifest | None
+    index_current: bool
+
+
+def read_status(folder: Path, store: Store) -> Status:
+    """How things stand; changes nothing."""
+    return Status(
+        folder=folder,
+        model=store.fact("model"),
+        photos=store.count(),
+        missing=len(store.paths("missing = 1")),
+        failures=store.failures(),
+        index=read_manifest(store),
+        index_current=not needs_upkeep(folder, store),
+    )
