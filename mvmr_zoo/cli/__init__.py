@@ -5,6 +5,7 @@ photos   index add, remove, prune; quickstart
 upkeep   index status, tune, doctor
 searching   search, duplicates
 embedding   embed
+vectors   vectors
 evaluation   eval
 models   models, info, import, fetch, verify, bundle, unbundle
 """
@@ -16,7 +17,7 @@ from typing import Annotated
 import typer
 
 from mvmr_zoo import __version__
-from mvmr_zoo.cli import embedding, evaluation, models, photos, searching, upkeep  # noqa: F401  (upkeep's commands are index_app's)
+from mvmr_zoo.cli import embedding, evaluation, models, photos, searching, upkeep, vectors  # noqa: F401  (upkeep's commands are index_app's)
 from mvmr_zoo.cli.options import index_app
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 app.add_typer(photos.app)
 app.add_typer(index_app, name="index")
 app.add_typer(embedding.app)
+app.add_typer(vectors.app)
 app.add_typer(searching.app)
 app.add_typer(models.app)
 app.add_typer(evaluation.app, name="eval")

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvmr_zoo.atomic import written_whole
 from mvmr_zoo.embeddings import EmbeddingsFacts, path_columns, read_embeddings
-from mvmr_zoo.errors import ConfigError, DataError, LibraryDamagedError, LibraryError, printable
+from mvmr_zoo.errors import ConfigError, DataError, LibraryError, printable
 from mvmr_zoo.features import unit
+from mvmr_zoo.library.index import vector_parts
 from mvmr_zoo.library.store import Store
 
 if TYPE_CHECKING:
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo.library.photos import PhotoLibrary
-    from mvmr_zoo.library.rows import PhotoRow
 
 ROWS_A_GROUP = 16_384
-"""At most; of 512 features these are 32 MB, and no more rows are held at once."""
+"""Rows held at once: with 512 features these are 32 MB. Of a library it is what the store reads at once."""
 
 METRIC = "cosine"
 
@@ -54,7 +54,7 @@ def write_library_parquet(
 
     target = _checked_name(file)
     with Store(library.folder) as store:
-        ids = np.sort(store.ids("1", ()))
+        ids = store.ids("1", ())
         if not len(ids):
             raise LibraryError(
                 f"The library {library.folder} holds no photo. `mvmr-zoo index add PHOTO-FOLDER` fills it."
@@ -121,8 +121,8 @@ def _library_facts(store: Store) -> EmbeddingsFacts:
 
 def _library_groups(store: Store, ids: NDArray[np.int64], dim: int) -> Iterator[pa.Table]:
     """The photos with some ids; those that another command forgot in the meantime are left out."""
-    for first in range(0, len(ids), ROWS_A_GROUP):
-        photos = _photos(store, ids[first : first + ROWS_A_GROUP].tolist(), dim)
+    for part in vector_parts(store, dim):
+        photos = store.by_id(part.ids[np.isin(part.ids, ids)].tolist())
         if not photos:
             continue
         rows = list(photos.values())
@@ -133,25 +133,11 @@ def _library_groups(store: Store, ids: NDArray[np.int64], dim: int) -> Iterator[
             "size": [row.stamp.size for row in rows],
         }
         vectors = np.stack([row.vector for row in rows]).astype(np.float32)
-        paths = [os.fsdecode(row.path) for row in rows]
-        yield _table(np.fromiter(photos, np.int64), paths, vectors, columns)
-
-
-def _photos(store: Store, ids: list[int], dim: int) -> dict[int, PhotoRow]:
-    try:
-        photos = store.by_id(ids)
-    except ValueError:  # a vector of an odd number of bytes
-        photos = None
-    if photos is None or any(len(row.vector) != dim for row in photos.values()):
-        raise LibraryDamagedError(
-            f"{store.path} holds a vector that is not {dim} long. "
-            "`mvmr-zoo index doctor --repair` forgets it; your photos are not touched."
-        )
-    return photos
+        yield _table(np.fromiter(photos, np.int64), [os.fsdecode(row.path) for row in rows], vectors, columns)
 
 
 def _table(
-    ids: NDArray[np.int64], paths: list[str], vectors: NDArray[np.float32], more: dict[str, list[object]] | None = None
+    ids: NDArray[np.int64], paths: list[str], vectors: NDArray[np.float32], more: dict[str, Any] | None = None
 ) -> pa.Table:
     """One row group.
 

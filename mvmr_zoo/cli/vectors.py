@@ -1,0 +1,39 @@
+"""`mvmr-zoo vectors`: what a vector database loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mvmr_zoo.cli.options import Library
+from mvmr_zoo.errors import ConfigError, printable
+from mvmr_zoo.terminal import explain_errors
+
+app = typer.Typer()
+
+
+@app.command()
+@explain_errors
+def vectors(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
+    library: Library = None,
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="An embeddings folder of `mvmr-zoo embed`, in place of the library.")
+    ] = None,
+) -> None:
+    """Every photo's vector, path and facts as one Parquet file, for pgvector, Qdrant, Milvus and others."""
+    from mvmr_zoo.library import PhotoLibrary
+    from mvmr_zoo.library.parquet import write_folder_parquet, write_library_parquet
+    from mvmr_zoo.progress import progress_bar
+
+    if library is not None and folder is not None:
+        raise ConfigError("vectors got --library and --from; expected one of them.")
+    with progress_bar("writing") as progress:
+        if folder is not None:
+            rows = write_folder_parquet(output, folder, progress=progress)
+        else:
+            with PhotoLibrary(library, create=False) as opened:
+                rows = write_library_parquet(output, opened, progress=progress)
+    typer.echo(f"{printable(str(output))}: {rows} vectors.")
