@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,13 +69,18 @@ class EmbeddingsFolder:
 
     def rows(self, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
         """`(len(wanted), D)` float32."""
-        ends = np.cumsum([len(shard) for shard in self.shards])
-        found = np.empty((len(wanted), self.shards[0].shape[1]), np.float32)
-        for number, shard in enumerate(self.shards):
-            first = int(ends[number]) - len(shard)
-            here = (wanted >= first) & (wanted < ends[number])
-            found[here] = shard[wanted[here] - first]
-        return found
+        return rows_of(self.shards, wanted)
+
+
+def rows_of(shards: Sequence[NDArray[np.floating[Any]]], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+    """`(len(wanted), D)` float32: some rows of arrays that follow one another."""
+    ends = np.cumsum([len(shard) for shard in shards])
+    found = np.empty((len(wanted), shards[0].shape[1]), np.float32)
+    homes = np.searchsorted(ends, wanted, side="right")
+    for number in np.unique(homes).tolist():
+        here = homes == number
+        found[here] = shards[number][wanted[here] - (ends[number] - len(shards[number]))]
+    return found
 
 
 def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
@@ -84,31 +89,69 @@ def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
     Raises:
         DataError: a file is missing, altered, or does not fit the others.
     """
+    base = Path(folder)
+    facts = read_facts(base)
+    if facts is not None:
+        _check_hashes(base)
+    shards: list[NDArray[np.floating[Any]]] = []
+    paths: list[str] = []
+    for shard in open_shards(base, facts):
+        shards.append(shard.vectors)
+        paths += shard.image_paths()
+    return EmbeddingsFolder(shards, paths, facts)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some rows of a folder.
+
+    Args:
+        vectors: `(n, D)`, memory-mapped.
+        table: the file with their paths.
+    """
+
+    vectors: NDArray[np.floating[Any]]
+    table: Path
+
+    def image_paths(self) -> list[str]:
+        """Of the images, in the order of the rows. Raises DataError."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with self.table.open("rb") as file, pq.ParquetFile(file) as table:
+                return _read_paths(table)
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise DataError(f"{self.table} cannot be read: {one_line(error)}") from None
+
+
+def open_shards(base: Path, facts: EmbeddingsFacts | None) -> Iterator[Shard]:
+    """The shards of a folder in order, row counts and widths checked, hashes not.
+
+    Raises:
+        DataError: there is none, or a file is missing, damaged, or does not fit the others.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    base = Path(folder)
     arrays = sorted((base / "img_emb").glob("img_emb_*.npy"), key=_number)
     if not arrays:
         raise DataError(f"{base} is no embeddings folder: it has no img_emb/img_emb_0.npy.")
-    facts = _read_manifest(base)
-    shards: list[NDArray[np.floating[Any]]] = []
-    paths: list[str] = []
+    width = facts.dim if facts else None
     for path in arrays:
         table = base / "metadata" / f"metadata_{_number(path)}.parquet"
         try:
-            shard = np.load(path, mmap_mode="r")
-            with table.open("rb") as file, pq.ParquetFile(file) as metadata:
-                names = _read_paths(metadata)
-        except (OSError, ValueError, EOFError, KeyError, pa.ArrowException) as error:
+            vectors = np.load(path, mmap_mode="r")
+            with table.open("rb") as file:
+                rows = pq.read_metadata(file).num_rows
+        except (OSError, ValueError, EOFError, pa.ArrowException) as error:
             raise DataError(f"{path} or {table} cannot be read: {one_line(error)}") from None
-        if shard.ndim != 2 or len(shard) != len(names):
-            raise DataError(f"{path} has the shape {shard.shape}, but {table} has {len(names)} rows.")
-        if shard.shape[1] != (facts.dim if facts else shards[0].shape[1] if shards else shard.shape[1]):
-            raise DataError(f"{path} has {shard.shape[1]} columns; expected those of the other files.")
-        shards.append(shard)
-        paths += names
-    return EmbeddingsFolder(shards, paths, facts)
+        if vectors.ndim != 2 or len(vectors) != rows:
+            raise DataError(f"{path} has the shape {vectors.shape}, but {table} has {rows} rows.")
+        width = width or vectors.shape[1]
+        if vectors.shape[1] != width:
+            raise DataError(f"{path} has {vectors.shape[1]} columns; expected those of the other files.")
+        yield Shard(vectors, table)
 
 
 def write_embeddings(
@@ -232,20 +275,27 @@ def read_counts(base: Path) -> list[int] | None:
         raise DataError(f"{path} is damaged.") from None
 
 
-def _read_manifest(base: Path) -> EmbeddingsFacts | None:
+def read_facts(base: Path) -> EmbeddingsFacts | None:
+    """Whose embeddings a folder holds; None where no manifest says so. Raises DataError for a damaged one."""
     path = base / MANIFEST_FILE
     if not path.exists():
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        facts = EmbeddingsFacts(**{field.name: values[field.name] for field in dataclasses.fields(EmbeddingsFacts)})
-        hashes = dict(values["sha256"])
+        return EmbeddingsFacts(**{field.name: values[field.name] for field in dataclasses.fields(EmbeddingsFacts)})
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is damaged.") from None
+
+
+def _check_hashes(base: Path) -> None:
+    path = base / MANIFEST_FILE
+    try:
+        hashes = dict(json.loads(path.read_text(encoding="utf-8"))["sha256"])
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path} is damaged.") from None
     for name, expected in hashes.items():
         if not (base / name).is_file() or file_digest(base / name) != expected:
             raise DataError(f"{base / name} is missing or was altered; its SHA-256 is not the manifest's.")
-    return facts
 
 
 def _number(path: Path) -> int:

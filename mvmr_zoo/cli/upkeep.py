@@ -101,8 +101,7 @@ def index_tune(
 def _show_curve(tuning: Tuning) -> None:
     """What was measured, a line a number of lists."""
     typer.echo(
-        f"  recall@10 of {tuning.queries:,} held-out photos among {tuning.rows:,}, wanted {tuning.target}; "
-        f"one thread; exact search takes {tuning.exact_ms:.1f} ms"
+        f"  recall@10 of {tuning.queries:,} held-out photos among {tuning.rows:,}, wanted {tuning.target}; one thread"
     )
     typer.echo("    lists  recall@10  at least  ms a query")
     for point in tuning.curve:

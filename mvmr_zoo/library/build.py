@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ import numpy as np
 from mvmr_zoo.atomic import written_whole
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import LibraryError
+from mvmr_zoo.features import unit
 from mvmr_zoo.library.background import quantiles
 from mvmr_zoo.library.index import has_base, read_base, vector_parts
-from mvmr_zoo.library.manifest import Kind, Manifest, read_manifest, write_manifest
-from mvmr_zoo.library.tune import TARGET, held_out, tuned
+from mvmr_zoo.library.manifest import Kind, Manifest, Tuning, read_manifest, write_manifest
+from mvmr_zoo.library.tune import TARGET, HeldOut, held_out, queries_among, tuned
 from mvmr_zoo.nearest import faiss_library, write_index
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def retune(folder: Path, store: Store, target: float, *, note: Note = lambda tex
         if base is None:
             upkeep(folder, store, note=note, damaged=True)
             return retune(folder, store, target, note=note)
-        manifest = replace(manifest, tuning=tuned(base, store, manifest.dim, target))
+        manifest = replace(manifest, tuning=_tuned(base, store, target))
         write_manifest(store, manifest)
     return manifest
 
@@ -144,7 +145,7 @@ def _build(folder: Path, store: Store, ids: NDArray[np.int64], previous: Manifes
     if kind == "ivf":
         note("Choosing how many of its lists a search looks into.")
         target = previous.tuning.target if previous and previous.tuning else TARGET
-        manifest = replace(manifest, tuning=tuned(index, store, dim, target))
+        manifest = replace(manifest, tuning=_tuned(index, store, target))
     _publish(folder, store, index, manifest)
 
 
@@ -177,10 +178,23 @@ def _trained_lists(store: Store, ids: NDArray[np.int64], dim: int) -> Any:
     return index
 
 
-def vectors_of(store: Store, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+def _tuned(index: Any, store: Store, target: float) -> Tuning:
+    ids = store.all_ids()
+    chosen = queries_among(ids)
+    asked = HeldOut(chosen, unit(vectors_of(store, chosen)))
+    parts = vector_parts(store, int(store.fact("dim") or 0))
+
+    def search(queries: NDArray[np.float32], k: int, nprobe: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        scores, found = index.search(queries, k, params=faiss_library().SearchParametersIVF(nprobe=nprobe))
+        return scores, found
+
+    return tuned(search, asked, parts, rows=len(ids), lists=int(index.nlist), target=target)
+
+
+def vectors_of(store: Store, ids: Iterable[int]) -> NDArray[np.float32]:
     """`(N, D)` float32 vectors of some photos, as the store has them."""
     dim = int(store.fact("dim") or 0)
-    vectors = [row.vector for row in store.by_id(ids.tolist()).values()]
+    vectors = [row.vector for row in store.by_id(int(id_) for id_ in ids).values()]
     return np.reshape(np.asarray(vectors, np.float32), (-1, dim))
 
 

@@ -37,11 +37,10 @@ class Tuning:
 
     Args:
         target: recall@10 that was asked for.
-        nprobe: the fewest lists whose recall reaches it, by its lower bound.
+        nprobe: the fewest lists whose recall reaches it, by its lower bound; all lists where none does.
         lists: how many there are.
         queries: photos it was measured with; none was used to train the index.
         rows: photos there were.
-        exact_ms: of one exact query on one thread, median.
         curve: everything measured, by `nprobe`.
     """
 
@@ -50,7 +49,6 @@ class Tuning:
     lists: int
     queries: int
     rows: int
-    exact_ms: float
     curve: tuple[CurvePoint, ...]
 
     @property

@@ -10,19 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import numpy as np
-
 from mvmr_zoo.catalog import DEFAULT_MODEL
 from mvmr_zoo.errors import ConfigError, DataError, LibraryError
 from mvmr_zoo.features import unit
 from mvmr_zoo.library.binding import bind, check_bound
-from mvmr_zoo.library.build import Note, retune, upkeep
+from mvmr_zoo.library.build import Note, retune, upkeep, vectors_of
 from mvmr_zoo.library.doctor import Finding, examine
 from mvmr_zoo.library.duplicates import COSINE, LIKENESS, Group, find_duplicates
 from mvmr_zoo.library.index import VectorIndex, open_index
 from mvmr_zoo.library.lock import writing
 from mvmr_zoo.library.manifest import Manifest, read_manifest
-from mvmr_zoo.library.query import Filters, Query, query_vector
+from mvmr_zoo.library.query import Filters, Query, asked_vector
 from mvmr_zoo.library.scan import EVERYTHING, Globs
 from mvmr_zoo.library.schema import DATABASE_FILE
 from mvmr_zoo.library.search import Hit, grouped_hits, ranked_hits
@@ -34,6 +32,7 @@ from mvmr_zoo.model import Model
 from mvmr_zoo.zoo import load
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -157,25 +156,19 @@ class PhotoLibrary:
             raise ConfigError(f"search got k = {k}, offset = {offset}; expected at least 1, and at least 0.")
         self._check_filled()
         asked = query if isinstance(query, Query) else Query(like=[query])
-        vector = query_vector(self._vectors(asked.like, asked.like_ids), self._vectors(asked.unlike, asked.unlike_ids))
+        vector = asked_vector(asked, lambda photos: self.model.embed(photos), self._known)
         hidden = None if keep_query else asked
         found = ranked_hits(self._store, self._opened(), vector, filters or Filters(), hidden=hidden)
         if group:
             found = grouped_hits(self._store, found, wanted=offset + k)
         return list(itertools.islice(found, offset, offset + k))
 
-    def _vectors(self, photos: Sequence[Any], ids: Sequence[int]) -> NDArray[np.float32]:
-        """`(N, D)` unit vectors of photos, embedded now, and of ids, which are known."""
+    def _known(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """`(N, D)` unit vectors of the library's photos."""
         rows = self._store.by_id(ids)
         if missing := [id_ for id_ in ids if id_ not in rows]:
             raise ConfigError(f"The library {self.folder} has no photo with the id {missing[0]}.")
-        known = [rows[id_].vector.astype(np.float32) for id_ in ids]
-        embedded = self.model.embed(photos) if len(photos) else np.empty((0, self._dim), np.float32)
-        return np.concatenate([embedded, unit(np.reshape(np.asarray(known, np.float32), (-1, self._dim)))])
-
-    @property
-    def _dim(self) -> int:
-        return int(self._store.fact("dim") or 0)
+        return unit(vectors_of(self._store, ids))
 
     def duplicates(
         self,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import unit
 from mvmr_zoo.library.store import below
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 UNLIKE_WEIGHT = 0.5
@@ -104,3 +105,23 @@ def query_vector(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDAr
     if len(unlike):
         vector = vector - UNLIKE_WEIGHT * unlike.mean(axis=0, keepdims=True)
     return unit(vector).reshape(-1)
+
+
+def asked_vector(
+    query: Query,
+    embed: Callable[[Sequence[Any]], NDArray[np.float32]],
+    known: Callable[[Sequence[int]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """`(D,)` unit vector of what a query asks for.
+
+    Args:
+        query: photos and ids.
+        embed: unit vectors `(N, D)` of photos; asked only where there are some.
+        known: unit vectors `(N, D)` of ids.
+    """
+
+    def vectors(photos: Sequence[Any], ids: Sequence[int]) -> NDArray[np.float32]:
+        found = known(ids)
+        return np.concatenate([embed(photos), found]) if len(photos) else found
+
+    return query_vector(vectors(query.like, query.like_ids), vectors(query.unlike, query.unlike_ids))

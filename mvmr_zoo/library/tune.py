@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mvmr_zoo.features import unit
-from mvmr_zoo.library.index import vector_parts
 from mvmr_zoo.library.manifest import CurvePoint, Tuning
 from mvmr_zoo.nearest import faiss_library
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mvmr_zoo.library.store import Store
+    from mvmr_zoo.library.index import VectorPart
 
 TARGET = 0.99
 NEAREST = 10
@@ -27,7 +25,6 @@ NEAREST = 10
 
 _QUERIES = 1_000
 _TIMED = 50
-_EXACT_TIMED = 3
 _HELD_OUT_OF = 64
 _TIE = 1e-6
 """Scores closer than this are taken for equal: sums of products in another order differ by so much."""
@@ -35,12 +32,15 @@ _TIE = 1e-6
 _CONFIDENCE = 1.645  # one-sided 95 %, normal
 
 
-class _Truth(NamedTuple):
-    """Queries `(Q, D)`, their photos' ids `(Q,)`, and the score of the 10th nearest other photo `(Q,)`."""
+Search = Callable[["NDArray[np.float32]", int, int], tuple["NDArray[np.float32]", "NDArray[np.int64]"]]
+"""Scores and ids, `(Q, K)` each, of queries `(Q, D)`, K and the number of lists to look into."""
 
-    queries: NDArray[np.float32]
+
+class HeldOut(NamedTuple):
+    """Photos to ask with: their ids `(Q,)` and unit vectors `(Q, D)`."""
+
     ids: NDArray[np.int64]
-    tenth: NDArray[np.float32]
+    queries: NDArray[np.float32]
 
 
 def held_out(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -49,31 +49,41 @@ def held_out(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray((hashed >> np.uint64(16)) % np.uint64(_HELD_OUT_OF) == 0)
 
 
-def tuned(index: Any, store: Store, dim: int, target: float) -> Tuning:
-    """The fewest lists whose recall@10 reaches a target, by its 95 % lower bound.
+def queries_among(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most a thousand of the held-out ids, in order."""
+    usable = ids[held_out(ids)]
+    return np.sort(np.random.default_rng(1).choice(usable, min(_QUERIES, len(usable)), replace=False))
+
+
+def tuned(
+    search: Search, asked: HeldOut, parts: Iterable[VectorPart], *, rows: int, lists: int, target: float
+) -> Tuning:
+    """The fewest lists whose recall@10 reaches a target, by its 95 % lower bound; all of them where none does.
 
     Args:
-        index: an inverted file of the store's photos.
-        store: the database.
-        dim: D.
+        search: the index's.
+        asked: queries; the photo itself is no answer.
+        parts: all vectors, for the exact answers: one pass.
+        rows: how many there are.
+        lists: of the index.
         target: recall, in (0, 1].
     """
-    truth = _truth(store, dim)
+    tenth = _tenth_best(asked, parts)
     measured: dict[int, CurvePoint] = {}
 
     def reaches(nprobe: int) -> bool:
         if nprobe not in measured:
-            measured[nprobe] = _measure(index, truth, nprobe)
-        return measured[nprobe].low >= target or nprobe >= index.nlist
+            measured[nprobe] = _measure(search, asked, tenth, nprobe)
+        return measured[nprobe].low >= target or nprobe >= lists
 
-    nprobe = fewest(reaches, int(index.nlist))
+    nprobe = fewest(reaches, lists)
+    reaches(nprobe)
     return Tuning(
         target=target,
         nprobe=nprobe,
-        lists=int(index.nlist),
-        queries=len(truth.ids),
-        rows=int(index.ntotal),
-        exact_ms=_query_ms(index, truth.queries[:_EXACT_TIMED], int(index.nlist)),
+        lists=lists,
+        queries=len(asked.ids),
+        rows=rows,
         curve=tuple(measured[number] for number in sorted(measured)),
     )
 
@@ -90,21 +100,16 @@ def fewest(reaches: Callable[[int], bool], most: int) -> int:
     return high
 
 
-def _truth(store: Store, dim: int) -> _Truth:
-    """The exact answers to queries with held-out photos, in one pass over the store."""
+def _tenth_best(asked: HeldOut, parts: Iterable[VectorPart]) -> NDArray[np.float32]:
+    """`(Q,)` exact score of the 10th nearest photo other than the query's own."""
     faiss = faiss_library()
-    ids = store.all_ids()
-    usable = ids[held_out(ids)]
-    chosen = np.sort(np.random.default_rng(1).choice(usable, min(_QUERIES, len(usable)), replace=False))
-    rows = store.by_id(chosen.tolist())
-    queries = unit(np.stack([rows[id_].vector for id_ in chosen.tolist()]).astype(np.float32))
-    heap = faiss.ResultHeap(len(queries), NEAREST + 1, keep_max=True)
-    for part in vector_parts(store, dim):
-        vectors = part.vectors.astype(np.float32)
-        scores, found = faiss.knn(queries, vectors, min(NEAREST + 1, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
+    heap = faiss.ResultHeap(len(asked.ids), NEAREST + 1, keep_max=True)
+    for part in parts:
+        k, vectors = min(NEAREST + 1, len(part.ids)), part.vectors.astype(np.float32)
+        scores, found = faiss.knn(asked.queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
         heap.add_result(scores, part.ids[found])
     heap.finalize()
-    return _Truth(queries, chosen, _others(heap.D, heap.I, chosen)[:, -1])
+    return _others(heap.D, heap.I, asked.ids)[:, -1]
 
 
 def _others(scores: NDArray[np.float32], ids: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -114,27 +119,25 @@ def _others(scores: NDArray[np.float32], ids: NDArray[np.int64], own: NDArray[np
     return np.asarray(scores[~mine]).reshape(len(ids), -1)
 
 
-def _measure(index: Any, truth: _Truth, nprobe: int) -> CurvePoint:
-    params = faiss_library().SearchParametersIVF(nprobe=nprobe)
-    scores, ids = index.search(truth.queries, NEAREST + 1, params=params)
-    recalls = (_others(scores, ids, truth.ids) >= truth.tenth[:, None] - _TIE).mean(axis=1)
+def _measure(search: Search, asked: HeldOut, tenth: NDArray[np.float32], nprobe: int) -> CurvePoint:
+    scores, ids = search(asked.queries, NEAREST + 1, nprobe)
+    recalls = (_others(scores, ids, asked.ids) >= tenth[:, None] - _TIE).mean(axis=1)
     error = float(recalls.std() / np.sqrt(len(recalls)))
     return CurvePoint(
         nprobe=nprobe,
         recall=round(float(recalls.mean()), 5),
         low=round(float(recalls.mean()) - _CONFIDENCE * error, 5),
-        query_ms=_query_ms(index, truth.queries[:_TIMED], nprobe),
+        query_ms=_query_ms(search, asked.queries[:_TIMED], nprobe),
     )
 
 
-def _query_ms(index: Any, queries: NDArray[np.float32], nprobe: int) -> float:
+def _query_ms(search: Search, queries: NDArray[np.float32], nprobe: int) -> float:
     """Milliseconds of one query on one thread, median."""
-    params = faiss_library().SearchParametersIVF(nprobe=nprobe)
     times = []
     with _one_thread():
         for query in queries:
             start = time.perf_counter()
-            index.search(query[None], NEAREST, params=params)
+            search(query[None], NEAREST, nprobe)
             times.append(time.perf_counter() - start)
     return round(1e3 * float(np.median(times)), 3)
 
