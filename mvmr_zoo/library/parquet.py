@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmr_zoo.atomic import written_whole
-from mvmr_zoo.embeddings import EmbeddingsFacts, path_columns, read_embeddings
+from mvmr_zoo.embeddings import EmbeddingsFacts, Shard, open_shards, path_columns, read_counts, read_facts
 from mvmr_zoo.errors import ConfigError, DataError, LibraryError, printable
 from mvmr_zoo.features import unit
 from mvmr_zoo.library.index import vector_parts
@@ -70,7 +70,7 @@ def write_folder_parquet(
     *,
     progress: Progress = lambda done, total: None,
 ) -> int:
-    """Write the rows of an embeddings folder, their numbers from 0 as ids; returns how many. All paths are held.
+    """Write the rows of an embeddings folder, their numbers from 0 as ids; returns how many.
 
     Args:
         file: to write, whole or not at all; not inside the folder.
@@ -79,27 +79,23 @@ def write_folder_parquet(
 
     Raises:
         ConfigError: the file's name does not end in `.parquet`, or it lies inside the folder.
-        DataError: the folder is no embeddings folder, unfinished, altered or empty.
+        DataError: the folder is no embeddings folder, unfinished, empty, or lacks files.
     """
     target, base = _checked_name(file), Path(folder)
     if base.resolve() in target.resolve().parents:
         raise ConfigError(f"{target} lies inside {base}, whose files it could overwrite. Give another name.")
-    found = read_embeddings(base)
-    if found.facts is None:
+    facts = read_facts(base)
+    shards = list(open_shards(base, facts))
+    if facts is None:
         raise DataError(
             f"{base} has no manifest.json: it is not finished, or another program made it. "
             "`mvmr-zoo embed` finishes what it began, and makes one that says whose vectors it holds."
         )
-    rows = len(found.image_paths)
-    if not rows:
+    if (counts := [len(shard.vectors) for shard in shards]) != read_counts(base):
+        raise DataError(f"{base} has shards of {counts} rows; expected those of its manifest: files are missing.")
+    if not sum(counts):
         raise DataError(f"{base} holds no vector: none of its images could be embedded.")
-
-    def groups() -> Iterator[pa.Table]:
-        for first in range(0, rows, ROWS_A_GROUP):
-            numbers = np.arange(first, min(first + ROWS_A_GROUP, rows))
-            yield _table(numbers, found.image_paths[first : first + ROWS_A_GROUP], found.rows(numbers))
-
-    return _write(target, found.facts, {}, groups(), rows, progress)
+    return _write(target, facts, {}, _folder_groups(shards), sum(counts), progress)
 
 
 def _checked_name(file: str | os.PathLike[str]) -> Path:
@@ -107,6 +103,18 @@ def _checked_name(file: str | os.PathLike[str]) -> Path:
     if path.suffix.lower() != ".parquet":
         raise ConfigError(f"{path} does not end in .parquet; end the name in .parquet.")
     return path
+
+
+def _folder_groups(shards: list[Shard]) -> Iterator[pa.Table]:
+    """All rows, numbered from 0; the paths of one shard are held at once."""
+    before = 0
+    for shard in shards:
+        paths = shard.image_paths()
+        for first in range(0, len(paths), ROWS_A_GROUP):
+            vectors = shard.vectors[first : first + ROWS_A_GROUP].astype(np.float32)
+            numbers = np.arange(before + first, before + first + len(vectors))
+            yield _table(numbers, paths[first : first + ROWS_A_GROUP], vectors)
+        before += len(paths)
 
 
 def _library_facts(store: Store) -> EmbeddingsFacts:

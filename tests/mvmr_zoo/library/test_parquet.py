@@ -119,9 +119,10 @@ def test_rows_of_an_embeddings_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     names = [f"{number}.jpg" for number in range(8)] + [os.fsdecode(ODD)]
     batches = [(random.normal(size=(3, 4)).astype(np.float32), names[first : first + 3]) for first in (0, 3, 6)]
     write_embeddings(tmp_path / "e", batches, FACTS, shard_rows=6)
-    monkeypatch.setattr(parquet, "ROWS_A_GROUP", 4)  # a group of rows of both shards is among them
+    monkeypatch.setattr(parquet, "ROWS_A_GROUP", 4)
     file = tmp_path / "out.parquet"
     assert write_folder_parquet(file, tmp_path / "e") == 9
+    assert [pq.read_metadata(file).row_group(group).num_rows for group in range(3)] == [4, 2, 3]
     table = pq.read_table(file)
     assert table.column_names == ["id", "image_path", "image_path_bytes", "vector"]
     assert table.column("id").to_pylist() == list(range(9))
@@ -154,6 +155,10 @@ def test_folders_that_cannot_be_written_as_one_file(tmp_path: Path) -> None:
     (tmp_path / "e" / "manifest.json").unlink()
     with pytest.raises(DataError, match="not finished, or another program made it"):
         write_folder_parquet(file, tmp_path / "e")
+    write_embeddings(tmp_path / "f", [(np.ones((2, 4), np.float32), ["a.jpg", "b.jpg"])] * 2, FACTS, shard_rows=2)
+    (tmp_path / "f" / "img_emb" / "img_emb_1.npy").unlink()
+    with pytest.raises(DataError, match="files are missing"):
+        write_folder_parquet(file, tmp_path / "f")
     assert not file.exists()
 
 
