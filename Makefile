@@ -36,5 +36,5 @@ clean:
 .venv/.done: pyproject.toml
 	@echo "Making .venv: everything the tests need, PyTorch included. Once, some minutes."
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python $(PIP) -e '.[cpu,train,teachers,fetch,samples,plots,dev]'
+	@.venv/bin/python $(PIP) -e '.[cpu,train,teachers,fetch,samples,plots,ray,dev]'
 	@touch $@

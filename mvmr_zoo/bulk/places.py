@@ -1,0 +1,128 @@
+"""Folders on any file system: a path of this machine, or a URI that pyarrow or fsspec understands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mvmr_zoo.errors import DataError, one_line
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder and the file system it is on.
+
+    Args:
+        name: absolute path, or the URI without credentials, query and final slash; what lies below is named so too.
+        filesystem: of pyarrow.
+        path: the folder, as the file system takes it.
+        is_local: whether it is an ordinary folder of this machine.
+    """
+
+    name: str
+    filesystem: FileSystem
+    path: str
+    is_local: bool
+
+    @classmethod
+    def local(cls, path: str) -> Place:
+        """The place of an absolute path."""
+        from pyarrow.fs import LocalFileSystem
+
+        return cls(path, LocalFileSystem(), path, is_local=True)
+
+    def below(self, name: str) -> str:
+        """The path of a file in the folder, as the file system takes it."""
+        return f"{self.path.rstrip('/')}/{name}"
+
+    def named(self, path: str) -> str:
+        """What a person calls a file in the folder, from its path as the file system gives it."""
+        head, chain, tail = (self.name, "", "") if self.is_local else self.name.partition("::")
+        return head + path[len(self.path) :] + chain + tail  # zip://photos/a.jpg::s3://bucket/photos.zip
+
+    def listed(self) -> list[str]:
+        """Names of what lies in the folder, sorted; none where there is no such folder. Raises DataError."""
+        from pyarrow.fs import FileSelector
+
+        with explained(self.name):
+            if self.is_local:  # names need not be text
+                return sorted(each.name for each in Path(self.path).iterdir()) if os.path.exists(self.path) else []
+            found = self.filesystem.get_file_info(FileSelector(self.path, allow_not_found=True))
+            return sorted(each.base_name for each in found)
+
+
+def is_uri(named: str) -> bool:
+    """Whether this names something by a URI, as `s3://bucket/photos`."""
+    return "://" in named
+
+
+def open_place(named: str) -> Place:
+    """The folder of a path or a URI; it need not exist.
+
+    Raises:
+        DataError: neither pyarrow nor fsspec knows the URI, a library for it is missing, or the path is not text.
+    """
+    from pyarrow.fs import LocalFileSystem
+
+    if not is_uri(named):
+        path = os.path.realpath(os.path.expanduser(named))
+        if not is_text(path):
+            raise DataError(f"{path} is not text. Arrow opens only names in UTF-8: give another folder.")
+        return Place.local(path)
+    filesystem, path = _resolved(named)
+    if isinstance(filesystem, LocalFileSystem):
+        return open_place(path)
+    return Place(_bare(named), filesystem, path.rstrip("/") or path, is_local=False)
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """What a file system says when it cannot, as a DataError."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, ImportError, ValueError) as error:
+        raise DataError(f"{name} cannot be used: {one_line(error)}") from None
+
+
+def _bare(uri: str) -> str:
+    """A URI without what only opening it needs: credentials, query, final slash."""
+    links = []
+    for link in uri.split("::"):
+        parts = urlsplit(link)
+        links.append(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}")
+    return "::".join(links)
+
+
+def _resolved(uri: str) -> tuple[FileSystem, str]:
+    """Pyarrow's own file system for a URI, else fsspec's."""
+    import pyarrow as pa
+    from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
+
+    with explained(_bare(uri)):
+        try:
+            filesystem, path = FileSystem.from_uri(uri)
+            return filesystem, path
+        except pa.ArrowInvalid:  # not one of its schemes
+            import fsspec  # type: ignore[import-untyped]
+
+            filesystem, path = fsspec.core.url_to_fs(uri)
+            return PyFileSystem(FSSpecHandler(filesystem)), path
+
+
+def is_text(path: str) -> bool:
+    """Whether the name of a file, as `os.fsdecode` gives it, is UTF-8: Arrow opens no other."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
