@@ -11,9 +11,11 @@ import itertools
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvmr_zoo.bulk.inputs import Input
@@ -33,6 +35,7 @@ from mvmr_zoo.zoo import load
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow.fs import FileSystem
     from ray.data import Dataset
 
 ROWS_PER_PART = 100_000
@@ -176,23 +179,37 @@ def _read(photos: SharedPhotos) -> Dataset:
     import ray
     from ray.data.datasource import PathPartitionFilter
 
-    first = len(photos.place.path)
+    place, first = photos.place, len(photos.place.path)
 
-    class Visible(PathPartitionFilter):  # type: ignore[misc]
+    class Photos(PathPartitionFilter):  # type: ignore[misc]
         def __init__(self) -> None: ...
 
         def __call__(self, paths: list[str]) -> list[str]:
-            return [path for path in paths if "/." not in f"/{path[first:]}"]
+            # not Ray's file_extensions: of `why?.jpg` that reads `why`
+            return [
+                path
+                for path in paths
+                if "/." not in f"/{path[first:]}" and PurePosixPath(path).suffix.lower() in SUFFIXES
+            ]
 
-    lists = photos.files is None
-    with explained(photos.place.name):
+    with explained(place.name):
         return ray.data.read_binary_files(
-            photos.place.path if lists else photos.files,
+            photos.files or [place.path, *_left_out(place.filesystem, place.path)],
             include_paths=True,
-            filesystem=photos.place.filesystem,
-            partition_filter=Visible() if lists else None,
-            file_extensions=sorted(SUFFIXES) if lists else None,
+            filesystem=place.filesystem,
+            partition_filter=Photos(),
         )
+
+
+def _left_out(filesystem: FileSystem, folder: str) -> Iterator[str]:
+    """What Ray leaves out of a folder that it lists: names right there that begin with `_`, as `_MG_0001.JPG`."""
+    from pyarrow.fs import FileSelector, FileType
+
+    for each in filesystem.get_file_info(FileSelector(folder)):
+        if each.base_name.startswith("_"):
+            yield each.path
+            if each.type == FileType.Directory:
+                yield from _left_out(filesystem, each.path)
 
 
 def _embed_others(others: list[Input], model: Model, place: Place, rows_per_part: int, batch_size: int) -> None:
@@ -218,6 +235,7 @@ def _cluster() -> Iterator[None]:
     try:
         if ours:
             ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
+            ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
         yield
     except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
         raise DataError(f"Ray stopped: {_told(error)}") from None
@@ -241,6 +259,6 @@ def _import_ray() -> Any:
     except ImportError as error:
         raise MissingDependencyError("ray", "ray", "embed on several machines") from error
     for handler in logging.getLogger("ray.data").handlers:
-        if handler.name == "console":  # bars stay, where somebody watches; the file of the session has the rest
+        if handler.name == "console":  # the session's own file has it all
             handler.setLevel(logging.CRITICAL)
     return ray

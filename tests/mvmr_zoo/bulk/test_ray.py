@@ -142,10 +142,19 @@ def test_a_file_system_of_fsspec(cluster: str, photo_folder: Path, model: Model,
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(photo_folder.rglob("*.jpg")):
             file.write(path, f"below/{path.relative_to(photo_folder)}")
-        for name in ("below/UPPER.JPG", "below/notes.txt", "below/.hidden/x.jpg", "below/a/.x.jpg", "other/x.jpg"):
+        for name in (
+            "below/UPPER.JPG",
+            "below/_MG_1.jpg",
+            "below/_x/_y.jpg",
+            "below/why?#.jpg",
+            "below/notes.txt",
+            "below/.hidden/x.jpg",
+            "below/a/.x.jpg",
+            "other/x.jpg",
+        ):
             file.writestr(name, "no photo")
     found = embed_on_ray(f"zip://below::file://{archive}", model, os.fspath(out))
-    assert (found.images, found.reasons.total()) == (13, 1)
+    assert (found.images, found.reasons.total()) == (16, 4)
     gather_parquet(out, tmp_path / "e")
     vectors = read_embeddings(tmp_path / "e")
     photos = sorted(photo_folder.rglob("*.jpg"))
