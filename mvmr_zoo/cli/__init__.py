@@ -2,7 +2,7 @@
 
 options  what the commands of the photo library share
 photos   index add, remove, prune; quickstart
-upkeep   index status, tune, doctor
+upkeep   index status, tune, build, doctor
 searching   search, duplicates
 embedding   embed
 vectors   vectors

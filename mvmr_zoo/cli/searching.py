@@ -50,6 +50,7 @@ def search(
     """The photos of the library most like one photo, or several."""
     from mvmr_zoo.library import Filters, PhotoLibrary, Query
     from mvmr_zoo.library.sheet import save_sheet
+    from mvmr_zoo.shards import ShardLibrary, has_lists
 
     like = photos or []
     query = Query(like=like, like_ids=like_id or [], unlike=unlike or [], unlike_ids=unlike_id or [])
@@ -58,8 +59,18 @@ def search(
     )
     if sheet is not None and len(like) != 1:
         raise ConfigError("--sheet shows one query photo and its hits; give one photo.")
-    with PhotoLibrary(library, model=model, create=False) as opened:
-        hits = opened.search(query, k, filters=filters, offset=(page - 1) * k, keep_query=keep_query, group=group)
+    offset = (page - 1) * k
+    if library is not None and has_lists(library):
+        if filters.narrows or group:
+            raise ConfigError(
+                f"{library} is an embeddings folder, which knows no dates, sizes or copies; expected none of "
+                "--folder, --from, --to, --min-px and --group."
+            )
+        shards = ShardLibrary(library, model=model)
+        hits = shards.search(query, k, offset=offset, keep_query=keep_query, min_percentile=min_percentile)
+    else:
+        with PhotoLibrary(library, model=model, create=False) as opened:
+            hits = opened.search(query, k, filters=filters, offset=offset, keep_query=keep_query, group=group)
     if sheet is not None:
         save_sheet(sheet, [(like[0], hits)])
     if as_json:

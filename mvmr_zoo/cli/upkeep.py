@@ -1,10 +1,11 @@
-"""`mvmr-zoo index status`, `tune` and `doctor`: how the library stands."""
+"""`mvmr-zoo index status`, `tune`, `build` and `doctor`: how the library stands."""
 
 from __future__ import annotations
 
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors, own_name
 if TYPE_CHECKING:
     from mvmr_zoo.library import Status
     from mvmr_zoo.library.manifest import Manifest, Tuning
+    from mvmr_zoo.shards import Lists
 
 _NAMES_SHOWN = 10
 
@@ -25,7 +27,15 @@ _NAMES_SHOWN = 10
 def index_status(library: Library = None, as_json: AsJson = False) -> None:
     """What the library holds, and what could not be indexed."""
     from mvmr_zoo.library import PhotoLibrary
+    from mvmr_zoo.shards import has_lists, read_lists
 
+    if library is not None and has_lists(library):
+        lists = read_lists(library)
+        if as_json:
+            typer.echo(json.dumps({"library": str(library), **asdict(lists)}, indent=2))
+        else:
+            _show_lists(library, lists)
+        return
     with PhotoLibrary(library, create=False) as photos:
         status = photos.status()
     if as_json:
@@ -86,7 +96,11 @@ def index_tune(
 ) -> None:
     """Choose how many lists a search looks into, by measuring against exact search with photos held out of training."""
     from mvmr_zoo.library import PhotoLibrary
+    from mvmr_zoo.shards import build_lists, has_lists
 
+    if library is not None and has_lists(library):
+        _show_lists(library, build_lists(library, recall=recall, note=tell))
+        return
     with PhotoLibrary(library, create=False) as photos:
         manifest = photos.tune(recall, note=tell)
     if manifest.tuning is None:
@@ -96,6 +110,35 @@ def index_tune(
     else:
         typer.echo(f"The index of {manifest.rows:,} photos: {_kind(manifest)}.")
         _show_curve(manifest.tuning)
+
+
+@index_app.command("build")
+@explain_errors
+def index_build(
+    folder: Annotated[Path, typer.Option("--from", help="An embeddings folder of `mvmr-zoo embed`.")],
+    recall: Annotated[float, typer.Option(help="Share of the 10 nearest photos that a search is to find.")] = 0.99,
+) -> None:
+    """Make an embeddings folder searchable, however large: IVF-PQ, shard by shard. Run it again to go on after a kill.
+
+    `mvmr-zoo search PHOTO --library FOLDER` searches it.
+    """
+    from mvmr_zoo.progress import progress_bar
+    from mvmr_zoo.shards import build_lists
+
+    with progress_bar("indexing") as progress:
+        lists = build_lists(folder, recall=recall, progress=progress, note=tell)
+    _show_lists(folder, lists)
+
+
+def _show_lists(folder: Path, lists: Lists) -> None:
+    tuning = lists.tuning
+    typer.echo(
+        f"{printable(str(folder))}: {lists.rows:,} vectors as {lists.code_bytes} bytes each, "
+        f"{tuning.nprobe} of {tuning.lists} lists searched."
+    )
+    if tuning.chosen.low < tuning.target:
+        typer.echo(f"A recall of {tuning.target} was not reached: the codes are too short for it.")
+    _show_curve(tuning)
 
 
 def _show_curve(tuning: Tuning) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from mvmr_zoo.library.store import Store
@@ -95,13 +95,15 @@ def read_manifest(store: Store) -> Manifest | None:
         return None
     try:
         values = json.loads(text)
-        tuning = values.pop("tuning")
-        if tuning is not None:
-            curve = tuple(CurvePoint(**point) for point in tuning.pop("curve"))
-            tuning = Tuning(**tuning, curve=curve)
+        tuning = None if values["tuning"] is None else tuning_from(values["tuning"])
         return Manifest(**{**values, "background": tuple(values["background"]), "tuning": tuning})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # of another release: the file is made again
+
+
+def tuning_from(values: dict[str, Any]) -> Tuning:
+    """What `dataclasses.asdict` made of a `Tuning`. Raises KeyError, TypeError."""
+    return Tuning(**{**values, "curve": tuple(CurvePoint(**point) for point in values["curve"])})
 
 
 def write_manifest(store: Store, manifest: Manifest) -> None:

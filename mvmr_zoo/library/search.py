@@ -70,7 +70,7 @@ def ranked_hits(
                 return
             if id_ in rows:
                 path = Path(os.fsdecode(rows[id_].path))
-                if os.path.exists(path) and not (hidden is not None and _asks_with(hidden, id_, path)):
+                if os.path.exists(path) and not (hidden is not None and asks_with(hidden, id_, path)):
                     yield Hit(id_, path, score, percentile)
             seen.add(id_)
         wanted *= _TIMES_MORE
@@ -98,7 +98,7 @@ def grouped_hits(store: Store, hits: Iterator[Hit], wanted: int) -> Iterator[Hit
         yield Hit(head.id, head.path, head.score, head.percentile, tuple(hit for hit in members if hit.id != best))
 
 
-def _asks_with(query: Query, id_: int, path: Path) -> bool:
+def asks_with(query: Query, id_: int, path: Path) -> bool:
     """Whether a photo is one of a query's own, perhaps by another name."""
     asked = (*query.like, *query.unlike)
     return id_ in (*query.like_ids, *query.unlike_ids) or any(_is_file(photo, path) for photo in asked)

@@ -16,7 +16,7 @@ PACKAGES = ("mvmr_zoo", "training", "export", "demo")
 ORDER = (
     "errors", "atomic", "json_file", "preprocess", "images", "card", "pinned", "catalog", "state_dicts", "encoder",
     "checkpoint", "weights_file", "foreign", "graph", "runtime", "exported", "verify", "pack", "home", "hub", "resolve",
-    "archive", "official", "features", "embeddings", "nearest", "classify", "model", "zoo", "library", "bulk",
+    "archive", "official", "features", "embeddings", "nearest", "classify", "model", "zoo", "library", "shards", "bulk",
     "datasets", "evaluate", "progress", "samples", "quickstart", "terminal", "cli",
 )  # fmt: skip
 EXPORT_ORDER = (

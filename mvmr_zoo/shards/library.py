@@ -1,0 +1,113 @@
+"""`ShardLibrary`: searching an embeddings folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmr_zoo.errors import ConfigError, LibraryError, LibraryMismatchError
+from mvmr_zoo.features import unit
+from mvmr_zoo.library.background import percentile
+from mvmr_zoo.library.query import Query, asked_vector
+from mvmr_zoo.library.search import Hit, asks_with
+from mvmr_zoo.model import Model
+from mvmr_zoo.nearest import read_index
+from mvmr_zoo.shards.lists import INDEX, LISTS_FILE, Lists, nearest, read_lists
+from mvmr_zoo.shards.mapped import MappedFolder, Paths
+from mvmr_zoo.zoo import load
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class ShardLibrary:
+    """An embeddings folder and its index. Its photos may lie on other machines, and are not looked for.
+
+    Args:
+        folder: that `mvmr-zoo embed` finished, with an index of `mvmr-zoo index build`.
+        model: spec of the encoder; None is the one that made the folder.
+
+    Raises:
+        DataError: the folder is no finished embeddings folder.
+        LibraryError: it has no index, or one of other embeddings.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, model: str | None = None) -> None:
+        self.folder = Path(folder)
+        self.lists: Lists = read_lists(self.folder)
+        self._mapped = MappedFolder(self.folder)
+        self._spec = model or self._mapped.facts.model
+        self._model: Model | None = None
+        try:
+            self._index = read_index(self.folder / INDEX / LISTS_FILE, mapped=True)
+            self._paths = Paths(self.folder / INDEX)
+        except (OSError, RuntimeError, ValueError, EOFError):
+            raise LibraryError(
+                f"The index of {self.folder} is damaged. Delete {self.folder / INDEX}; "
+                f"`mvmr-zoo index build --from {self.folder}` makes it again."
+            ) from None
+
+    @property
+    def model(self) -> Model:
+        """The encoder, loaded when first asked for.
+
+        Raises:
+            LibraryMismatchError: the embeddings were made by another one.
+        """
+        if self._model is None:
+            model, facts = load(self._spec), self._mapped.facts
+            if (model.weights_digest, model.preprocess.digest) != (facts.weights_digest, facts.preprocess_digest):
+                raise LibraryMismatchError(
+                    f"{self.folder} was made by the model {facts.model!r}; {model.spec!r} has other weights or "
+                    f"another preprocessing. Give --model with the one that made it."
+                )
+            self._model = model
+        return self._model
+
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        *,
+        offset: int = 0,
+        keep_query: bool = False,
+        min_percentile: float | None = None,
+    ) -> list[Hit]:
+        """The photos most like a query, best first; `Hit.id` is the row of the embeddings.
+
+        Args:
+            query: a path, PIL image, array or tensor; or a `Query` of several, or of rows.
+            k: how many, at least 1.
+            offset: leave out so many of the best, for a further page.
+            keep_query: let the query's own photos answer too.
+            min_percentile: only scores above this percentile, 0 to 100, of scores of rows at random.
+
+        Raises:
+            ImageError: a photo cannot be read.
+            ConfigError: a number is out of range.
+        """
+        if k < 1 or offset < 0:
+            raise ConfigError(f"search got k = {k}, offset = {offset}; expected at least 1, and at least 0.")
+        asked = query if isinstance(query, Query) else Query(like=[query])
+        vector = asked_vector(asked, lambda photos: self.model.embed(photos), self._known)
+        own = len(asked.like) + len(asked.like_ids) + len(asked.unlike) + len(asked.unlike_ids)
+        wanted = min(offset + k + (0 if keep_query else own), self.lists.rows)
+        scores, rows = nearest(self._mapped, self._index, vector[None], wanted, self.lists.tuning.nprobe)
+        hits = []
+        for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True):
+            rank = percentile(self.lists.background, score)
+            if row < 0 or (min_percentile is not None and rank is not None and rank < min_percentile):
+                break
+            path = self._paths[row]
+            if keep_query or not asks_with(asked, row, path):
+                hits.append(Hit(row, path, min(score, 1.0), rank))
+        return hits[offset : offset + k]
+
+    def _known(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        if outside := [row for row in rows if not 0 <= row < self.lists.rows]:
+            raise ConfigError(f"{self.folder} has no row {outside[0]}; its rows are 0 to {self.lists.rows - 1}.")
+        return unit(self._mapped.vectors(rows))

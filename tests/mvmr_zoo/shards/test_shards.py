@@ -1,0 +1,195 @@
+"""Embeddings folders that can be searched: IVF-PQ, made shard by shard."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from mvmr_zoo import Model, load
+from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.embeddings import EmbeddingsFacts, write_embeddings
+from mvmr_zoo.errors import ConfigError, DataError, LibraryBusyError, LibraryError, LibraryMismatchError
+from mvmr_zoo.features import unit
+from mvmr_zoo.library import Query
+from mvmr_zoo.shards import ShardLibrary, build_lists, read_lists
+from mvmr_zoo.shards.mapped import Paths, write_paths
+
+from ...command_line import refused, run
+from ...conftest import write_photos
+
+ROWS, SHARD = 11_000, 3_000
+
+BUILD = """
+import sys
+from pathlib import Path
+from mvmr_zoo.shards import build_lists
+build_lists(Path(sys.argv[1]), recall=0.9, progress=lambda done, total: print(done, flush=True))
+"""
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Checkpoint) -> Model:
+    return load(str(checkpoint.folder))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Path:
+    """Twelve photos' vectors at the end of many made-up ones, with an index."""
+    folder = tmp_path_factory.mktemp("shards")
+    photos = sorted(write_photos(folder / "photos", 12).rglob("*.jpg"))
+    random, dim = np.random.default_rng(0), model.card.embedding_dim
+    centres = random.standard_normal((30, dim))
+    vectors = centres[random.integers(30, size=ROWS - 12)] + 0.8 * random.standard_normal((ROWS - 12, dim))
+    names = [f"/far/{number}-é\udcff.jpg" for number in range(ROWS - 12)] + [str(path) for path in photos]
+    vectors = np.concatenate([unit(vectors.astype("f4")), model.embed(photos)])
+    batches = [(vectors[i : i + 1000], names[i : i + 1000]) for i in range(0, ROWS, 1000)]
+    facts = EmbeddingsFacts(
+        model=model.spec,
+        weights_digest=model.weights_digest,
+        preprocess_digest=model.preprocess.digest,
+        dim=dim,
+        normalized=True,
+    )
+    write_embeddings(folder / "e", batches, facts, shard_rows=SHARD)
+    build_lists(folder / "e", recall=0.95)
+    return folder / "e"
+
+
+@pytest.fixture
+def copied(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "copied"))
+
+
+def vectors_of(folder: Path) -> NDArray[np.float32]:
+    count = len(list((folder / "img_emb").iterdir()))
+    return np.concatenate([np.load(folder / f"img_emb/img_emb_{n}.npy") for n in range(count)]).astype("f4")
+
+
+def test_rows_are_found_as_by_comparing_all(made: Path) -> None:
+    vectors, library = vectors_of(made), ShardLibrary(made)
+    assert len(vectors) == ROWS
+    agree = []
+    for row in range(40, 8_000, 100):
+        exact = np.argsort(-(vectors @ vectors[row]), kind="stable")[:11].tolist()
+        hits = library.search(Query(like_ids=[row]), 10)
+        assert row not in [hit.id for hit in hits]
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        assert hits[0].score == pytest.approx(vectors[hits[0].id] @ vectors[row], abs=1e-3)
+        agree.append(len({hit.id for hit in hits} & set(exact)) / 10)
+        assert library.search(Query(like_ids=[row]), 1, keep_query=True)[0].id == row
+    assert np.mean(agree) >= 0.93
+    assert read_lists(made).tuning.chosen.low >= 0.95
+
+
+def test_a_photo_finds_itself_among_all(made: Path, tmp_path: Path) -> None:
+    photo = ShardLibrary(made)._paths[ROWS - 1]
+    done = run("search", photo, "-L", made, "-k", 3, "--keep-query", "--json", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    hits = json.loads(done.stdout)["hits"]
+    assert (hits[0]["id"], hits[0]["path"]) == (ROWS - 1, str(photo))
+    assert hits[0]["score"] > 0.999
+    without = ShardLibrary(made).search(photo, 2)
+    assert [hit.id for hit in without] == [hit["id"] for hit in hits[1:]]
+
+
+def test_pages_follow_one_another_and_percentiles_cut(made: Path) -> None:
+    library, query = ShardLibrary(made), Query(like_ids=[5])
+    whole = [hit.id for hit in library.search(query, 30)]
+    assert [hit.id for page in range(3) for hit in library.search(query, 10, offset=10 * page)] == whole
+    few = library.search(query, 5_000, min_percentile=99)
+    assert 0 < len(few) < 5_000
+    assert min(hit.percentile or 0 for hit in few) >= 99
+    assert os.fsencode(library.search(query, 1)[0].path).endswith(b"-\xc3\xa9\xff.jpg")
+
+
+def test_the_folder_may_be_moved(copied: Path, made: Path) -> None:
+    query = Query(like_ids=[77])
+    assert ShardLibrary(copied).search(query) == ShardLibrary(made).search(query)
+
+
+def test_a_killed_build_goes_on_with_the_shards_that_are_left(copied: Path, made: Path, tmp_path: Path) -> None:
+    shutil.rmtree(copied / "index")
+    with subprocess.Popen([sys.executable, "-c", BUILD, str(copied)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while int(process.stdout.readline()) <= SHARD:
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    first = copied / "index" / "block_0.faiss"
+    stamp = first.stat().st_mtime_ns
+    refused(run("search", "--id", 1, "-L", copied, home=tmp_path), "There is no library")
+    (copied / "index" / ".block_9.faiss.1-1.part").write_bytes(b"half")
+    told: list[int] = []
+    build_lists(copied, recall=0.9, progress=lambda done, total: told.append(done))
+    assert min(told) == SHARD  # the first was not made again
+    assert stamp
+    assert sorted(path.name for path in (copied / "index").iterdir() if path.name != ".lock") == [
+        "index.json", "paths.bin", "paths.npy", "vectors.faiss"
+    ]  # fmt: skip
+    query = Query(like_ids=[123])
+    assert ShardLibrary(copied).search(query, 3) == ShardLibrary(made).search(query, 3)
+
+
+def test_another_recall_tunes_what_is_there(copied: Path, tmp_path: Path) -> None:
+    before = (copied / "index" / "vectors.faiss").stat().st_mtime_ns
+    done = run("index", "tune", "-L", copied, "--recall", 0.5, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    tuning = read_lists(copied).tuning
+    assert f"{tuning.nprobe} of {tuning.lists} lists searched" in done.stdout
+    assert tuning.target == 0.5
+    assert run("index", "status", "-L", copied, home=tmp_path).stdout == done.stdout
+    assert (copied / "index" / "vectors.faiss").stat().st_mtime_ns == before
+
+
+def test_what_cannot_be_built(copied: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="recall of 2"):
+        build_lists(copied, recall=2)
+    with FileLock(copied / "index" / ".lock"), pytest.raises(LibraryBusyError, match="Another command"):
+        build_lists(copied)
+    (copied / "manifest.json").unlink()
+    with pytest.raises(DataError, match="no finished embeddings folder"):
+        build_lists(copied)
+    facts = EmbeddingsFacts(model="m", weights_digest="w", preprocess_digest="p", dim=4, normalized=True)
+    write_embeddings(tmp_path / "few", [(np.eye(4, dtype="f4"), list("abcd"))], facts)
+    refused(run("index", "build", "--from", tmp_path / "few", home=tmp_path), "holds 4 vectors, too few")
+
+
+@pytest.mark.parametrize("name", ["vectors.faiss", "paths.bin", "paths.npy"])
+def test_a_damaged_index_is_one_clear_error(name: str, copied: Path) -> None:
+    (copied / "index" / name).write_bytes(b"")
+    with pytest.raises(LibraryError, match="damaged"):
+        ShardLibrary(copied)
+
+
+def test_an_index_of_other_embeddings_is_refused(copied: Path) -> None:
+    manifest = copied / "manifest.json"
+    manifest.write_text(manifest.read_text() + " ")
+    with pytest.raises(LibraryError, match="other embeddings"):
+        ShardLibrary(copied)
+
+
+def test_another_model_is_refused(made: Path, photo_folder: Path) -> None:
+    with pytest.raises(LibraryMismatchError, match="other weights"):
+        ShardLibrary(made, model="resnet18-imagenette-kd").search(photo_folder / "a" / "00.jpg")
+
+
+def test_what_an_embeddings_folder_does_not_know(made: Path, tmp_path: Path) -> None:
+    refused(run("search", "--id", 1, "-L", made, "--from", "2024", home=tmp_path), "knows no dates")
+    refused(run("search", "--id", ROWS, "-L", made, home=tmp_path), f"its rows are 0 to {ROWS - 1}")
+
+
+def test_paths_of_any_bytes(tmp_path: Path) -> None:
+    names = [[], ["a", "", "é\udcff\n"], [], ["b" * 255]]
+    write_paths(tmp_path, names)
+    paths = Paths(tmp_path)
+    assert [str(paths[row]) for row in range(4)] == ["a", ".", "é\udcff\n", "b" * 255]
