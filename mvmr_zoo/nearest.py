@@ -65,14 +65,28 @@ def stored_ids(index: Any) -> NDArray[np.int64]:
     return np.concatenate(parts)
 
 
+def train(index: Any, vectors: NDArray[np.float32]) -> None:
+    """Find the centres of an inverted file among `(N, D)` vectors; on a GPU where this faiss has one."""
+    faiss = faiss_library()
+    if has_gpu():
+        index.clustering_index = on_gpu(faiss.IndexFlatIP(index.d))
+    index.train(vectors)
+
+
+def has_gpu() -> bool:
+    """Whether this faiss can use a GPU."""
+    faiss = faiss_library()
+    return hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
+
+
 def on_gpu(index: Any) -> Any:
-    """A copy of a FAISS index on the first GPU.
+    """A copy of a FAISS index on the first GPU; the index itself stays as it is, and is what gets written.
 
     Raises:
         ConfigError: this faiss has no GPU to use.
     """
     faiss = faiss_library()
-    if not hasattr(faiss, "StandardGpuResources") or not faiss.get_num_gpus():
+    if not has_gpu():
         raise ConfigError(
             "The index cannot be on a GPU: this faiss has none to use. "
             "Install `mvmr-zoo[gpu]` in an environment of its own, or leave out --device cuda."

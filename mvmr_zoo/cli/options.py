@@ -20,6 +20,11 @@ ModelSpec = Annotated[
     typer.Option(help="Model name or checkpoint folder. Default: the library's own, or the one in the package."),
 ]
 
+DeviceName = Annotated[
+    str,
+    typer.Option("--device", help="auto, cpu or cuda, which also searches the index on the GPU (needs mvmr-zoo[gpu])."),
+]
+
 
 def tell(text: str) -> None:
     """A note about what is going on."""

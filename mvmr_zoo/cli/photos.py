@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mvmr_zoo.cli.options import Library, ModelSpec, index_app, tell
+from mvmr_zoo.cli.options import DeviceName, Library, ModelSpec, index_app, tell
 from mvmr_zoo.terminal import SOME_FAILED, explain_errors, own_name
+
+if TYPE_CHECKING:
+    from mvmr_zoo.zoo import Device
 
 app = typer.Typer()
 
@@ -20,6 +23,7 @@ def index_add(
     folders: Annotated[list[Path], typer.Argument(help="Folders of photos; subfolders are searched too.")],
     library: Library = None,
     model: ModelSpec = None,
+    device: DeviceName = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a photo could not be indexed.")] = False,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Take the photos of a folder that holds none now for missing.")
@@ -36,7 +40,10 @@ def index_add(
     from mvmr_zoo.progress import progress_bar
 
     globs = Globs(tuple(include or ()), tuple(exclude or ()))
-    with PhotoLibrary(library, model=model) as photos, progress_bar("indexing") as progress:
+    with (
+        PhotoLibrary(library, model=model, device=cast("Device", device)) as photos,
+        progress_bar("indexing") as progress,
+    ):
         try:
             report = photos.add(folders, progress=progress, allow_empty=allow_empty, globs=globs, note=tell)
         except KeyboardInterrupt:

@@ -8,16 +8,17 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mvmr_zoo.cli.options import Library, ModelSpec
+from mvmr_zoo.cli.options import DeviceName, Library, ModelSpec
 from mvmr_zoo.errors import ConfigError, printable
 from mvmr_zoo.terminal import AsJson, explain_errors
 
 if TYPE_CHECKING:
     from mvmr_zoo.library import Group, Hit
+    from mvmr_zoo.zoo import Device
 
 app = typer.Typer()
 
@@ -44,6 +45,7 @@ def search(
     group: Annotated[bool, typer.Option("--group", help="Near duplicates behind their best copy.")] = False,
     library: Library = None,
     model: ModelSpec = None,
+    device: DeviceName = "auto",
     as_json: AsJson = False,
     sheet: Annotated[Path | None, typer.Option(help="Write the query and its hits as one picture.")] = None,
 ) -> None:
@@ -66,10 +68,10 @@ def search(
                 f"{library} is an embeddings folder, which knows no dates, sizes or copies; expected none of "
                 "--folder, --from, --to, --min-px and --group."
             )
-        shards = ShardLibrary(library, model=model)
+        shards = ShardLibrary(library, model=model, device=cast("Device", device))
         hits = shards.search(query, k, offset=offset, keep_query=keep_query, min_percentile=min_percentile)
     else:
-        with PhotoLibrary(library, model=model, create=False) as opened:
+        with PhotoLibrary(library, model=model, create=False, device=cast("Device", device)) as opened:
             hits = opened.search(query, k, filters=filters, offset=offset, keep_query=keep_query, group=group)
     if sheet is not None:
         save_sheet(sheet, [(like[0], hits)])

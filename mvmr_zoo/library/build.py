@@ -24,7 +24,7 @@ from mvmr_zoo.library.background import quantiles
 from mvmr_zoo.library.index import has_base, read_base, vector_parts
 from mvmr_zoo.library.manifest import Kind, Manifest, Tuning, read_manifest, write_manifest
 from mvmr_zoo.library.tune import TARGET, HeldOut, held_out, queries_among, tuned
-from mvmr_zoo.nearest import faiss_library, write_index
+from mvmr_zoo.nearest import faiss_library, train, write_index
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +60,7 @@ def upkeep(folder: Path, store: Store, *, note: Note = lambda text: None, damage
         LibraryDamagedError: a vector in the store has the wrong length.
     """
     ids, manifest = store.all_ids(), read_manifest(store)
+    drop_left_over(folder, store)
     base = None
     if manifest is not None and not damaged and not _outgrown(manifest, len(ids)):
         if has_base(folder, manifest) and not _is_stale(manifest, ids):
@@ -69,6 +70,19 @@ def upkeep(folder: Path, store: Store, *, note: Note = lambda text: None, damage
         _build(folder, store, ids, manifest, note)
     else:
         _fold(folder, store, ids, manifest, base)
+
+
+def left_over(folder: Path, store: Store) -> list[Path]:
+    """Index files that the manifest does not name, and halves that killed commands left."""
+    manifest = read_manifest(store)
+    found = [*folder.glob("index-*.faiss"), *folder.glob(".index-*.part")]
+    return sorted(path for path in found if manifest is None or path.name != manifest.file)
+
+
+def drop_left_over(folder: Path, store: Store) -> None:
+    """Remove what `left_over` names. Needs the lock: another command may be writing such a file."""
+    for path in left_over(folder, store):
+        path.unlink(missing_ok=True)
 
 
 def needs_upkeep(folder: Path, store: Store) -> bool:
@@ -174,7 +188,7 @@ def _trained_lists(store: Store, ids: NDArray[np.int64], dim: int) -> Any:
     index.cp.spherical = True
     usable = ids[~held_out(ids)]
     sample = np.random.default_rng(0).choice(usable, min(len(usable), _TRAINING_ROWS_A_LIST * lists), replace=False)
-    index.train(vectors_of(store, sample))
+    train(index, vectors_of(store, sample))
     return index
 
 
@@ -208,9 +222,7 @@ def _publish(folder: Path, store: Store, index: Any, manifest: Manifest) -> None
             size, digest = part.stat().st_size, file_digest(part)
         manifest = replace(manifest, generation=generation, file=path.name, size=size, sha256=digest)
         write_manifest(store, manifest)
-        for old in folder.glob("index-*.faiss*"):
-            if old.name != manifest.file:
-                old.unlink(missing_ok=True)
+        drop_left_over(folder, store)
     except OSError as error:
         raise LibraryError(
             f"{path} cannot be written ({error.strerror}). "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvmr_zoo.checkpoint import file_digest
-from mvmr_zoo.library.build import needs_upkeep, upkeep
+from mvmr_zoo.library.build import drop_left_over, left_over, needs_upkeep, upkeep
 from mvmr_zoo.library.index import has_base, read_base
 from mvmr_zoo.library.manifest import read_manifest
 from mvmr_zoo.nearest import stored_ids
@@ -100,9 +100,7 @@ def _rows(store: Store) -> list[Finding]:
 
 def _files(folder: Path, store: Store) -> list[Finding]:
     """Index files that no manifest names, and halves that killed commands left."""
-    manifest = read_manifest(store)
-    left = [*folder.glob("index-*.faiss*"), *folder.glob(".index-*.part")]
-    orphans = sorted(path for path in left if manifest is None or path.name != manifest.file)
+    orphans = left_over(folder, store)
     if not orphans:
         return []
     return [
@@ -110,14 +108,9 @@ def _files(folder: Path, store: Store) -> list[Finding]:
             f"{len(orphans)} files are left over from indexes made before",
             tuple(str(path) for path in orphans),
             "`mvmr-zoo index doctor --repair` removes them.",
-            lambda: _remove(orphans),
+            lambda: drop_left_over(folder, store),
         )
     ]
-
-
-def _remove(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def _index(folder: Path, store: Store) -> list[Finding]:

@@ -15,7 +15,7 @@ import numpy as np
 from mvmr_zoo.errors import LibraryDamagedError
 from mvmr_zoo.library.background import percentile, quantiles
 from mvmr_zoo.library.manifest import Manifest, read_manifest
-from mvmr_zoo.nearest import faiss_library, read_index
+from mvmr_zoo.nearest import faiss_library, on_gpu, read_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo.library.store import Store
+
+_MOST_ON_GPU = 2048  # neighbours that faiss finds at once there
 
 
 class Neighbours(NamedTuple):
@@ -39,10 +41,12 @@ class VectorIndex:
         base: the FAISS index that the manifest describes; None where there is none, and all come from the store.
         manifest: of the base.
         dim: D.
+        gpu: search a copy of the base on a GPU where all photos may answer; faiss has no filters there.
     """
 
-    def __init__(self, base: Any, manifest: Manifest | None, dim: int) -> None:
+    def __init__(self, base: Any, manifest: Manifest | None, dim: int, *, gpu: bool = False) -> None:
         self._base = base
+        self._on_gpu = on_gpu(base) if gpu and base is not None else None
         self.manifest = manifest
         self._seen = manifest.last_id if manifest else 0
         self._ids = np.empty(0, np.int64)
@@ -110,7 +114,9 @@ class VectorIndex:
         return found
 
     def _ask(self, query: NDArray[np.float32], k: int, params: Any) -> Neighbours:
-        scores, ids = self._base.search(np.ascontiguousarray(query[None], np.float32), k, params=params)
+        filtered = params is not None and params.sel is not None
+        base = self._base if self._on_gpu is None or filtered or k > _MOST_ON_GPU else self._on_gpu
+        scores, ids = base.search(np.ascontiguousarray(query[None], np.float32), k, params=params)
         return Neighbours(scores[0][ids[0] >= 0], ids[0][ids[0] >= 0])
 
 
@@ -136,13 +142,22 @@ def vector_parts(store: Store, dim: int, after: int = 0) -> Iterator[VectorPart]
         yield VectorPart(ids, np.frombuffer(b"".join(blobs), np.float16).reshape(len(ids), dim))
 
 
-def open_index(folder: Path, store: Store) -> VectorIndex:
-    """The vectors of the store as it is now; changes nothing."""
+def open_index(folder: Path, store: Store, *, gpu: bool = False) -> VectorIndex:
+    """The vectors of the store as it is now; changes nothing.
+
+    Args:
+        folder: of the library.
+        store: its database.
+        gpu: search on a GPU.
+
+    Raises:
+        ConfigError: `gpu`, and faiss has none.
+    """
     manifest = read_manifest(store)
     base = None if manifest is None else read_base(folder, manifest)
     if base is None and read_manifest(store) != manifest:  # made again just now
-        return open_index(folder, store)
-    index = VectorIndex(base, None if base is None else manifest, int(store.fact("dim") or 0))
+        return open_index(folder, store, gpu=gpu)
+    index = VectorIndex(base, None if base is None else manifest, int(store.fact("dim") or 0), gpu=gpu)
     index.catch_up(store)
     return index
 

@@ -29,7 +29,7 @@ from mvmr_zoo.library.store import Store
 from mvmr_zoo.library.tune import TARGET
 from mvmr_zoo.library.update import AddReport, Progress, absolute, update
 from mvmr_zoo.model import Model
-from mvmr_zoo.zoo import load
+from mvmr_zoo.zoo import Device, load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +56,7 @@ class PhotoLibrary:
         folder: of the library; None is `default_library_path()`.
         model: spec of the encoder. None is the one the library was made with, or the bundled one.
         create: make the library where there is none.
+        device: of the encoder, as `load` takes it; with `cuda` the index is searched on the GPU too.
 
     Raises:
         LibraryError: there is none and `create` is false, or its folder cannot be used.
@@ -63,13 +64,18 @@ class PhotoLibrary:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str] | None = None, *, model: str | None = None, create: bool = True
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        model: str | None = None,
+        create: bool = True,
+        device: Device = "auto",
     ) -> None:
         self.folder = Path(folder) if folder is not None else default_library_path()
         if not create and not os.path.exists(self.folder / DATABASE_FILE):
             raise LibraryError(f"There is no library in {self.folder}. `mvmr-zoo index add PHOTO-FOLDER` makes one.")
         self._store = Store(self.folder)
-        self._spec = model
+        self._spec, self._device = model, device
         self._model: Model | None = None
         self._index: VectorIndex | None = None
 
@@ -89,7 +95,7 @@ class PhotoLibrary:
             LibraryMismatchError: the library was made by another one.
         """
         if self._model is None:
-            model = load(self._spec or self._store.fact("model") or DEFAULT_MODEL)
+            model = load(self._spec or self._store.fact("model") or DEFAULT_MODEL, device=self._device)
             check_bound(self._store, model)
             self._model = model
         return self._model
@@ -274,10 +280,11 @@ class PhotoLibrary:
         if self._index is not None and self._index.manifest is not None and self._index.manifest == manifest:
             self._index.catch_up(self._store)
             return self._index
-        index = open_index(self.folder, self._store)
+        gpu = self._device == "cuda"
+        index = open_index(self.folder, self._store, gpu=gpu)
         if index.manifest is None:
             with suppress(LibraryError), writing(self.folder, patience_s=0):
                 upkeep(self.folder, self._store, damaged=manifest is not None)
-                index = open_index(self.folder, self._store)
+                index = open_index(self.folder, self._store, gpu=gpu)
         self._index = index
         return index

@@ -26,7 +26,7 @@ from mvmr_zoo.features import unit
 from mvmr_zoo.library.background import quantiles
 from mvmr_zoo.library.manifest import Tuning
 from mvmr_zoo.library.tune import TARGET, HeldOut, held_out, queries_among, tuned
-from mvmr_zoo.nearest import faiss_library, read_index, write_index
+from mvmr_zoo.nearest import faiss_library, read_index, train, write_index
 from mvmr_zoo.shards.lists import FACTS_FILE, INDEX, LISTS_FILE, Lists, has_lists, nearest, read_lists
 from mvmr_zoo.shards.mapped import MappedFolder, write_paths
 
@@ -156,7 +156,7 @@ def _trained(mapped: MappedFolder) -> Any:
     index.cp.spherical = True
     rows = np.arange(mapped.rows)
     wanted = min(_TRAINING_ROWS_A_LIST * lists, _MOST_TRAINING_ROWS)
-    index.train(mapped.vectors(_sample(rows[~held_out(rows)], wanted)))
+    train(index, mapped.vectors(_sample(rows[~held_out(rows)], wanted)))
     return index
 
 

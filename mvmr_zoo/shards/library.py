@@ -18,7 +18,7 @@ from mvmr_zoo.model import Model
 from mvmr_zoo.nearest import read_index
 from mvmr_zoo.shards.lists import INDEX, LISTS_FILE, Lists, nearest, read_lists
 from mvmr_zoo.shards.mapped import MappedFolder, Paths
-from mvmr_zoo.zoo import load
+from mvmr_zoo.zoo import Device, load
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,17 +30,18 @@ class ShardLibrary:
     Args:
         folder: that `mvmr-zoo embed` finished, with an index of `mvmr-zoo index build`.
         model: spec of the encoder; None is the one that made the folder.
+        device: of the encoder, as `load` takes it; the index stays on the disk.
 
     Raises:
         DataError: the folder is no finished embeddings folder.
         LibraryError: it has no index, or one of other embeddings.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, model: str | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, model: str | None = None, device: Device = "auto") -> None:
         self.folder = Path(folder)
         self.lists: Lists = read_lists(self.folder)
         self._mapped = MappedFolder(self.folder)
-        self._spec = model or self._mapped.facts.model
+        self._spec, self._device = model or self._mapped.facts.model, device
         self._model: Model | None = None
         try:
             self._index = read_index(self.folder / INDEX / LISTS_FILE, mapped=True)
@@ -59,7 +60,7 @@ class ShardLibrary:
             LibraryMismatchError: the embeddings were made by another one.
         """
         if self._model is None:
-            model, facts = load(self._spec), self._mapped.facts
+            model, facts = load(self._spec, device=self._device), self._mapped.facts
             if (model.weights_digest, model.preprocess.digest) != (facts.weights_digest, facts.preprocess_digest):
                 raise LibraryMismatchError(
                     f"{self.folder} was made by the model {facts.model!r}; {model.spec!r} has other weights or "

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mvmr_zoo.errors import LibraryDamagedError
+from mvmr_zoo.errors import ConfigError, LibraryDamagedError
 from mvmr_zoo.library import build
 from mvmr_zoo.library.build import needs_upkeep, upkeep
 from mvmr_zoo.library.index import open_index
 from mvmr_zoo.library.manifest import Manifest, read_manifest
 from mvmr_zoo.library.store import Store
-from mvmr_zoo.nearest import stored_ids
+from mvmr_zoo.nearest import has_gpu, stored_ids
 
 from .vectors import clustered, nearest, remember
 
@@ -132,3 +132,12 @@ def test_a_library_whose_name_is_no_text(tmp_path: Path, monkeypatch: pytest.Mon
         remember(store, tmp_path / "photos", clustered(2_000))
         made(store, "ivf", monkeypatch)
         assert answers(store, clustered(1, seed=5)[0])
+
+
+def test_a_gpu_that_is_not_there_is_one_clear_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(store, "exact", monkeypatch)
+    if has_gpu():
+        assert len(open_index(store.path.parent, store, gpu=True).search(clustered(1, seed=5)[0], 10).ids) == 10
+        return
+    with pytest.raises(ConfigError, match="this faiss has none to use"):
+        open_index(store.path.parent, store, gpu=True)
