@@ -58,7 +58,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--data", type=Path, default=os.environ.get("MVMR_DATA"), help="default: $MVMR_DATA")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("MVMR_DATA"), required="MVMR_DATA" not in os.environ
+    )
     options = parser.parse_args()
     vectors = interpolated(real_features(options.cache, options.data), options.count, seed=0)
     photos = sorted((Path(options.data) / "imagenette/val").rglob("*.JPEG"))

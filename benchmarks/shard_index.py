@@ -59,7 +59,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=300)
-    parser.add_argument("--data", type=Path, default=os.environ.get("MVMR_DATA"), help="default: $MVMR_DATA")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("MVMR_DATA"), required="MVMR_DATA" not in os.environ
+    )
     options = parser.parse_args()
     real = real_features(options.cache, options.data)
     vectors = interpolated(real, options.count, seed=0)
