@@ -264,6 +264,11 @@ def _read_paths(table: pq.ParquetFile) -> list[str]:
     return names
 
 
+def is_embeddings_folder(base: Path) -> bool:
+    """Whether a folder is one, finished or not."""
+    return os.path.isdir(base / "img_emb") and os.path.isdir(base / "metadata")
+
+
 def read_counts(base: Path) -> list[int] | None:
     """Rows of each shard of a finished folder; None where there is no manifest. Raises DataError for a damaged one."""
     path = base / MANIFEST_FILE

@@ -26,6 +26,13 @@ DeviceName = Annotated[
 ]
 
 
+def library_folder(library: Path | None) -> Path:
+    """The folder that --library names, or the default one."""
+    from mvmr_zoo.library import default_library_path
+
+    return library if library is not None else default_library_path()
+
+
 def tell(text: str) -> None:
     """A note about what is going on."""
     typer.echo(text, err=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mvmr_zoo.cli.options import DeviceName, Library, ModelSpec
+from mvmr_zoo.cli.options import DeviceName, Library, ModelSpec, library_folder
 from mvmr_zoo.errors import ConfigError, printable
 from mvmr_zoo.terminal import AsJson, explain_errors
 
@@ -62,13 +62,14 @@ def search(
     if sheet is not None and len(like) != 1:
         raise ConfigError("--sheet shows one query photo and its hits; give one photo.")
     offset = (page - 1) * k
-    if library is not None and has_lists(library):
+    place = library_folder(library)
+    if has_lists(place):
         if filters.narrows or group:
             raise ConfigError(
-                f"{library} is an embeddings folder, which knows no dates, sizes or copies; expected none of "
+                f"{place} is an embeddings folder, which knows no dates, sizes or copies; expected none of "
                 "--folder, --from, --to, --min-px and --group."
             )
-        shards = ShardLibrary(library, model=model, device=cast("Device", device))
+        shards = ShardLibrary(place, model=model, device=cast("Device", device))
         hits = shards.search(query, k, offset=offset, keep_query=keep_query, min_percentile=min_percentile)
     else:
         with PhotoLibrary(library, model=model, create=False, device=cast("Device", device)) as opened:
@@ -77,7 +78,7 @@ def search(
         save_sheet(sheet, [(like[0], hits)])
     if as_json:
         asked = os.fspath(like[0]) if len(like) == 1 else [os.fspath(photo) for photo in like]
-        typer.echo(json.dumps({"query": asked, "hits": [_plain(hit) for hit in hits]}, indent=2))
+        typer.echo(json.dumps({"query": asked, "ids": like_id or [], "hits": [_plain(hit) for hit in hits]}, indent=2))
         return
     for rank, hit in enumerate(hits, start=1 + (page - 1) * k):
         typer.echo(f"{rank:>3}  {hit.score:.3f}  {printable(str(hit.path))}")

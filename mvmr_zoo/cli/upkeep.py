@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmr_zoo.cli.options import Library, index_app, tell
+from mvmr_zoo.cli.options import Library, index_app, library_folder, tell
 from mvmr_zoo.errors import printable
 from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors, own_name
 
@@ -29,12 +29,13 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     from mvmr_zoo.library import PhotoLibrary
     from mvmr_zoo.shards import has_lists, read_lists
 
-    if library is not None and has_lists(library):
-        lists = read_lists(library)
+    folder = library_folder(library)
+    if has_lists(folder):
+        lists = read_lists(folder)
         if as_json:
-            typer.echo(json.dumps({"library": str(library), **asdict(lists)}, indent=2))
+            typer.echo(json.dumps({"library": str(folder), **asdict(lists)}, indent=2))
         else:
-            _show_lists(library, lists)
+            _show_lists(folder, lists)
         return
     with PhotoLibrary(library, create=False) as photos:
         status = photos.status()
@@ -98,8 +99,9 @@ def index_tune(
     from mvmr_zoo.library import PhotoLibrary
     from mvmr_zoo.shards import build_lists, has_lists
 
-    if library is not None and has_lists(library):
-        _show_lists(library, build_lists(library, recall=recall, note=tell))
+    folder = library_folder(library)
+    if has_lists(folder):
+        _show_lists(folder, build_lists(folder, recall=recall, note=tell))
         return
     with PhotoLibrary(library, create=False) as photos:
         manifest = photos.tune(recall, note=tell)
@@ -177,6 +179,6 @@ def index_doctor(
                 typer.echo(f"  {printable(name)}")
             if len(finding.names) > _NAMES_SHOWN:
                 typer.echo(f"  and {len(finding.names) - _NAMES_SHOWN} more (--json lists all)")
-        typer.echo("The library is sound." if not findings else f"{len(findings)} findings, {len(left)} left.")
+        typer.echo("The library is sound." if not findings else f"{len(findings)} found, {len(left)} left.")
     if left:
         raise typer.Exit(SOME_FAILED)

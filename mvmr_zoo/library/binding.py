@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from mvmr_zoo.library.store import Store
     from mvmr_zoo.model import Model
 
+_OTHER = {"weights": "other weights", "preprocess": "another preprocessing"}
+
 
 def bind(store: Store, model: Model) -> None:
     """From now on the library belongs to this encoder. Raises LibraryMismatchError where it belongs to another."""
@@ -26,11 +28,11 @@ def check_bound(store: Store, model: Model) -> None:
         bound = store.fact("model")
         if bound == model.spec:
             raise LibraryMismatchError(
-                f"The library {folder} was made by an earlier {bound!r}, whose {name} was another. "
+                f"The library {folder} was made by an earlier {bound!r}, with {_OTHER[name]}. "
                 "Move the library folder away and index again, or use another --library."
             )
         raise LibraryMismatchError(
-            f"The library {folder} was made by the model {bound!r}; {model.spec!r} has another {name}. "
+            f"The library {folder} was made by the model {bound!r}; {model.spec!r} has {_OTHER[name]}. "
             f"Give `--model {bound}`, or another --library for {model.spec!r}."
         )
 

@@ -21,7 +21,7 @@ from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import LibraryError
 from mvmr_zoo.features import unit
 from mvmr_zoo.library.background import quantiles
-from mvmr_zoo.library.index import has_base, read_base, vector_parts
+from mvmr_zoo.library.index import as_matrix, has_base, read_base, vector_parts
 from mvmr_zoo.library.manifest import Kind, Manifest, Tuning, read_manifest, write_manifest
 from mvmr_zoo.library.tune import TARGET, HeldOut, held_out, queries_among, tuned
 from mvmr_zoo.nearest import faiss_library, train, write_index
@@ -61,6 +61,8 @@ def upkeep(folder: Path, store: Store, *, note: Note = lambda text: None, damage
     """
     ids, manifest = store.all_ids(), read_manifest(store)
     drop_left_over(folder, store)
+    if manifest is None and not len(ids):
+        return
     base = None
     if manifest is not None and not damaged and not _outgrown(manifest, len(ids)):
         if has_base(folder, manifest) and not _is_stale(manifest, ids):
@@ -134,16 +136,18 @@ def _outgrown(manifest: Manifest, rows: int) -> bool:
 
 
 def _build(folder: Path, store: Store, ids: NDArray[np.int64], previous: Manifest | None, note: Note) -> None:
-    dim, kind = int(store.fact("dim") or 0), _kind(len(ids))
+    dim, kind = store.dim, _kind(len(ids))
     if kind == "ivf":
         note(f"Making the index of {len(ids):,} photos; searching works meanwhile.")
         index = _trained_lists(store, ids, dim)
     else:
         faiss = faiss_library()
         index = faiss.index_factory(dim, "IDMap2,Flat", faiss.METRIC_INNER_PRODUCT)
-    _add(index, store, dim, after=0)
-    random = np.random.default_rng(0)
-    sample = random.choice(ids, min(len(ids), _BACKGROUND_ROWS), replace=False)
+    _add(index, store, after=0)
+    tuning = None
+    if kind == "ivf":
+        note("Choosing how many of its lists a search looks into.")
+        tuning = _tuned(index, store, previous.tuning.target if previous and previous.tuning else TARGET)
     manifest = Manifest(
         generation=previous.generation if previous else 0,
         file="",
@@ -153,13 +157,10 @@ def _build(folder: Path, store: Store, ids: NDArray[np.int64], previous: Manifes
         rows=len(ids),
         last_id=int(ids[-1]) if len(ids) else 0,
         dim=dim,
-        background=quantiles(vectors_of(store, sample)),
+        background=_background(store, ids),
         trained_rows=len(ids) if kind == "ivf" else 0,
+        tuning=tuning,
     )
-    if kind == "ivf":
-        note("Choosing how many of its lists a search looks into.")
-        target = previous.tuning.target if previous and previous.tuning else TARGET
-        manifest = replace(manifest, tuning=_tuned(index, store, target))
     _publish(folder, store, index, manifest)
 
 
@@ -169,14 +170,21 @@ def _fold(folder: Path, store: Store, ids: NDArray[np.int64], manifest: Manifest
     kept = np.zeros(manifest.last_id + 1, bool)
     kept[ids[ids <= manifest.last_id]] = True
     base.remove_ids(faiss.IDSelectorBitmap(np.packbits(~kept, bitorder="little")))
-    _add(base, store, manifest.dim, after=manifest.last_id)
+    _add(base, store, after=manifest.last_id)
     last_id = int(ids[-1]) if len(ids) else manifest.last_id
-    _publish(folder, store, base, replace(manifest, rows=int(base.ntotal), last_id=last_id))
+    background = _background(store, ids)
+    _publish(folder, store, base, replace(manifest, rows=int(base.ntotal), last_id=last_id, background=background))
 
 
-def _add(index: Any, store: Store, dim: int, after: int) -> None:
-    for part in vector_parts(store, dim, after):
+def _add(index: Any, store: Store, after: int) -> None:
+    for part in vector_parts(store, after):
         index.add_with_ids(part.vectors.astype(np.float32), part.ids)
+
+
+def _background(store: Store, ids: NDArray[np.int64]) -> tuple[float, ...]:
+    """Quantiles of the cosines of photos at random."""
+    sample = np.random.default_rng(0).choice(ids, min(len(ids), _BACKGROUND_ROWS), replace=False)
+    return quantiles(vectors_of(store, sample))
 
 
 def _trained_lists(store: Store, ids: NDArray[np.int64], dim: int) -> Any:
@@ -196,7 +204,7 @@ def _tuned(index: Any, store: Store, target: float) -> Tuning:
     ids = store.all_ids()
     chosen = queries_among(ids)
     asked = HeldOut(chosen, unit(vectors_of(store, chosen)))
-    parts = vector_parts(store, int(store.fact("dim") or 0))
+    parts = vector_parts(store)
 
     def search(queries: NDArray[np.float32], k: int, nprobe: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         scores, found = index.search(queries, k, params=faiss_library().SearchParametersIVF(nprobe=nprobe))
@@ -206,10 +214,9 @@ def _tuned(index: Any, store: Store, target: float) -> Tuning:
 
 
 def vectors_of(store: Store, ids: Iterable[int]) -> NDArray[np.float32]:
-    """`(N, D)` float32 vectors of some photos, as the store has them."""
-    dim = int(store.fact("dim") or 0)
-    vectors = [row.vector for row in store.by_id(int(id_) for id_ in ids).values()]
-    return np.reshape(np.asarray(vectors, np.float32), (-1, dim))
+    """`(N, D)` float32 vectors of some photos, as the store has them. Raises LibraryDamagedError."""
+    blobs = [row.vector.tobytes() for row in store.by_id(int(id_) for id_ in ids).values()]
+    return as_matrix(store, blobs).astype(np.float32)
 
 
 def _publish(folder: Path, store: Store, index: Any, manifest: Manifest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,29 +56,41 @@ def examine(folder: Path, store: Store) -> list[Finding]:
 
 
 def _vectors(store: Store) -> list[Finding]:
-    """Vectors that cannot be searched with: of another length than the encoder's, not finite, not of unit norm."""
-    dim = int(store.fact("dim") or 0)
+    """Vectors that cannot be searched with: of another length than the others, not finite, not of unit norm."""
+    lengths = Counter(len(blob) for _, blobs in store.vectors() for blob in blobs)
+    if not lengths:
+        return []
+    size = lengths.most_common(1)[0][0]
+    findings = []
+    if store.fact("dim") != str(size // 2):
+        findings.append(
+            Finding(
+                f"the library says that its vectors are {store.fact('dim')} long, but they are {size // 2} long",
+                (),
+                "`mvmr-zoo index doctor --repair` puts that right.",
+                lambda: store.set_fact("dim", str(size // 2)),
+            )
+        )
     wrong = [
         id_
         for ids, blobs in store.vectors()
         for id_, blob in zip(ids.tolist(), blobs, strict=True)
-        if not _is_unit(blob, dim)
+        if not _is_unit(blob, size)
     ]
     paths = [path for id_ in wrong for path in store.paths("id = ?", [id_])]
-    if not paths:
-        return []
-    return [
-        Finding(
-            f"{len(paths)} photos have a damaged vector",
-            tuple(os.fsdecode(path) for path in paths),
-            "`mvmr-zoo index doctor --repair` forgets them; `mvmr-zoo index add` of their folder takes them in again.",
-            lambda: store.write(gone=paths),
+    if paths:
+        advice = (
+            "`mvmr-zoo index doctor --repair` forgets them; `mvmr-zoo index add` of their folder takes them in again."
         )
-    ]
+        names = tuple(os.fsdecode(path) for path in paths)
+        findings.append(
+            Finding(f"{len(paths)} photos have a damaged vector", names, advice, lambda: store.write(gone=paths))
+        )
+    return findings
 
 
-def _is_unit(blob: bytes, dim: int) -> bool:
-    if len(blob) != 2 * dim:
+def _is_unit(blob: bytes, size: int) -> bool:
+    if len(blob) != size or size % 2:
         return False
     length = float(np.linalg.norm(np.frombuffer(blob, np.float16).astype(np.float32)))
     return bool(abs(length - 1) < _LENGTH_TOLERANCE)
@@ -133,7 +146,10 @@ def _wrong_with_index(folder: Path, store: Store) -> str | None:
     base = read_base(folder, manifest)
     if base is None:
         return "the index file is not what its manifest says"
-    lacking = np.setdiff1d(ids[ids <= manifest.last_id], stored_ids(base))
+    stored = stored_ids(base)
+    if stored.max(initial=0) > manifest.last_id:
+        return "the index file holds photos that its manifest does not know of"
+    lacking = np.setdiff1d(ids[ids <= manifest.last_id], stored)
     if len(lacking):
         return f"the index lacks {len(lacking)} photos"
     return "the index is out of date" if needs_upkeep(folder, store) else None

@@ -55,7 +55,7 @@ class VectorIndex:
 
     def catch_up(self, store: Store) -> None:
         """Take in the photos that came since."""
-        parts = list(vector_parts(store, self._vectors.shape[1], after=self._seen))
+        parts = list(vector_parts(store, after=self._seen))
         if parts:
             self._ids = np.concatenate([self._ids, *(part.ids for part in parts)])
             self._vectors = np.concatenate([self._vectors, *(part.vectors for part in parts)])
@@ -65,6 +65,11 @@ class VectorIndex:
     def rows(self) -> int:
         """How many vectors there are; some may be of photos that are gone."""
         return len(self._ids) + (self.manifest.rows if self.manifest else 0)
+
+    @property
+    def has_background(self) -> bool:
+        """Whether there are enough photos for percentiles."""
+        return self.percentile(0) is not None
 
     def percentile(self, score: float) -> float | None:
         """How many of a hundred random pairs of the library's photos are less similar; None where few are there."""
@@ -127,19 +132,25 @@ class VectorPart(NamedTuple):
     vectors: NDArray[np.float16]
 
 
-def vector_parts(store: Store, dim: int, after: int = 0) -> Iterator[VectorPart]:
+def vector_parts(store: Store, after: int = 0) -> Iterator[VectorPart]:
     """The vectors of all photos with ids above one, in order.
 
     Raises:
         LibraryDamagedError: a vector has the wrong length.
     """
     for ids, blobs in store.vectors(after):
-        if any(len(blob) != 2 * dim for blob in blobs):
-            raise LibraryDamagedError(
-                f"{store.path} holds a vector that is not {dim} long. "
-                "`mvmr-zoo index doctor --repair` forgets it; your photos are not touched."
-            )
-        yield VectorPart(ids, np.frombuffer(b"".join(blobs), np.float16).reshape(len(ids), dim))
+        yield VectorPart(ids, as_matrix(store, blobs))
+
+
+def as_matrix(store: Store, blobs: list[bytes]) -> NDArray[np.float16]:
+    """`(N, D)` of the bytes of vectors. Raises LibraryDamagedError where one has the wrong length."""
+    dim = store.dim
+    if any(len(blob) != 2 * dim for blob in blobs):
+        raise LibraryDamagedError(
+            f"{store.path} holds a vector that is not {dim} long. "
+            "`mvmr-zoo index doctor --repair` puts it right; your photos are not touched."
+        )
+    return np.frombuffer(b"".join(blobs), np.float16).reshape(len(blobs), dim)
 
 
 def open_index(folder: Path, store: Store, *, gpu: bool = False) -> VectorIndex:
@@ -152,12 +163,18 @@ def open_index(folder: Path, store: Store, *, gpu: bool = False) -> VectorIndex:
 
     Raises:
         ConfigError: `gpu`, and faiss has none.
+        LibraryDamagedError: the database has another length of vectors than the index.
     """
     manifest = read_manifest(store)
+    if manifest is not None and manifest.dim != store.dim:
+        raise LibraryDamagedError(
+            f"{store.path} says that its vectors are {store.dim} long, its index {manifest.dim}. "
+            "`mvmr-zoo index doctor --repair` puts it right."
+        )
     base = None if manifest is None else read_base(folder, manifest)
     if base is None and read_manifest(store) != manifest:  # made again just now
         return open_index(folder, store, gpu=gpu)
-    index = VectorIndex(base, None if base is None else manifest, int(store.fact("dim") or 0), gpu=gpu)
+    index = VectorIndex(base, None if base is None else manifest, store.dim, gpu=gpu)
     index.catch_up(store)
     return index
 

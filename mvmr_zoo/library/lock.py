@@ -42,7 +42,10 @@ def writing(folder: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
             "Searching works meanwhile; run this command again when the other has finished."
         ) from None
     except OSError as error:
-        raise LibraryError(f"{folder} cannot be changed: {error.strerror}.") from None
+        raise LibraryError(
+            f"{folder / LOCK_FILE} cannot be written ({error.strerror}), so {folder} cannot be changed. "
+            "Give another --library, or one that may be written."
+        ) from None
     try:
         with suppress(OSError):  # it only tells others who we are
             holder.write_text(_myself(), encoding="utf-8")
@@ -54,7 +57,7 @@ def writing(folder: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
 
 
 def _myself() -> str:
-    command = printable(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    command = printable(shlex.join([Path(sys.argv[0]).name.replace("-c", "python"), *sys.argv[1:]]))
     return json.dumps({"pid": os.getpid(), "command": command, "since": datetime.now().isoformat(" ", "seconds")})
 
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
     from mvmr_zoo.library.store import Store
 
@@ -51,6 +53,14 @@ class Tuning:
     rows: int
     curve: tuple[CurvePoint, ...]
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers that no tuning gives."""
+        whole = (self.nprobe, self.lists, self.queries, self.rows)
+        if not all(type(each) is int for each in whole) or not 1 <= self.nprobe <= self.lists:
+            raise ValueError(f"{self.nprobe} of {self.lists} lists")
+        if self.nprobe not in (point.nprobe for point in self.curve):
+            raise ValueError(f"{self.nprobe} is not on the curve")
+
     @property
     def chosen(self) -> CurvePoint:
         """The point of the curve that `nprobe` is."""
@@ -86,6 +96,18 @@ class Manifest:
     background: tuple[float, ...] = ()
     trained_rows: int = 0
     tuning: Tuning | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no index file is."""
+        whole = (self.generation, self.size, self.rows, self.last_id, self.dim, self.trained_rows)
+        if not all(type(each) is int and each >= 0 for each in whole) or self.last_id < self.rows:
+            raise ValueError(f"{whole} are no numbers of an index file")
+        if not (isinstance(self.file, str) and isinstance(self.sha256, str)) or "/" in self.file:
+            raise ValueError(f"{self.file!r} is no name of an index file")
+        if (self.kind == "ivf") != (self.tuning is not None) or self.kind not in ("exact", "ivf"):
+            raise ValueError(f"an index of the kind {self.kind!r}, tuned: {self.tuning is not None}")
+        if len(self.background) not in (0, 101) or not np.isfinite(self.background).all():
+            raise ValueError(f"{len(self.background)} quantiles")
 
 
 def read_manifest(store: Store) -> Manifest | None:

@@ -61,7 +61,7 @@ def write_library_parquet(
             )
         facts = _library_facts(store)
         columns = {"taken": pa.string(), "width": pa.int32(), "height": pa.int32(), "size": pa.int64()}
-        return _write(target, facts, columns, _library_groups(store, ids, facts.dim), len(ids), progress)
+        return _write(target, facts, columns, _library_groups(store, ids), len(ids), progress)
 
 
 def write_folder_parquet(
@@ -122,14 +122,14 @@ def _library_facts(store: Store) -> EmbeddingsFacts:
         model=printable(store.fact("model") or ""),
         weights_digest=store.fact("weights") or "",
         preprocess_digest=store.fact("preprocess") or "",
-        dim=int(store.fact("dim") or 0),
+        dim=store.dim,
         normalized=True,
     )
 
 
-def _library_groups(store: Store, ids: NDArray[np.int64], dim: int) -> Iterator[pa.Table]:
+def _library_groups(store: Store, ids: NDArray[np.int64]) -> Iterator[pa.Table]:
     """The photos with some ids; those that another command forgot in the meantime are left out."""
-    for part in vector_parts(store, dim):
+    for part in vector_parts(store):
         photos = store.by_id(part.ids[np.isin(part.ids, ids)].tolist())
         if not photos:
             continue

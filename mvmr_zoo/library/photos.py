@@ -11,23 +11,24 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.embeddings import is_embeddings_folder
 from mvmr_zoo.errors import ConfigError, DataError, LibraryError
 from mvmr_zoo.features import unit
 from mvmr_zoo.library.binding import bind, check_bound
-from mvmr_zoo.library.build import Note, retune, upkeep, vectors_of
+from mvmr_zoo.library.build import EXACT_LIMIT, Note, retune, upkeep, vectors_of
 from mvmr_zoo.library.doctor import Finding, examine
 from mvmr_zoo.library.duplicates import COSINE, LIKENESS, Group, find_duplicates
 from mvmr_zoo.library.index import VectorIndex, open_index
 from mvmr_zoo.library.lock import writing
 from mvmr_zoo.library.manifest import Manifest, read_manifest
 from mvmr_zoo.library.query import Filters, Query, asked_vector
-from mvmr_zoo.library.scan import EVERYTHING, Globs
+from mvmr_zoo.library.scan import EVERYTHING, Globs, names_of
 from mvmr_zoo.library.schema import DATABASE_FILE
 from mvmr_zoo.library.search import Hit, grouped_hits, ranked_hits
 from mvmr_zoo.library.status import Status, read_status
 from mvmr_zoo.library.store import Store
-from mvmr_zoo.library.tune import TARGET
-from mvmr_zoo.library.update import AddReport, Progress, absolute, update
+from mvmr_zoo.library.tune import TARGET, check_recall
+from mvmr_zoo.library.update import AddReport, Progress, update
 from mvmr_zoo.model import Model
 from mvmr_zoo.zoo import Device, load
 
@@ -72,6 +73,11 @@ class PhotoLibrary:
         device: Device = "auto",
     ) -> None:
         self.folder = Path(folder) if folder is not None else default_library_path()
+        if is_embeddings_folder(self.folder):
+            raise LibraryError(
+                f"{self.folder} is an embeddings folder, not a photo library. `mvmr-zoo search` and `mvmr-zoo index "
+                "status`, `tune` and `build` take it; for anything else give another --library."
+            )
         if not create and not os.path.exists(self.folder / DATABASE_FILE):
             raise LibraryError(f"There is no library in {self.folder}. `mvmr-zoo index add PHOTO-FOLDER` makes one.")
         self._store = Store(self.folder)
@@ -162,9 +168,12 @@ class PhotoLibrary:
             raise ConfigError(f"search got k = {k}, offset = {offset}; expected at least 1, and at least 0.")
         self._check_filled()
         asked = query if isinstance(query, Query) else Query(like=[query])
+        filters, index = filters or Filters(), self._opened()
+        if filters.min_percentile is not None and not index.has_background:
+            raise ConfigError(f"{self.folder} holds too few photos for percentiles; leave out min_percentile.")
         vector = asked_vector(asked, lambda photos: self.model.embed(photos), self._known)
-        hidden = None if keep_query else asked
-        found = ranked_hits(self._store, self._opened(), vector, filters or Filters(), hidden=hidden)
+        offset, k = min(offset, index.rows), min(k, index.rows)
+        found = ranked_hits(self._store, index, vector, filters, hidden=None if keep_query else asked)
         if group:
             found = grouped_hits(self._store, found, wanted=offset + k)
         return list(itertools.islice(found, offset, offset + k))
@@ -197,16 +206,17 @@ class PhotoLibrary:
         """
         with writing(self.folder):
             gone: set[bytes] = set()
+            photos = 0
             for folder in folders:
-                root = absolute(folder)
-                paths = {*self._store.stamps(root), *self._store.failed(root)}
-                if not paths:
-                    raise DataError(f"The library {self.folder} has no photo of {os.fsdecode(root)}.")
-                gone |= paths
-            before = self._store.count()
+                stamps = {path for root in names_of(folder) for path in self._store.stamps(root)}
+                failed = {path for root in names_of(folder) for path in self._store.failed(root)}
+                if not stamps | failed:
+                    raise DataError(f"The library {self.folder} has no photo of {os.fspath(folder)}.")
+                photos += len(stamps - gone)
+                gone |= stamps | failed
             self._store.write(gone=gone)
             upkeep(self.folder, self._store)
-            return before - self._store.count()
+            return photos
 
     def prune(self) -> Pruned:
         """Forget the photos that are missing; those whose files are there again are kept.
@@ -238,15 +248,19 @@ class PhotoLibrary:
             LibraryError: the library is empty.
             LibraryBusyError: another command changes the library.
         """
-        if not 0 < recall <= 1:
-            raise ConfigError(f"tune got a recall of {recall}; expected a number above 0, and 1 at most.")
+        check_recall(recall)
         self._check_filled()
         with writing(self.folder):
             return retune(self.folder, self._store, recall, note=note)
 
     def examine(self) -> list[Finding]:
-        """What is wrong with the library, each with what puts it right; changes nothing. See `library.doctor`."""
-        return examine(self.folder, self._store)
+        """What is wrong with the library, each with what puts it right; changes nothing. See `library.doctor`.
+
+        Raises:
+            LibraryBusyError: another command changes the library, so that it cannot be looked over.
+        """
+        with writing(self.folder):
+            return examine(self.folder, self._store)
 
     def repair(self, findings: Iterable[Finding]) -> None:
         """Put right what can be put right.
@@ -265,7 +279,7 @@ class PhotoLibrary:
         return read_status(self.folder, self._store)
 
     def _check_filled(self) -> None:
-        if not self._store.count():
+        if self._store.is_empty:
             raise LibraryError(f"The library {self.folder} holds no photo. `mvmr-zoo index add PHOTO-FOLDER` fills it.")
 
     def _bound_model(self) -> Model:
@@ -282,7 +296,7 @@ class PhotoLibrary:
             return self._index
         gpu = self._device == "cuda"
         index = open_index(self.folder, self._store, gpu=gpu)
-        if index.manifest is None:
+        if index.manifest is None and index.rows <= EXACT_LIMIT:  # above, making it takes minutes
             with suppress(LibraryError), writing(self.folder, patience_s=0):
                 upkeep(self.folder, self._store, damaged=manifest is not None)
                 index = open_index(self.folder, self._store, gpu=gpu)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import unit
+from mvmr_zoo.library.scan import names_of
 from mvmr_zoo.library.store import below
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 UNLIKE_WEIGHT = 0.5
 """Of the mean of what the hits must not resemble, beside the mean of what they must: Rocchio's rule (1971)."""
 
-_DATE = re.compile(r"\d{4}(-\d\d){0,2}")
+_MOST_PX = 2**31
+_DATE_FORMS = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ class Filters:
     def __post_init__(self) -> None:
         """Raise ConfigError for a date that is none, or a number out of range."""
         for name, date in (("taken_from", self.taken_from), ("taken_to", self.taken_to)):
-            if date is not None and not _DATE.fullmatch(date):
+            if date is not None and not _is_date(date):
                 raise ConfigError(f"{name} is {date!r}; expected a day as YYYY-MM-DD, a month or a year.")
         if self.min_percentile is not None and not 0 <= self.min_percentile <= 100:
             raise ConfigError(f"min_percentile is {self.min_percentile}; expected 0 to 100.")
@@ -80,8 +82,9 @@ class Filters:
         """For the store: an SQL condition on `photos`, and its values."""
         parts, values = ["1"], list[Any]()
         if self.folder is not None:
-            parts.append("path >= ? AND path < ?")
-            values += below(os.fsencode(os.path.realpath(os.path.expanduser(self.folder))))
+            names = names_of(self.folder)
+            parts.append("(" + " OR ".join(["path >= ? AND path < ?"] * len(names)) + ")")
+            values += [bound for name in names for bound in below(name)]
         if self.taken_from is not None:
             parts.append("taken >= ?")
             values.append(self.taken_from)
@@ -90,8 +93,17 @@ class Filters:
             values.append(self.taken_to + "~")  # after every day and time that begins so
         if self.min_px is not None:
             parts.append("MIN(width, height) >= ?")
-            values.append(self.min_px)
+            values.append(min(self.min_px, _MOST_PX))
         return " AND ".join(parts), values
+
+
+def _is_date(text: str) -> bool:
+    """Whether text is a year, a month or a day that there is."""
+    form = _DATE_FORMS.get(len(text))
+    try:
+        return form is not None and bool(datetime.strptime(text, form))
+    except ValueError:
+        return False
 
 
 def query_vector(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -56,6 +56,17 @@ class Globs:
 EVERYTHING = Globs()
 
 
+def absolute(folder: str | os.PathLike[str]) -> bytes:
+    """The path of a folder that is added, links resolved."""
+    return os.fsencode(os.path.realpath(os.path.expanduser(folder)))
+
+
+def names_of(folder: str | os.PathLike[str]) -> set[bytes]:
+    """What the photos of a folder may begin with: its path with links resolved, and as it is, reached by a link."""
+    as_it_is = os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100  Path.resolve follows links
+    return {absolute(folder), os.fsencode(as_it_is)}
+
+
 def _match(patterns: tuple[str, ...], below: bytes) -> bool:
     path = os.fsdecode(below)
     names = path.split("/")

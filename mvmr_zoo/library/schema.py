@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS photos (
 );
 CREATE INDEX IF NOT EXISTS photos_content ON photos (content);
 CREATE INDEX IF NOT EXISTS photos_size ON photos (size);
-CREATE INDEX IF NOT EXISTS photos_missing ON photos (missing);
+CREATE INDEX IF NOT EXISTS photos_missing ON photos (missing) WHERE missing = 1;
 CREATE TABLE IF NOT EXISTS failures (
     path BLOB PRIMARY KEY,
     stage TEXT NOT NULL,
@@ -43,4 +43,9 @@ def why_unusable(path: Path, message: str) -> str:
         )
     if "locked" in message:
         return f"{path} is in use by another command. Try again when it has finished."
+    if "unable to open" in message or "readonly" in message:
+        return (
+            f"{path} cannot be opened or written ({message}). A library is written even when it is searched: "
+            "copy its folder to where you may write, or give another --library."
+        )
     return f"{path} cannot be used: {message}."

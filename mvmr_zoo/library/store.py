@@ -90,6 +90,16 @@ class Store:
         with self.alone():
             self._connection.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.items())
 
+    @property
+    def dim(self) -> int:
+        """D, the length of the vectors; 0 before the first photo. Raises LibraryDamagedError where it is no number."""
+        text = self.fact("dim") or "0"
+        if not text.isdecimal():
+            raise LibraryDamagedError(
+                f"{self.path} says that its vectors are {text!r} long. `mvmr-zoo index doctor --repair` finds it again."
+            )
+        return int(text)
+
     def set_fact(self, name: str, value: str) -> None:
         """Remember a fact, in place of what it was."""
         with self.alone():
@@ -124,8 +134,7 @@ class Store:
             run = self._connection.executemany
             run("UPDATE photos SET missing = 1 WHERE path = ? AND missing = 0", [(path,) for path in missing])
             run("UPDATE photos SET missing = 0 WHERE path = ? AND missing = 1", [(path,) for path in back])
-            moved = "DELETE FROM photos WHERE path = ? AND content IN (SELECT content FROM photos WHERE missing = 0)"
-            run(moved, [(path,) for path in missing])
+            run(_FORGET_MOVED, [(path,) for path in missing])
             run("DELETE FROM failures WHERE path = ?", [(path,) for path in missing])
 
     def stamps(self, folder: bytes) -> dict[bytes, Stamp]:
@@ -157,22 +166,22 @@ class Store:
         return None if row is None else _photo(row)
 
     def by_id(self, ids: Iterable[int]) -> dict[int, PhotoRow]:
-        """Photos by id; ids that are not there are left out."""
-        found = {}
+        """Photos by id, in the order of the ids; ids that are not there are left out."""
+        wanted = [id_ for id_ in ids if 0 < id_ <= _MOST_ID]
+        found: dict[int, PhotoRow] = {}
         with self._explained():
-            for id_ in ids:
-                row = self._connection.execute(f"SELECT {_COLUMNS} FROM photos WHERE id = ?", (id_,)).fetchone()
-                if row is not None:
-                    found[id_] = _photo(row)
-        return found
+            for first in range(0, len(wanted), _IDS_A_QUERY):
+                some = wanted[first : first + _IDS_A_QUERY]
+                marks = ", ".join("?" * len(some))
+                rows = self._connection.execute(f"SELECT id, {_COLUMNS} FROM photos WHERE id IN ({marks})", some)
+                found |= {row[0]: _photo(row[1:]) for row in rows}
+        return {id_: found[id_] for id_ in wanted if id_ in found}
 
     def ids(self, condition: str, values: Iterable[object]) -> NDArray[np.int64]:
         """`(N,)` ids of the photos at hand for which an SQL condition on `photos` holds."""
         with self._explained():
-            rows = self._connection.execute(
-                f"SELECT id FROM photos WHERE missing = 0 AND {condition}", tuple(values)
-            ).fetchall()
-        return np.asarray([row[0] for row in rows], np.int64)
+            rows = self._connection.execute(f"SELECT id FROM photos WHERE missing = 0 AND {condition}", tuple(values))
+            return np.fromiter((id_ for (id_,) in rows), np.int64)
 
     def paths(self, condition: str = "1", values: Iterable[object] = ()) -> list[bytes]:
         """Paths of the photos for which an SQL condition on `photos` holds, in order."""
@@ -190,8 +199,14 @@ class Store:
     def all_ids(self) -> NDArray[np.int64]:
         """`(N,)` ids of all photos in order, missing ones too. None is given twice, and no vector is ever changed."""
         with self._explained():
-            rows = self._connection.execute("SELECT id FROM photos ORDER BY id").fetchall()
-        return np.asarray([row[0] for row in rows], np.int64)
+            rows = self._connection.execute("SELECT id FROM photos ORDER BY id")
+            return np.fromiter((id_ for (id_,) in rows), np.int64)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no photo that is not missing."""
+        with self._explained():
+            return self._connection.execute("SELECT 1 FROM photos WHERE missing = 0 LIMIT 1").fetchone() is None
 
     def count(self) -> int:
         """How many photos there are, those that are missing left out."""
@@ -246,6 +261,14 @@ class Store:
 
 
 _ROWS_A_PART = 16_384
+_IDS_A_QUERY = 500
+_MOST_ID = 2**63 - 1
+
+_FORGET_MOVED = """
+DELETE FROM photos WHERE path = ? AND EXISTS (
+    SELECT 1 FROM photos AS other WHERE other.content = photos.content AND other.missing = 0
+)
+"""
 
 _COLUMNS = "root, path, size, mtime_ns, content, taken, width, height, vector"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.library.manifest import CurvePoint, Tuning
 from mvmr_zoo.nearest import faiss_library
 
@@ -53,6 +54,12 @@ def queries_among(ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """At most a thousand of the held-out ids, in order."""
     usable = ids[held_out(ids)]
     return np.sort(np.random.default_rng(1).choice(usable, min(_QUERIES, len(usable)), replace=False))
+
+
+def check_recall(recall: float) -> None:
+    """Raise ConfigError for a recall that cannot be asked for."""
+    if not 0 < recall <= 1:
+        raise ConfigError(f"tuning got a recall of {recall}; expected a number above 0, and 1 at most.")
 
 
 def tuned(

@@ -16,7 +16,7 @@ import numpy as np
 from mvmr_zoo.errors import DataError, ImageError
 from mvmr_zoo.images import file_bytes, read_photo
 from mvmr_zoo.library.rows import FailureRow, PhotoRow, Stamp
-from mvmr_zoo.library.scan import Globs, Scan, scan_folder
+from mvmr_zoo.library.scan import Globs, Scan, absolute, scan_folder
 from mvmr_zoo.library.store import Store
 from mvmr_zoo.model import Model
 
@@ -38,7 +38,7 @@ class AddReport:
         unchanged: not decoded again.
         added: decoded and embedded.
         recognised: new names or dates of a content already known; not decoded either.
-        removed: names that are gone: missing photos, moved ones, and those that a glob leaves out now.
+        removed: names that are gone since: missing photos, moved ones, and those that a glob leaves out now.
         failures: what could not be indexed, with the reason.
         total: photos in the library now.
     """
@@ -105,22 +105,18 @@ def update(
     gone = [path for path in tried - found.keys() if not any(scan.may_hide(path) for scan in scans.values())]
     # last: until here a renamed photo's old row was still needed
     unwanted = {path for path in gone if os.path.exists(path)}  # left out by a glob, or no photo any more
+    missing = set(store.paths("missing = 1"))
     store.write(failures=unreadable, gone=unwanted)
-    store.mark(missing=set(gone) - unwanted, back=found.keys() & known.keys())
+    store.mark(missing=set(gone) - unwanted, back=found.keys() & missing)
     return AddReport(
         found=len(found),
         unchanged=len(found) - len(pending),
         added=len(unknown) - len(failures),
         recognised=len(pending) - len(unknown),
-        removed=len(known.keys() & set(gone)),
+        removed=len((known.keys() & set(gone)) - missing),
         failures=unreadable + failures,
         total=store.count(),
     )
-
-
-def absolute(folder: str | os.PathLike[str]) -> bytes:
-    """The path of a folder as the store names it."""
-    return os.fsencode(os.path.realpath(os.path.expanduser(folder)))
 
 
 def _scan(root: bytes, store: Store, globs: Globs, *, allow_empty: bool) -> Scan:

@@ -1,20 +1,34 @@
-"""The commands as people type them, in a process of their own."""
+"""The commands as people type them: each in a process of its own, but for the refusals that follow the first."""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import resource
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.cli import main
 
-from ..command_line import refused, run
+from ..command_line import Typist, refused, run
 from ..conftest import write_photos
+
+Typed = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typist: Typist) -> Typed:
+    """`mvmr-zoo` in this process, for a person whose home is `tmp_path`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("MVMR_LIBRARY", "MVMR_ZOO_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return functools.partial(typist, main, "mvmr-zoo")
 
 
 def test_the_main_job(photo_folder: Path, tmp_path: Path) -> None:
@@ -42,7 +56,7 @@ def test_the_main_job(photo_folder: Path, tmp_path: Path) -> None:
     status = json.loads(run("index", "status", "--json", home=tmp_path).stdout)
     assert status["photos"] == 12
     assert status["model"] == "resnet18-imagenette-kd"
-    assert status["index"] == {"generation": 1, "current": True}
+    assert status["index"] == {"kind": "exact", "generation": 1, "rows": 12, "tuning": None, "current": True}
 
 
 def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path) -> None:
@@ -57,26 +71,28 @@ def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path) -> None:
     assert f"{photo_folder / 'text.jpg'}: not an image in a known format" in status.stdout
 
 
-def test_commands_that_cannot_run(photo_folder: Path, tmp_path: Path, other_checkpoint: Checkpoint) -> None:
+def test_commands_that_cannot_run(
+    photo_folder: Path, tmp_path: Path, other_checkpoint: Checkpoint, typed: Typed
+) -> None:
     photo = photo_folder / "a" / "00.jpg"
     (tmp_path / "nothing").mkdir()
     refused(run("search", photo, home=tmp_path), "There is no library")
-    refused(run("index", "status", home=tmp_path), "There is no library")
-    refused(run("index", "add", tmp_path / "nowhere", home=tmp_path), "does not exist")
-    refused(run("index", "add", tmp_path / "nothing", home=tmp_path), "No photo in")
-    refused(run("index", "add", photo, home=tmp_path), "is not a folder")
-    refused(run("index", "add", photo_folder, "--model", "resnet18-imagenet-kd", home=tmp_path), "Closest: resnet")
-    assert run("index", "add", photo_folder, home=tmp_path).returncode == 0
-    refused(run("index", "add", photo_folder, "--model", other_checkpoint.folder, home=tmp_path), "was made by")
-    refused(run("search", tmp_path / "none.jpg", home=tmp_path), "none.jpg: no such file")
-    refused(run("search", tmp_path, home=tmp_path), "is a directory")
-    refused(run("search", photo, "--sheet", tmp_path / "sheet.txt", home=tmp_path), "end the name in")
-    refused(run("search", photo, "--sheet", photo, home=tmp_path), "would overwrite")
-    refused(run("index", "add", "~nobody-here/photos", home=tmp_path), "does not exist")
-    refused(run("index", "add", "x" * 300, home=tmp_path), "does not exist")
-    refused(run("quickstart", "--folder", photo, home=tmp_path), "00.jpg")
-    refused(run("quickstart", "--folder", photo_folder, home=tmp_path), "no quickstart made")
-    refused(run("search", photo, "--sheet", tmp_path / "no" / "sheet.png", home=tmp_path), "cannot be written")
+    refused(typed("index", "status"), "There is no library")
+    refused(typed("index", "add", tmp_path / "nowhere"), "does not exist")
+    refused(typed("index", "add", tmp_path / "nothing"), "No photo in")
+    refused(typed("index", "add", photo), "is not a folder")
+    refused(typed("index", "add", photo_folder, "--model", "resnet18-imagenet-kd"), "Closest: resnet")
+    assert typed("index", "add", photo_folder).returncode == 0
+    refused(typed("index", "add", photo_folder, "--model", other_checkpoint.folder), "was made by")
+    refused(typed("search", tmp_path / "none.jpg"), "none.jpg: no such file")
+    refused(typed("search", tmp_path), "is a directory")
+    refused(typed("search", photo, "--sheet", tmp_path / "sheet.txt"), "end the name in")
+    refused(typed("search", photo, "--sheet", photo), "would overwrite")
+    refused(typed("index", "add", "~nobody-here/photos"), "does not exist")
+    refused(typed("index", "add", "x" * 300), "does not exist")
+    refused(typed("quickstart", "--folder", photo), "00.jpg")
+    refused(typed("quickstart", "--folder", photo_folder), "no quickstart made")
+    refused(typed("search", photo, "--sheet", tmp_path / "no" / "sheet.png"), "cannot be written")
 
 
 def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:

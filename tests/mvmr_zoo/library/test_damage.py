@@ -48,7 +48,7 @@ def test_the_index_is_made_again_whatever_happened_to_it(
         case "of an earlier release":
             store.set_fact("index", '{"generation": 1}')
         case "other rows":
-            write_manifest(store, replace(manifest, rows=13))
+            write_manifest(store, replace(manifest, rows=13, last_id=13))
     with PhotoLibrary(library.folder) as again:
         assert again.search(query, 5) == before
         assert again.status().index_current

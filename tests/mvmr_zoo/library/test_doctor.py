@@ -131,3 +131,49 @@ def test_a_damaged_database(filled: PhotoLibrary, tmp_path: Path) -> None:
         library.examine()
     refused(run("index", "doctor", "-L", filled.folder, home=tmp_path), "is damaged")
     refused(run("index", "doctor", "-L", tmp_path / "none", home=tmp_path), "no library")
+
+
+@pytest.mark.parametrize("fact", [None, "32", "abc", "0"])
+def test_a_forgotten_width_costs_no_photo(filled: PhotoLibrary, photo_folder: Path, fact: str | None) -> None:
+    change(filled, "DELETE FROM facts WHERE name = 'dim'")
+    if fact is not None:
+        change(filled, "INSERT INTO facts VALUES ('dim', ?)", fact)
+    with PhotoLibrary(filled.folder) as again:
+        with pytest.raises(LibraryDamagedError, match="doctor --repair"):
+            again.search(photo_folder / "a" / "00.jpg", 3)
+        assert again.examine()[0].what == f"the library says that its vectors are {fact} long, but they are 256 long"
+        again.repair(again.examine())
+        assert again.examine() == []
+        assert again.status().photos == 12
+        assert len(again.search(photo_folder / "a" / "00.jpg", 3)) == 3
+
+
+INDEX_FACTS = [
+    ('"last_id": 12', '"last_id": "x"'),
+    ('"last_id": 12', '"last_id": -1'),
+    ('"last_id": 12', '"last_id": 3'),
+    ('"kind": "exact"', '"kind": "ivf"'),
+    ('"kind": "exact"', '"kind": "no"'),
+    ('"rows": 12', '"rows": null'),
+    ('"background": []', '"background": [1, 2]'),
+    ('"file": "', '"file": "../'),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), INDEX_FACTS)
+def test_facts_of_the_index_that_cannot_be(filled: PhotoLibrary, photo_folder: Path, old: str, new: str) -> None:
+    before = filled.search(photo_folder / "a" / "00.jpg", 12)
+    change(
+        filled, "UPDATE facts SET value = replace(value, ?, ?) WHERE name = 'index' AND instr(value, ?)", old, new, old
+    )
+    with PhotoLibrary(filled.folder) as again:
+        assert "there is no index" in [finding.what for finding in again.examine()]
+        assert again.search(photo_folder / "a" / "00.jpg", 12) == before
+        assert again.examine() == []
+
+
+def test_a_library_without_photos(tmp_path: Path) -> None:
+    with PhotoLibrary(tmp_path / "library") as library:
+        assert library.examine() == []
+        library.repair([])
+        assert library.prune() == (0, 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +143,26 @@ def test_a_gpu_that_is_not_there_is_one_clear_error(store: Store, monkeypatch: p
         return
     with pytest.raises(ConfigError, match="this faiss has none to use"):
         open_index(store.path.parent, store, gpu=True)
+
+
+def test_the_background_is_that_of_the_photos_there_are_now(store: Store, tmp_path: Path) -> None:
+    with Store(tmp_path / "small") as small:
+        remember(small, tmp_path / "few", clustered(10))
+        upkeep(small.path.parent, small)
+        assert not open_index(small.path.parent, small).has_background
+        remember(small, tmp_path / "few", clustered(500, seed=1), first=10)
+        upkeep(small.path.parent, small)
+        grown = read_manifest(small)
+    assert grown is not None
+    assert (grown.rows, len(grown.background)) == (510, 101)
+
+
+@pytest.mark.parametrize("nprobe", [0, -1, 2.5, "x", 10_000])
+def test_a_tuning_that_cannot_be(nprobe: object, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = made(store, "ivf", monkeypatch)
+    assert manifest.tuning is not None
+    facts = asdict(manifest)
+    facts["tuning"]["nprobe"] = nprobe
+    store.set_fact("index", json.dumps(facts))
+    assert read_manifest(store) is None
+    assert len(open_index(store.path.parent, store).search(clustered(1, seed=5)[0], 10).ids) > 0

@@ -47,7 +47,7 @@ def test_the_second_says_who_holds_the_library_and_searching_goes_on(
     monkeypatch.setattr(photos, "writing", lambda folder: writing(folder, patience_s=0.2))
     with held(library.folder) as process:
         for change in (lambda: library.add([photo_folder]), library.prune, library.tune):
-            with pytest.raises(LibraryBusyError, match=rf"process {process.pid} \(`-c .*since 20"):
+            with pytest.raises(LibraryBusyError, match=rf"process {process.pid} \(`python .*since 20"):
                 change()
         assert len(library.search(photo_folder / "a" / "00.jpg", 3)) == 3
         assert library.status().photos == 12

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 
-from mvmr_zoo.library import Globs, PhotoLibrary, Query
+from mvmr_zoo.errors import DataError
+from mvmr_zoo.library import Filters, Globs, PhotoLibrary, Query
 from mvmr_zoo.library.schema import DATABASE_FILE
+from mvmr_zoo.library.store import Store
 
-from ...command_line import run
+from ...command_line import refused, run
+from .vectors import clustered, remember
 
 
 @pytest.fixture
@@ -106,3 +110,44 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(filled: PhotoLibrar
         (photo_folder / "a" / "00.jpg").unlink()
         library.add([photo_folder])
         assert library.status().missing == 1
+
+
+def test_missing_photos_are_told_once_and_removed_with_their_folder(filled: PhotoLibrary, photo_folder: Path) -> None:
+    (photo_folder / "a" / "00.jpg").unlink()
+    assert [filled.add([photo_folder]).removed for _ in range(3)] == [1, 0, 0]
+    assert filled.remove([photo_folder / "a"]) == 6
+    status = filled.status()
+    assert (status.photos, status.missing) == (6, 0)
+    with pytest.raises(DataError, match="has no photo of"):
+        filled.remove([photo_folder / "a"])
+    assert filled.add([photo_folder]).added == 5
+
+
+def test_photos_behind_a_link_are_named_by_it(library: PhotoLibrary, photo_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "albums").mkdir()
+    (tmp_path / "albums" / "link").symlink_to(photo_folder / "a")
+    library.add([tmp_path / "albums"])
+    query = photo_folder / "b" / "01.jpg"
+    assert len(library.search(query, 9, filters=Filters(folder=tmp_path / "albums" / "link"))) == 6
+    assert library.remove([tmp_path / "albums" / "link"]) == 6
+
+
+def test_marking_many_takes_no_longer_a_photo(tmp_path: Path) -> None:
+    seconds = {}
+    for count in (500, 4_000):
+        with Store(tmp_path / f"{count}") as store:
+            remember(store, tmp_path / "photos", clustered(count))
+            paths = store.paths()
+            began = time.process_time()
+            store.mark(missing=paths[: count // 2])
+            seconds[count] = (time.process_time() - began) / count
+            assert len(store.paths("missing = 1")) == count // 2
+    assert seconds[4_000] < 4 * seconds[500]
+
+
+def test_an_embeddings_folder_is_no_photo_library(photo_folder: Path, tmp_path: Path) -> None:
+    for name in ("img_emb", "metadata"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    refused(run("index", "add", photo_folder, "-L", tmp_path / "out", home=tmp_path), "is an embeddings folder, not")
+    refused(run("duplicates", "-L", tmp_path / "out", home=tmp_path), "is an embeddings folder, not")
+    assert not (tmp_path / "out" / DATABASE_FILE).exists()

@@ -93,8 +93,10 @@ def test_percentiles_are_those_of_random_pairs(filled: PhotoLibrary) -> None:
 
 def test_a_small_library_has_no_percentiles(library: PhotoLibrary, photo_folder: Path) -> None:
     library.add([photo_folder])
-    hits = library.search(photo_folder / "a" / "00.jpg", 3, filters=Filters(min_percentile=100))
+    hits = library.search(photo_folder / "a" / "00.jpg", 3)
     assert [hit.percentile for hit in hits] == [None] * 3
+    with pytest.raises(ConfigError, match="too few photos for percentiles"):
+        library.search(photo_folder / "a" / "00.jpg", 3, filters=Filters(min_percentile=99))
 
 
 def test_near_duplicates_stand_behind_their_best_copy(filled: PhotoLibrary, tmp_path: Path) -> None:
@@ -122,3 +124,19 @@ def test_what_cannot_be_asked(filled: PhotoLibrary) -> None:
         Filters(min_percentile=101)
     with pytest.raises(ConfigError, match="offset"):
         filled.search(Query(like_ids=[1]), offset=-1)
+
+
+@pytest.mark.parametrize("date", ["2024-99-99", "2024-02-30", "24", "2024-2-3", "today", ""])
+def test_a_day_that_there_is_not(date: str) -> None:
+    with pytest.raises(ConfigError, match="expected a day"):
+        Filters(taken_from=date)
+
+
+def test_numbers_beyond_all_photos(filled: PhotoLibrary) -> None:
+    huge = 10**20
+    with pytest.raises(ConfigError, match="has no photo with the id"):
+        filled.search(Query(like_ids=[huge]))
+    some = int(filled._store.all_ids()[0])
+    assert filled.search(Query(like_ids=[some]), 3, filters=Filters(min_px=huge)) == []
+    assert filled.search(Query(like_ids=[some]), 3, offset=huge) == []
+    assert len(filled.search(Query(like_ids=[some]), huge)) == filled.status().photos - 1
