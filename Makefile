@@ -9,8 +9,9 @@ PIP := -m pip install --disable-pip-version-check --quiet
 quickstart: .venv-quickstart/.done
 	@.venv-quickstart/bin/mvmr-zoo quickstart
 
+# A worker a core, each computing in one thread: most tests do not keep more than one busy.
 test: .venv/.done
-	@.venv/bin/python -m pytest
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: lint types test
 

@@ -1,10 +1,13 @@
-"""`mvmr-zoo` and `mvmr-export` as people type them, in a process of their own."""
+"""`mvmr-zoo` and `mvmr-export` as people type them: in a process of their own, or by what their scripts call here."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from .environment import clean_environment
 
@@ -19,6 +22,26 @@ def run(
         env=clean_environment(home, COLUMNS="200"),
         **options,
     )
+
+
+class Typist:
+    """Calls a console script's function in this process: what is imported already need not be again.
+
+    Args:
+        patch: sets the arguments and the environment.
+        output: catches what is printed.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, output: pytest.CaptureFixture[str]) -> None:
+        self.patch, self.output = patch, output
+
+    def __call__(self, main: Callable[[], None], name: str, *words: object) -> subprocess.CompletedProcess[str]:
+        arguments = [name, *map(str, words)]
+        self.patch.setattr(sys, "argv", arguments)
+        self.output.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return subprocess.CompletedProcess(arguments, caught.value.code, *self.output.readouterr())
 
 
 def refused(done: subprocess.CompletedProcess[str], message: str) -> None:

@@ -13,11 +13,13 @@ import torch
 
 from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, Head
 from mvmr_zoo.encoder import Encoder
+from mvmr_zoo.graph import weightless_graph
 from mvmr_zoo.images import read_image
 from mvmr_zoo.pack import pack
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.samples import make_view, photographs
 
+from .command_line import Typist
 from .hub_server import HubServer
 
 if TYPE_CHECKING:
@@ -65,6 +67,25 @@ def make_checkpoint(
     return pack(encoder, folder, config, dtype=torch.float16, head=head, projector=more)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _traced_once() -> Iterator[None]:
+    """In this process, each graph is traced once: without weights it depends on nothing else than the key here.
+
+    `pack` still runs it beside PyTorch, and test_runtime tests the tracing.
+    """
+    made: dict[tuple[str, int], bytes] = {}
+
+    def graph(encoder: Encoder, *, size_px: int) -> bytes:
+        key = (encoder.architecture, size_px)
+        if key not in made:
+            made[key] = weightless_graph(encoder, size_px=size_px)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mvmr_zoo.pack.weightless_graph", graph)
+        yield
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A tiny checkpoint that nobody writes to."""
@@ -101,6 +122,12 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty zoo of this test's own."""
     monkeypatch.setenv("MVMR_ZOO_HOME", str(tmp_path / "zoo"))
     return tmp_path / "zoo"
+
+
+@pytest.fixture
+def typist(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typist:
+    """Types commands into this process."""
+    return Typist(monkeypatch, capfd)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ def test_every_engine_is_timed_and_says_what_it_keeps(
     exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("export.speed.WARM_S", 0.01)
+    monkeypatch.setattr("export.bench._SIDE", 256)
     said: list[str] = []
     found = bench(exports.spec, batch=4, images=exports.photos, say=said.append)
     rows = {row.engine: row for row in found.rows}

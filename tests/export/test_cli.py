@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from export.cli import main
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import printable
 
-from ..command_line import refused, run
+from ..command_line import Typist, refused, run
 from ..exported_folders import AGREEMENT, FILES, ExportedFolders, write_alike
 
 Done = subprocess.CompletedProcess[str]
@@ -126,20 +126,11 @@ def desk(exports: ExportedFolders, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def typed(desk: Desk, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Runs what the console script runs, in this process: what is imported already need not be again."""
+def typed(desk: Desk, monkeypatch: pytest.MonkeyPatch, typist: Typist) -> Callable[..., Done]:
+    """`mvmr-export` in this process."""
     monkeypatch.chdir(desk.root)
     monkeypatch.setenv("MVMR_ZOO_HOME", str(desk.root / "zoo"))
-
-    def type_(*words: object) -> Done:
-        arguments = list(map(str, words))
-        monkeypatch.setattr(sys, "argv", ["mvmr-export", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return Done(arguments, caught.value.code, *capfd.readouterr())
-
-    return type_
+    return functools.partial(typist, main, "mvmr-export")
 
 
 @pytest.mark.parametrize("case", WRITING)

@@ -1,7 +1,8 @@
-"""The zoo's commands as people type them, in a process of their own."""
+"""The zoo's commands as people type them: each in a process of its own, but for the refusals that follow the first."""
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -10,8 +11,9 @@ import torch
 from torchvision.models import resnet18
 
 from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.cli import main
 
-from ..command_line import refused, run
+from ..command_line import Typist, refused, run
 from ..conftest import shaken
 
 
@@ -51,9 +53,9 @@ def test_one_damaged_folder_does_not_hide_the_others(tmp_path: Path, checkpoint:
 
 def test_import_verify_bundle_unbundle(tmp_path: Path, photo_folder: Path) -> None:
     torch.save(shaken(resnet18(num_classes=4)).state_dict(), tmp_path / "mine.pth")
-    done = run("import", tmp_path / "mine.pth", "--as", "mine", "--preprocess", "imagenet", home=tmp_path)
+    done = run("import", tmp_path / "mine.pth", "--as", "mine", "--preprocess", "cifar", home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("mine: resnet18, 512 features, 224 px, in ")
+    assert done.stdout.startswith("mine: resnet18, 512 features, 32 px, in ")
     assert "4 classes, their names are not in the file" in done.stdout
     assert "mine" in run("models", home=tmp_path).stdout
     verified = run("verify", "mine", home=tmp_path)
@@ -68,23 +70,23 @@ def test_import_verify_bundle_unbundle(tmp_path: Path, photo_folder: Path) -> No
     assert str(other) not in run("index", "status", home=other).stdout.splitlines()[1]  # `mine`, not a path
 
 
-def test_what_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
-    home = tmp_path / "home"
+def test_what_is_refused(tmp_path: Path, zoo: Path, checkpoint: Checkpoint, typist: Typist) -> None:
+    typed = functools.partial(typist, main, "mvmr-zoo")
     copy = Path(shutil.copytree(checkpoint.folder, tmp_path / "copy"))
     (copy / "graph.onnx").write_bytes(b"")
     (tmp_path / "text.tar").write_text("text")
-    refused(run("info", "resnet50-stl", home=home), "Closest: resnet50-stl10")
-    refused(run("models", "--task", "kd", home=home), "No model has task 'kd'")
-    refused(run("models", "--min-metric", "stl10", home=home), "expected NAME=FRACTION")
-    refused(run("import", tmp_path / "none.pth", "--as", "resnet50-stl10", home=home), "none.pth is not a file")
-    refused(run("import", tmp_path / "none.pth", "--as", "../up", home=home), "cannot name a model")
-    refused(run("verify", copy, home=home), "graph.onnx: SHA-256")
-    refused(run("verify", "resnet50-clip-kd", home=home), "mvmr-zoo import FILE --as resnet50-clip-kd")
-    refused(run("bundle", checkpoint.folder, "-o", tmp_path / "no" / "a.tar", home=home), "No such file or directory")
-    refused(run("unbundle", tmp_path / "text.tar", home=home), "text.tar is not a whole tar file")
-    refused(run("unbundle", tmp_path / "none.tar", home=home), "No such file or directory")
-    refused(run("fetch", "resnet18-imagenette-kd", home=home), "is on this machine already")
-    assert not (home / ".cache" / "mvmr_zoo").exists() or not list((home / ".cache" / "mvmr_zoo").iterdir())
+    refused(run("info", "resnet50-stl", home=tmp_path), "Closest: resnet50-stl10")
+    refused(typed("models", "--task", "kd"), "No model has task 'kd'")
+    refused(typed("models", "--min-metric", "stl10"), "expected NAME=FRACTION")
+    refused(typed("import", tmp_path / "none.pth", "--as", "resnet50-stl10"), "none.pth is not a file")
+    refused(typed("import", tmp_path / "none.pth", "--as", "../up"), "cannot name a model")
+    refused(typed("verify", copy), "graph.onnx: SHA-256")
+    refused(typed("verify", "resnet50-clip-kd"), "mvmr-zoo import FILE --as resnet50-clip-kd")
+    refused(typed("bundle", checkpoint.folder, "-o", tmp_path / "no" / "a.tar"), "No such file or directory")
+    refused(typed("unbundle", tmp_path / "text.tar"), "text.tar is not a whole tar file")
+    refused(typed("unbundle", tmp_path / "none.tar"), "No such file or directory")
+    refused(typed("fetch", "resnet18-imagenette-kd"), "is on this machine already")
+    assert not zoo.exists() or not list(zoo.iterdir())
 
 
 def test_fetch_says_there_is_no_licence_and_asks(tmp_path: Path) -> None:

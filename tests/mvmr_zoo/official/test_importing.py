@@ -26,7 +26,7 @@ from mvmr_zoo.resolve import find_checkpoint
 from mvmr_zoo.runtime import TorchEngine
 from mvmr_zoo.verify import verify
 
-from ...conftest import shaken
+from ...conftest import shaken, write_photos
 from .layouts import PROJECTOR, network, semi_ckpt, semi_pth, ssl_ckpt, ssl_pth, tiny
 
 
@@ -58,7 +58,7 @@ def test_every_layout_of_the_authors(layout: Any, small_stem: bool, zoo: Path, p
     assert said.top(2)[0][0].probability == said.probabilities[0].max()
 
 
-def test_a_catalogue_model_in_the_authors_format(zoo: Path, photo_folder: Path) -> None:
+def test_a_catalogue_model_in_the_authors_format(zoo: Path, tmp_path: Path) -> None:
     """The command, then `embed`: equal to the network it came from; the same through ONNX Runtime."""
     torch.manual_seed(0)
     source = resnet50()
@@ -71,7 +71,7 @@ def test_a_catalogue_model_in_the_authors_format(zoo: Path, photo_folder: Path) 
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
     assert done.returncode == 0, done.stderr
     assert "resnet50, 2048 features, 224 px" in done.stdout
-    photos = sorted(photo_folder.rglob("*.jpg"))
+    photos = sorted(write_photos(tmp_path / "photos", 4).rglob("*.jpg"))
     preprocess = CATALOG["resnet50-clip-kd"].preprocess
     expected = embed(TorchEngine(source), preprocess, photos, dim=2048, skip=False).vectors
     pytorch, onnx = (mvmr_zoo.load("resnet50-clip-kd", runtime=name) for name in ("torch", "onnx"))
