@@ -1,4 +1,4 @@
-"""The zoo on this machine: `$MVMR_ZOO_HOME`, default `~/.cache/mvmr_zoo`; one checkpoint folder a name."""
+"""Where things lie on this machine: the zoo, `$MVMR_ZOO_HOME`, one checkpoint folder a name; the photo library."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 def zoo_home() -> Path:
     """Where imported models lie."""
     return Path(os.environ.get("MVMR_ZOO_HOME") or "~/.cache/mvmr_zoo").expanduser()
+
+
+def default_library_path() -> Path:
+    """`$MVMR_LIBRARY`, else `~/.local/share/mvmr_zoo/library`."""
+    named = os.environ.get("MVMR_LIBRARY")
+    return Path(named) if named else Path.home() / ".local/share/mvmr_zoo/library"
 
 
 def zoo_folder(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from mvmr_zoo.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+TRAINING_ROWS_A_LIST = 64
+"""Vectors to find a list's centre with, where there are so many."""
 
 _BUFFER_BYTES = 1 << 20
 
@@ -66,6 +70,11 @@ def stored_ids(index: Any) -> NDArray[np.int64]:
             parts.append(faiss.rev_swig_ptr(with_ids, size).copy())
         index.invlists.release_ids(number, with_ids)
     return np.concatenate(parts)
+
+
+def lists_for(rows: int) -> int:
+    """How many lists an inverted file of so many vectors has: the power of two nearest to twice their root."""
+    return int(2 ** round(math.log2(2 * math.sqrt(rows))))
 
 
 def train(index: Any, vectors: NDArray[np.float32]) -> None:

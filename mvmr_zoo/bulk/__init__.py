@@ -5,6 +5,7 @@ listed    a folder of photos, or a text file of paths
 parquet   a Parquet file of paths or of encoded images
 source    which of these a command line means
 plan      `plan.json`: what a folder is being made of
+failures  the images of a shard that could not be embedded
 run       `embed_source`: the shards that are missing, then the manifest
 
 places    folders on any file system: paths and URIs

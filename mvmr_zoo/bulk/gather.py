@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvmr_zoo.atomic import replace_folder, scratch_folder
+from mvmr_zoo.bulk.failures import failures_file, write_failures
 from mvmr_zoo.bulk.parts import PARTS_FOLDER, PartsManifest, read_parts
 from mvmr_zoo.bulk.places import Place, explained, open_place
 from mvmr_zoo.bulk.plan import FOLDERS
-from mvmr_zoo.bulk.run import SHARD_ROWS, BulkReport, _failures, _write_failures
-from mvmr_zoo.embeddings import shard_files, write_manifest, write_shard
+from mvmr_zoo.bulk.run import SHARD_ROWS, BulkReport
+from mvmr_zoo.embeddings import shard_files, shard_name, write_manifest, write_shard
 from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.features import Failure
 
@@ -66,17 +67,17 @@ def gather_parquet(
         vectors = np.lib.format.open_memmap(scratch / "vectors.npy", "w+", np.dtype(np.float16), shape)
         failures = _scatter(place, manifest, order, vectors)
         work = scratch / "embeddings"
-        for name in FOLDERS:
-            (work / name).mkdir(parents=True)
+        for folder_name in FOLDERS:
+            (work / folder_name).mkdir(parents=True)
         files: list[Path] = []
         counts: list[int] = []
         for number, first in enumerate(range(0, len(order.paths), shard_rows)):
             inputs = range(first, min(first + shard_rows, len(order.paths)))
             good = [row for row in inputs if row not in failures]
-            failed = [failures[row] for row in inputs if row in failures]
-            _write_failures(work, number, [each.name for each in failed], failed, [each.reason for each in failed])
-            write_shard(work, number, vectors[good], [os.fsdecode(order.paths[row]) for row in good])
-            files += [*shard_files(work, number), _failures(work, number)]
+            name = shard_name(number, -(-len(order.paths) // shard_rows))
+            write_failures(work, name, [failures[row] for row in inputs if row in failures])
+            write_shard(work, name, vectors[good], [os.fsdecode(order.paths[row]) for row in good])
+            files += [*shard_files(work, name), failures_file(work, name)]
             counts.append(len(good))
         write_manifest(work, manifest.facts, counts, files)
         replace_folder(work, base)

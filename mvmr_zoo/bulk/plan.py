@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.bulk.inputs import InputList
-from mvmr_zoo.embeddings import MANIFEST_FILE, EmbeddingsFacts
+from mvmr_zoo.embeddings import MANIFEST_FILE, EmbeddingsFacts, shard_name
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.json_file import read_json_object
 
@@ -44,6 +44,10 @@ class Plan:
     def shards(self) -> int:
         """How many there are."""
         return -(-self.inputs.count // self.shard_rows)
+
+    def name(self, shard: int) -> str:
+        """What the files of a shard are called."""
+        return shard_name(shard, self.shards)
 
     def bounds(self, shard: int) -> tuple[int, int]:
         """The first input of a shard, and the first of the next."""

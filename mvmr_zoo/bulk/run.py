@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from mvmr_zoo.bulk.failures import count_reasons, failures_file, write_failures
 from mvmr_zoo.bulk.inputs import Input, Source
 from mvmr_zoo.bulk.plan import FOLDERS, Plan, claimed, settle_plan
 from mvmr_zoo.embeddings import (
     EmbeddingsFacts,
-    path_columns,
     read_counts,
     shard_files,
     write_manifest,
     write_shard,
-    write_table,
 )
 from mvmr_zoo.errors import ConfigError, DataError, printable
 from mvmr_zoo.features import Failure
@@ -112,87 +111,87 @@ def embed_source(
             )
         for name in FOLDERS:
             (base / name).mkdir(exist_ok=True)
+        work = _Work(base, plan, source, stamp, model, batch_size)
         shards: list[_Shard] = []
         made = 0
         for number in range(plan.shards):
-            shard = _read_shard(base, number, plan)
+            shard = work.read(number)
             if shard is None:
-                shard = _make_shard(base, number, plan, source, model, batch_size, progress, stamp)
+                shard = work.make(number, progress)
                 made += 1
             shards.append(shard)
             progress(plan.bounds(number)[1], inputs.count)
-        files = [
-            path for number in range(plan.shards) for path in (*shard_files(base, number), _failures(base, number))
-        ]
+        names = [plan.name(number) for number in range(plan.shards)]
+        files = [path for name in names for path in (*shard_files(base, name), failures_file(base, name))]
         counts = [shard.rows for shard in shards]
         write_manifest(base, plan.facts, counts, files)
     reasons = sum((shard.reasons for shard in shards), Counter[str]())
     return BulkReport(images=inputs.count, embedded=sum(counts), shards=len(shards), made=made, reasons=reasons)
 
 
-def _make_shard(
-    base: Path,
-    number: int,
-    plan: Plan,
-    source: Source,
-    model: Model,
-    batch_size: int,
-    progress: Progress,
-    stamp: object,
-) -> _Shard:
-    """Embed the inputs of a shard and write it; the vectors come last, and say that it is whole."""
-    first, last = plan.bounds(number)
-    paths: list[str] = []
+@dataclass(frozen=True)
+class _Work:
+    """What the shards are made of.
 
-    def noted() -> Iterator[Input]:
-        for each in source.inputs(first, last):
-            paths.append(each.path)
-            yield each
+    Args:
+        base: the folder.
+        plan: of it.
+        source: of the inputs.
+        stamp: of the source when its list was read.
+        model: the encoder.
+        batch_size: images an inference call.
+    """
 
-    vectors = np.empty((last - first, plan.facts.dim), np.float16)
-    rows: list[int] = []
-    failures: list[Failure] = []
-    for batch in model.stream(noted(), batch_size=batch_size, decode=Input.decode):
-        if batch.rows:
-            vectors[len(rows) : len(rows) + len(batch.rows)] = batch.vectors
-        rows += batch.rows
-        failures += batch.failures
-        progress(first + len(rows) + len(failures), plan.inputs.count)
-    if len(paths) != last - first or source.stamp() != stamp:
-        raise DataError(
-            f"{source.name} changed while it was read. Give a copy that stays as it is, and a new --output."
-        )
-    reasons = [printable(failure.reason) for failure in failures]
-    _write_failures(base, number, [paths[failure.row] for failure in failures], failures, reasons)
-    write_shard(base, number, vectors[: len(rows)], [paths[row] for row in rows])
-    return _Shard(len(rows), Counter(reasons))
+    base: Path
+    plan: Plan
+    source: Source
+    stamp: object
+    model: Model
+    batch_size: int
 
+    def make(self, number: int, progress: Progress) -> _Shard:
+        """Embed the inputs of a shard and write it; the vectors come last, and say that it is whole."""
+        first, last = self.plan.bounds(number)
+        paths: list[str] = []
 
-def _read_shard(base: Path, number: int, plan: Plan) -> _Shard | None:
-    """What a shard holds; None where it has to be made."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+        def noted() -> Iterator[Input]:
+            for each in self.source.inputs(first, last):
+                paths.append(each.path)
+                yield each
 
-    array, table = shard_files(base, number)
-    try:
-        shape = np.load(array, mmap_mode="r").shape
-        with table.open("rb") as paths, _failures(base, number).open("rb") as failures:
-            rows = pq.read_metadata(paths).num_rows
-            reasons = Counter[str](pq.read_table(failures).column("reason").to_pylist())
-    except (OSError, ValueError, EOFError, KeyError, pa.ArrowException):
-        return None
-    first, last = plan.bounds(number)
-    whole = shape == (rows, plan.facts.dim) and rows + reasons.total() == last - first
-    return _Shard(rows, reasons) if whole else None
+        vectors = np.empty((last - first, self.plan.facts.dim), np.float16)
+        rows: list[int] = []
+        failures: list[Failure] = []
+        for batch in self.model.stream(noted(), batch_size=self.batch_size, decode=Input.decode):
+            if batch.rows:
+                vectors[len(rows) : len(rows) + len(batch.rows)] = batch.vectors
+            rows += batch.rows
+            failures += batch.failures
+            progress(first + len(rows) + len(failures), self.plan.inputs.count)
+        if len(paths) != last - first or self.source.stamp() != self.stamp:
+            raise DataError(
+                f"{self.source.name} changed while it was read. Give a copy that stays as it is, and a new --output."
+            )
+        told = [replace(each, name=paths[each.row], reason=printable(each.reason)) for each in failures]
+        name = self.plan.name(number)
+        write_failures(self.base, name, told)
+        write_shard(self.base, name, vectors[: len(rows)], [paths[row] for row in rows])
+        return _Shard(len(rows), Counter(each.reason for each in told))
 
+    def read(self, number: int) -> _Shard | None:
+        """What a shard holds; None where it has to be made."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-def _write_failures(base: Path, number: int, paths: list[str], failures: list[Failure], reasons: list[str]) -> None:
-    import pyarrow as pa
-
-    more = {"stage": [failure.stage for failure in failures], "reason": reasons}
-    texts = {name: pa.array(values, pa.string()) for name, values in more.items()}
-    write_table(_failures(base, number), pa.table(path_columns(paths) | texts))
-
-
-def _failures(base: Path, number: int) -> Path:
-    return base / "failures" / f"failures_{number}.parquet"
+        name = self.plan.name(number)
+        array, table = shard_files(self.base, name)
+        try:
+            shape = np.load(array, mmap_mode="r").shape
+            with table.open("rb") as paths:
+                rows = pq.read_metadata(paths).num_rows
+            reasons = count_reasons(self.base, name)
+        except (OSError, ValueError, EOFError, KeyError, pa.ArrowException):
+            return None
+        first, last = self.plan.bounds(number)
+        whole = shape == (rows, self.plan.facts.dim) and rows + reasons.total() == last - first
+        return _Shard(rows, reasons) if whole else None

@@ -28,7 +28,7 @@ DeviceName = Annotated[
 
 def library_folder(library: Path | None) -> Path:
     """The folder that --library names, or the default one."""
-    from mvmr_zoo.library import default_library_path
+    from mvmr_zoo.home import default_library_path
 
     return library if library is not None else default_library_path()
 

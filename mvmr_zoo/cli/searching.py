@@ -50,9 +50,10 @@ def search(
     sheet: Annotated[Path | None, typer.Option(help="Write the query and its hits as one picture.")] = None,
 ) -> None:
     """The photos of the library most like one photo, or several."""
+    from mvmr_zoo.embeddings import is_embeddings_folder
     from mvmr_zoo.library import Filters, PhotoLibrary, Query
     from mvmr_zoo.library.sheet import save_sheet
-    from mvmr_zoo.shards import ShardLibrary, has_lists
+    from mvmr_zoo.shards import ShardLibrary
 
     like = photos or []
     query = Query(like=like, like_ids=like_id or [], unlike=unlike or [], unlike_ids=unlike_id or [])
@@ -63,7 +64,7 @@ def search(
         raise ConfigError("--sheet shows one query photo and its hits; give one photo.")
     offset = (page - 1) * k
     place = library_folder(library)
-    if has_lists(place):
+    if is_embeddings_folder(place):
         if filters.narrows or group:
             raise ConfigError(
                 f"{place} is an embeddings folder, which knows no dates, sizes or copies; expected none of "

@@ -26,11 +26,12 @@ _NAMES_SHOWN = 10
 @explain_errors
 def index_status(library: Library = None, as_json: AsJson = False) -> None:
     """What the library holds, and what could not be indexed."""
+    from mvmr_zoo.embeddings import is_embeddings_folder
     from mvmr_zoo.library import PhotoLibrary
-    from mvmr_zoo.shards import has_lists, read_lists
+    from mvmr_zoo.shards import read_lists
 
     folder = library_folder(library)
-    if has_lists(folder):
+    if is_embeddings_folder(folder):
         lists = read_lists(folder)
         if as_json:
             typer.echo(json.dumps({"library": str(folder), **asdict(lists)}, indent=2))
@@ -96,11 +97,12 @@ def index_tune(
     library: Library = None,
 ) -> None:
     """Choose how many lists a search looks into, by measuring against exact search with photos held out of training."""
+    from mvmr_zoo.embeddings import is_embeddings_folder
     from mvmr_zoo.library import PhotoLibrary
-    from mvmr_zoo.shards import build_lists, has_lists
+    from mvmr_zoo.shards import build_lists
 
     folder = library_folder(library)
-    if has_lists(folder):
+    if is_embeddings_folder(folder):
         _show_lists(folder, build_lists(folder, recall=recall, note=tell))
         return
     with PhotoLibrary(library, create=False) as photos:

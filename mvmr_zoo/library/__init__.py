@@ -17,13 +17,15 @@ duplicates   copies of the same photo
 search   from a query's vector to hits
 doctor   what is wrong with a library
 status   how it stands
+parquet  its vectors for vector databases
 photos   `PhotoLibrary`: all of that behind one name
 sheet    a picture of a query and its hits
 """
 
+from mvmr_zoo.home import default_library_path
 from mvmr_zoo.library.doctor import Finding
 from mvmr_zoo.library.duplicates import Copy, Group
-from mvmr_zoo.library.photos import PhotoLibrary, default_library_path
+from mvmr_zoo.library.photos import PhotoLibrary
 from mvmr_zoo.library.query import Filters, Query
 from mvmr_zoo.library.scan import Globs
 from mvmr_zoo.library.search import Hit

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 FEWEST = 20
 """A percentile among fewer photos would say nothing."""
 
+BACKGROUND_ROWS = 2_000
+"""Rows that are enough to draw pairs from."""
+
 _PAIRS = 20_000
 
 

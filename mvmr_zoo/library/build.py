@@ -7,7 +7,6 @@ as they were.
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -20,11 +19,11 @@ from mvmr_zoo.atomic import written_whole
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import LibraryError
 from mvmr_zoo.features import unit
-from mvmr_zoo.library.background import quantiles
+from mvmr_zoo.library.background import BACKGROUND_ROWS, quantiles
 from mvmr_zoo.library.index import as_matrix, has_base, read_base, vector_parts
 from mvmr_zoo.library.manifest import Kind, Manifest, Tuning, read_manifest, write_manifest
 from mvmr_zoo.library.tune import TARGET, HeldOut, held_out, queries_among, tuned
-from mvmr_zoo.nearest import faiss_library, train, write_index
+from mvmr_zoo.nearest import TRAINING_ROWS_A_LIST, faiss_library, lists_for, train, write_index
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,8 +38,6 @@ MOST_LATER = 10_000
 """The file is made up to date when a fifth of it is gone, or so many photos, or a fifth, came later."""
 
 _OUTGROWN = 4
-_BACKGROUND_ROWS = 2_000
-_TRAINING_ROWS_A_LIST = 64
 
 Note = Callable[[str], None]
 """Told what is going on, in a sentence, where it takes long."""
@@ -183,19 +180,19 @@ def _add(index: Any, store: Store, after: int) -> None:
 
 def _background(store: Store, ids: NDArray[np.int64]) -> tuple[float, ...]:
     """Quantiles of the cosines of photos at random."""
-    sample = np.random.default_rng(0).choice(ids, min(len(ids), _BACKGROUND_ROWS), replace=False)
+    sample = np.random.default_rng(0).choice(ids, min(len(ids), BACKGROUND_ROWS), replace=False)
     return quantiles(vectors_of(store, sample))
 
 
 def _trained_lists(store: Store, ids: NDArray[np.int64], dim: int) -> Any:
     """An empty inverted file, its lists made from photos that tuning will not ask with."""
     faiss = faiss_library()
-    lists = 2 ** round(math.log2(2 * math.sqrt(len(ids))))
+    lists = lists_for(len(ids))
     index = faiss.index_factory(dim, f"IVF{lists},SQfp16", faiss.METRIC_INNER_PRODUCT)
     index.by_residual = False  # the store holds float16: nothing is lost
     index.cp.spherical = True
     usable = ids[~held_out(ids)]
-    sample = np.random.default_rng(0).choice(usable, min(len(usable), _TRAINING_ROWS_A_LIST * lists), replace=False)
+    sample = np.random.default_rng(0).choice(usable, min(len(usable), TRAINING_ROWS_A_LIST * lists), replace=False)
     train(index, vectors_of(store, sample))
     return index
 

@@ -8,13 +8,14 @@ photos, none (benchmarks/duplicates.py).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -27,13 +28,14 @@ from mvmr_zoo.nearest import faiss_library
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mvmr_zoo.library.rows import PhotoRow
+    from mvmr_zoo.library.rows import PhotoRow, Stamp
 
 COSINE = 0.85
 LIKENESS = 0.9
 
 _THUMBNAIL_PX = 32
-_ROWS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 64
+_THUMBNAILS_KEPT = 4_096
 
 Progress = Callable[[int, int], None]
 
@@ -101,7 +103,7 @@ def find_duplicates(
         near: look for near ones too; exact ones are always found.
         cosine: least cosine of near ones, in (0, 1].
         likeness: least correlation of near ones' thumbnails, in (0, 1].
-        progress: told how many thumbnails are made, of how many.
+        progress: told how many photos are compared with the others, of how many.
 
     Raises:
         ConfigError: a threshold is out of range.
@@ -110,7 +112,7 @@ def find_duplicates(
         if not 0 < value <= 1:
             raise ConfigError(f"duplicates got {name} = {value}; expected a number above 0, and 1 at most.")
     here = {id_: photo for id_, photo in photos.items() if os.path.exists(photo.path)}
-    ranked = sorted(here, key=lambda id_: _rank(here[id_]))
+    ranked = sorted(here, key=lambda id_: photo_rank(here[id_]))
     first: dict[bytes, int] = {}
     copies: dict[int, list[Copy]] = defaultdict(list)
     for id_ in ranked:
@@ -127,48 +129,79 @@ def find_duplicates(
     return sorted(groups, key=lambda group: -sum(copy.size for copy in group.copies))
 
 
+def is_copy(photo: PhotoRow, other: PhotoRow) -> bool:
+    """Whether two photos are exact or near duplicates, by the thresholds above."""
+    if photo.content == other.content:
+        return True
+    vectors = unit(np.stack([photo.vector, other.vector]).astype(np.float32))
+    return bool(vectors[0] @ vectors[1] >= COSINE) and _likeness(photo, other) >= LIKENESS
+
+
 def _near(
     ranked: Sequence[int], photos: Mapping[int, PhotoRow], cosine: float, likeness: float, progress: Progress
 ) -> Iterable[tuple[int, Copy]]:
     """Every near copy with the best photo it is one of; `ranked` has the best first."""
     if len(ranked) < 2:
         return
-    pairs = _pairs(unit(np.stack([photos[id_].vector for id_ in ranked]).astype(np.float32)), cosine)
-    asked = sorted(
-        {row for row, others in pairs.items() if others} | {row for found in pairs.values() for row in found}
-    )
-    thumbnails = {}
-    for done, row in enumerate(asked):
-        thumbnails[row] = _thumbnail(os.fsdecode(photos[ranked[row]].path))
-        progress(done + 1, len(asked))
-    taken: set[int] = set()
-    for row in range(len(ranked)):
-        if row in taken:
-            continue
-        for other, similar in sorted(pairs.get(row, {}).items(), key=lambda item: -item[1]):
-            mine, its = thumbnails[row], thumbnails[other]
-            alike = float(mine @ its) if mine is not None and its is not None else 0.0
-            if other not in taken and alike >= likeness:
-                taken.add(other)
+    taken = np.zeros(len(ranked), bool)
+    for row, others, scores in _pairs(
+        unit(np.stack([photos[id_].vector for id_ in ranked]).astype(np.float32)), cosine, taken
+    ):
+        best = photos[ranked[row]]
+        for other, similar in zip(others.tolist(), scores.tolist(), strict=True):
+            alike = _likeness(best, photos[ranked[other]])
+            if alike >= likeness:
+                taken[other] = True
                 yield ranked[row], _copy(ranked[other], photos[ranked[other]], "near", similar, alike)
+        progress(row + 1, len(ranked))
+    progress(len(ranked), len(ranked))
 
 
-def _pairs(vectors: NDArray[np.float32], cosine: float) -> dict[int, dict[int, float]]:
-    """Later rows whose cosine with a row reaches the threshold, by row."""
+class _Pairs(NamedTuple):
+    """A row, later rows `(M,)` whose cosine with it reaches the threshold, and those cosines, the highest first."""
+
+    row: int
+    others: NDArray[np.int64]
+    cosines: NDArray[np.float32]
+
+
+def _pairs(vectors: NDArray[np.float32], cosine: float, taken: NDArray[np.bool_]) -> Iterator[_Pairs]:
+    """The pairs of each row that is not taken, and has some; a few rows' pairs are held at once.
+
+    Args:
+        vectors: `(N, D)` unit vectors.
+        cosine: the threshold.
+        taken: `(N,)` rows that need no pairs any more; may change meanwhile.
+    """
     index = faiss_library().IndexFlatIP(vectors.shape[1])
     index.add(vectors)
-    found: dict[int, dict[int, float]] = {}
     for start in range(0, len(vectors), _ROWS_AT_ONCE):
-        limits, scores, rows = index.range_search(vectors[start : start + _ROWS_AT_ONCE], cosine)
-        for i, (first, last) in enumerate(itertools.pairwise(limits)):
-            row = start + i
-            near = zip(rows[first:last].tolist(), scores[first:last].tolist(), strict=True)
-            found[row] = {other: score for other, score in near if other > row}
-    return found
+        asked = start + np.flatnonzero(~taken[start : start + _ROWS_AT_ONCE])
+        if not len(asked):
+            continue
+        limits, scores, rows = index.range_search(vectors[asked], cosine)
+        for row, (first, last) in zip(asked.tolist(), itertools.pairwise(limits), strict=True):
+            others, cosines = rows[first:last], scores[first:last]
+            left = (others > row) & ~taken[others]
+            if left.any() and not taken[row]:
+                order = np.argsort(-cosines[left], kind="stable")
+                yield _Pairs(row, others[left][order], cosines[left][order])
 
 
-def _thumbnail(path: str) -> NDArray[np.float32] | None:
-    """Grey, `(1024,)`, zero mean and unit length; None where the photo cannot be read any more."""
+def _likeness(photo: PhotoRow, other: PhotoRow) -> float:
+    """Correlation of two photos' thumbnails; 0 where one cannot be read any more."""
+    mine, its = _thumbnail(os.fsdecode(photo.path), photo.stamp), _thumbnail(os.fsdecode(other.path), other.stamp)
+    return float(mine @ its) if mine is not None and its is not None else 0.0
+
+
+@functools.lru_cache(maxsize=_THUMBNAILS_KEPT)
+def _thumbnail(path: str, stamp: Stamp) -> NDArray[np.float32] | None:
+    """Grey, `(1024,)`, zero mean and unit length; None where the photo cannot be read any more.
+
+    Args:
+        path: of the photo.
+        stamp: of its file, so that one that changed is read again.
+    """
     try:
         image = read_image(path, min_px=_THUMBNAIL_PX)
     except ImageError:
@@ -179,7 +212,8 @@ def _thumbnail(path: str) -> NDArray[np.float32] | None:
     return thumbnail
 
 
-def _rank(photo: PhotoRow) -> tuple[int, int, bytes]:
+def photo_rank(photo: PhotoRow) -> tuple[int, int, bytes]:
+    """Lowest for the best of some copies: most pixels, then most bytes, then the first path."""
     return -photo.width * photo.height, -photo.stamp.size, photo.path
 
 

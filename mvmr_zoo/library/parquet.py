@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mvmr_zoo.library.photos import PhotoLibrary
 
 ROWS_A_GROUP = 16_384
-"""Rows held at once: with 512 features these are 32 MB. Of a library it is what the store reads at once."""
+"""Rows held at once: 32 MB with 512 features; of a library a quarter of it, what the store reads at once."""
 
 METRIC = "cosine"
 

@@ -14,6 +14,7 @@ from mvmr_zoo.catalog import DEFAULT_MODEL
 from mvmr_zoo.embeddings import is_embeddings_folder
 from mvmr_zoo.errors import ConfigError, DataError, LibraryError
 from mvmr_zoo.features import unit
+from mvmr_zoo.home import default_library_path
 from mvmr_zoo.library.binding import bind, check_bound
 from mvmr_zoo.library.build import EXACT_LIMIT, Note, retune, upkeep, vectors_of
 from mvmr_zoo.library.doctor import Finding, examine
@@ -42,12 +43,6 @@ class Pruned(NamedTuple):
 
     forgotten: int
     back: int
-
-
-def default_library_path() -> Path:
-    """`$MVMR_LIBRARY`, else `~/.local/share/mvmr_zoo/library`."""
-    named = os.environ.get("MVMR_LIBRARY")
-    return Path(named) if named else Path.home() / ".local/share/mvmr_zoo/library"
 
 
 class PhotoLibrary:
@@ -173,7 +168,8 @@ class PhotoLibrary:
             raise ConfigError(f"{self.folder} holds too few photos for percentiles; leave out min_percentile.")
         vector = asked_vector(asked, lambda photos: self.model.embed(photos), self._known)
         offset, k = min(offset, index.rows), min(k, index.rows)
-        found = ranked_hits(self._store, index, vector, filters, hidden=None if keep_query else asked)
+        hidden = None if keep_query else asked
+        found = ranked_hits(self._store, index, vector, filters, hidden=hidden, wanted=offset + k)
         if group:
             found = grouped_hits(self._store, found, wanted=offset + k)
         return list(itertools.islice(found, offset, offset + k))

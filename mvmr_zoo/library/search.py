@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mvmr_zoo.library.duplicates import find_duplicates
+from mvmr_zoo.library.duplicates import is_copy, photo_rank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo.library.index import VectorIndex
     from mvmr_zoo.library.query import Filters, Query
+    from mvmr_zoo.library.rows import PhotoRow
     from mvmr_zoo.library.store import Store
 
-_FIRST, _TIMES_MORE = 64, 4
+_SPARE, _TIMES_MORE = 32, 4
+"""Hits that are asked for beyond those wanted, since some may be gone or hidden; and how parts grow."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,17 @@ class Hit:
 
 
 def ranked_hits(
-    store: Store, index: VectorIndex, vector: NDArray[np.float32], filters: Filters, *, hidden: Query | None
+    store: Store,
+    index: VectorIndex,
+    vector: NDArray[np.float32],
+    filters: Filters,
+    *,
+    hidden: Query | None,
+    wanted: int,
 ) -> Iterator[Hit]:
     """Every hit, best first, read from the index in growing parts as they are asked for.
+
+    An inverted file may answer a later, larger part from more of its lists: only `wanted` hits are sure to be in order.
 
     Args:
         store: of the library.
@@ -52,50 +62,62 @@ def ranked_hits(
         vector: `(D,)` unit.
         filters: which photos may answer.
         hidden: whose photos may not answer.
+        wanted: how many will be asked for, about.
     """
     among = store.ids(*filters.conditions()) if filters.narrows else None
     total = index.rows if among is None else len(among)
-    seen, wanted = set[int](), _FIRST
-    while len(seen) < total and wanted < _TIMES_MORE * max(total, _FIRST):
-        found = index.search(vector, wanted, among=among)
+    seen, part = set[int](), _SPARE + wanted
+    while len(seen) < total and part < _TIMES_MORE * (_SPARE + max(total, wanted)):
+        found = index.search(vector, part, among=among)
         fresh = [
             (id_, score)
             for id_, score in zip(found.ids.tolist(), found.scores.tolist(), strict=True)
             if id_ not in seen
         ]
-        rows = store.by_id(id_ for id_, _ in fresh)
+        paths = store.paths_of(id_ for id_, _ in fresh)
         for id_, score in fresh:
             percentile = index.percentile(score)
             if filters.min_percentile is not None and percentile is not None and percentile < filters.min_percentile:
                 return
-            if id_ in rows:
-                path = Path(os.fsdecode(rows[id_].path))
+            if id_ in paths:
+                path = Path(os.fsdecode(paths[id_]))
                 if os.path.exists(path) and not (hidden is not None and asks_with(hidden, id_, path)):
                     yield Hit(id_, path, score, percentile)
             seen.add(id_)
-        wanted *= _TIMES_MORE
+        part *= _TIMES_MORE
 
 
 def grouped_hits(store: Store, hits: Iterator[Hit], wanted: int) -> Iterator[Hit]:
     """The best copy of every photo found, with its near duplicates, in the order of the best score of each.
 
+    A hit belongs to the first group whose first hit it is a copy of; so groups do not depend on how many are wanted.
+
     Args:
         store: of the library.
         hits: best first.
-        wanted: groups that will be asked for: twice as many hits are looked through.
+        wanted: groups that will be asked for; twice as many hits are looked through for their copies.
     """
-    looked = [hit for hit, _ in zip(hits, range(2 * wanted), strict=False)]
-    photos = store.by_id([hit.id for hit in looked])
-    leader: dict[int, int] = {}
-    for group in find_duplicates(photos):
-        leader |= {copy.id: group.id for copy in group.copies}
-    by_id = {hit.id: hit for hit in looked}
-    groups: dict[int, list[Hit]] = {}
-    for hit in looked:
-        groups.setdefault(leader.get(hit.id, hit.id), []).append(hit)
-    for best, members in groups.items():
-        head = by_id[best]
-        yield Hit(head.id, head.path, head.score, head.percentile, tuple(hit for hit in members if hit.id != best))
+    groups: list[_Group] = []
+    for looked, hit in enumerate(hits, start=1):
+        photo = store.by_id([hit.id]).get(hit.id)
+        if photo is not None:
+            group = next((each for each in groups if is_copy(each.first, photo)), None)
+            if group is None:
+                groups.append(_Group(photo, [(photo_rank(photo), hit)]))
+            else:
+                group.members.append((photo_rank(photo), hit))
+        if len(groups) >= wanted and looked >= 2 * wanted:
+            break
+    for group in groups:
+        _, head = min(group.members, key=lambda member: member[0])
+        yield replace(head, copies=tuple(hit for _, hit in group.members if hit is not head))
+
+
+class _Group(NamedTuple):
+    """The photo of the first hit, and every hit with its photo's rank, the best lowest."""
+
+    first: PhotoRow
+    members: list[tuple[tuple[int, int, bytes], Hit]]
 
 
 def asks_with(query: Query, id_: int, path: Path) -> bool:

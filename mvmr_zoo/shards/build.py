@@ -1,14 +1,13 @@
 """Making the index of an embeddings folder: IVF-PQ, each vector in the list of its nearest centre, as a few bytes.
 
 It is made shard by shard, and a killed build goes on with the shards that are left. What stands in `FOLDER/index`:
-`trained.faiss`, the empty index; `block_N.faiss`, the codes of a shard; `vectors.faiss`, all blocks in one, after which
-these go; `paths.bin` and `paths.npy`; `index.json`, written last.
+`made_of` and `trained.faiss`, the empty index; `block_N.faiss`, the codes of a shard; `paths.bin` and `paths.npy`;
+`vectors.faiss`, all blocks in one; `index.json`, after which the first three go.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -21,13 +20,23 @@ from filelock import FileLock, Timeout
 from mvmr_zoo.atomic import write_whole, written_whole
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.embeddings import MANIFEST_FILE
-from mvmr_zoo.errors import ConfigError, DataError, LibraryBusyError, LibraryError, describe_os_error
+from mvmr_zoo.errors import DataError, LibraryBusyError, LibraryError, describe_os_error
 from mvmr_zoo.features import unit
-from mvmr_zoo.library.background import quantiles
+from mvmr_zoo.library.background import BACKGROUND_ROWS, quantiles
 from mvmr_zoo.library.manifest import Tuning
-from mvmr_zoo.library.tune import TARGET, HeldOut, held_out, queries_among, tuned
-from mvmr_zoo.nearest import faiss_library, read_index, train, write_index
-from mvmr_zoo.shards.lists import FACTS_FILE, INDEX, LISTS_FILE, Lists, has_lists, nearest, read_lists
+from mvmr_zoo.library.tune import TARGET, HeldOut, check_recall, held_out, queries_among, tuned
+from mvmr_zoo.nearest import TRAINING_ROWS_A_LIST, faiss_library, lists_for, read_index, train, write_index
+from mvmr_zoo.shards.lists import (
+    FACTS_FILE,
+    INDEX,
+    LISTS_FILE,
+    Lists,
+    OpenLists,
+    has_lists,
+    nearest,
+    open_lists,
+    read_lists,
+)
 from mvmr_zoo.shards.mapped import MappedFolder, write_paths
 
 if TYPE_CHECKING:
@@ -36,11 +45,10 @@ if TYPE_CHECKING:
 FEWEST = 10_000
 """Rows below which lists say nothing: a photo library compares all of them."""
 
-_TRAINED, _LOCK = "trained.faiss", ".lock"
+_TRAINED, _STAMP, _LOCK = "trained.faiss", "made_of", ".lock"
 _MOST_CODE_BYTES, _FEATURES_A_BYTE = 128, 8
-_MOST_TRAINING_ROWS, _TRAINING_ROWS_A_LIST = 262_144, 64
+_MOST_TRAINING_ROWS = 262_144
 _SEARCHED_AT_MOST = 4
-_BACKGROUND_ROWS = 2_000
 
 Progress = Callable[[int, int], None]
 Note = Callable[[str], None]
@@ -53,7 +61,7 @@ def build_lists(
     progress: Progress = lambda done, total: None,
     note: Note = lambda text: None,
 ) -> Lists:
-    """Make the index of an embeddings folder, or go on making it; one that is finished is only tuned.
+    """Make the index of an embeddings folder, or go on making it; one that is finished and whole is only tuned.
 
     Memory holds the sample that is trained with, at most 262,144 vectors, and then all codes: 8 bytes a vector more
     than `Lists.code_bytes`.
@@ -66,12 +74,11 @@ def build_lists(
 
     Raises:
         ConfigError: `recall` is out of range.
-        DataError: the folder is no finished one, or holds fewer than 10,000 vectors.
+        DataError: the folder is no finished one, was altered, or holds fewer than 10,000 vectors.
         LibraryBusyError: another command makes it.
         LibraryError: it cannot be written.
     """
-    if not 0 < recall <= 1:
-        raise ConfigError(f"got a recall of {recall}; expected a number above 0, and 1 at most.")
+    check_recall(recall)
     mapped, place = MappedFolder(folder), folder / INDEX
     if mapped.rows < FEWEST:
         raise DataError(
@@ -81,17 +88,22 @@ def build_lists(
     made_of = file_digest(folder / MANIFEST_FILE)
     try:
         with _claimed(place):
-            if not has_lists(folder) or read_lists(folder).made_of != made_of:
+            opened = _whole(folder, mapped, made_of)
+            if opened is None:
                 _make(mapped, place, made_of, progress, note)
+                opened = open_lists(folder, mapped, None)
             note("Choosing how many of its lists a search looks into.")
             lists = Lists(
                 made_of=made_of,
                 rows=mapped.rows,
+                size=(place / LISTS_FILE).stat().st_size,
                 code_bytes=_code_bytes(mapped.facts.dim),
-                tuning=_tuned(mapped, read_index(place / LISTS_FILE, mapped=True), recall),
-                background=quantiles(mapped.vectors(_sample(np.arange(mapped.rows), _BACKGROUND_ROWS))),
+                tuning=_tuned(mapped, opened.index, recall),
+                background=quantiles(mapped.vectors(_sample(np.arange(mapped.rows), BACKGROUND_ROWS))),
             )
             write_whole(place / FACTS_FILE, json.dumps(asdict(lists), indent=2) + "\n")
+            for path in (*place.glob("block_*.faiss"), place / _TRAINED, place / _STAMP):  # the stamp last
+                path.unlink(missing_ok=True)
             return lists
     except OSError as error:
         raise LibraryError(f"{describe_os_error(error)} What is done is kept; run the same command again.") from None
@@ -109,14 +121,31 @@ def _claimed(place: Path) -> Iterator[None]:
         raise LibraryBusyError(f"Another command is making {place}. Wait for it.") from None
 
 
+def _whole(folder: Path, mapped: MappedFolder, made_of: str) -> OpenLists | None:
+    """The lists and paths that stand there, finished but for tuning; None where they are to be made."""
+    try:
+        lists = read_lists(folder) if has_lists(folder) else None
+        if lists is None and _stamp(folder / INDEX) != made_of:
+            return None
+        return open_lists(folder, mapped, lists)
+    except LibraryError:
+        return None
+
+
+def _stamp(place: Path) -> str | None:
+    """What the files of an unfinished index are made of."""
+    try:
+        return (place / _STAMP).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
 def _make(mapped: MappedFolder, place: Path, made_of: str, progress: Progress, note: Note) -> None:
-    """All but `index.json`."""
-    stamp = place / "made_of"
-    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != made_of:
+    """The lists and the paths."""
+    if _stamp(place) != made_of or not (place / _TRAINED).is_file():  # blocks are of one training
         for path in [*place.glob("*.faiss"), place / FACTS_FILE]:
             path.unlink(missing_ok=True)
-        write_whole(stamp, made_of)
-    if not (place / _TRAINED).is_file():
+        write_whole(place / _STAMP, made_of)
         note(f"Training the index of {mapped.rows:,} vectors.")
         with written_whole(place / _TRAINED) as part:
             write_index(_trained(mapped), part)
@@ -124,6 +153,7 @@ def _make(mapped: MappedFolder, place: Path, made_of: str, progress: Progress, n
     done = 0
     for number, block in enumerate(blocks):
         if not block.is_file():
+            mapped.check(number)
             index = read_index(place / _TRAINED)
             for vectors in mapped.parts(number):
                 index.add_with_ids(vectors.vectors.astype(np.float32), vectors.ids)
@@ -132,10 +162,8 @@ def _make(mapped: MappedFolder, place: Path, made_of: str, progress: Progress, n
                 write_index(index, part)
         done += len(mapped.shards[number].vectors)
         progress(done, mapped.rows)
-    _merge(place, blocks)
     write_paths(place, (shard.image_paths() for shard in mapped.shards))
-    for path in (place / _TRAINED, *blocks, stamp):
-        path.unlink()
+    _merge(place, blocks)
 
 
 def _merge(place: Path, blocks: list[Path]) -> None:
@@ -150,12 +178,12 @@ def _merge(place: Path, blocks: list[Path]) -> None:
 def _trained(mapped: MappedFolder) -> Any:
     """An empty index, its centres and codes made from rows that tuning will not ask with."""
     faiss = faiss_library()
-    lists = 2 ** round(math.log2(2 * math.sqrt(mapped.rows)))
+    lists = lists_for(mapped.rows)
     dim = mapped.facts.dim
     index = faiss.index_factory(dim, f"IVF{lists},PQ{_code_bytes(dim)}np", faiss.METRIC_INNER_PRODUCT)
     index.cp.spherical = True
     rows = np.arange(mapped.rows)
-    wanted = min(_TRAINING_ROWS_A_LIST * lists, _MOST_TRAINING_ROWS)
+    wanted = min(TRAINING_ROWS_A_LIST * lists, _MOST_TRAINING_ROWS)
     train(index, mapped.vectors(_sample(rows[~held_out(rows)], wanted)))
     return index
 

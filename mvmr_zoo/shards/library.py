@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.errors import ConfigError, LibraryError, LibraryMismatchError
+from mvmr_zoo.errors import ConfigError, LibraryMismatchError
 from mvmr_zoo.features import unit
 from mvmr_zoo.library.background import percentile
-from mvmr_zoo.library.query import Query, asked_vector
+from mvmr_zoo.library.query import Filters, Query, asked_vector
 from mvmr_zoo.library.search import Hit, asks_with
 from mvmr_zoo.model import Model
-from mvmr_zoo.nearest import read_index
-from mvmr_zoo.shards.lists import INDEX, LISTS_FILE, Lists, nearest, read_lists
-from mvmr_zoo.shards.mapped import MappedFolder, Paths
+from mvmr_zoo.shards.lists import Lists, nearest, open_lists, read_lists
+from mvmr_zoo.shards.mapped import MappedFolder
 from mvmr_zoo.zoo import Device, load
 
 if TYPE_CHECKING:
@@ -43,14 +42,7 @@ class ShardLibrary:
         self._mapped = MappedFolder(self.folder)
         self._spec, self._device = model or self._mapped.facts.model, device
         self._model: Model | None = None
-        try:
-            self._index = read_index(self.folder / INDEX / LISTS_FILE, mapped=True)
-            self._paths = Paths(self.folder / INDEX)
-        except (OSError, RuntimeError, ValueError, EOFError):
-            raise LibraryError(
-                f"The index of {self.folder} is damaged. Delete {self.folder / INDEX}; "
-                f"`mvmr-zoo index build --from {self.folder}` makes it again."
-            ) from None
+        self._index, self._paths = open_lists(self.folder, self._mapped, self.lists)
 
     @property
     def model(self) -> Model:
@@ -91,13 +83,16 @@ class ShardLibrary:
             ImageError: a photo cannot be read.
             ConfigError: a number is out of range.
         """
+        Filters(min_percentile=min_percentile)  # checks it
         if k < 1 or offset < 0:
             raise ConfigError(f"search got k = {k}, offset = {offset}; expected at least 1, and at least 0.")
         asked = query if isinstance(query, Query) else Query(like=[query])
         vector = asked_vector(asked, lambda photos: self.model.embed(photos), self._known)
         own = len(asked.like) + len(asked.like_ids) + len(asked.unlike) + len(asked.unlike_ids)
-        wanted = min(offset + k + (0 if keep_query else own), self.lists.rows)
-        scores, rows = nearest(self._mapped, self._index, vector[None], wanted, self.lists.tuning.nprobe)
+        wanted, tuning = min(offset + k + (0 if keep_query else own), self.lists.rows), self.lists.tuning
+        scores, rows = nearest(self._mapped, self._index, vector[None], wanted, tuning.nprobe)
+        if rows[0, -1] < 0:  # a page so far down that the lists do not reach it
+            scores, rows = nearest(self._mapped, self._index, vector[None], wanted, tuning.lists)
         hits = []
         for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True):
             rank = percentile(self.lists.background, score)
@@ -106,7 +101,7 @@ class ShardLibrary:
             path = self._paths[row]
             if keep_query or not asks_with(asked, row, path):
                 hits.append(Hit(row, path, min(score, 1.0), rank))
-        return hits[offset : offset + k]
+        return hits[min(offset, len(hits)) :][: min(k, len(hits))]
 
     def _known(self, rows: Sequence[int]) -> NDArray[np.float32]:
         if outside := [row for row in rows if not 0 <= row < self.lists.rows]:

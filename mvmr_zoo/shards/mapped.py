@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmr_zoo.atomic import written_whole
-from mvmr_zoo.embeddings import EmbeddingsFacts, Shard, open_shards, read_counts, read_facts, rows_of
+from mvmr_zoo.embeddings import EmbeddingsFacts, Shard, check_hash, open_shards, read_counts, read_facts, rows_of
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.library.index import VectorPart
 
@@ -59,6 +59,10 @@ class MappedFolder:
             part = np.asarray(vectors[start : start + ROWS_A_PART], np.float16)
             yield VectorPart(np.arange(first + start, first + start + len(part)), part)
 
+    def check(self, shard: int) -> None:
+        """Raise DataError where the file of a shard's vectors was altered."""
+        check_hash(self.base, self.shards[shard].array.relative_to(self.base).as_posix())
+
     def all_parts(self) -> Iterator[VectorPart]:
         """The vectors of all shards."""
         for number in range(len(self.shards)):
@@ -87,11 +91,17 @@ class Paths:
 
     Args:
         folder: where it stands.
+        rows: how many there are.
+
+    Raises:
+        OSError, ValueError, EOFError: a file is missing or damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rows: int) -> None:
         self._starts = np.load(folder / _STARTS, mmap_mode="r")
         self._bytes = np.memmap(folder / _PATHS, np.uint8, "r")
+        if self._starts.shape != (rows + 1,) or self._starts[-1] != len(self._bytes):
+            raise ValueError(f"{folder / _PATHS} and {folder / _STARTS} do not fit")
 
     def __getitem__(self, row: int) -> Path:
         """The path of a row's image."""

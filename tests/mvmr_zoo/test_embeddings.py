@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mvmr_zoo.embeddings import EmbeddingsFacts, read_embeddings, write_embeddings
+from mvmr_zoo.embeddings import EmbeddingsFacts, read_embeddings, shard_name, write_embeddings
 from mvmr_zoo.errors import DataError
 
 FACTS = EmbeddingsFacts(model="tiny", weights_digest="1", preprocess_digest="2", dim=4, normalized=False)
@@ -81,3 +81,10 @@ def test_what_is_damaged_is_named(tmp_path: Path) -> None:
         read_embeddings(tmp_path)
     with pytest.raises(DataError, match="no embeddings folder"):
         read_embeddings(tmp_path / "img_emb")
+
+
+@pytest.mark.parametrize(("shards", "last"), [(1, "0"), (10, "9"), (11, "10"), (101, "100")])
+def test_names_of_shards_sort_as_text(shards: int, last: str) -> None:
+    names = [shard_name(number, shards) for number in range(shards)]
+    assert names == sorted(names)
+    assert names[-1] == last

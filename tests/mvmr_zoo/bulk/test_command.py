@@ -92,7 +92,7 @@ def test_killed_and_run_again_it_gives_the_same_files(
     for goal in (1, 6, 12):
         command = [sys.executable, "-m", "mvmr_zoo.cli", *map(str, arguments), "-o", str(killed)]
         with subprocess.Popen(command, env=clean_environment(tmp_path), stdout=subprocess.DEVNULL) as process:
-            while not (killed / "img_emb" / f"img_emb_{goal}.npy").exists() and process.poll() is None:
+            while not (killed / "img_emb" / f"img_emb_{goal:02}.npy").exists() and process.poll() is None:
                 time.sleep(0.001)
             process.kill()
         interrupted += not (killed / "manifest.json").exists()

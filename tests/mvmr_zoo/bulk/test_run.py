@@ -191,3 +191,13 @@ def test_inputs_are_read_as_they_are_needed(photo_folder: Path, tmp_path: Path, 
         progress=lambda done, total: ahead.append(len(read) - done),
     )  # fmt: skip
     assert max(ahead) <= 4 * 4
+
+
+def test_twelve_shards_stand_in_order_by_name_too(photo_folder: Path, tmp_path: Path, model: Model) -> None:
+    embed_source(open_source(photo_folder), model, tmp_path / "e", shard_rows=1)
+    found = read_embeddings(tmp_path / "e")
+    by_name = sorted((tmp_path / "e" / "img_emb").iterdir())
+    assert [path.name for path in by_name] == [f"img_emb_{number:02}.npy" for number in range(12)]
+    assert found.image_paths == sorted(found.image_paths)
+    np.testing.assert_array_equal(np.concatenate([np.load(path) for path in by_name]), np.concatenate(found.shards))
+    assert embed_source(open_source(photo_folder), model, tmp_path / "e", shard_rows=1).was_finished

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from mvmr_zoo.catalog import DEFAULT_MODEL
 from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.features import unit
 from mvmr_zoo.library import PhotoLibrary
+from mvmr_zoo.library.duplicates import find_duplicates, is_copy, photo_rank
+from mvmr_zoo.library.rows import PhotoRow, Stamp
 from mvmr_zoo.samples import photographs
 
 from ...command_line import refused, run
+from .vectors import DIM, clustered
 
 
 @pytest.fixture
@@ -110,3 +118,77 @@ def test_searching_by_id_and_by_several_photos(filled: PhotoLibrary, album: Path
     assert "2-brighter.jpg" in both.stdout
     refused(run("search", "-L", filled.folder, home=tmp_path), "names no photo")
     refused(run("search", half, "-L", filled.folder, "--from", "soon", home=tmp_path), "YYYY-MM-DD")
+
+
+def made_up(vectors: NDArray[np.float32], paths: list[Path]) -> dict[int, PhotoRow]:
+    """Rows of different contents and sizes; their files are some photos' in turn."""
+    return {
+        number: PhotoRow(
+            root=b"/",
+            path=os.fsencode(paths[number % len(paths)]),
+            stamp=Stamp(1000 + number % 7, 0),
+            content=number.to_bytes(32, "big"),
+            taken=None,
+            width=100 + number % 3,
+            height=100,
+            vector=vector.astype(np.float16),
+        )
+        for number, vector in enumerate(vectors)
+    }
+
+
+def naive(photos: dict[int, PhotoRow]) -> dict[int, list[int]]:
+    """Each photo, from the best on, takes every later one that is like it and not taken."""
+    ranked = sorted(photos, key=lambda id_: photo_rank(photos[id_]))
+    groups: dict[int, list[int]] = {}
+    taken: set[int] = set()
+    for at, best in enumerate(ranked):
+        if best in taken:
+            continue
+        copies = [other for other in ranked[at + 1 :] if other not in taken and is_copy(photos[best], photos[other])]
+        if copies:
+            groups[best] = copies
+            taken |= set(copies)
+    return groups
+
+
+def test_groups_are_those_of_comparing_one_by_one(album: Path) -> None:
+    photos = made_up(clustered(400), sorted(album.glob("*.jpg"))[:4])
+    groups = find_duplicates(photos)
+    assert len(groups) > 20
+    assert {group.id: sorted(copy.id for copy in group.copies) for group in groups} == {
+        best: sorted(copies) for best, copies in naive(photos).items()
+    }
+    for group in groups:
+        cosines = [copy.cosine for copy in group.copies]
+        assert cosines == sorted(cosines, reverse=True)
+
+
+def test_many_photos_that_are_all_alike_take_little_memory(album: Path) -> None:
+    vectors = unit(1 + 0.01 * np.random.default_rng(0).standard_normal((3_000, DIM)).astype(np.float32))
+    photos = made_up(vectors, [album / "0.jpg"])
+    tracemalloc.start()
+    try:
+        (group,) = find_duplicates(photos)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(group.copies) == 2_999
+    assert peak < 20e6  # all pairs would be 500e6
+
+
+def test_pages_of_groups_follow_one_another(album: Path, tmp_path: Path) -> None:
+    image = Image.open(album / "3.jpg")
+    for quality in range(60, 90):
+        image.save(album / f"3-{quality}.jpg", quality=quality)
+    with PhotoLibrary(tmp_path / "library", model=DEFAULT_MODEL) as library:
+        total = library.add([album]).total
+        whole = library.search(album / "3.jpg", total, group=True, keep_query=True)
+        pages = [
+            library.search(album / "3.jpg", 3, offset=first, group=True, keep_query=True) for first in (0, 3, 6, 9)
+        ]
+    assert len(whole[0].copies) >= 30
+    assert 10 <= len(whole) <= 12
+    assert [hit.path for page in pages for hit in page] == [hit.path for hit in whole]
+    shown = {path for hit in whole for path in (hit.path, *(copy.path for copy in hit.copies))}
+    assert len(shown) == total

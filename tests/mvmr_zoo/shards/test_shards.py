@@ -22,6 +22,7 @@ from mvmr_zoo.errors import ConfigError, DataError, LibraryBusyError, LibraryErr
 from mvmr_zoo.features import unit
 from mvmr_zoo.library import Query
 from mvmr_zoo.shards import ShardLibrary, build_lists, read_lists
+from mvmr_zoo.shards import build as shards_build
 from mvmr_zoo.shards.mapped import Paths, write_paths
 
 from ...command_line import refused, run
@@ -125,14 +126,11 @@ def test_a_killed_build_goes_on_with_the_shards_that_are_left(copied: Path, made
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
-    first = copied / "index" / "block_0.faiss"
-    stamp = first.stat().st_mtime_ns
-    refused(run("search", "--id", 1, "-L", copied, home=tmp_path), "There is no library")
+    refused(run("search", "--id", 1, "-L", copied, home=tmp_path), "has no index. `mvmr-zoo index build --from")
     (copied / "index" / ".block_9.faiss.1-1.part").write_bytes(b"half")
     told: list[int] = []
     build_lists(copied, recall=0.9, progress=lambda done, total: told.append(done))
     assert min(told) == SHARD  # the first was not made again
-    assert stamp
     assert sorted(path.name for path in (copied / "index").iterdir() if path.name != ".lock") == [
         "index.json", "paths.bin", "paths.npy", "vectors.faiss"
     ]  # fmt: skip
@@ -164,18 +162,86 @@ def test_what_cannot_be_built(copied: Path, tmp_path: Path) -> None:
     refused(run("index", "build", "--from", tmp_path / "few", home=tmp_path), "holds 4 vectors, too few")
 
 
-@pytest.mark.parametrize("name", ["vectors.faiss", "paths.bin", "paths.npy"])
-def test_a_damaged_index_is_one_clear_error(name: str, copied: Path) -> None:
-    (copied / "index" / name).write_bytes(b"")
+@pytest.mark.parametrize("name", ["vectors.faiss", "paths.bin", "paths.npy", "index.json"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "gone"])
+def test_a_damaged_index_is_one_clear_error(name: str, damage: str, copied: Path) -> None:
+    file = copied / "index" / name
+    match damage:
+        case "empty":
+            file.write_bytes(b"")
+        case "cut":
+            file.write_bytes(file.read_bytes()[:-100])
+        case "gone":
+            file.unlink()
+    with pytest.raises(LibraryError, match=r"damaged|has no index"):
+        ShardLibrary(copied)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"rows": 11000', '"rows": "x"'), ('"nprobe": ', '"nprobe": -'), ('"size": ', '"size": null, "a": ')],
+)
+def test_facts_that_cannot_be(old: str, new: str, copied: Path) -> None:
+    facts = copied / "index" / "index.json"
+    assert old in facts.read_text()
+    facts.write_text(facts.read_text().replace(old, new))
     with pytest.raises(LibraryError, match="damaged"):
         ShardLibrary(copied)
 
 
-def test_an_index_of_other_embeddings_is_refused(copied: Path) -> None:
+def test_a_damaged_index_is_made_again(copied: Path, made: Path) -> None:
+    (copied / "index" / "vectors.faiss").write_bytes(b"")
+    build_lists(copied, recall=0.9)
+    query = Query(like_ids=[123])
+    assert ShardLibrary(copied).search(query, 3) == ShardLibrary(made).search(query, 3)
+
+
+def test_a_build_that_was_killed_while_tuning_only_tunes(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copied / "index" / "vectors.faiss").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(shards_build, "_tuned", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            build_lists(copied)
+    assert (copied / "index" / "made_of").exists()
+    notes: list[str] = []
+    build_lists(copied, recall=0.9, note=notes.append)
+    assert notes == ["Choosing how many of its lists a search looks into."]
+    assert not [*(copied / "index").glob("block_*"), *(copied / "index").glob("trained*")]
+
+
+def test_an_index_of_other_embeddings_is_refused_and_made_again(copied: Path) -> None:
     manifest = copied / "manifest.json"
     manifest.write_text(manifest.read_text() + " ")
     with pytest.raises(LibraryError, match="other embeddings"):
         ShardLibrary(copied)
+    notes: list[str] = []
+    build_lists(copied, recall=0.9, note=notes.append)
+    assert notes[0] == f"Training the index of {ROWS:,} vectors."
+    assert ShardLibrary(copied).search(Query(like_ids=[5]), 3)
+
+
+def test_an_altered_shard_is_not_indexed(copied: Path) -> None:
+    shutil.rmtree(copied / "index")
+    shard = copied / "img_emb" / "img_emb_2.npy"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match=r"img_emb_2\.npy is missing or was altered"):
+        build_lists(copied)
+
+
+def test_pages_reach_the_last_row(made: Path) -> None:
+    library = ShardLibrary(made)
+    assert len(library.search(Query(like_ids=[5]), ROWS)) == ROWS - 1
+    assert len(library.search(Query(like_ids=[5]), 10, offset=ROWS - 4)) == 3
+    assert library.search(Query(like_ids=[5]), 10, offset=10**20) == []
+    assert len(library.search(Query(like_ids=[5]), 10**20)) == ROWS - 1
+
+
+@pytest.mark.parametrize("percentile", [-1, 500, float("nan")])
+def test_a_percentile_out_of_range(percentile: float, made: Path) -> None:
+    with pytest.raises(ConfigError, match="expected 0 to 100"):
+        ShardLibrary(made).search(Query(like_ids=[5]), min_percentile=percentile)
 
 
 def test_another_model_is_refused(made: Path, photo_folder: Path) -> None:
@@ -191,5 +257,5 @@ def test_what_an_embeddings_folder_does_not_know(made: Path, tmp_path: Path) -> 
 def test_paths_of_any_bytes(tmp_path: Path) -> None:
     names = [[], ["a", "", "é\udcff\n"], [], ["b" * 255]]
     write_paths(tmp_path, names)
-    paths = Paths(tmp_path)
+    paths = Paths(tmp_path, 4)
     assert [str(paths[row]) for row in range(4)] == ["a", ".", "é\udcff\n", "b" * 255]
