@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mvmr_zoo.errors import LibraryError
 from mvmr_zoo.library.duplicates import is_copy, photo_rank
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _SPARE, _TIMES_MORE = 32, 4
 """Hits that are asked for beyond those wanted, since some may be gone or hidden; and how parts grow."""
+
+_GONE_AT_MOST = 1_000
+"""When so many in a row are gone, a disk is: to look at all of them would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,13 @@ def ranked_hits(
         filters: which photos may answer.
         hidden: whose photos may not answer.
         wanted: how many will be asked for, about.
+
+    Raises:
+        LibraryError: the thousand best are not where they were: their disk is not connected.
     """
     among = store.ids(*filters.conditions()) if filters.narrows else None
     total = index.rows if among is None else len(among)
-    seen, part = set[int](), _SPARE + wanted
+    seen, part, gone, given = set[int](), _SPARE + wanted, 0, 0
     while len(seen) < total and part < _TIMES_MORE * (_SPARE + max(total, wanted)):
         found = index.search(vector, part, among=among)
         fresh = [
@@ -81,8 +88,17 @@ def ranked_hits(
                 return
             if id_ in paths:
                 path = Path(os.fsdecode(paths[id_]))
-                if os.path.exists(path) and not (hidden is not None and asks_with(hidden, id_, path)):
+                gone = 0 if os.path.exists(path) else gone + 1
+                if gone == 0 and not (hidden is not None and asks_with(hidden, id_, path)):
+                    given += 1
                     yield Hit(id_, path, score, percentile)
+                elif gone == _GONE_AT_MOST and given == 0:
+                    raise LibraryError(
+                        f"The {gone:,} best photos are not where they were, as {path}. If their disk is not "
+                        "connected, connect it; else run `mvmr-zoo index add` of their folder to take note of it."
+                    )
+                elif gone == _GONE_AT_MOST:
+                    return
             seen.add(id_)
         part *= _TIMES_MORE
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mvmr_zoo.errors import DataError
+from mvmr_zoo.errors import DataError, LibraryError
 from mvmr_zoo.library import Filters, Globs, PhotoLibrary, Query
 from mvmr_zoo.library.schema import DATABASE_FILE
 from mvmr_zoo.library.store import Store
@@ -151,3 +151,17 @@ def test_an_embeddings_folder_is_no_photo_library(photo_folder: Path, tmp_path: 
     refused(run("index", "add", photo_folder, "-L", tmp_path / "out", home=tmp_path), "is an embeddings folder, not")
     refused(run("duplicates", "-L", tmp_path / "out", home=tmp_path), "is an embeddings folder, not")
     assert not (tmp_path / "out" / DATABASE_FILE).exists()
+
+
+def test_a_disk_that_is_not_connected_is_told_at_once(tmp_path: Path) -> None:
+    with Store(tmp_path / "library") as store:
+        remember(store, tmp_path / "disk", clustered(3_000))
+    (tmp_path / "disk").rename(tmp_path / "away")
+    query = Query(like_ids=[5])
+    with PhotoLibrary(tmp_path / "library") as library:
+        with pytest.raises(LibraryError, match="1,000 best photos are not where they were"):
+            library.search(query)
+        (tmp_path / "disk").mkdir()
+        for path in sorted((tmp_path / "away").iterdir())[::10]:
+            path.rename(tmp_path / "disk" / path.name)
+        assert len(library.search(query, 300)) == 300
