@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from mvmr_zoo.images import SUFFIXES
 from mvmr_zoo.library.rows import FailureRow, Stamp
 
-_LATEST_NS = 2**63 - 1  # what SQLite holds: the year 2262
+_HALF = 2**63  # SQLite holds 64 bits, nanoseconds from 1677 to 2262
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
 
 
@@ -115,6 +115,11 @@ def _look_at(entry: os.DirEntry[bytes], found: Scan, waiting: list[bytes]) -> No
         elif entry.name.lower().endswith(_SUFFIXES):
             facts = entry.stat()
             if stat.S_ISREG(facts.st_mode):
-                found.photos[entry.path] = Stamp(facts.st_size, min(facts.st_mtime_ns, _LATEST_NS))
+                found.photos[entry.path] = Stamp(facts.st_size, _wrapped(facts.st_mtime_ns))
     except OSError as error:
         found.unreadable.append(FailureRow(entry.path, "open", f"cannot be looked at: {error.strerror}"))
+
+
+def _wrapped(nanoseconds: int) -> int:
+    """A time as 64 bits: one later than 2262 is still told from another, which is all that a stamp is for."""
+    return (nanoseconds + _HALF) % (2 * _HALF) - _HALF
