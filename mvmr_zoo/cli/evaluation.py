@@ -147,7 +147,7 @@ def _finish(protocol: str, evaluation: Evaluation, output: Path | None, *, attac
         from mvmr_zoo.evaluate.draw import draw
 
         for drawn in draw(evaluation, path):
-            typer.echo(f"  {drawn}")
+            typer.echo(f"  {printable(str(drawn))}")
 
 
 def _show(report: Report, path: Path | None) -> None:
@@ -158,4 +158,4 @@ def _show(report: Report, path: Path | None) -> None:
     for pair in report.confusions:
         typer.echo(f"  {printable(pair.actual)} taken for {printable(pair.predicted)}: {pair.images} images")
     if path is not None:
-        typer.echo(f"  {path}")
+        typer.echo(f"  {printable(str(path))}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mvmr_zoo.cli.options import DeviceName, Library, ModelSpec, index_app, tell
+from mvmr_zoo.errors import printable
 from mvmr_zoo.terminal import SOME_FAILED, explain_errors, own_name
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ def index_add(
         f"{report.found} photos found: {report.added} indexed, {report.unchanged} unchanged, "
         f"{report.recognised} recognised by content, {report.removed} gone, {len(report.failures)} failed."
     )
-    typer.echo(f"The library {place} holds {report.total} photos.")
+    typer.echo(f"The library {printable(str(place))} holds {report.total} photos.")
     if report.failures:
-        where = f" --library {shlex.quote(str(library))}" if library else ""
+        where = f" --library {_quoted(library)}" if library else ""
         typer.echo(f"`{own_name()} index status{where}` lists the failures with their reasons.", err=True)
         if strict:
             raise typer.Exit(SOME_FAILED)
@@ -111,8 +112,13 @@ def quickstart(
     typer.echo(f"{'raw 16 x 16 pixels':<22}  {report.pixels.at_1:8.3f}  {report.pixels.at_5:8.3f}\n")
     for name, seconds in report.seconds.items():
         typer.echo(f"{name:<24} {seconds:6.2f} s")
-    typer.echo(f"\nContact sheet: {report.sheet}\n\nNext:")
+    typer.echo(f"\nContact sheet: {printable(str(report.sheet))}\n\nNext:")
     me = own_name()
-    typer.echo(f"  {me} search {shlex.quote(str(report.query))} --library {shlex.quote(str(report.library))}")
+    typer.echo(f"  {me} search {_quoted(report.query)} --library {_quoted(report.library)}")
     typer.echo(f"  {me} index add ~/Pictures")
     typer.echo(f"  {me} search A-PHOTO.jpg --sheet hits.png")
+
+
+def _quoted(path: Path) -> str:
+    """As the shell reads it, on one line."""
+    return printable(shlex.quote(str(path)))

@@ -88,7 +88,7 @@ def search(
     if not hits:
         typer.echo("No photo answers to that.", err=True)
     if sheet is not None:
-        typer.echo(f"contact sheet: {sheet}", err=True)
+        typer.echo(f"contact sheet: {printable(str(sheet))}", err=True)
 
 
 @app.command()
@@ -118,7 +118,7 @@ def duplicates(
         )
     if output is not None:
         _report(output, groups)
-        typer.echo(f"report: {output}", err=True)
+        typer.echo(f"report: {printable(str(output))}", err=True)
     copies = [copy for group in groups for copy in group.copies]
     for group in groups:
         typer.echo(f"{group.width} x {group.height}  {group.size:>10,} bytes  {printable(str(group.path))}")

@@ -58,8 +58,8 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
             )
         )
         return
-    typer.echo(f"library   {status.folder}")
-    typer.echo(f"model     {status.model or 'none yet'}")
+    typer.echo(f"library   {printable(str(status.folder))}")
+    typer.echo(f"model     {printable(status.model or 'none yet')}")
     missing = f", and {status.missing} missing (`{own_name()} index prune` forgets them)" if status.missing else ""
     typer.echo(f"photos    {status.photos}{missing}")
     typer.echo(f"index     {_index_in_words(status)}")
