@@ -10,6 +10,7 @@ import pytest
 
 from mvmr_zoo.errors import LibraryDamagedError, LibraryError
 from mvmr_zoo.library import PhotoLibrary
+from mvmr_zoo.library.lock import writing
 from mvmr_zoo.library.manifest import read_manifest, write_manifest
 from mvmr_zoo.library.store import Store
 
@@ -53,6 +54,21 @@ def test_the_index_is_made_again_whatever_happened_to_it(
         assert again.search(query, 5) == before
         assert again.status().index_current
     assert index_file(library.folder).stat().st_size == len(data)
+
+
+@pytest.mark.parametrize("damage", [b"", None])
+def test_a_damaged_index_while_another_command_writes(
+    damage: bytes | None, library: PhotoLibrary, photo_folder: Path
+) -> None:
+    """It is not made again then; the search looks at every photo instead."""
+    library.add([photo_folder])
+    query = photo_folder / "a" / "00.jpg"
+    before = [hit.path for hit in library.search(query, 12)]
+    file = index_file(library.folder)
+    file.unlink() if damage is None else file.write_bytes(damage)
+    with writing(library.folder), PhotoLibrary(library.folder) as again:
+        assert [hit.path for hit in again.search(query, 12)] == before
+        assert file.exists() == (damage is not None)
 
 
 def test_an_index_file_of_a_restored_database_is_not_taken_for_another(

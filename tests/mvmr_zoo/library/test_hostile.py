@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.library import PhotoLibrary
 
-from ...command_line import run
+from ...command_line import refused, run
 
 NAMES = {
     "not UTF-8": b"n\xff\xfe.jpg",
@@ -74,6 +78,35 @@ def test_every_name_is_printed_on_one_line(library: PhotoLibrary, named: dict[st
     assert "broken.jpg: not an image" in status
 
 
+@pytest.mark.parametrize("name", [b"n\xff\n", b'it\'s "so"', b"--odd \x1b[2J"])
+def test_every_command_prints_any_library_and_failure(
+    name: bytes, named: dict[str, Path], tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the terminal takes nothing but UTF-8, as in en_US.UTF-8: a name that is no text must not end a command."""
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    photos = shutil.copytree(tmp_path / "named", folder / "photos")
+    (photos / "good.jpg").write_bytes(named["quotes"].read_bytes())
+    for path in photos.iterdir():
+        if path.name != "good.jpg":
+            path.write_text("no photo")
+    here = ("-L", folder / "library")
+    lines = {
+        ("index", "add", photos, *here, "--model", checkpoint.folder): 3,
+        ("index", "status", *here): 5 + len(NAMES),
+        ("search", photos / "good.jpg", *here, "--keep-query", "--sheet", folder / "sheet.png"): 2,
+        ("duplicates", *here, "-o", folder / "copies.csv"): 2,
+        ("index", "doctor", *here): 1,
+        ("index", "remove", photos, *here): 1,
+    }
+    for command, expected in lines.items():
+        done = run(*command, home=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert (done.stdout + done.stderr).count("\n") == expected, done.stdout + done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+    refused(run("index", "remove", photos, *here, home=tmp_path), "has no photo of")
+
+
 def changing(library: PhotoLibrary, change: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Something happens between looking at the files and reading them: when the encoder is asked for."""
     bound = library._bound_model
@@ -113,6 +146,30 @@ def test_a_photo_that_is_cut_while_it_is_read(
     assert (library.add([photo_folder]).added, library.status().failures) == (1, [])
 
 
+def test_a_photo_that_is_written_all_the_time(library: PhotoLibrary, photo_folder: Path) -> None:
+    """Whatever the first adds saw of it, the add after the last change has the last content."""
+    photo, other = photo_folder / "a" / "00.jpg", photo_folder / "b" / "01.jpg"
+    contents = [photo.read_bytes(), other.read_bytes()]
+    over = threading.Event()
+
+    def write() -> None:
+        for content in itertools.cycle(contents):
+            photo.write_bytes(content)
+            if content is contents[1] and over.is_set():
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write)
+        for _ in range(3):
+            library.add([photo_folder])
+        over.set()
+        writer.result()
+    report = library.add([photo_folder])
+    assert (report.total, report.failures) == (12, [])
+    assert {hit.path for hit in library.search(other, 2, keep_query=True)} == {photo, other}
+    assert library.examine() == []
+
+
 def test_a_photo_that_goes_before_it_is_read(
     library: PhotoLibrary, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,5 +190,16 @@ def test_a_clock_that_was_set_wrong(library: PhotoLibrary, photo_folder: Path, s
     os.utime(photo, (seconds, seconds))
     report = library.add([photo_folder])
     assert report.added + report.recognised == 1
+    assert {hit.path for hit in library.search(other, 2, keep_query=True)} == {photo, other}
+    assert library.add([photo_folder]).unchanged == 12
+
+
+def test_two_dates_that_the_database_cannot_hold_are_told_apart(library: PhotoLibrary, photo_folder: Path) -> None:
+    photo, other = photo_folder / "a" / "00.jpg", photo_folder / "b" / "01.jpg"
+    size = max(photo.stat().st_size, other.stat().st_size) + 1
+    for number, content in enumerate((photo.read_bytes(), other.read_bytes())):
+        photo.write_bytes(content.ljust(size, b"\0"))  # decoders stop before it
+        os.utime(photo, (10**10 + number, 10**10 + number))
+        library.add([photo_folder])
     assert {hit.path for hit in library.search(other, 2, keep_query=True)} == {photo, other}
     assert library.add([photo_folder]).unchanged == 12
