@@ -142,11 +142,11 @@ def onnx_session(
     return ort.InferenceSession(graph, options, providers=providers)
 
 
-def onnx_engine(checkpoint: Checkpoint, device: str = "cpu") -> OnnxEngine:
+def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -> OnnxEngine:
     """ONNX Runtime on a checkpoint. Raises CheckpointError where its graph and weights do not fit."""
     weights, graph = checkpoint.weights(), checkpoint.graph()
     try:
-        engine = OnnxEngine(graph, weights, device=device)
+        engine = OnnxEngine(graph, weights, device=device, threads=threads)
     except MvmrError:
         raise
     except Exception as error:  # ONNX Runtime's own tree has no common root

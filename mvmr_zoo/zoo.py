@@ -30,7 +30,13 @@ Runtime = Literal["auto", "onnx", "torch"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
-def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto", runtime: Runtime = "auto") -> Model:
+def load(
+    spec: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    device: Device = "auto",
+    runtime: Runtime = "auto",
+    threads: int | None = None,
+) -> Model:
     """The model of a name, a checkpoint folder, or a foreign encoder's spec.
 
     Args:
@@ -40,12 +46,14 @@ def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto
             `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of weights, or `onnx:FILE`.
         device: `auto` takes CUDA where there is an NVIDIA driver and PyTorch can use it.
         runtime: `auto` is ONNX Runtime on a CPU and PyTorch on CUDA.
+        threads: CPU threads of ONNX Runtime for this model, at least 1; None is one a core. PyTorch's are the whole
+            process's, so it takes None only: `torch.set_num_threads` sets them.
 
     Raises:
         UnknownModelError: nothing answers to the spec; lists what was tried and the closest names.
         CheckpointError: the folder is damaged.
         HubError: the Hub cannot be reached, or refuses.
-        ConfigError: an unknown runtime or device, or CUDA where there is none.
+        ConfigError: an unknown runtime or device, CUDA where there is none, `threads` below 1, or given to PyTorch.
         MissingDependencyError: what it needs is not installed.
     """
     name = os.fspath(spec)
@@ -53,14 +61,21 @@ def load(spec: str | os.PathLike[str] = DEFAULT_MODEL, *, device: Device = "auto
         raise ConfigError(
             f"load got runtime={runtime!r}, device={device!r}; expected auto, onnx or torch, and auto, cpu or cuda."
         )
+    if threads is not None and threads < 1:
+        raise ConfigError(f"load got threads={threads}; expected at least 1, or None for one a core.")
     device = _pick_device() if device == "auto" else device
     if (folder := exported_folder(name)) is not None:
-        return _load_exported(folder, device, runtime)
+        return _load_exported(folder, device, runtime, threads or 0)
     if runtime == "auto":
         runtime = "torch" if device == "cuda" else "onnx"
+    if runtime == "torch" and threads is not None:
+        raise ConfigError(
+            f"load got threads={threads} for PyTorch, whose threads are those of the whole process; expected None. "
+            f"Call torch.set_num_threads({threads}), or give runtime='onnx'."
+        )
     if foreign.is_foreign(name):
-        return _load_foreign(name, device, runtime)
-    return _load_checkpoint(find(name), device, runtime)
+        return _load_foreign(name, device, runtime, threads or 0)
+    return _load_checkpoint(find(name), device, runtime, threads or 0)
 
 
 def list_models(
@@ -142,12 +157,15 @@ def _check_known(option: str, value: str | None, known: set[str]) -> None:
         raise ConfigError(f"No model has {option} {value!r}. Closest: {', '.join(near)}.")
 
 
-def _load_checkpoint(found: Found, device: str, runtime: str) -> Model:
+def _load_checkpoint(found: Found, device: str, runtime: str, threads: int) -> Model:
     checkpoint = found.checkpoint
     config = checkpoint.config
     build = functools.partial(torch_encoder, checkpoint)
     engine: Engine
-    engine = TorchEngine(build(), device=device) if runtime == "torch" else onnx_engine(checkpoint, device)
+    if runtime == "torch":
+        engine = TorchEngine(build(), device=device)
+    else:
+        engine = onnx_engine(checkpoint, device, threads)
     return Model(
         found.spec,
         _card(config, found.location, found.name),
@@ -160,7 +178,7 @@ def _load_checkpoint(found: Found, device: str, runtime: str) -> Model:
     )
 
 
-def _load_exported(folder: Path, device: str, runtime: str) -> Model:
+def _load_exported(folder: Path, device: str, runtime: str, threads: int) -> Model:
     exported = read_exported(folder)
     onnx_only = ConfigError(f"{folder} is an ONNX export; it cannot be had as a PyTorch module. Load its checkpoint.")
     if runtime == "torch":
@@ -170,7 +188,7 @@ def _load_exported(folder: Path, device: str, runtime: str) -> Model:
         raise onnx_only
 
     contract, config = exported.contract, exported.config
-    engine = ExportedEngine(folder, contract, device=device)
+    engine = ExportedEngine(folder, contract, device=device, threads=threads)
     card = replace(
         _card(config, "path", None),
         name=f"{config.name}-onnx-{contract.dtype}",
@@ -190,7 +208,7 @@ def _load_exported(folder: Path, device: str, runtime: str) -> Model:
     )
 
 
-def _load_foreign(spec: str, device: str, runtime: str) -> Model:
+def _load_foreign(spec: str, device: str, runtime: str, threads: int) -> Model:
     encoder = foreign.load_foreign(spec)
 
     def build() -> nn.Module:
@@ -202,14 +220,14 @@ def _load_foreign(spec: str, device: str, runtime: str) -> Model:
     if runtime == "torch":
         engine = TorchEngine(build(), device=device)
     elif encoder.graph is not None:
-        engine = OnnxEngine(encoder.graph, {}, device=device)
+        engine = OnnxEngine(encoder.graph, {}, device=device, threads=threads)
     else:
         from mvmr_zoo.graph import external_names, weightless_graph
 
         graph = weightless_graph(build(), size_px=encoder.preprocess.crop_px, dynamic_size=False)
         weights = {name: tensor.numpy() for name, tensor in encoder.weights().items()}
         weights = {name: weights[name] for name in external_names(graph)}  # some are folded into constants
-        engine = OnnxEngine(graph, weights, device=device)
+        engine = OnnxEngine(graph, weights, device=device, threads=threads)
     return Model(spec, encoder.card, engine, encoder.digest, build)
 
 

@@ -14,7 +14,6 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,13 +23,9 @@ from mvmr_zoo.bulk.places import Place, explained
 from mvmr_zoo.bulk.shared import SharedPhotos, shared_photos
 from mvmr_zoo.embeddings import EmbeddingsFacts
 from mvmr_zoo.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, one_line, printable
-from mvmr_zoo.exported import ExportedEngine, read_exported
 from mvmr_zoo.features import embed_stream
-from mvmr_zoo.foreign import is_foreign
 from mvmr_zoo.images import SUFFIXES
 from mvmr_zoo.model import Model
-from mvmr_zoo.resolve import exported_folder, find_checkpoint
-from mvmr_zoo.runtime import OnnxEngine
 from mvmr_zoo.zoo import load
 
 if TYPE_CHECKING:
@@ -128,7 +123,7 @@ class _Embedder:
 
     def __init__(self, spec: str, facts: EmbeddingsFacts, place: Place, pool: _Pool, batch_size: int) -> None:
         self._place, self._pool, self._batch_size = place, pool, batch_size
-        self._model = _load_share(spec, pool)
+        self._model = load(spec, device="cuda") if pool.gpus else load(spec, device="cpu", threads=pool.threads)
         if (self._model.weights_digest, self._model.preprocess.digest) != (
             facts.weights_digest,
             facts.preprocess_digest,
@@ -147,17 +142,6 @@ def _part(inputs: list[Input], model: Model, batch_size: int, threads: int | Non
         model.engine, model.preprocess, inputs, batch_size=batch_size, decode_threads=threads, decode=Input.decode
     )
     return part_table(inputs, stream)
-
-
-def _load_share(spec: str, pool: _Pool) -> Model:
-    """The model, its ONNX Runtime held to the actor's share of the cores."""
-    model = load(spec, device="cuda" if pool.gpus else "cpu")
-    if pool.gpus or is_foreign(spec) or pool.threads >= (os.cpu_count() or 1):
-        return model
-    if (folder := exported_folder(spec)) is not None:
-        return replace(model, engine=ExportedEngine(folder, read_exported(folder).contract, threads=pool.threads))
-    checkpoint = find_checkpoint(spec)
-    return replace(model, engine=OnnxEngine(checkpoint.graph(), checkpoint.weights(), threads=pool.threads))
 
 
 def _pool(*, on_gpu: bool) -> _Pool:

@@ -16,6 +16,7 @@ from torchvision import models
 
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
 from mvmr_zoo.foreign import KINDS, is_foreign, load_foreign
+from mvmr_zoo.runtime import OnnxEngine
 from mvmr_zoo.zoo import load
 
 
@@ -90,6 +91,14 @@ def test_an_onnx_file_runs_as_it_is(weights: Path) -> None:
     assert (model.card.embedding_dim, model.preprocess.crop_px) == (8, 40)
     with pytest.raises(ConfigError, match="ONNX graph"):
         load(f"onnx:{weights}/conv.onnx", runtime="torch")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("spec", ["onnx:{}/conv.onnx", "timm:resnet10t@{}/resnet10t.pth"])
+def test_threads_are_those_of_the_session(spec: str, weights: Path) -> None:
+    engine = load(spec.format(weights), threads=1).engine
+    assert isinstance(engine, OnnxEngine)
+    assert engine._session.get_session_options().intra_op_num_threads == 1
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -16,8 +16,12 @@ from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
+from mvmr_zoo.exported import ExportedEngine
 from mvmr_zoo.resolve import find_checkpoint
+from mvmr_zoo.runtime import OnnxEngine
 from mvmr_zoo.zoo import load
+
+from ..exported_folders import ExportedFolders
 
 
 def test_bundled_model_by_name_on_both_runtimes(photo_folder: Path) -> None:
@@ -55,6 +59,24 @@ def test_encoder_is_a_module(checkpoint: Checkpoint) -> None:
         expected = model.encoder(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(model.engine(images), expected, atol=1e-4)
     assert model.encoder is model.encoder
+
+
+@pytest.mark.parametrize("threads", [1, 2, None])
+def test_threads_are_those_of_the_session(
+    threads: int | None, checkpoint: Checkpoint, exports: ExportedFolders
+) -> None:
+    for folder in (checkpoint.folder, exports("fp32")):
+        engine = load(folder, threads=threads).engine
+        assert isinstance(engine, OnnxEngine | ExportedEngine)
+        assert engine._session.get_session_options().intra_op_num_threads == (threads or 0)
+
+
+def test_threads_that_cannot_be(checkpoint: Checkpoint) -> None:
+    for threads in (0, -1):
+        with pytest.raises(ConfigError, match=f"threads={threads}; expected at least 1"):
+            load(checkpoint.folder, threads=threads)
+    with pytest.raises(ConfigError, match=r"threads=2 for PyTorch.*torch\.set_num_threads\(2\)"):
+        load(checkpoint.folder, runtime="torch", threads=2)
 
 
 def test_unknown_name_gets_the_closest_ones() -> None:

@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 from mvmr_zoo import Model, load
 from mvmr_zoo.bulk import embed_source, gather_parquet, open_source
-from mvmr_zoo.bulk.ray_engine import _pool, embed_on_ray
+from mvmr_zoo.bulk.places import Place
+from mvmr_zoo.bulk.plan import FOLDERS
+from mvmr_zoo.bulk.ray_engine import _Embedder, _Pool, _pool, embed_on_ray
 from mvmr_zoo.checkpoint import Checkpoint
-from mvmr_zoo.embeddings import read_embeddings
+from mvmr_zoo.embeddings import read_embeddings, read_facts
 from mvmr_zoo.errors import ConfigError, DataError, MissingDependencyError
 from mvmr_zoo.features import unit
+from mvmr_zoo.runtime import OnnxEngine
 
 from ...command_line import refused, run
 from ...conftest import write_photos
@@ -118,6 +121,14 @@ def test_gathered_they_are_its_folder(parts: Path, local: Path, tmp_path: Path) 
         gather_parquet(parts, tmp_path / "e")
 
 
+def test_gathered_into_many_shards_they_stand_in_order_by_name_too(parts: Path, local: Path, tmp_path: Path) -> None:
+    assert gather_parquet(parts, tmp_path / "e", shard_rows=3).shards == 11
+    for kind in FOLDERS:
+        names = sorted(path.stem for path in (tmp_path / "e" / kind).iterdir())
+        assert names == [f"{kind}_{number:02}" for number in range(11)]
+    assert read_embeddings(tmp_path / "e").image_paths == read_embeddings(local).image_paths
+
+
 def test_the_command_joins_the_cluster_that_is_named(
     cluster: str, photos: Path, local: Path, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +206,14 @@ def test_shares_of_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _pool(on_gpu=True) == (5, 8, 1)
     nodes({"CPU": 1})
     assert _pool(on_gpu=True) == (1, 1, 0)
+
+
+def test_an_actor_keeps_to_its_share(model: Model, photos: Path, local: Path) -> None:
+    facts = read_facts(local)
+    assert facts is not None
+    engine = _Embedder(model.spec, facts, Place.local(os.fspath(photos)), _Pool(2, 1, 0), 4)._model.engine
+    assert isinstance(engine, OnnxEngine)
+    assert engine._session.get_session_options().intra_op_num_threads == 1
 
 
 def test_runs_that_cannot_be(photos: Path, parts: Path, model: Model, tmp_path: Path) -> None:

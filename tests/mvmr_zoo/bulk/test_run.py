@@ -14,6 +14,7 @@ from filelock import FileLock
 from mvmr_zoo import Model, load
 from mvmr_zoo.bulk import BulkReport, embed_source, open_source
 from mvmr_zoo.bulk.inputs import Input, InputList, list_names
+from mvmr_zoo.bulk.plan import FOLDERS
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.embeddings import read_embeddings
 from mvmr_zoo.errors import ConfigError, DataError
@@ -194,10 +195,16 @@ def test_inputs_are_read_as_they_are_needed(photo_folder: Path, tmp_path: Path, 
 
 
 def test_twelve_shards_stand_in_order_by_name_too(photo_folder: Path, tmp_path: Path, model: Model) -> None:
-    embed_source(open_source(photo_folder), model, tmp_path / "e", shard_rows=1)
-    found = read_embeddings(tmp_path / "e")
-    by_name = sorted((tmp_path / "e" / "img_emb").iterdir())
-    assert [path.name for path in by_name] == [f"img_emb_{number:02}.npy" for number in range(12)]
-    assert found.image_paths == sorted(found.image_paths)
+    source, out = open_source(photo_folder), tmp_path / "e"
+    embed_source(source, model, out, shard_rows=1)
+    found, whole = read_embeddings(out), content(out)
+    for kind in FOLDERS:
+        assert sorted(path.stem for path in (out / kind).iterdir()) == [f"{kind}_{number:02}" for number in range(12)]
+    by_name = sorted((out / "img_emb").iterdir())
+    assert found.image_paths == [each.path for each in source.inputs(0, 12)]
     np.testing.assert_array_equal(np.concatenate([np.load(path) for path in by_name]), np.concatenate(found.shards))
-    assert embed_source(open_source(photo_folder), model, tmp_path / "e", shard_rows=1).was_finished
+    assert embed_source(source, model, out, shard_rows=1).was_finished
+    for name in ("manifest.json", "img_emb/img_emb_03.npy", "metadata/metadata_10.parquet"):  # as a killed one left it
+        (out / name).unlink()
+    assert embed_source(source, model, out, shard_rows=1).made == 2
+    assert content(out) == whole
