@@ -37,5 +37,5 @@ clean:
 .venv/.done: pyproject.toml
 	@echo "Making .venv: everything the tests need, PyTorch included. Once, some minutes."
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python $(PIP) -e '.[cpu,train,teachers,fetch,samples,plots,ray,dev]'
+	@.venv/bin/python $(PIP) -e '.[cpu,train,teachers,fetch,demo,plots,ray,dev]'
 	@touch $@

@@ -59,7 +59,13 @@ def read_image(path: str | os.PathLike[str], *, min_px: int | None = None) -> Im
     return read_photo(path, min_px=min_px).image
 
 
-def read_photo(path: str | os.PathLike[str], *, content: bytes | None = None, min_px: int | None = None) -> Photo:
+def read_photo(
+    path: str | os.PathLike[str],
+    *,
+    content: bytes | None = None,
+    min_px: int | None = None,
+    max_pixels: int | None = None,
+) -> Photo:
     """The photo as an upright RGB image, with its size and date.
 
     Args:
@@ -67,10 +73,11 @@ def read_photo(path: str | os.PathLike[str], *, content: bytes | None = None, mi
         content: the file's bytes, where they were read already; `path` then only names it.
         min_px: let a JPEG be decoded at 1/2, 1/4 or 1/8 of its size as long as its short side
             keeps at least this many pixels. None decodes every pixel.
+        max_pixels: refuse a photo of more; None leaves it to Pillow's limit of about 179 million.
 
     Raises:
         ImageError: missing, a directory, empty, not an image, truncated, or larger than
-            `MAX_SIDE_PX` a side or Pillow's limit of about 179 million pixels.
+            `MAX_SIDE_PX` a side, `max_pixels` or Pillow's limit.
     """
     _prepare_pillow()
     name = os.fspath(path)
@@ -78,7 +85,7 @@ def read_photo(path: str | os.PathLike[str], *, content: bytes | None = None, mi
         content = file_bytes(path)
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            _check_size(name, image.size)
+            _check_size(name, image.size, max_pixels)
             width, height = image.size
             exif = _exif(image)
             if min_px is not None:
@@ -156,8 +163,11 @@ def _turned(image: Image.Image) -> Image.Image:
         return image
 
 
-def _check_size(name: str, size: tuple[int, int]) -> None:
+def _check_size(name: str, size: tuple[int, int], max_pixels: int | None) -> None:
     width, height = size
+    if max_pixels is not None and width * height > max_pixels:
+        megapixels = f"{width} x {height} pixels: over {max_pixels / 1e6:.0f} megapixels"
+        raise ImageError(name, "open", f"{megapixels}, refused")
     if max(width, height) > MAX_SIDE_PX:
         raise ImageError(name, "open", f"{width} x {height} pixels: longer than {MAX_SIDE_PX} on a side, refused")
     if min(width, height) < 1:

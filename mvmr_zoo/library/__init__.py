@@ -27,6 +27,7 @@ from mvmr_zoo.library.doctor import Finding
 from mvmr_zoo.library.duplicates import Copy, Group
 from mvmr_zoo.library.photos import PhotoLibrary
 from mvmr_zoo.library.query import Filters, Query
+from mvmr_zoo.library.rows import PhotoRow
 from mvmr_zoo.library.scan import Globs
 from mvmr_zoo.library.search import Hit
 from mvmr_zoo.library.status import Status
@@ -41,6 +42,7 @@ __all__ = [
     "Group",
     "Hit",
     "PhotoLibrary",
+    "PhotoRow",
     "Query",
     "Status",
     "default_library_path",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,13 +24,14 @@ from mvmr_zoo.library.index import VectorIndex, open_index
 from mvmr_zoo.library.lock import writing
 from mvmr_zoo.library.manifest import Manifest, read_manifest
 from mvmr_zoo.library.query import Filters, Query, asked_vector
+from mvmr_zoo.library.rows import PhotoRow
 from mvmr_zoo.library.scan import EVERYTHING, Globs, names_of
 from mvmr_zoo.library.schema import DATABASE_FILE
 from mvmr_zoo.library.search import Hit, grouped_hits, ranked_hits
 from mvmr_zoo.library.status import Status, read_status
 from mvmr_zoo.library.store import Store
 from mvmr_zoo.library.tune import TARGET, check_recall
-from mvmr_zoo.library.update import AddReport, Progress, update
+from mvmr_zoo.library.update import AddReport, Progress, digest, update
 from mvmr_zoo.model import Model
 from mvmr_zoo.zoo import Device, load
 
@@ -180,6 +182,23 @@ class PhotoLibrary:
         if missing := [id_ for id_ in ids if id_ not in rows]:
             raise ConfigError(f"The library {self.folder} has no photo with the id {missing[0]}.")
         return unit(vectors_of(self._store, ids))
+
+    def photos(self, ids: Iterable[int] | None = None) -> dict[int, PhotoRow]:
+        """What is remembered of photos, by id; ids that are not there are left out.
+
+        Args:
+            ids: in the order wanted; None is every photo that is not missing.
+        """
+        return self._store.by_id(self._store.ids("1", ()).tolist() if ids is None else ids)
+
+    def folders(self) -> dict[Path, int]:
+        """Every folder with photos right in it, sorted, and how many; photos that are missing are left out."""
+        counts = Counter(os.path.dirname(path) for path in self._store.paths("missing = 0"))
+        return {Path(os.fsdecode(folder)): counts[folder] for folder in sorted(counts)}
+
+    def same_as(self, content: bytes) -> list[int]:
+        """Ids of the photos whose files hold just these bytes."""
+        return self._store.ids("content = ?", [digest(content)]).tolist()
 
     def duplicates(
         self,

@@ -29,6 +29,8 @@ _DATE_FORMS = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}
 class Query:
     """Photos like these. A photo is a path, PIL image, array or tensor; an id is a photo's number in the library.
 
+    A vector `(D,)` of the library's encoder, as `library.model.embed` gives, may stand for a photo.
+
     Args:
         like: photos.
         like_ids: photos of the library, which need no inference.
@@ -127,13 +129,27 @@ def asked_vector(
     """`(D,)` unit vector of what a query asks for.
 
     Args:
-        query: photos and ids.
+        query: photos, vectors and ids.
         embed: unit vectors `(N, D)` of photos; asked only where there are some.
         known: unit vectors `(N, D)` of ids.
+
+    Raises:
+        ConfigError: a vector is of another length.
     """
 
-    def vectors(photos: Sequence[Any], ids: Sequence[int]) -> NDArray[np.float32]:
+    def vectors(asked: Sequence[Any], ids: Sequence[int]) -> NDArray[np.float32]:
         found = known(ids)
-        return np.concatenate([embed(photos), found]) if len(photos) else found
+        parts = [found]
+        if photos := [each for each in asked if not _is_vector(each)]:
+            parts.append(embed(photos))
+        for vector in filter(_is_vector, asked):
+            if len(vector) != found.shape[1]:
+                raise ConfigError(f"The query has a vector of {len(vector)} numbers; the library's have {found.shape[1]}.")
+            parts.append(unit(np.asarray(vector, np.float32)[None]))
+        return np.concatenate(parts)
 
     return query_vector(vectors(query.like, query.like_ids), vectors(query.unlike, query.unlike_ids))
+
+
+def _is_vector(asked: Any) -> bool:
+    return isinstance(asked, np.ndarray) and asked.ndim == 1

@@ -163,7 +163,7 @@ def _recognise(store: Store, pending: list[_Pending], progress: Progress) -> lis
 
 def _twin(store: Store, photo: _Pending) -> PhotoRow | None:
     try:
-        return store.by_content(_digest(file_bytes(os.fsdecode(photo.path))))
+        return store.by_content(digest(file_bytes(os.fsdecode(photo.path))))
     except ImageError:
         return None  # decoding will meet the same error, and report it
 
@@ -176,7 +176,7 @@ def _embed(store: Store, model: Model, pending: list[_Pending], progress: Progre
         name = os.fsdecode(path)
         content = file_bytes(name)
         photo = read_photo(name, content=content, min_px=min_px)
-        read[path] = _Read(photo.width, photo.height, photo.taken, _digest(content))
+        read[path] = _Read(photo.width, photo.height, photo.taken, digest(content))
         return photo.image
 
     failures: list[FailureRow] = []
@@ -196,5 +196,6 @@ def _embed(store: Store, model: Model, pending: list[_Pending], progress: Progre
     return failures
 
 
-def _digest(content: bytes) -> bytes:
+def digest(content: bytes) -> bytes:
+    """What tells equal files: their SHA-256."""
     return hashlib.sha256(content).digest()

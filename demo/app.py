@@ -1,0 +1,165 @@
+"""The page: built from its tabs, and launched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvmr_zoo.errors import ConfigError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from demo.services import Services
+
+PORT = 7_860
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def build(services: Services, uploads: Path) -> gr.Blocks:
+    """The page.
+
+    Args:
+        services: what it does.
+        uploads: folder for what people send, and for lists to download.
+    """
+    import gradio as gr
+
+    from demo import markup
+    from demo.api import add_api
+    from demo.tabs.compare import CompareTab
+    from demo.tabs.duplicates import DuplicatesTab
+    from demo.tabs.index import IndexTab
+    from demo.tabs.map import MapTab
+    from demo.tabs.models import models_page
+    from demo.tabs.parts import explained
+    from demo.tabs.search import SearchTab
+    from demo.uploads import KEPT_S, SWEPT_EVERY_S
+
+    searcher, indexing = services.searcher, services.indexing
+
+    def head() -> str:
+        count = searcher.status().photos
+        return f"<h1>Search your photos</h1><p>{count:,} photos · {markup.text(searcher.model.card.name)}</p>"
+
+    with gr.Blocks(
+        title="mvmr-zoo: search your photos", analytics_enabled=False, delete_cache=(SWEPT_EVERY_S, KEPT_S)
+    ) as page:
+        title = gr.HTML(elem_id="head")
+        with gr.Tabs() as tabs:
+            with gr.Tab("Search", id="search"):
+                search = SearchTab(services)
+            if indexing is not None:
+                with gr.Tab("Index", id="index") as tab:
+                    index = IndexTab(indexing, searcher, str(services.folder or ""))
+                tab.select(index.look, None, index.outputs, api_visibility="private")
+                page.load(index.look, None, index.outputs, api_visibility="private")
+            with gr.Tab("Map", id="map") as tab:
+                photo_map = MapTab(services, tab)
+            with gr.Tab("Duplicates", id="duplicates"):
+                DuplicatesTab(searcher, uploads)
+            with gr.Tab("Compare", id="compare"):
+                compare = CompareTab(services)
+            with gr.Tab("Models", id="models"):
+                gr.HTML(models_page)
+        add_api(searcher)
+
+        def search_from_map(session: Any, looking: Any, *settings: Any) -> list[Any]:
+            asked = searcher.ask_id(photo_map.chosen_id(looking))
+            return [gr.Tabs(selected="search"), *search.begin(session, asked, *settings)]
+
+        photo_map.search_with_it.click(
+            explained(search_from_map),
+            [search.session, photo_map.looking, *search.settings],
+            [tabs, *search.outputs],
+            api_visibility="private",
+        )
+        page.load(
+            lambda session: [head(), *search.load(session)],
+            [search.session],
+            [title, *search.loads],
+            api_visibility="private",
+        )
+        page.load(compare.load, None, compare.loads, api_visibility="private")
+    return page
+
+
+@contextmanager
+def serving(
+    library: Path,
+    *,
+    model: str | None = None,
+    photos: Path | None = None,
+    compared: Sequence[str] = (),
+    public: bool = False,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    auth: tuple[str, str] | None = None,
+    mcp: bool = False,
+) -> Iterator[str]:
+    """The page, up until the block ends; gives its address. What people sent is deleted at the end.
+
+    Args:
+        library: folder of the library.
+        model: spec of the encoder; None is the library's own, or the bundled one.
+        photos: folder to take in meanwhile.
+        compared: specs of encoders that may be compared besides those of this machine.
+        public: for strangers: nobody is told where photos lie, and no folder can be named.
+        host: address to listen at.
+        port: to listen at; None is the first free one from `PORT` on.
+        auth: name and password that people must give.
+        mcp: offer the search as an MCP tool too.
+
+    Raises:
+        ConfigError: the address cannot be had.
+        MissingDependencyError: Gradio is not installed.
+        MvmrError: the library or its encoder cannot be opened.
+    """
+    with tempfile.TemporaryDirectory(prefix="mvmr-demo-", ignore_cleanup_errors=True) as folder:
+        uploads = Path(folder).resolve()
+        _keep_to_ourselves(uploads)
+        try:
+            import gradio as gr
+        except ImportError:
+            raise MissingDependencyError("gradio", "demo", "open the page") from None
+        from demo.guard import Guard
+        from demo.services import open_services
+        from demo.theme import CSS, theme
+        from demo.uploads import MAX_BYTES
+        from starlette.middleware import Middleware
+
+        services = open_services(library, model=model, uploads=uploads, photos=photos, compared=compared, public=public)
+        try:
+            thumbnails = services.searcher.thumbnails.folder
+            gr.set_static_paths([thumbnails])
+            page = build(services, uploads)
+            page.queue(default_concurrency_limit=4, max_size=256)
+            guard = Middleware(Guard, local=host in LOCAL_HOSTS, thumbnails=str(thumbnails))  # type: ignore[arg-type]
+            try:
+                _, address, _ = page.launch(
+                    server_name=host, server_port=port, auth=auth, mcp_server=mcp, share=False, quiet=True,
+                    prevent_thread_lock=True, max_file_size=MAX_BYTES,
+                    app_kwargs={"middleware": [guard]}, theme=theme(), css=CSS, footer_links=["api"], run_history=False,
+                    enable_monitoring=False, ssr_mode=False, pwa=False, show_error=False,
+                )  # fmt: skip
+            except OSError as error:
+                raise ConfigError(f"The page cannot listen at {host}, port {port or PORT}: {error}") from None
+            try:
+                yield address
+            finally:
+                page.close(verbose=False)
+        finally:
+            services.close()
+
+
+def _keep_to_ourselves(uploads: Path) -> None:
+    """Before Gradio is imported: files in our own folder, no word to anybody."""
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -1,0 +1,277 @@
+"""From photos or ids to hits with thumbnails: what the search page does, without Gradio.
+
+Handlers of a web page run in many threads, a library in the one that opened it: it has a thread of its own here, in which
+searches take a few milliseconds each. Photos are decoded and embedded in the handlers' threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from demo.thumbnails import LARGE_PX, Thumbnails, save_small
+from demo.trail import Asked, Step
+from demo.uploads import open_upload
+from mvmr_zoo import PhotoLibrary
+from mvmr_zoo.errors import ConfigError, printable
+from mvmr_zoo.library import Filters
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mvmr_zoo import Model
+    from mvmr_zoo.library import Hit, PhotoRow, Status
+
+PAGE = 24
+MOST_HITS = 200
+
+_ASKED_PX = 160
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A photo of the library as the page shows it.
+
+    Args:
+        id: its number in the library.
+        name: of its file, printable.
+        place: where it lies: its path, or on a public page the part below the folder it was added with.
+        taken: EXIF date as `YYYY-MM-DD HH:MM:SS`, or None.
+        width: in pixels.
+        height: in pixels.
+        size: of its file, in bytes.
+        thumbnail: a small copy.
+    """
+
+    id: int
+    name: str
+    place: str
+    taken: str | None
+    width: int
+    height: int
+    size: int
+    thumbnail: Path
+
+    @property
+    def facts(self) -> str:
+        """Date and size, for people."""
+        taken = f"taken {self.taken}" if self.taken else "no date"
+        return f"{taken} · {self.width:,} x {self.height:,} pixels · {human_size(self.size)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found(Shown):
+    """A hit.
+
+    Args:
+        score: cosine similarity to what was searched with, in [-1, 1].
+        percentile: of the score among those of the library's photos at random, 0 to 100; None in a small library.
+        copies: how many near duplicates stand behind it, where they were grouped.
+    """
+
+    score: float
+    percentile: float | None
+    copies: int
+
+    @property
+    def caption(self) -> str:
+        """Score, percentile and name, for people."""
+        percentile = "" if self.percentile is None else f" · {self.percentile:.1f} %"
+        copies = f" · + {self.copies} like it" if self.copies else ""
+        return f"{self.score:.3f}{percentile}{copies} · {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a search answers.
+
+    Args:
+        k: hits a page, 1 to `MOST_HITS`.
+        filters: which photos may answer.
+        hide_query: leave out the photos that were searched with.
+        group: near duplicates behind their best copy.
+    """
+
+    k: int = PAGE
+    filters: Filters = Filters()
+    hide_query: bool = True
+    group: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where k is out of range."""
+        if not 1 <= self.k <= MOST_HITS:
+            raise ConfigError(f"{self.k} hits were asked for; expected 1 to {MOST_HITS}.")
+
+
+class Searcher:
+    """A library that many people search at once.
+
+    Args:
+        folder: of the library; made when it is not there.
+        model: spec of the encoder; None is the library's own, or the bundled one.
+        uploads: folder for small copies of what was sent.
+        full_paths: tell where photos lie on this machine.
+
+    Raises:
+        LibraryError, UnknownModelError and other errors of opening a library and its encoder.
+    """
+
+    def __init__(self, folder: Path | None, model: str | None, *, uploads: Path, full_paths: bool = True) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="library")
+        self._uploads, self._full_paths = uploads, full_paths
+        try:
+            self._library = self._in_library(lambda: PhotoLibrary(folder, model=model))
+            self.model: Model = self._in_library(lambda: self._library.model)
+        except BaseException:
+            self._thread.shutdown()
+            raise
+        self.folder = self._library.folder
+        self.thumbnails = Thumbnails(self.folder / "thumbnails")
+
+    def close(self) -> None:
+        """Let go of the library."""
+        self._in_library(lambda: self._library.__exit__(None, None, None))
+        self._thread.shutdown()
+        self.thumbnails.close()
+
+    def ask(self, path: str | os.PathLike[str]) -> Asked:
+        """A photo that was sent, ready to search with; one of the library is known by its content.
+
+        Raises:
+            ImageError: it cannot be read, or is larger than uploads may be.
+        """
+        sent = open_upload(path)
+        ids = self._in_library(lambda: self._library.same_as(sent.content))
+        if ids:
+            asked = self._asked(self._rows(ids))
+            return Asked(printable(sent.name), asked.thumbnail, asked.ids)
+        vector: NDArray[np.float32] = self.model.embed([sent.image])[0]
+        small = self._uploads / f"{hashlib.sha256(sent.content).hexdigest()}-asked.jpg"
+        save_small(sent.image, small, _ASKED_PX)
+        return Asked(printable(sent.name), small, vector=vector)
+
+    def ask_id(self, id_: int) -> Asked:
+        """A photo of the library, ready to search with. Raises ConfigError where it has none of this id."""
+        return self._asked(self._rows([id_]))
+
+    def search(self, step: Step, options: Options, *, offset: int = 0) -> list[Found]:
+        """A page of hits, best first.
+
+        Args:
+            step: what to search with.
+            options: how to answer.
+            offset: hits before this page.
+
+        Raises:
+            ConfigError: a number is out of range.
+            LibraryError: the library is empty.
+        """
+
+        def run() -> tuple[list[Hit], dict[int, PhotoRow]]:
+            hits = self._library.search(
+                step.query,
+                options.k,
+                filters=options.filters,
+                offset=offset,
+                keep_query=not options.hide_query,
+                group=options.group,
+            )
+            return hits, self._library.photos(hit.id for hit in hits)
+
+        hits, rows = self._in_library(run)
+        hits = [hit for hit in hits if hit.id in rows]
+        small = self.thumbnails.of([rows[hit.id] for hit in hits])
+        return [
+            Found(
+                **self._told(hit.id, rows[hit.id], file),
+                score=hit.score,
+                percentile=hit.percentile,
+                copies=len(hit.copies),
+            )
+            for hit, file in zip(hits, small, strict=True)
+        ]
+
+    def show(self, ids: Sequence[int]) -> list[Shown]:
+        """Photos of the library, in the order of the ids; ids that are not there are left out."""
+        rows = self.rows(ids)
+        return [
+            Shown(**self._told(id_, row, file))
+            for (id_, row), file in zip(rows.items(), self.thumbnails.of(list(rows.values())), strict=True)
+        ]
+
+    def large(self, id_: int) -> Path:
+        """A copy of a photo to look at, of at most `LARGE_PX`. Raises ConfigError where there is none of this id."""
+        return self.thumbnails.of(list(self._rows([id_]).values()), LARGE_PX)[0]
+
+    def examples(self, count: int) -> list[Shown]:
+        """Photos to begin with: drawn at random, the same ones as long as the library does not change."""
+        ids = self._in_library(lambda: list(self._library.photos()))
+        return self.show(random.Random(len(ids)).sample(ids, min(count, len(ids))))
+
+    def rows(self, ids: Iterable[int] | None = None) -> dict[int, PhotoRow]:
+        """What the library remembers of photos, of all where no ids are given."""
+        return self._in_library(lambda: self._library.photos(ids))
+
+    def folders(self) -> dict[Path, int]:
+        """Folders with photos right in them, and how many."""
+        return self._in_library(self._library.folders)
+
+    def status(self) -> Status:
+        """How the library stands."""
+        return self._in_library(self._library.status)
+
+    def tidy(self) -> None:
+        """Delete the small copies of photos that the library does not have any more."""
+        self.thumbnails.forget_all_but(self.rows().values())
+
+    def place_of(self, row: PhotoRow) -> str:
+        """Where a photo lies, as people may know it."""
+        path = os.fsdecode(row.path)
+        return printable(path if self._full_paths else os.path.relpath(path, os.path.dirname(os.fsdecode(row.root))))
+
+    def _in_library(self, work: Callable[[], _T]) -> _T:
+        return self._thread.submit(work).result()
+
+    def _rows(self, ids: Sequence[int]) -> dict[int, PhotoRow]:
+        rows = self.rows(ids)
+        if not rows:
+            raise ConfigError(f"The library has no photo with the id {ids[0]}.")
+        return rows
+
+    def _asked(self, rows: dict[int, PhotoRow]) -> Asked:
+        first = next(iter(rows.values()))
+        return Asked(printable(_name(first)), self.thumbnails.of([first])[0], tuple(rows))
+
+    def _told(self, id_: int, row: PhotoRow, thumbnail: Path) -> dict[str, object]:
+        return {
+            "id": id_,
+            "name": printable(_name(row)),
+            "place": self.place_of(row),
+            "taken": row.taken,
+            "width": row.width,
+            "height": row.height,
+            "size": row.stamp.size,
+            "thumbnail": thumbnail,
+        }
+
+
+def human_size(size: float) -> str:
+    """Bytes as people read them, as `1.4 MB`."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1_000:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1_000
+    return f"{size:.1f} GB"
+
+
+def _name(row: PhotoRow) -> str:
+    return os.path.basename(os.fsdecode(row.path))

@@ -1,0 +1,123 @@
+"""The library as points in two dimensions; a click shows the photo nearest to it.
+
+Gradio's own scatter plot draws every point as an element of the page and can select only a range of its x axis; so the map
+is a picture, and a click on it is the picture's `select`, which tells where.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from demo import markup
+from demo.photo_map import MOST_POINTS, PALETTE, PhotoMap, View, draw_map, has_umap, nearest_point
+from demo.search import Shown
+from demo.tabs.detail import Detail
+from demo.tabs.parts import explained
+from mvmr_zoo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from demo.services import Services
+
+_ZOOM = 2.5
+_MOST_ZOOM = 2.5**4
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What one person looks at, and the photo they chose."""
+
+    view: View = View()
+    chosen: Shown | None = None
+
+
+class MapTab:
+    """Its components, and what they do."""
+
+    def __init__(self, services: Services, tab: gr.Tab) -> None:
+        self._services = services
+        self.looking = gr.State(Looking(), time_to_live=3_600)
+        with gr.Row():
+            with gr.Column(scale=3, min_width=300):
+                with gr.Row():
+                    methods = [("PCA", "pca"), ("UMAP", "umap")] if has_umap() else [("PCA", "pca")]
+                    self.projection = gr.Radio(
+                        methods, value="pca", label="Projection", min_width=140,
+                        info=None if has_umap() else "`pip install umap-learn` offers UMAP too",
+                    )  # fmt: skip
+                    self.colours = gr.Radio(["folder", "cluster"], value="folder", label="Coloured by", min_width=140)
+                self.picture = gr.Image(
+                    show_label=False, interactive=False, type="pil", format="png", buttons=["fullscreen"], elem_id="map",
+                    alt_text="Every photo as a point; similar photos lie near each other",
+                )  # fmt: skip
+                with gr.Row():
+                    closer = gr.Button("Closer", size="sm", min_width=90)
+                    whole = gr.Button("Whole map", size="sm", min_width=90)
+                self.legend = gr.HTML(elem_id="legend")
+            with gr.Column(scale=2, min_width=280):
+                self.hint = gr.HTML(markup.note("Click a point: its photo is shown here."))
+                self.detail = Detail(("Search with it",), "map-detail")
+        inputs = [self.looking, self.projection, self.colours]
+        self._outputs = [self.looking, self.picture, self.legend, self.hint, *self.detail.outputs]
+        for event, handler in (
+            (tab.select, self._draw),
+            (self.projection.input, self._draw),
+            (self.colours.input, self._draw),
+            (self.picture.select, self._choose),
+            (closer.click, self._closer),
+            (whole.click, self._whole),
+        ):
+            event(explained(handler), inputs, self._outputs, api_visibility="private", concurrency_limit=4)
+
+    @property
+    def search_with_it(self) -> gr.Button:
+        """The button below the chosen photo."""
+        return self.detail.buttons[0]
+
+    def chosen_id(self, looking: Looking) -> int:
+        """Of the chosen photo. Raises ConfigError where there is none."""
+        if looking.chosen is None:
+            raise ConfigError("Click a point of the map first.")
+        return looking.chosen.id
+
+    def _draw(self, looking: Looking, projection: Any, colours: Any) -> list[Any]:
+        made = self._services.photo_map(projection, colours)
+        chosen = looking.chosen
+        if chosen is None:
+            shown = self.detail.hides()
+        else:
+            shown = self.detail.shows(self._services.searcher, chosen)
+        picture = draw_map(made, looking.view, None if chosen is None else chosen.id)
+        return [looking, picture, _legend(made), "" if chosen else gr.skip(), *shown]
+
+    def _choose(self, looking: Looking, event: gr.SelectData, projection: Any, colours: Any) -> list[Any]:
+        made = self._services.photo_map(projection, colours)
+        point = nearest_point(made, looking.view, *event.index)
+        chosen = self._services.searcher.show([int(made.ids[point])])
+        return self._draw(replace(looking, chosen=chosen[0] if chosen else None), projection, colours)
+
+    def _closer(self, looking: Looking, projection: Any, colours: Any) -> list[Any]:
+        """Around the chosen photo, or where one looks already."""
+        view = looking.view
+        if looking.chosen is not None:
+            made = self._services.photo_map(projection, colours)
+            for x, y in made.xy[made.ids == looking.chosen.id]:
+                view = View(float(x), float(y), view.zoom)
+        return self._draw(
+            replace(looking, view=replace(view, zoom=min(view.zoom * _ZOOM, _MOST_ZOOM))), projection, colours
+        )
+
+    def _whole(self, looking: Looking, projection: Any, colours: Any) -> list[Any]:
+        return self._draw(replace(looking, view=View()), projection, colours)
+
+
+def _legend(made: PhotoMap) -> str:
+    counts = [int((made.groups == group).sum()) for group in range(len(made.names))]
+    entries = "".join(
+        f'<li><span style="background: {PALETTE[group]}"></span>{markup.text(name)} ({counts[group]:,})</li>'
+        for group, name in enumerate(made.names)
+    )
+    drawn = f"{MOST_POINTS:,} of {made.total:,} photos, drawn at random." if made.total > len(made.ids) else ""
+    return f'<ul class="legend">{entries}</ul>' + (markup.note(drawn) if drawn else "")

@@ -1,0 +1,269 @@
+"""The search: a photo goes in, hits come out, a hit is searched with in its turn; a trail leads back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from demo import markup
+from demo.search import MOST_HITS, PAGE, Found, Options, Shown
+from demo.tabs.detail import Detail
+from demo.tabs.parts import PhotoInput, captioned, explained, photos
+from demo.trail import Asked, Sign, Step, Trail
+from mvmr_zoo.errors import printable
+from mvmr_zoo.library import Filters
+
+if TYPE_CHECKING:
+    from demo.services import Services
+
+EXAMPLES = 8
+
+_ROLES = {"search with it": None, "add it as more like": "like", "add it as less like": "unlike"}
+_EVERY_FOLDER = "every folder"
+_MOST_FOLDERS = 300
+_NAME_LENGTH = 28
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one person sees.
+
+    Args:
+        trail: steps of the search.
+        hits: on the page.
+        chosen: the one that is shown larger.
+        examples: photos to begin with.
+    """
+
+    trail: Trail = Trail()
+    hits: tuple[Found, ...] = ()
+    chosen: Shown | None = None
+    examples: tuple[Shown, ...] = ()
+
+
+class SearchTab:
+    """Its components, and what they do."""
+
+    def __init__(self, services: Services) -> None:
+        self._services, self._searcher = services, services.searcher
+        self.session = gr.State(Session(), time_to_live=3_600)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=280):
+                self._make_query()
+            with gr.Column(scale=3, min_width=300):
+                self._make_answer()
+        self.outputs = [
+            self.session, self.steps, self.asked, self.heading, *self.detail.outputs, self.hits, self.more,
+        ]  # fmt: skip
+        self._wire()
+
+    def _make_query(self) -> None:
+        self.photo = PhotoInput(
+            label="Photo",
+            sources=["upload", "clipboard", "webcam"],
+            height=230,
+            buttons=[],
+            alt_text="The photo you sent",
+            placeholder="Drop a photo here\nor click to choose one; below: paste, camera",
+            elem_id="photo",
+        )
+        self.role = gr.Radio(list(_ROLES), value="search with it", label="What to do with a new photo")
+        self.asked = photos("Searching with; click one to take it out", small=True, visible=False, elem_id="asked")
+        self.examples = photos("Or begin with one of these", small=True, elem_id="examples")
+        with gr.Accordion("Filters", open=False):
+            self.k = gr.Slider(1, MOST_HITS, value=PAGE, step=1, label="Hits a page")
+            self.percentile = gr.Slider(
+                0, 100, value=0, step=0.5, label="Least percentile",
+                info="Of a score among those of this library's photos at random",
+            )  # fmt: skip
+            self.folder = gr.Dropdown([_EVERY_FOLDER], value=_EVERY_FOLDER, label="Folder")
+            with gr.Row():
+                self.taken_from = gr.Textbox(
+                    label="Taken from", placeholder="2024, 2024-05 or 2024-05-31", min_width=120
+                )
+                self.taken_to = gr.Textbox(label="Taken to", placeholder="the same", min_width=120)
+            self.hide = gr.Checkbox(value=True, label="Leave out the photos searched with")
+            self.group = gr.Checkbox(value=False, label="Put near duplicates behind the best one")
+
+    def _make_answer(self) -> None:
+        self.steps = gr.Radio([], label="Trail", visible=False, elem_classes="trail", elem_id="trail", type="index")
+        self.heading = gr.HTML(elem_id="heading")
+        self.detail = Detail(("Search with it", "More like it", "Less like it", "Close"), "detail")
+        self.hits = photos("Hits", visible=False, elem_id="hits")
+        self.more = gr.Button("More", visible=False, elem_id="more")
+
+    @property
+    def settings(self) -> list[Any]:
+        """Inputs of every handler that searches, after the session."""
+        return [self.k, self.percentile, self.folder, self.taken_from, self.taken_to, self.hide, self.group]
+
+    def _wire(self) -> None:
+        def on(event: Any, handler: Any, *inputs: Any, js: str | None = None) -> None:
+            event(
+                explained(handler), [self.session, *inputs, *self.settings], self.outputs, api_visibility="private",
+                show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8, js=js,
+            )  # fmt: skip
+
+        on(self.photo.input, self._send, self.photo, self.role)
+        on(self.examples.select, self._begin_with_example)
+        on(self.asked.select, self._take_out)
+        on(self.steps.input, self._go_back, self.steps)
+        on(self.more.click, self._show_more)
+        for button, sign in zip(self.detail.buttons, (None, "like", "unlike"), strict=False):
+            on(button.click, self._chosen_handler(sign))
+        for slider in (self.k, self.percentile):
+            on(slider.release, self._again)
+        for each in (self.folder, self.hide, self.group):
+            on(each.input, self._again)
+        for each in (self.taken_from, self.taken_to):
+            on(each.submit, self._again)
+            on(each.blur, self._again)
+        self.hits.select(
+            explained(self._choose), [self.session], [self.session, *self.detail.outputs], api_visibility="private"
+        ).then(None, js="() => document.getElementById('detail')?.scrollIntoView({behavior: 'smooth', block: 'start'})")
+        self.detail.buttons[3].click(
+            lambda session: [replace(session, chosen=None), *self.detail.hides()],
+            [self.session],
+            [self.session, *self.detail.outputs],
+            api_visibility="private",
+        )
+
+    def load(self, session: Session) -> list[Any]:
+        """What a page shows when it is opened: values for `loads`."""
+        examples = tuple(self._searcher.examples(EXAMPLES))
+        folders = list(self._searcher.folders())
+        named = self._services.folder
+        some = [str(each) for each in folders if str(each).isprintable()][:_MOST_FOLDERS]
+        if named is not None and str(named) not in some:
+            some.insert(0, str(named))
+        choices = [_EVERY_FOLDER, *some]
+        return [
+            replace(session, examples=examples),
+            gr.Gallery(captioned([(each.thumbnail, each.name) for each in examples]), visible=bool(examples)),
+            gr.Dropdown(choices, value=_EVERY_FOLDER if named is None else str(named)),
+            markup.note(*self._invitation(bool(examples))),
+        ]
+
+    @property
+    def loads(self) -> list[Any]:
+        """What `load` gives values for."""
+        return [self.session, self.examples, self.folder, self.heading]
+
+    def begin(self, session: Session, asked: Asked, *settings: Any) -> list[Any]:
+        """A new search with one photo."""
+        return self._step(session, Step((asked,)), *settings)
+
+    def _invitation(self, has_photos: bool) -> list[str]:
+        if has_photos:
+            return ["Drop a photo, or pick one of the examples: the photos most like it are shown here."]
+        if self._services.indexing is not None and self._services.indexing.progress.is_active:
+            return ["Photos are being taken in. Reload this page in a moment: those that are done can be searched."]
+        return [
+            "This library has no photos yet. Name a folder of photos under “Index”; searching works while it is read."
+        ]
+
+    def _send(self, session: Session, path: str | None, role: str, *settings: Any) -> list[Any]:
+        if path is None:
+            return [gr.skip()] * len(self.outputs)
+        return self._with(session, self._searcher.ask(path), _ROLES.get(role), *settings)
+
+    def _with(self, session: Session, asked: Asked, sign: Any, *settings: Any) -> list[Any]:
+        step = session.trail.step
+        if sign is None or step is None:
+            return self.begin(session, asked, *settings)
+        return self._step(session, step.having(asked, sign), *settings)
+
+    def _begin_with_example(self, session: Session, event: gr.SelectData, *settings: Any) -> list[Any]:
+        return self._with(session, self._searcher.ask_id(session.examples[event.index].id), None, *settings)
+
+    def _chosen_handler(self, sign: Sign | None) -> Any:
+        def handler(session: Session, *settings: Any) -> list[Any]:
+            if session.chosen is None:
+                raise gr.Error("Click a hit first.", print_exception=False)
+            return self._with(session, self._searcher.ask_id(session.chosen.id), sign, *settings)
+
+        return handler
+
+    def _take_out(self, session: Session, event: gr.SelectData, *settings: Any) -> list[Any]:
+        step = session.trail.step and session.trail.step.without(event.index)
+        if step is None:
+            raise gr.Error("A search needs a photo to be like. Send another one instead.", print_exception=False)
+        return self._step(session, step, *settings)
+
+    def _go_back(self, session: Session, at: int | None, *settings: Any) -> list[Any]:
+        return self._answer(replace(session, trail=session.trail.back_to(-1 if at is None else at)), *settings)
+
+    def _again(self, session: Session, *settings: Any) -> list[Any]:
+        return self._answer(session, *settings)
+
+    def _step(self, session: Session, step: Step, *settings: Any) -> list[Any]:
+        return self._answer(replace(session, trail=session.trail.going(step)), *settings)
+
+    def _answer(self, session: Session, *settings: Any) -> list[Any]:
+        """The first page of hits of where one stands."""
+        step, options = session.trail.step, _options(*settings)
+        if step is None:
+            return [gr.skip()] * len(self.outputs)
+        hits = self._searcher.search(step, options)
+        session = replace(session, hits=tuple(hits), chosen=None)
+        return self._drawn(session, self.detail.hides(), has_more=len(hits) == options.k)
+
+    def _show_more(self, session: Session, *settings: Any) -> list[Any]:
+        step, options = session.trail.step, _options(*settings)
+        if step is None:
+            return [gr.skip()] * len(self.outputs)
+        further = self._searcher.search(step, options, offset=len(session.hits))
+        session = replace(session, hits=(*session.hits, *further))
+        return self._drawn(session, [gr.skip()] * len(self.detail.outputs), has_more=len(further) == options.k)
+
+    def _choose(self, session: Session, event: gr.SelectData) -> list[Any]:
+        hit = session.hits[event.index]
+        percentile = (
+            "" if hit.percentile is None else f", above {hit.percentile:.1f} % of this library's photos at random"
+        )
+        extra = f"score {hit.score:.3f}{percentile}"
+        return [replace(session, chosen=hit), *self.detail.shows(self._searcher, hit, extra)]
+
+    def _drawn(self, session: Session, detail: list[Any], *, has_more: bool) -> list[Any]:
+        step = session.trail.step
+        assert step is not None
+        names = [f"{number}  {_short(each.name)}" for number, each in enumerate(session.trail.steps, start=1)]
+        signs = {"like": "like", "unlike": "not like"}
+        asked = captioned([(each.thumbnail, f"{signs[sign]} {each.name}") for sign, each in step.photos])
+        hits = captioned([(each.thumbnail, each.caption) for each in session.hits])
+        return [
+            session,
+            gr.Radio(names, value=names[session.trail.at], visible=len(names) > 1),
+            gr.Gallery(asked, visible=True),
+            markup.note(*_heading(session, has_more=has_more)),
+            *detail,
+            gr.Gallery(hits, visible=bool(hits)),
+            gr.Button(visible=has_more),
+        ]
+
+
+def _options(
+    k: float, percentile: float, folder: str, taken_from: str, taken_to: str, hide: bool, group: bool
+) -> Options:
+    filters = Filters(
+        folder=None if folder in (None, _EVERY_FOLDER) else folder,
+        taken_from=taken_from.strip() or None,
+        taken_to=taken_to.strip() or None,
+        min_percentile=percentile or None,
+    )
+    return Options(k=int(k), filters=filters, hide_query=hide, group=group)
+
+
+def _heading(session: Session, *, has_more: bool) -> list[str]:
+    step = session.trail.step
+    assert step is not None
+    if not session.hits:
+        return ["No photo passes the filters. Lower the least percentile, or take a filter away."]
+    count = f"The {len(session.hits)} photos most like" if has_more else f"{len(session.hits)} photos, most like"
+    return [f"{count} {printable(step.name)}. Click one to see it larger."]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 9]}…{name[-8:]}"

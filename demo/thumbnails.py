@@ -1,0 +1,106 @@
+"""Small copies of photos, made here: upright, without EXIF and position; a changed photo gets another one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageOps
+
+from mvmr_zoo.errors import ImageError
+from mvmr_zoo.images import read_image
+from mvmr_zoo.library.rows import Stamp
+
+if TYPE_CHECKING:
+    from mvmr_zoo.library import PhotoRow
+
+THUMBNAIL_PX = 320
+LARGE_PX = 1_280
+
+_QUALITY = 82
+_NAMED_BY = 40
+_MISSING = "missing.jpg"
+
+
+class Thumbnails:
+    """A folder of small copies.
+
+    A file's name is drawn from the content of its photo, so nobody can guess it who has not seen the photo.
+
+    Args:
+        folder: where they are kept; made when it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder.resolve()
+        self._makers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="thumbnails")
+
+    def of(self, photos: Sequence[PhotoRow], px: int = THUMBNAIL_PX) -> list[Path]:
+        """The small copy of each photo, made where there is none; a grey one for a photo that cannot be read.
+
+        Args:
+            photos: of the library.
+            px: the longer side, `THUMBNAIL_PX` or `LARGE_PX`.
+        """
+        return list(self._makers.map(lambda photo: self._one(photo, px), photos))
+
+    def forget_all_but(self, photos: Iterable[PhotoRow]) -> None:
+        """Delete the copies of photos that the library does not have any more."""
+        kept = {_name(photo.content, photo.stamp) for photo in photos}
+        for file in self.folder.glob("*-*.jpg"):
+            if file.name.split("-")[0] not in kept:
+                file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Make no more."""
+        self._makers.shutdown(cancel_futures=True)
+
+    def _one(self, photo: PhotoRow, px: int) -> Path:
+        try:
+            found = os.stat(photo.path)
+        except OSError:
+            return self._missing()
+        file = self.folder / f"{_name(photo.content, Stamp(found.st_size, found.st_mtime_ns))}-{px}.jpg"
+        if not file.exists():
+            try:
+                save_small(read_image(os.fsdecode(photo.path), min_px=px), file, px)
+            except ImageError:
+                return self._missing()
+        return file
+
+    def _missing(self) -> Path:
+        file = self.folder / _MISSING
+        if not file.exists():
+            grey = Image.new("RGB", (THUMBNAIL_PX, THUMBNAIL_PX), "#9a9a9a")
+            ImageDraw.Draw(grey).line((90, 90, 230, 230, 160, 160, 230, 90, 90, 230), fill="#6a6a6a", width=8)
+            save_small(grey, file, THUMBNAIL_PX)
+        return file
+
+
+def save_small(image: Image.Image, file: Path, px: int) -> None:
+    """Write an image as JPEG, its longer side at most `px`; of what its file told, only how its colours are meant."""
+    image.thumbnail((px, px))
+    small = ImageOps.contain(image, (px, px)) if max(image.size) > px else image
+    profile = image.info.get("icc_profile") or b""
+    handle, part = tempfile.mkstemp(dir=file.parent, prefix=".part-", suffix=".jpg")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            small.save(
+                out, "JPEG", quality=_QUALITY, icc_profile=profile if profile[16:20] == b"RGB " else None, exif=b""
+            )
+        os.replace(part, file)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)
+        raise
+
+
+def _name(content: bytes, stamp: Stamp) -> str:
+    return hashlib.sha256(content + repr(tuple(stamp)).encode()).hexdigest()[:_NAMED_BY]
