@@ -1,4 +1,4 @@
-"""For programs: /search, /search_by_id and /status, for gradio_client and, with --mcp, as MCP tools. The names are kept."""
+"""For programs: /search, /search_by_id and /status, by gradio_client and, with --mcp, as MCP tools. Names are kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo.search import MOST_HITS, Found, Options
-from demo.tabs.parts import PhotoInput, explained
+from demo.tabs.parts import explained, photo_input
 from demo.trail import Asked, Step
 from mvmr_zoo.library import Filters
 
@@ -81,7 +81,7 @@ def add_api(searcher: Searcher) -> None:
         }
 
     with gr.Row(visible=False):
-        photo = PhotoInput(label="photo")
+        photo = photo_input(label="photo")
         id_ = gr.Number(label="id", value=1, precision=0)
         options = [
             gr.Slider(1, MOST_HITS, value=HITS, step=1, label="k"),
@@ -90,21 +90,23 @@ def add_api(searcher: Searcher) -> None:
             gr.Textbox(label="taken_to"),
         ]
         found, state, button = gr.JSON(label="hits"), gr.JSON(label="status"), gr.Button()
-        shared = {"concurrency_id": "search", "concurrency_limit": _LIMIT}
-        button.click(search, [photo, *options], found, api_name="search", **shared)
-        button.click(search_by_id, [id_, *options], found, api_name="search_by_id", **shared)
+        for name, handler, asked in (("search", search, photo), ("search_by_id", search_by_id, id_)):
+            button.click(
+                handler, [asked, *options], found, api_name=name, concurrency_id="search", concurrency_limit=_LIMIT
+            )
         button.click(status, None, state, api_name="status")
 
 
 def _plain(hit: Found) -> dict[str, Any]:
+    photo = hit.photo
     return {
-        "id": hit.id,
-        "name": hit.name,
-        "path": hit.place,
+        "id": photo.id,
+        "name": photo.name,
+        "path": photo.place,
         "score": round(hit.score, 6),
         "percentile": None if hit.percentile is None else round(hit.percentile, 2),
-        "taken": hit.taken,
-        "width": hit.width,
-        "height": hit.height,
-        "bytes": hit.size,
+        "taken": photo.taken,
+        "width": photo.width,
+        "height": photo.height,
+        "bytes": photo.size,
     }

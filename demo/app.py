@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,9 +47,13 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
         count = searcher.status().photos
         return f"<h1>Search your photos</h1><p>{count:,} photos · {markup.text(searcher.model.card.name)}</p>"
 
-    with gr.Blocks(
-        title="mvmr-zoo: search your photos", analytics_enabled=False, delete_cache=(SWEPT_EVERY_S, KEPT_S)
-    ) as page:
+    page = gr.Blocks(
+        title="mvmr-zoo: search your photos",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(SWEPT_EVERY_S, KEPT_S),
+    )
+    with page:
         title = gr.HTML(elem_id="head")
         with gr.Tabs() as tabs:
             with gr.Tab("Search", id="search"):
@@ -128,11 +131,12 @@ def serving(
             import gradio as gr
         except ImportError:
             raise MissingDependencyError("gradio", "demo", "open the page") from None
+        from starlette.middleware import Middleware
+
         from demo.guard import Guard
         from demo.services import open_services
         from demo.theme import CSS, theme
         from demo.uploads import MAX_BYTES
-        from starlette.middleware import Middleware
 
         services = open_services(library, model=model, uploads=uploads, photos=photos, compared=compared, public=public)
         try:
@@ -140,7 +144,7 @@ def serving(
             gr.set_static_paths([thumbnails])
             page = build(services, uploads)
             page.queue(default_concurrency_limit=4, max_size=256)
-            guard = Middleware(Guard, local=host in LOCAL_HOSTS, thumbnails=str(thumbnails))  # type: ignore[arg-type]
+            guard = Middleware(Guard, local=host in LOCAL_HOSTS, thumbnails=str(thumbnails))
             try:
                 _, address, _ = page.launch(
                     server_name=host, server_port=port, auth=auth, mcp_server=mcp, share=False, quiet=True,

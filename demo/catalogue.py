@@ -19,15 +19,15 @@ _BYTES_A_WEIGHT = 4
 
 
 class ModelRow(NamedTuple):
-    """A model for the table; every field is text for people."""
+    """A model for the table; every field is text for people, figures are one a line."""
 
     name: str
     here: str
     size: str
     architecture: str
     dimension: str
-    published: str
-    measured: str
+    published: tuple[str, ...]
+    measured: tuple[str, ...]
     licence: str
 
 
@@ -64,8 +64,8 @@ def _row(card: ModelCard) -> ModelRow:
     )
 
 
-def _figures(figures: Mapping[str, Figure]) -> str:
-    return "; ".join(f"{name} {figure}" for name, figure in figures.items()) or "—"
+def _figures(figures: Mapping[str, Figure]) -> tuple[str, ...]:
+    return tuple(f"{name} {figure}" for name, figure in figures.items()) or ("—",)
 
 
 def _bytes_in(folder: Path) -> int:

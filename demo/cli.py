@@ -20,8 +20,8 @@ def demo(
     place: Annotated[
         Path | None,
         typer.Argument(
-            help="A library, or a folder of photos, which is taken into your library. Default: your library if it has photos, "
-            "else sample photos."
+            help="A library, or a folder of photos, which is taken into your library. Default: your library if it has "
+            "photos, else sample photos."
         ),
     ] = None,
     library: Annotated[

@@ -1,4 +1,4 @@
-"""Taking in a folder while people search: one at a time, with progress; it may be stopped and goes on when started again."""
+"""Taking in a folder while people search: one at a time, with progress; a stopped one goes on when started again."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Indexing:
                 raise DataError(f"{self._progress.folder} is still being taken in. Stop it first, or wait.")
             self._stop.clear()
             self._lately.clear()
-            self._progress = Progress(phase="looking", folder=os.path.abspath(name))
+            self._progress = Progress(phase="looking", folder=str(Path(name).absolute()))
         self._thread = threading.Thread(target=self._run, name="indexing", daemon=True)
         self._thread.start()
 

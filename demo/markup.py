@@ -36,15 +36,19 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, caption: st
 
     Args:
         heads: of the columns.
-        rows: of as many cells each.
+        rows: of as many cells each; a tuple is a cell of several lines.
         caption: what it lists, for those who hear it.
     """
     head = "".join(f'<th scope="col">{text(each)}</th>' for each in heads)
-    body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return (
         f'<div class="scrolls" tabindex="0"><table><caption>{text(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _cell(cell: object) -> str:
+    return "<br>".join(map(text, cell)) if isinstance(cell, tuple) else text(cell)
 
 
 def note(*lines: str) -> str:

@@ -37,7 +37,7 @@ def open_place(place: Path | None, library: Path | None) -> Opened:
         return Opened(own if library is not None or has_photos(own) else sample_library())
     if not place.is_dir():
         raise DataError(f"{place} is not a folder. Give a library, or a folder of photos.")
-    return Opened(place) if (place / _DATABASE).exists() else Opened(own, Path(os.path.abspath(place)))
+    return Opened(place) if (place / _DATABASE).exists() else Opened(own, place.absolute())
 
 
 def has_photos(library: Path) -> bool:

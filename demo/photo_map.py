@@ -1,10 +1,11 @@
-"""The library as points in two dimensions, drawn as a picture: smooth at any number of points, since it is one picture."""
+"""The library as points in two dimensions, drawn as one picture, which is smooth however many they are."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -68,7 +69,8 @@ class View:
 
     def pixels(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Where points `(N, 2)` lie in the picture, in pixels."""
-        return ((xy - (self.x, self.y)) * self.zoom + 0.5) * SIZE_PX
+        found: NDArray[np.float64] = ((xy - (self.x, self.y)) * self.zoom + 0.5) * SIZE_PX
+        return found
 
 
 def make_map(rows: Mapping[int, PhotoRow], projection: Projection, colours: Colours) -> PhotoMap:
@@ -99,7 +101,8 @@ def principal_components(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """`(N, 2)`: the vectors `(N, D)` along the two directions in which they vary most."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     _, directions = np.linalg.eigh(centred.T @ centred)
-    return centred @ directions[:, :-3:-1]
+    found: NDArray[np.float64] = centred @ directions[:, :-3:-1]
+    return found
 
 
 def has_umap() -> bool:
@@ -157,7 +160,7 @@ def _clusters(vectors: NDArray[np.float32]) -> list[str]:
 
 
 def _folder(row: PhotoRow) -> str:
-    return printable(os.path.basename(os.path.dirname(os.fsdecode(row.path))) or os.sep)
+    return printable(Path(os.fsdecode(row.path)).parent.name or os.sep)
 
 
 def _largest(labels: list[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -178,4 +181,4 @@ def _into_square(points: NDArray[np.float64]) -> NDArray[np.float64]:
     low, high = np.quantile(points, [0.001, 0.999], axis=0)
     span = float((high - low).max()) or 1.0
     centred = (points - (low + high) / 2) / span * (1 - 2 * _MARGIN) + 0.5
-    return np.clip(centred, 0.01, 0.99)
+    return np.asarray(np.clip(centred, 0.01, 0.99), np.float64)

@@ -1,7 +1,7 @@
 """From photos or ids to hits with thumbnails: what the search page does, without Gradio.
 
-Handlers of a web page run in many threads, a library in the one that opened it: it has a thread of its own here, in which
-searches take a few milliseconds each. Photos are decoded and embedded in the handlers' threads.
+Handlers of a web page run in many threads, a library in the one that opened it: it has a thread of its own here, in
+which searches take a few milliseconds each. Photos are decoded and embedded in the handlers' threads.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from demo.thumbnails import LARGE_PX, Thumbnails, save_small
 from demo.trail import Asked, Step
@@ -68,26 +68,27 @@ class Shown:
         return f"{taken} · {self.width:,} x {self.height:,} pixels · {human_size(self.size)}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found(Shown):
+class Found(NamedTuple):
     """A hit.
 
     Args:
+        photo: that was found.
         score: cosine similarity to what was searched with, in [-1, 1].
         percentile: of the score among those of the library's photos at random, 0 to 100; None in a small library.
         copies: how many near duplicates stand behind it, where they were grouped.
     """
 
+    photo: Shown
     score: float
     percentile: float | None
     copies: int
 
     @property
     def caption(self) -> str:
-        """Score, percentile and name, for people."""
+        """Name, score and percentile, for people."""
         percentile = "" if self.percentile is None else f" · {self.percentile:.1f} %"
         copies = f" · + {self.copies} like it" if self.copies else ""
-        return f"{self.score:.3f}{percentile}{copies} · {self.name}"
+        return f"{self.photo.name}\n{self.score:.3f}{percentile}{copies}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,7 @@ class Options:
     """
 
     k: int = PAGE
-    filters: Filters = Filters()
+    filters: Filters = field(default_factory=Filters)
     hide_query: bool = True
     group: bool = False
 
@@ -191,12 +192,7 @@ class Searcher:
         hits = [hit for hit in hits if hit.id in rows]
         small = self.thumbnails.of([rows[hit.id] for hit in hits])
         return [
-            Found(
-                **self._told(hit.id, rows[hit.id], file),
-                score=hit.score,
-                percentile=hit.percentile,
-                copies=len(hit.copies),
-            )
+            Found(self._shown(hit.id, rows[hit.id], file), hit.score, hit.percentile, len(hit.copies))
             for hit, file in zip(hits, small, strict=True)
         ]
 
@@ -204,7 +200,7 @@ class Searcher:
         """Photos of the library, in the order of the ids; ids that are not there are left out."""
         rows = self.rows(ids)
         return [
-            Shown(**self._told(id_, row, file))
+            self._shown(id_, row, file)
             for (id_, row), file in zip(rows.items(), self.thumbnails.of(list(rows.values())), strict=True)
         ]
 
@@ -235,8 +231,8 @@ class Searcher:
 
     def place_of(self, row: PhotoRow) -> str:
         """Where a photo lies, as people may know it."""
-        path = os.fsdecode(row.path)
-        return printable(path if self._full_paths else os.path.relpath(path, os.path.dirname(os.fsdecode(row.root))))
+        path = Path(os.fsdecode(row.path))
+        return printable(str(path if self._full_paths else path.relative_to(Path(os.fsdecode(row.root)).parent)))
 
     def _in_library(self, work: Callable[[], _T]) -> _T:
         return self._thread.submit(work).result()
@@ -251,17 +247,17 @@ class Searcher:
         first = next(iter(rows.values()))
         return Asked(printable(_name(first)), self.thumbnails.of([first])[0], tuple(rows))
 
-    def _told(self, id_: int, row: PhotoRow, thumbnail: Path) -> dict[str, object]:
-        return {
-            "id": id_,
-            "name": printable(_name(row)),
-            "place": self.place_of(row),
-            "taken": row.taken,
-            "width": row.width,
-            "height": row.height,
-            "size": row.stamp.size,
-            "thumbnail": thumbnail,
-        }
+    def _shown(self, id_: int, row: PhotoRow, thumbnail: Path) -> Shown:
+        return Shown(
+            id=id_,
+            name=printable(_name(row)),
+            place=self.place_of(row),
+            taken=row.taken,
+            width=row.width,
+            height=row.height,
+            size=row.stamp.size,
+            thumbnail=thumbnail,
+        )
 
 
 def human_size(size: float) -> str:
@@ -274,4 +270,4 @@ def human_size(size: float) -> str:
 
 
 def _name(row: PhotoRow) -> str:
-    return os.path.basename(os.fsdecode(row.path))
+    return Path(os.fsdecode(row.path)).name

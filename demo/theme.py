@@ -28,17 +28,29 @@ def theme() -> gr.themes.Base:
 
 
 CSS = """
-.gradio-container { max-width: 1500px !important; margin: 0 auto; }
+.gradio-container { width: 100%; max-width: 1500px !important; margin: 0 auto; }
 #head h1 { font-size: 1.35rem; margin: 0; }
-#head p { margin: 0; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
+#head p { margin: 0; overflow-wrap: anywhere; }
 
-.photos .grid-container { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)) !important; }
+.photos .grid-wrap { max-height: none !important; min-height: 0 !important; overflow: visible !important; }
+.photos .grid-container { padding-top: 1.6rem !important; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)) !important; }
 .photos.small .grid-container { grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)) !important; }
-.photos .caption-label { max-width: 100%; }
+.photos .caption-label {
+  position: static; max-width: 100%; height: auto; border: 0; border-radius: 0; white-space: pre-line; overflow: hidden;
+  overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; line-clamp: 3;
+}
+.photos .thumbnail-item { aspect-ratio: auto; height: auto; }
+.photos .thumbnail-item img { aspect-ratio: 1; height: auto; object-fit: cover; }
+.photos.small .caption-label { -webkit-line-clamp: 1; line-clamp: 1; padding: 0 0.2rem; }
 .photos button:focus-visible, .trail label:focus-within, a:focus-visible {
   outline: 3px solid var(--color-accent); outline-offset: 2px;
 }
-.trail label { padding: 0.15rem 0.6rem; max-width: 14rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.trail label {
+  padding: 0.15rem 0.6rem; max-width: 14rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+}
+.compact label { padding: 0.2rem 0.5rem; }
+
+.bottom { align-items: end; }
 
 .note { padding: 0.5rem 0.25rem; }
 .note p { margin: 0.15rem 0; overflow-wrap: anywhere; }
@@ -48,12 +60,13 @@ CSS = """
 .scrolls table { border-collapse: collapse; width: 100%; font-size: var(--text-sm); }
 .scrolls caption { text-align: left; font-weight: 600; padding: 0.4rem 0; }
 .scrolls th, .scrolls td {
-  text-align: left; vertical-align: top; padding: 0.35rem 0.6rem;
-  border-bottom: 1px solid var(--border-color-primary);
+  text-align: left; vertical-align: top; padding: 0.35rem 0.6rem; border-bottom: 1px solid var(--border-color-primary);
 }
 .scrolls th { white-space: nowrap; }
 
-.group { display: flex; flex-wrap: wrap; gap: 0.75rem; padding: 0.75rem 0; border-bottom: 1px solid var(--border-color-primary); }
+.group {
+  display: flex; flex-wrap: wrap; gap: 0.75rem; padding: 0.75rem 0; border-bottom: 1px solid var(--border-color-primary);
+}
 .group figure { margin: 0; width: 12rem; max-width: 45%; font-size: var(--text-sm); }
 .group img { width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--background-fill-secondary); }
 .group figcaption { overflow-wrap: anywhere; }
@@ -61,5 +74,6 @@ CSS = """
 .legend { display: flex; flex-wrap: wrap; gap: 0.3rem 0.9rem; list-style: none; padding: 0; margin: 0.4rem 0; }
 .legend li { overflow-wrap: anywhere; }
 .legend span { display: inline-block; width: 0.8rem; height: 0.8rem; border-radius: 50%; margin-right: 0.35rem; }
+#map { max-width: max(20rem, 72vh); }
 #map img { cursor: crosshair; }
 """

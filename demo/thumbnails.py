@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,8 +96,7 @@ def save_small(image: Image.Image, file: Path, px: int) -> None:
             )
         os.replace(part, file)
     except BaseException:
-        with suppress(OSError):
-            os.unlink(part)
+        Path(part).unlink(missing_ok=True)
         raise
 
 

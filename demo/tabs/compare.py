@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo import markup
-from demo.tabs.parts import PhotoInput, captioned, explained, photos
+from demo.search import Shown  # at run time too: Gradio reads the handlers' annotations
+from demo.tabs.parts import captioned, explained, photo_input, photos
 from demo.uploads import open_upload
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.images import read_image
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from demo.comparison import Column
-    from demo.search import Shown
     from demo.services import Services
 
 _EXAMPLES = 6
@@ -33,7 +33,7 @@ class CompareTab:
         self.examples = gr.State((), time_to_live=3_600)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                self.photo = PhotoInput(
+                self.photo = photo_input(
                     label="Photo",
                     sources=["upload", "clipboard"],
                     height=200,
@@ -133,5 +133,5 @@ class CompareTab:
 
 
 def _gallery(column: Column) -> gr.Gallery:
-    hits = captioned([(each.photo.thumbnail, f"{each.score:.3f} · {each.photo.name}") for each in column.hits])
+    hits = captioned([(each.photo.thumbnail, f"{each.photo.name}\n{each.score:.3f}") for each in column.hits])
     return gr.Gallery(hits, label=column.spec)

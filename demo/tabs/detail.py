@@ -17,17 +17,17 @@ class Detail:
 
     Args:
         buttons: texts of the buttons below it.
-        name: of the group in the page.
+        name: of it in the page.
     """
 
     def __init__(self, buttons: tuple[str, ...], name: str) -> None:
-        with gr.Group(visible=False, elem_id=name) as self.group:
+        with gr.Column(visible=False, elem_id=name) as self.group:
             self.picture = gr.Image(
                 show_label=False, interactive=False, buttons=["fullscreen"], height=420, elem_classes="large"
             )
-            self.facts = gr.HTML(padding=True)
+            self.facts = gr.HTML()
             with gr.Row():
-                self.buttons = [gr.Button(text, size="sm", min_width=110) for text in buttons]
+                self.buttons = [gr.Button(text, size="sm", min_width=100) for text in buttons]
 
     @property
     def outputs(self) -> list[Any]:
@@ -43,10 +43,10 @@ class Detail:
             extra: a line more of what is known of it.
         """
         lines = (shown.facts, extra) if extra else (shown.facts,)
-        facts = f'<div class="note"><p class="place">{markup.text(shown.place)}</p></div>' + markup.note(*lines)
+        facts = f'<p class="place">{markup.text(shown.place)}</p>' + markup.note(*lines)
         picture = gr.Image(value=str(searcher.large(shown.id)), alt_text=shown.name)
-        return [gr.Group(visible=True), picture, facts]
+        return [gr.Column(visible=True), picture, facts]
 
     def hides(self) -> list[Any]:
         """No photo."""
-        return [gr.Group(visible=False), None, ""]
+        return [gr.Column(visible=False), None, ""]

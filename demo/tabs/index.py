@@ -30,13 +30,13 @@ class IndexTab:
     def __init__(self, indexing: Indexing, searcher: Searcher, folder: str = "") -> None:
         self._indexing, self._searcher = indexing, searcher
         gr.Markdown(
-            "Photos stay where they are; the library remembers a vector of each. A run that is stopped goes on when it is "
-            "started again, and what did not change is not read again."
+            "Photos stay where they are; the library remembers a vector of each. A run that is stopped goes on when it "
+            "is started again, and what did not change is not read again."
         )
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_classes="bottom"):
             self.folder = gr.Textbox(
-                value=folder, label="Folder of photos on this machine", placeholder="~/Pictures", scale=4, min_width=200,
-                elem_id="folder",
+                value=folder, label="Folder of photos on this machine", placeholder="~/Pictures", scale=4,
+                min_width=200, elem_id="folder",
             )  # fmt: skip
             self.start = gr.Button("Start", variant="primary", min_width=100)
             self.stop = gr.Button("Stop", interactive=False, min_width=100)

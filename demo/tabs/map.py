@@ -1,12 +1,12 @@
 """The library as points in two dimensions; a click shows the photo nearest to it.
 
-Gradio's own scatter plot draws every point as an element of the page and can select only a range of its x axis; so the map
-is a picture, and a click on it is the picture's `select`, which tells where.
+Gradio's own scatter plot draws every point as an element of the page and can select only a range of its x axis; so the
+map is a picture, and a click on it is the picture's `select`, which tells where.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -29,7 +29,7 @@ _MOST_ZOOM = 2.5**4
 class Looking:
     """What one person looks at, and the photo they chose."""
 
-    view: View = View()
+    view: View = field(default_factory=View)
     chosen: Shown | None = None
 
 
@@ -49,8 +49,8 @@ class MapTab:
                     )  # fmt: skip
                     self.colours = gr.Radio(["folder", "cluster"], value="folder", label="Coloured by", min_width=140)
                 self.picture = gr.Image(
-                    show_label=False, interactive=False, type="pil", format="png", buttons=["fullscreen"], elem_id="map",
-                    alt_text="Every photo as a point; similar photos lie near each other",
+                    show_label=False, interactive=False, type="pil", format="png", buttons=["fullscreen"],
+                    elem_id="map", alt_text="Every photo as a point; similar photos lie near each other",
                 )  # fmt: skip
                 with gr.Row():
                     closer = gr.Button("Closer", size="sm", min_width=90)

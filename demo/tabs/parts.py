@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 from gradio.data_classes import ImageData
+from gradio_client.utils import is_http_url_like
 
 from demo import markup
 from mvmr_zoo.errors import MvmrError
@@ -17,33 +18,26 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class PhotoInput(gr.Image):
-    """A photo that people send; nothing of it is opened here, and nothing is fetched for it.
+def photo_input(**options: Any) -> gr.Image:
+    """Where people send a photo: handlers get the path of the file, or None.
 
-    Gradio's own opens every file with whatever decoder fits, and fetches addresses.
+    Gradio's own component opens what was sent with whatever decoder fits, and fetches addresses; this one does neither.
+    It is no subclass, since Gradio writes a stub file beside the source of every class of components.
+
+    Args:
+        options: of `gr.Image`.
     """
+    photo = gr.Image(type="filepath", image_mode=None, **options)
+    move = photo.async_move_resource_to_block_cache
 
-    def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of the file that was sent, or None. Raises gr.Error where none was sent."""
-        if payload is None:
-            return None
-        if not payload.path or (payload.url or "").startswith("data:"):
+    async def move_file(path: str | Path | None) -> str | None:
+        if is_http_url_like(str(path)):
             raise _not_a_file()
-        return payload.path
+        return await move(path)
 
-    def move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
-        """As Gradio's, for files only."""
-        _check_is_file(url_or_file_path)
-        return super().move_resource_to_block_cache(url_or_file_path)
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
-        """As Gradio's, for files only."""
-        _check_is_file(url_or_file_path)
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
-
-    def get_block_name(self) -> str:
-        """Gradio's own component on the page."""
-        return "image"
+    photo.preprocess = _sent_file  # type: ignore[method-assign]
+    photo.async_move_resource_to_block_cache = move_file  # type: ignore[method-assign, assignment]
+    return photo
 
 
 def explained(handler: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -59,7 +53,7 @@ def explained(handler: Callable[_P, _T]) -> Callable[_P, _T]:
     return wrapped
 
 
-def photos(label: str, *, small: bool = False, **options: object) -> gr.Gallery:
+def photos(label: str, *, small: bool = False, **options: Any) -> gr.Gallery:
     """A gallery whose photos are selected, not enlarged."""
     return gr.Gallery(
         label=label,
@@ -78,9 +72,12 @@ def captioned(files: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
     return [(str(file), caption) for file, caption in files]
 
 
-def _check_is_file(path: str | Path | None) -> None:
-    if "://" in str(path or "") or str(path or "").startswith(("http:", "https:")):
+def _sent_file(payload: ImageData | None) -> str | None:
+    if payload is None:
+        return None
+    if not payload.path or is_http_url_like(payload.path):
         raise _not_a_file()
+    return payload.path
 
 
 def _not_a_file() -> gr.Error:

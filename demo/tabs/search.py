@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -10,7 +10,7 @@ import gradio as gr
 from demo import markup
 from demo.search import MOST_HITS, PAGE, Found, Options, Shown
 from demo.tabs.detail import Detail
-from demo.tabs.parts import PhotoInput, captioned, explained, photos
+from demo.tabs.parts import captioned, explained, photo_input, photos
 from demo.trail import Asked, Sign, Step, Trail
 from mvmr_zoo.errors import printable
 from mvmr_zoo.library import Filters
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 8
 
-_ROLES = {"search with it": None, "add it as more like": "like", "add it as less like": "unlike"}
+_ROLES = {"the search": None, "more like it": "like", "less like it": "unlike"}
 _EVERY_FOLDER = "every folder"
 _MOST_FOLDERS = 300
 _NAME_LENGTH = 28
@@ -37,7 +37,7 @@ class Session:
         examples: photos to begin with.
     """
 
-    trail: Trail = Trail()
+    trail: Trail = field(default_factory=Trail)
     hits: tuple[Found, ...] = ()
     chosen: Shown | None = None
     examples: tuple[Shown, ...] = ()
@@ -55,12 +55,12 @@ class SearchTab:
             with gr.Column(scale=3, min_width=300):
                 self._make_answer()
         self.outputs = [
-            self.session, self.steps, self.asked, self.heading, *self.detail.outputs, self.hits, self.more,
+            self.session, self.steps, self.asked, self.heading, *self.detail.outputs, self.hits, self.more, self.examples,
         ]  # fmt: skip
         self._wire()
 
     def _make_query(self) -> None:
-        self.photo = PhotoInput(
+        self.photo = photo_input(
             label="Photo",
             sources=["upload", "clipboard", "webcam"],
             height=230,
@@ -69,7 +69,7 @@ class SearchTab:
             placeholder="Drop a photo here\nor click to choose one; below: paste, camera",
             elem_id="photo",
         )
-        self.role = gr.Radio(list(_ROLES), value="search with it", label="What to do with a new photo")
+        self.role = gr.Radio(list(_ROLES), value="the search", label="A new photo is", elem_classes="compact")
         self.asked = photos("Searching with; click one to take it out", small=True, visible=False, elem_id="asked")
         self.examples = photos("Or begin with one of these", small=True, elem_id="examples")
         with gr.Accordion("Filters", open=False):
@@ -111,22 +111,23 @@ class SearchTab:
         on(self.asked.select, self._take_out)
         on(self.steps.input, self._go_back, self.steps)
         on(self.more.click, self._show_more)
-        for button, sign in zip(self.detail.buttons, (None, "like", "unlike"), strict=False):
-            on(button.click, self._chosen_handler(sign))
-        for slider in (self.k, self.percentile):
-            on(slider.release, self._again)
-        for each in (self.folder, self.hide, self.group):
-            on(each.input, self._again)
-        for each in (self.taken_from, self.taken_to):
-            on(each.submit, self._again)
-            on(each.blur, self._again)
+        afresh, more, less, close = self.detail.buttons
+        on(afresh.click, self._chosen_handler(None))
+        on(more.click, self._chosen_handler("like"))
+        on(less.click, self._chosen_handler("unlike"))
+        for changed in (
+            *(slider.release for slider in (self.k, self.percentile)),
+            *(choice.input for choice in (self.folder, self.hide, self.group)),
+            *(event for date in (self.taken_from, self.taken_to) for event in (date.submit, date.blur)),
+        ):
+            on(changed, self._again)
         self.hits.select(
             explained(self._choose), [self.session], [self.session, *self.detail.outputs], api_visibility="private"
         ).then(None, js="() => document.getElementById('detail')?.scrollIntoView({behavior: 'smooth', block: 'start'})")
-        self.detail.buttons[3].click(
-            lambda session: [replace(session, chosen=None), *self.detail.hides()],
+        close.click(
+            lambda session: [replace(session, chosen=None), gr.Gallery(selected_index=None), *self.detail.hides()],
             [self.session],
-            [self.session, *self.detail.outputs],
+            [self.session, self.hits, *self.detail.outputs],
             api_visibility="private",
         )
 
@@ -224,7 +225,7 @@ class SearchTab:
             "" if hit.percentile is None else f", above {hit.percentile:.1f} % of this library's photos at random"
         )
         extra = f"score {hit.score:.3f}{percentile}"
-        return [replace(session, chosen=hit), *self.detail.shows(self._searcher, hit, extra)]
+        return [replace(session, chosen=hit.photo), *self.detail.shows(self._searcher, hit.photo, extra)]
 
     def _drawn(self, session: Session, detail: list[Any], *, has_more: bool) -> list[Any]:
         step = session.trail.step
@@ -232,7 +233,7 @@ class SearchTab:
         names = [f"{number}  {_short(each.name)}" for number, each in enumerate(session.trail.steps, start=1)]
         signs = {"like": "like", "unlike": "not like"}
         asked = captioned([(each.thumbnail, f"{signs[sign]} {each.name}") for sign, each in step.photos])
-        hits = captioned([(each.thumbnail, each.caption) for each in session.hits])
+        hits = captioned([(each.photo.thumbnail, each.caption) for each in session.hits])
         return [
             session,
             gr.Radio(names, value=names[session.trail.at], visible=len(names) > 1),
@@ -241,6 +242,7 @@ class SearchTab:
             *detail,
             gr.Gallery(hits, visible=bool(hits)),
             gr.Button(visible=has_more),
+            gr.Gallery(selected_index=None),  # so that a click on the same one counts again
         ]
 
 
@@ -249,8 +251,8 @@ def _options(
 ) -> Options:
     filters = Filters(
         folder=None if folder in (None, _EVERY_FOLDER) else folder,
-        taken_from=taken_from.strip() or None,
-        taken_to=taken_to.strip() or None,
+        taken_from=(taken_from or "").strip() or None,
+        taken_to=(taken_to or "").strip() or None,
         min_percentile=percentile or None,
     )
     return Options(k=int(k), filters=filters, hide_query=hide, group=group)

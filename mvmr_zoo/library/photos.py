@@ -193,12 +193,12 @@ class PhotoLibrary:
 
     def folders(self) -> dict[Path, int]:
         """Every folder with photos right in it, sorted, and how many; photos that are missing are left out."""
-        counts = Counter(os.path.dirname(path) for path in self._store.paths("missing = 0"))
-        return {Path(os.fsdecode(folder)): counts[folder] for folder in sorted(counts)}
+        counts = Counter(path.rpartition(b"/")[0] for path in self._store.paths("missing = 0"))
+        return {Path(os.fsdecode(folder or b"/")): counts[folder] for folder in sorted(counts)}
 
     def same_as(self, content: bytes) -> list[int]:
         """Ids of the photos whose files hold just these bytes."""
-        return self._store.ids("content = ?", [digest(content)]).tolist()
+        return list(map(int, self._store.ids("content = ?", [digest(content)])))
 
     def duplicates(
         self,

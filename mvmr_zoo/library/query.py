@@ -144,7 +144,9 @@ def asked_vector(
             parts.append(embed(photos))
         for vector in filter(_is_vector, asked):
             if len(vector) != found.shape[1]:
-                raise ConfigError(f"The query has a vector of {len(vector)} numbers; the library's have {found.shape[1]}.")
+                raise ConfigError(
+                    f"The query has a vector of {len(vector)} numbers; the library's have {found.shape[1]}."
+                )
             parts.append(unit(np.asarray(vector, np.float32)[None]))
         return np.concatenate(parts)
 
