@@ -40,7 +40,7 @@ def add_api(searcher: Searcher) -> None:
             taken_to: only photos taken on this day or before; empty for all.
 
         Returns:
-            The photos, best first: id, name, path, score, percentile, taken, width, height, bytes.
+            The photos, best first: id, name, place (where it lies), score, percentile, taken, width, height, bytes.
         """
         if photo is None:
             raise gr.Error("Send a photo.", print_exception=False)
@@ -60,7 +60,7 @@ def add_api(searcher: Searcher) -> None:
             taken_to: only photos taken on this day or before; empty for all.
 
         Returns:
-            The photos, best first: id, name, path, score, percentile, taken, width, height, bytes.
+            The photos, best first: id, name, place (where it lies), score, percentile, taken, width, height, bytes.
         """
         return answer(searcher.ask_id(int(id or 0)), k, min_percentile, taken_from, taken_to)
 
@@ -86,8 +86,8 @@ def add_api(searcher: Searcher) -> None:
         options = [
             gr.Slider(1, MOST_HITS, value=HITS, step=1, label="k"),
             gr.Slider(0, 100, value=0, label="min_percentile"),
-            gr.Textbox(label="taken_from"),
-            gr.Textbox(label="taken_to"),
+            gr.Textbox("", label="taken_from"),
+            gr.Textbox("", label="taken_to"),
         ]
         found, state, button = gr.JSON(label="hits"), gr.JSON(label="status"), gr.Button()
         for name, handler, asked in (("search", search, photo), ("search_by_id", search_by_id, id_)):
@@ -102,7 +102,7 @@ def _plain(hit: Found) -> dict[str, Any]:
     return {
         "id": photo.id,
         "name": photo.name,
-        "path": photo.place,
+        "place": photo.place,
         "score": round(hit.score, 6),
         "percentile": None if hit.percentile is None else round(hit.percentile, 2),
         "taken": photo.taken,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demo.uploads import KEPT_S, MAX_BYTES, SWEPT_EVERY_S, uploads_folder
 from mvmr_zoo.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
     from demo.tabs.models import models_page
     from demo.tabs.parts import explained
     from demo.tabs.search import SearchTab
-    from demo.uploads import KEPT_S, SWEPT_EVERY_S
 
     searcher, indexing = services.searcher, services.indexing
 
@@ -70,7 +71,7 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
             with gr.Tab("Compare", id="compare"):
                 compare = CompareTab(services)
             with gr.Tab("Models", id="models"):
-                gr.HTML(models_page)
+                models = gr.HTML()
         add_api(searcher)
 
         def search_from_map(session: Any, looking: Any, *settings: Any) -> list[Any]:
@@ -90,80 +91,111 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
             api_visibility="private",
         )
         page.load(compare.load, None, compare.loads, api_visibility="private")
+        page.load(models_page, None, models, api_visibility="private")
     return page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where the page listens, and to whom.
+
+    Args:
+        host: address to listen at.
+        port: None is the first free one from `PORT` on.
+        auth: name and password that people must give.
+        mcp: offer the search as MCP tools too.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    auth: tuple[str, str] | None = None
+    mcp: bool = False
 
 
 @contextmanager
 def serving(
     library: Path,
+    address: Address,
     *,
     model: str | None = None,
     photos: Path | None = None,
     compared: Sequence[str] = (),
     public: bool = False,
-    host: str = "127.0.0.1",
-    port: int | None = None,
-    auth: tuple[str, str] | None = None,
-    mcp: bool = False,
 ) -> Iterator[str]:
-    """The page, up until the block ends; gives its address. What people sent is deleted at the end.
+    """The page, up until the block ends; gives its URL. What people sent is deleted at the end.
 
     Args:
         library: folder of the library.
+        address: where to listen.
         model: spec of the encoder; None is the library's own, or the bundled one.
         photos: folder to take in meanwhile.
         compared: specs of encoders that may be compared besides those of this machine.
         public: for strangers: nobody is told where photos lie, and no folder can be named.
-        host: address to listen at.
-        port: to listen at; None is the first free one from `PORT` on.
-        auth: name and password that people must give.
-        mcp: offer the search as an MCP tool too.
 
     Raises:
         ConfigError: the address cannot be had.
         MissingDependencyError: Gradio is not installed.
         MvmrError: the library or its encoder cannot be opened.
     """
-    with tempfile.TemporaryDirectory(prefix="mvmr-demo-", ignore_cleanup_errors=True) as folder:
-        uploads = Path(folder).resolve()
-        _keep_to_ourselves(uploads)
-        try:
-            import gradio as gr
-        except ImportError:
-            raise MissingDependencyError("gradio", "demo", "open the page") from None
-        from starlette.middleware import Middleware
-
-        from demo.guard import Guard
+    with ExitStack() as ends:
+        uploads = ends.enter_context(uploads_folder())
+        _prepare_gradio(uploads)
         from demo.services import open_services
-        from demo.theme import CSS, theme
-        from demo.uploads import MAX_BYTES
 
         services = open_services(library, model=model, uploads=uploads, photos=photos, compared=compared, public=public)
-        try:
-            thumbnails = services.searcher.thumbnails.folder
-            gr.set_static_paths([thumbnails])
-            page = build(services, uploads)
-            page.queue(default_concurrency_limit=4, max_size=256)
-            guard = Middleware(Guard, local=host in LOCAL_HOSTS, thumbnails=str(thumbnails))
-            try:
-                _, address, _ = page.launch(
-                    server_name=host, server_port=port, auth=auth, mcp_server=mcp, share=False, quiet=True,
-                    prevent_thread_lock=True, max_file_size=MAX_BYTES,
-                    app_kwargs={"middleware": [guard]}, theme=theme(), css=CSS, footer_links=["api"], run_history=False,
-                    enable_monitoring=False, ssr_mode=False, pwa=False, show_error=False,
-                )  # fmt: skip
-            except OSError as error:
-                raise ConfigError(f"The page cannot listen at {host}, port {port or PORT}: {error}") from None
-            try:
-                yield address
-            finally:
-                page.close(verbose=False)
-        finally:
-            services.close()
+        ends.callback(services.close)
+        page = build(services, uploads)
+        url = _launch(page, address, services.searcher.thumbnails.folder)
+        ends.callback(page.close, verbose=False)
+        yield url
 
 
-def _keep_to_ourselves(uploads: Path) -> None:
-    """Before Gradio is imported: files in our own folder, no word to anybody."""
+def _prepare_gradio(uploads: Path) -> None:
+    """Before it is first imported: its files go into our folder, and it sends no word to anybody."""
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    try:
+        import gradio  # noqa: F401
+    except ImportError:
+        raise MissingDependencyError("gradio", "demo", "open the page") from None
+
+
+def _launch(page: gr.Blocks, address: Address, thumbnails: Path) -> str:
+    """Serve a page from threads of its own; its URL."""
+    import gradio as gr
+    from starlette.middleware import Middleware
+
+    from demo.guard import Guard
+    from demo.theme import CSS, theme
+
+    gr.set_static_paths([thumbnails])
+    page.queue(default_concurrency_limit=4, max_size=256)
+    guard = Middleware(Guard, local=address.host in LOCAL_HOSTS, thumbnails=str(thumbnails))
+    try:
+        with redirect_stdout(io.StringIO()):  # the command tells the addresses itself
+            _, url, _ = page.launch(
+                server_name=address.host,
+                server_port=address.port,
+                auth=address.auth,
+                mcp_server=address.mcp,
+                max_file_size=MAX_BYTES,
+                app_kwargs={"middleware": [guard]},
+                theme=theme(),
+                css=CSS,
+                footer_links=["api"],
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                show_error=False,
+                ssr_mode=False,
+                pwa=False,
+                run_history=False,
+                enable_monitoring=False,
+            )
+    except OSError:
+        taken = f"Port {address.port} is taken" if address.port else f"The ports from {PORT} on are taken"
+        raise ConfigError(
+            f"{taken}, or {address.host} is no address of this machine. Give another --port or --host."
+        ) from None
+    return str(url)

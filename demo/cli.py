@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,7 @@ def demo(
     mcp: Annotated[bool, typer.Option("--mcp", help="Offer the search as an MCP tool too.")] = False,
 ) -> None:
     """Open a page on this machine where you search your photos. Ctrl+C ends it."""
-    from demo.app import LOCAL_HOSTS, serving
+    from demo.app import LOCAL_HOSTS, Address, serving
     from demo.opening import open_place
 
     login = _login(auth)
@@ -61,24 +62,27 @@ def demo(
     typer.echo("Opening the page …", err=True)
     with serving(
         opened.library,
+        Address(host=host, port=port, auth=login, mcp=mcp),
         model=model,
         photos=opened.photos,
         compared=compare or (),
         public=public,
-        host=host,
-        port=port,
-        auth=login,
-        mcp=mcp,
-    ) as address:
+    ) as url:
         typer.echo(
-            f"Open {address} in a browser: it searches the library {printable(str(opened.library))}. Ctrl+C ends it."
+            f"Open {url} in a browser: it searches the library {printable(str(opened.library))}. Ctrl+C ends it."
         )
         if mcp:
-            typer.echo(f"MCP: {address}gradio_api/mcp/")
+            typer.echo(f"MCP: {url}gradio_api/mcp/")
+        signal.signal(signal.SIGTERM, _end)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
             typer.echo("Ended.", err=True)
+
+
+def _end(*_: object) -> None:
+    """As Ctrl+C does it, so that what people sent is deleted."""
+    raise KeyboardInterrupt
 
 
 def _login(auth: str | None) -> tuple[str, str] | None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ROOM_FOR_FORM = 100_000
+_CLOSE = (b"connection", b"close")
+"""Without it the rest of a request that is too large would still be read."""
+
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 _FILES = "/gradio_api/file="
@@ -86,7 +89,8 @@ class Guard:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                message = {**message, "headers": [*message.get("headers", ()), *self._added(scope["path"])]}
+                added = self._added(scope["path"]) + ([_CLOSE] if message["status"] == 413 else [])
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
         try:
@@ -116,7 +120,7 @@ async def _refuse(send: Send, status: int, line: str) -> None:
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
+        _CLOSE,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

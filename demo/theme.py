@@ -33,7 +33,9 @@ CSS = """
 #head p { margin: 0; overflow-wrap: anywhere; }
 
 .photos .grid-wrap { max-height: none !important; min-height: 0 !important; overflow: visible !important; }
-.photos .grid-container { padding-top: 1.6rem !important; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)) !important; }
+.photos .grid-container {
+  padding-top: 1.6rem !important; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)) !important;
+}
 .photos.small .grid-container { grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)) !important; }
 .photos .caption-label {
   position: static; max-width: 100%; height: auto; border: 0; border-radius: 0; white-space: pre-line; overflow: hidden;
@@ -65,7 +67,8 @@ CSS = """
 .scrolls th { white-space: nowrap; }
 
 .group {
-  display: flex; flex-wrap: wrap; gap: 0.75rem; padding: 0.75rem 0; border-bottom: 1px solid var(--border-color-primary);
+  display: flex; flex-wrap: wrap; gap: 0.75rem; padding: 0.75rem 0;
+  border-bottom: 1px solid var(--border-color-primary);
 }
 .group figure { margin: 0; width: 12rem; max-width: 45%; font-size: var(--text-sm); }
 .group img { width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--background-fill-secondary); }

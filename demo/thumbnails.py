@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from mvmr_zoo.errors import ImageError
 from mvmr_zoo.images import read_image
@@ -85,15 +85,14 @@ class Thumbnails:
 
 def save_small(image: Image.Image, file: Path, px: int) -> None:
     """Write an image as JPEG, its longer side at most `px`; of what its file told, only how its colours are meant."""
-    image.thumbnail((px, px))
-    small = ImageOps.contain(image, (px, px)) if max(image.size) > px else image
     profile = image.info.get("icc_profile") or b""
+    small = image.copy()
+    small.thumbnail((px, px))
+    small.info = {}  # comments are there too
     handle, part = tempfile.mkstemp(dir=file.parent, prefix=".part-", suffix=".jpg")
     try:
         with os.fdopen(handle, "wb") as out:
-            small.save(
-                out, "JPEG", quality=_QUALITY, icc_profile=profile if profile[16:20] == b"RGB " else None, exif=b""
-            )
+            small.save(out, "JPEG", quality=_QUALITY, icc_profile=profile if profile[16:20] == b"RGB " else None)
         os.replace(part, file)
     except BaseException:
         Path(part).unlink(missing_ok=True)

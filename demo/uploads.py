@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,9 +24,10 @@ MAX_PIXELS = 60_000_000
 
 KEPT_S = 3_000
 SWEPT_EVERY_S = 300
-"""Together below an hour: the oldest upload that is still there is as old as their sum."""
+"""Together below an hour: no upload that is still there is older than their sum."""
 
 _DECODED_PX = 1_024
+_FOLDER = "mvmr-demo-{}-"
 
 
 class Upload(NamedTuple):
@@ -50,3 +58,44 @@ def open_upload(path: str | os.PathLike[str]) -> Upload:
     except ImageError as error:
         raise ImageError(name, error.stage, error.reason) from None
     return Upload(name, content, photo.image)
+
+
+@contextmanager
+def uploads_folder() -> Iterator[Path]:
+    """A folder of this process for what people send, deleted at the end; those of processes that were killed go too."""
+    for left in Path(tempfile.gettempdir()).glob(_FOLDER.format("*") + "*"):
+        owner = re.match(_FOLDER.format(r"(\d+)"), left.name)
+        if owner is not None and not _is_alive(int(owner[1])):
+            shutil.rmtree(left, ignore_errors=True)
+    prefix, ended = _FOLDER.format(os.getpid()), threading.Event()
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+
+        def keep_swept() -> None:
+            while not ended.wait(SWEPT_EVERY_S):
+                sweep(folder, KEPT_S)
+
+        threading.Thread(target=keep_swept, name="sweeping", daemon=True).start()
+        try:
+            yield folder
+        finally:
+            ended.set()
+
+
+def sweep(folder: Path, kept_s: float) -> None:
+    """Delete every file below a folder that has been there longer; those of uploads that were broken off too."""
+    oldest = time.time() - kept_s
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # another thread was quicker
+            if file.is_file() and file.lstat().st_ctime < oldest:
+                file.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True

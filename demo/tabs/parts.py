@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -11,8 +12,7 @@ import gradio as gr
 from gradio.data_classes import ImageData
 from gradio_client.utils import is_http_url_like
 
-from demo import markup
-from mvmr_zoo.errors import MvmrError
+from mvmr_zoo.errors import MvmrError, printable
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -28,14 +28,22 @@ def photo_input(**options: Any) -> gr.Image:
         options: of `gr.Image`.
     """
     photo = gr.Image(type="filepath", image_mode=None, **options)
-    move = photo.async_move_resource_to_block_cache
+    uploads, move = Path(photo.GRADIO_CACHE).resolve(), photo.async_move_resource_to_block_cache
+
+    def sent_file(payload: ImageData | None) -> str | None:
+        if payload is None:
+            return None
+        # Gradio looks at a path only where the request says that it is one of a file
+        if not payload.path or not Path(payload.path).resolve().is_relative_to(uploads):
+            raise _not_a_file()
+        return payload.path
 
     async def move_file(path: str | Path | None) -> str | None:
         if is_http_url_like(str(path)):
             raise _not_a_file()
         return await move(path)
 
-    photo.preprocess = _sent_file  # type: ignore[method-assign]
+    photo.preprocess = sent_file  # type: ignore[method-assign]
     photo.async_move_resource_to_block_cache = move_file  # type: ignore[method-assign, assignment]
     return photo
 
@@ -48,7 +56,9 @@ def explained(handler: Callable[_P, _T]) -> Callable[_P, _T]:
         try:
             return handler(*args, **kwargs)
         except MvmrError as error:
-            raise gr.Error(markup.text(error), title="That did not work", print_exception=False) from None
+            raise gr.Error(
+                escape(printable(str(error)), quote=False), title="That did not work", print_exception=False
+            ) from None
 
     return wrapped
 
@@ -70,14 +80,6 @@ def photos(label: str, *, small: bool = False, **options: Any) -> gr.Gallery:
 def captioned(files: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
     """Thumbnails with captions, which are their alternative texts too, as a gallery takes them."""
     return [(str(file), caption) for file, caption in files]
-
-
-def _sent_file(payload: ImageData | None) -> str | None:
-    if payload is None:
-        return None
-    if not payload.path or is_http_url_like(payload.path):
-        raise _not_a_file()
-    return payload.path
 
 
 def _not_a_file() -> gr.Error:

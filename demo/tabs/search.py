@@ -55,8 +55,15 @@ class SearchTab:
             with gr.Column(scale=3, min_width=300):
                 self._make_answer()
         self.outputs = [
-            self.session, self.steps, self.asked, self.heading, *self.detail.outputs, self.hits, self.more, self.examples,
-        ]  # fmt: skip
+            self.session,
+            self.steps,
+            self.asked,
+            self.heading,
+            *self.detail.outputs,
+            self.hits,
+            self.more,
+            self.examples,
+        ]
         self._wire()
 
     def _make_query(self) -> None:

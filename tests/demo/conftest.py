@@ -1,0 +1,123 @@
+"""Fixtures: an album of real photos, its library, and the page in a process of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mvmr_zoo import PhotoLibrary
+from mvmr_zoo.images import read_image
+from mvmr_zoo.samples import make_view, photographs
+
+from ..environment import clean_environment
+
+HTML_NAME = '<img src=x onerror="window.ran=1">.jpg'
+PLACE_NAME = "Secretville"
+TAKEN = "2024:05:17 10:20:30"
+
+_VIEWS = 4
+_LONG_PX = 400
+
+
+@dataclass(frozen=True)
+class Album:
+    """A folder of photos and the library made of it.
+
+    Args:
+        photos: 20 photographs, four views each, `NAME--V.jpg`; the first one again and smaller; one with a place and a
+            date in its EXIF; one whose name is HTML.
+        queries: a view more of each photograph.
+        library: of the photos.
+    """
+
+    photos: Path
+    queries: Path
+    library: Path
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page as somebody started it."""
+
+    address: str
+    album: Album
+    process: subprocess.Popen[str]
+
+
+@pytest.fixture(scope="session")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Album:
+    """Nobody writes to its photos."""
+    return make_album(tmp_path_factory.mktemp("album"))
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory, album: Album) -> Iterator[Page]:
+    """The page of the album, for tests that change nothing of it."""
+    home = tmp_path_factory.mktemp("home")
+    with running(home, album.library) as (address, process):
+        yield Page(address, album, process)
+
+
+@contextmanager
+def running(home: Path, *words: object, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`python -m demo` in a process of its own, once it says that it is ready: its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "demo", *map(str, words), "--port", str(port)]
+    environment = clean_environment(home, PYTHONUNBUFFERED="1", TMPDIR=str(home), **variables)
+    with (
+        (home / "page.log").open("w+") as log,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            log.seek(0)
+            assert line.startswith("Open http"), line + log.read()
+            yield line.split()[1], process
+        finally:
+            process.terminate()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def make_album(folder: Path) -> Album:
+    album = Album(folder / "photos", folder / "queries", folder / "library")
+    album.photos.mkdir()
+    album.queries.mkdir()
+    for number, path in enumerate(photographs()):
+        photograph = read_image(path)
+        for view in range(_VIEWS + 1):
+            made = make_view(photograph, np.random.default_rng((number, view)))
+            made.thumbnail((_LONG_PX, _LONG_PX))
+            place = album.photos if view < _VIEWS else album.queries
+            made.save(place / f"{path.stem}--{view}.jpg", quality=90)
+    first = read_image(album.photos / "astronaut--0.jpg")
+    first.resize((first.width * 3 // 4, first.height * 3 // 4)).save(album.photos / "smaller.jpg", quality=85)
+    (album.photos / "again.jpg").write_bytes((album.photos / "astronaut--0.jpg").read_bytes())
+    save_with_place(read_image(photographs()[0]).crop((0, 0, 300, 200)), album.photos / "abroad.jpg")
+    read_image(album.photos / "coffee--1.jpg").rotate(8).save(album.photos / HTML_NAME, quality=90)
+    with PhotoLibrary(album.library) as library:
+        library.add([album.photos])
+    return album
+
+
+def save_with_place(image: Image.Image, path: Path) -> None:
+    """A JPEG whose EXIF tells where and when it was taken, and by whom."""
+    exif = Image.Exif()
+    exif[0x010E] = f"{PLACE_NAME} <script>window.ran=1</script>"
+    exif.get_ifd(0x8769)[0x9003] = TAKEN
+    exif.get_ifd(0x8825).update({1: "N", 2: (46.0, 12.0, 0.0), 3: "E", 4: (6.0, 9.0, 0.0)})
+    image.save(path, exif=exif, comment=PLACE_NAME.encode())

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from mvmr_zoo import PhotoLibrary
+
+from .conftest import TAKEN, Page, running
+
+
+@pytest.fixture(scope="module")
+def client(page: Page) -> Client:
+    return Client(page.address, verbose=False)
+
+
+def test_the_names_are_kept(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    options = ["k", "min_percentile", "taken_from", "taken_to"]
+    assert {name: [each["parameter_name"] for each in info["parameters"]] for name, info in endpoints.items()} == {
+        "/search": ["photo", *options],
+        "/search_by_id": ["id", *options],
+        "/status": [],
+    }
+    required = [
+        each["parameter_name"] for each in endpoints["/search"]["parameters"] if not each["parameter_has_default"]
+    ]
+    assert required == ["photo"]
+
+
+def test_a_photo_is_searched_with_as_the_library_does(client: Client, page: Page) -> None:
+    query = page.album.queries / "coffee--4.jpg"
+    hits = client.predict(photo=handle_file(query), k=5, api_name="/search")
+    with PhotoLibrary(page.album.library) as library:
+        known = library.search(query, 5)
+    assert [hit["id"] for hit in hits] == [hit.id for hit in known]
+    assert [hit["score"] for hit in hits] == pytest.approx([hit.score for hit in known], abs=2e-3)
+    assert set(hits[0]) == {"id", "name", "place", "score", "percentile", "taken", "width", "height", "bytes"}
+    assert Path(hits[0]["place"]).name == hits[0]["name"]
+
+
+def test_an_id_needs_no_photo(client: Client) -> None:
+    hits = client.predict(id=1, k=3, api_name="/search_by_id")
+    assert len(hits) == 3
+    assert 1 not in [hit["id"] for hit in hits]
+
+
+def test_filters(client: Client) -> None:
+    dated = client.predict(id=1, k=50, taken_from="2024-05", taken_to="2024-05", api_name="/search_by_id")
+    assert [(hit["name"], hit["taken"]) for hit in dated] == [("abroad.jpg", TAKEN.replace(":", "-", 2))]
+    assert client.predict(id=1, taken_from="2025", api_name="/search_by_id") == []
+    some = client.predict(id=1, k=200, min_percentile=90, api_name="/search_by_id")
+    assert 0 < len(some) < 80
+    assert min(hit["percentile"] for hit in some) >= 90
+
+
+def test_status(client: Client, page: Page) -> None:
+    status = client.predict(api_name="/status")
+    with PhotoLibrary(page.album.library) as library:
+        photos = library.status().photos
+    assert status == {
+        "photos": photos, "missing": 0, "failures": 0, "model": "resnet18-imagenette-kd", "dimension": 512,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"id": 0}, "no photo with the id 0"),
+        ({"id": 10**30}, "no photo with the id"),
+        ({"id": 1, "k": 0}, "less than minimum value 1"),
+        ({"id": 1, "k": 201}, "greater than maximum value 200"),
+        ({"id": 1, "min_percentile": 101}, "greater than maximum value 100"),
+        ({"id": 1, "taken_from": "yesterday"}, "expected a day as YYYY-MM-DD"),
+    ],
+)
+def test_values_that_cannot_be(client: Client, values: dict[str, object], message: str) -> None:
+    with pytest.raises(AppError, match=message):
+        client.predict(**values, api_name="/search_by_id")
+
+
+def test_a_file_that_is_no_photo_costs_one_line(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no photo")
+    with pytest.raises(AppError, match=r"^notes\.jpg: not an image in a known format$"):
+        client.predict(photo=handle_file(tmp_path / "notes.jpg"), api_name="/search")
+
+
+def test_many_search_at_once(page: Page) -> None:
+    queries = sorted(page.album.queries.iterdir())
+
+    def search(number: int) -> list[str]:
+        client = Client(page.address, verbose=False)
+        query = queries[number % len(queries)]
+        hits = [client.predict(photo=handle_file(query), k=1, api_name="/search") for _ in range(4)]
+        return [hit[0]["name"].split("--")[0] for hit in hits] + [query.name.split("--")[0]]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(search, range(8)))
+    assert all(len(set(names[:-1])) == 1 for names in found)
+    assert sum(names[0] == names[-1] for names in found) >= 6
+
+
+def test_the_search_is_an_mcp_tool(page: Page, tmp_path: Path) -> None:
+    with running(tmp_path, page.album.library, "--mcp") as (address, _):
+        tools, told = asyncio.run(_as_a_machine_does(address))
+    assert sorted(tools) == ["search", "search_by_id", "status"]
+    assert told.count("'score'") == 2
+
+
+async def _as_a_machine_does(address: str) -> tuple[list[str], str]:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with (
+        streamable_http_client(f"{address}gradio_api/mcp/") as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        tools = (await session.list_tools()).tools
+        name = next(tool.name for tool in tools if tool.name.endswith("search_by_id"))
+        answer = await session.call_tool(name, {"id": 1, "k": 2})
+        return [tool.name for tool in tools], answer.content[0].text
+
+
+def test_a_login_is_asked_for_everything(page: Page, tmp_path: Path) -> None:
+    with running(tmp_path, page.album.library, "--auth", "ann:secret") as (address, _):
+        thumbnail = next((page.album.library / "thumbnails").glob("*-320.jpg"))
+        for path in (f"gradio_api/file={thumbnail}", "gradio_api/info", "config"):
+            assert httpx.get(address + path).status_code == 401
+        with pytest.raises(ValueError, match="credentials were not provided"):
+            Client(address, verbose=False)
+        client = Client(address, auth=("ann", "secret"), verbose=False)
+        assert client.predict(api_name="/status")["photos"] > 80
+
+
+def test_what_was_sent_is_gone_when_the_page_ends(page: Page, tmp_path: Path) -> None:
+    with running(tmp_path, page.album.library) as (address, process):
+        client = Client(address, verbose=False)
+        client.predict(photo=handle_file(page.album.queries / "coffee--4.jpg"), api_name="/search")
+        kept = list(tmp_path.glob("mvmr-demo-*/*/coffee--4.jpg"))
+        assert len(kept) == 1
+        process.terminate()
+        process.wait(timeout=20)
+        time.sleep(0.2)
+    assert not list(tmp_path.glob("mvmr-demo-*"))
