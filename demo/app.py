@@ -45,8 +45,8 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
     searcher, indexing = services.searcher, services.indexing
 
     def head() -> str:
-        count = searcher.status().photos
-        return f"<h1>Search your photos</h1><p>{count:,} photos · {markup.text(searcher.model.card.name)}</p>"
+        count = markup.counted(searcher.status().photos, "photo")
+        return f"<h1>Search your photos</h1><p>{count} · {markup.text(searcher.model.card.name)}</p>"
 
     page = gr.Blocks(
         title="mvmr-zoo: search your photos",

@@ -15,6 +15,11 @@ def text(value: object) -> str:
     return html.escape(printable(str(value)))
 
 
+def counted(number: int, thing: str) -> str:
+    """As `1 photo` or `2,000 photos`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def picture(file: Path, alt: str) -> str:
     """A thumbnail, loaded when it comes into view."""
     return f'<img src="gradio_api/file={text(quote(str(file)))}" alt="{text(alt)}" loading="lazy">'

@@ -39,6 +39,7 @@ class CompareTab:
                     height=200,
                     buttons=[],
                     alt_text="The photo you sent",
+                    elem_id="compare-photo",
                 )
                 self.picks = photos("Or one of these", small=True)
                 self.first = gr.Dropdown(list(specs), value=specs[0], label="First encoder")

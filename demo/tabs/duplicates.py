@@ -53,7 +53,10 @@ class DuplicatesTab:
         shown = {each.id: each for each in self._searcher.show(_ids(groups[:_GROUPS_SHOWN]))}
         bytes_in_copies = sum(copy.size for group in groups for copy in group.copies)
         copies = sum(len(group.copies) for group in groups)
-        lines = [f"{copies:,} copies of {len(groups):,} photos, {human_size(bytes_in_copies)} in the copies."]
+        lines = [
+            f"{copies:,} {'copy' if copies == 1 else 'copies'} of {markup.counted(len(groups), 'photo')}, "
+            f"{human_size(bytes_in_copies)} in all."
+        ]
         if len(groups) > _GROUPS_SHOWN:
             lines.append(f"The {_GROUPS_SHOWN} groups with most bytes are shown; the list has all.")
         page = markup.note(*lines) + "".join(_side_by_side(group, shown) for group in groups[:_GROUPS_SHOWN])

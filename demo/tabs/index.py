@@ -72,7 +72,7 @@ class IndexTab:
 
     def _lines(self, progress: Progress) -> list[str]:
         status = self._searcher.status()
-        lines = [_sentence(progress), f"The library holds {status.photos:,} photos."]
+        lines = [_sentence(progress), f"The library holds {markup.counted(status.photos, 'photo')}."]
         if status.missing:
             lines.append(f"{status.missing:,} more are not where they were; `mvmr-zoo index prune` forgets them.")
         return [line for line in lines if line]
@@ -83,7 +83,9 @@ class IndexTab:
             return ""
         rows = [(os.fsdecode(each.path), each.reason) for each in failures[:_FAILURES_SHOWN]]
         more = f", the first {len(rows)} of them" if len(failures) > len(rows) else ""
-        return markup.table(("photo", "why"), rows, caption=f"{len(failures):,} photos that could not be read{more}")
+        return markup.table(
+            ("photo", "why"), rows, caption=f"{markup.counted(len(failures), 'photo')} that could not be read{more}"
+        )
 
 
 def _bar(progress: Progress) -> str:

@@ -245,7 +245,7 @@ class SearchTab:
             session,
             gr.Radio(names, value=names[session.trail.at], visible=len(names) > 1),
             gr.Gallery(asked, visible=True),
-            markup.note(*_heading(session, has_more=has_more)),
+            markup.note(*_heading(session)),
             *detail,
             gr.Gallery(hits, visible=bool(hits)),
             gr.Button(visible=has_more),
@@ -265,13 +265,13 @@ def _options(
     return Options(k=int(k), filters=filters, hide_query=hide, group=group)
 
 
-def _heading(session: Session, *, has_more: bool) -> list[str]:
+def _heading(session: Session) -> list[str]:
     step = session.trail.step
     assert step is not None
     if not session.hits:
         return ["No photo passes the filters. Lower the least percentile, or take a filter away."]
-    count = f"The {len(session.hits)} photos most like" if has_more else f"{len(session.hits)} photos, most like"
-    return [f"{count} {printable(step.name)}. Click one to see it larger."]
+    count = markup.counted(len(session.hits), "photo")
+    return [f"{count}, those most like {printable(step.name)} first. Click one to see it larger."]
 
 
 def _short(name: str) -> str:
