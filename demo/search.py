@@ -217,9 +217,13 @@ class Searcher:
         """What the library remembers of photos, of all where no ids are given."""
         return self._in_library(lambda: self._library.photos(ids))
 
-    def folders(self) -> dict[Path, int]:
-        """Folders with photos right in them, and how many."""
-        return self._in_library(self._library.folders)
+    def folders(self) -> dict[str, Path]:
+        """Folders with photos right in them, by what people may know them as."""
+        folders = list(self._in_library(self._library.folders))
+        if self._full_paths or not folders:
+            return {printable(str(each)): each for each in folders}
+        above = Path(os.path.commonpath(folders)).parent
+        return {printable(str(each.relative_to(above))): each for each in folders}
 
     def status(self) -> Status:
         """How the library stands."""

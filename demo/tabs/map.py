@@ -45,7 +45,7 @@ class MapTab:
                     methods = [("PCA", "pca"), ("UMAP", "umap")] if has_umap() else [("PCA", "pca")]
                     self.projection = gr.Radio(
                         methods, value="pca", label="Projection", min_width=140,
-                        info=None if has_umap() else "`pip install umap-learn` offers UMAP too",
+                        info=None if has_umap() else "`pip install 'mvmr-zoo[umap]'` offers UMAP too",
                     )  # fmt: skip
                     self.colours = gr.Radio(["folder", "cluster"], value="folder", label="Coloured by", min_width=140)
                 self.picture = gr.Image(
@@ -55,6 +55,7 @@ class MapTab:
                 with gr.Row():
                     closer = gr.Button("Closer", size="sm", min_width=90)
                     whole = gr.Button("Whole map", size="sm", min_width=90)
+                    following = gr.Button("Next point", size="sm", min_width=90)
                 self.legend = gr.HTML(elem_id="legend")
             with gr.Column(scale=2, min_width=280):
                 self.hint = gr.HTML(markup.note("Click a point: its photo is shown here."))
@@ -68,6 +69,7 @@ class MapTab:
             (self.picture.select, self._choose),
             (closer.click, self._closer),
             (whole.click, self._whole),
+            (following.click, self._following),
         ):
             event(explained(handler), inputs, self._outputs, api_visibility="private", concurrency_limit=4)
 
@@ -94,7 +96,17 @@ class MapTab:
 
     def _choose(self, looking: Looking, event: gr.SelectData, projection: Any, colours: Any) -> list[Any]:
         made = self._services.photo_map(projection, colours)
-        point = nearest_point(made, looking.view, *event.index)
+        return self._at(looking, made, nearest_point(made, looking.view, *event.index), projection, colours)
+
+    def _following(self, looking: Looking, projection: Any, colours: Any) -> list[Any]:
+        """The point right of the chosen one, for those who do not point."""
+        made = self._services.photo_map(projection, colours)
+        order = made.xy[:, 0].argsort(kind="stable").tolist()
+        chosen = None if looking.chosen is None else looking.chosen.id
+        here = next((at for at, point in enumerate(order) if made.ids[point] == chosen), -1)
+        return self._at(looking, made, order[(here + 1) % len(order)], projection, colours)
+
+    def _at(self, looking: Looking, made: PhotoMap, point: int, projection: Any, colours: Any) -> list[Any]:
         chosen = self._services.searcher.show([int(made.ids[point])])
         return self._draw(replace(looking, chosen=chosen[0] if chosen else None), projection, colours)
 

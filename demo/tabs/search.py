@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -24,6 +26,10 @@ _ROLES = {"the search": None, "more like it": "like", "less like it": "unlike"}
 _EVERY_FOLDER = "every folder"
 _MOST_FOLDERS = 300
 _NAME_LENGTH = 28
+
+_TO_DETAIL = "() => document.getElementById('detail')?.scrollIntoView({block: 'start'})"
+_TO_HITS = "() => { if (innerWidth < 700) document.getElementById('heading')?.scrollIntoView({block: 'start'}) }"
+"""On a narrow page the hits stand below the query."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class SearchTab:
 
     def __init__(self, services: Services) -> None:
         self._services, self._searcher = services, services.searcher
+        self._folders: dict[str, Path] = {}
         self.session = gr.State(Session(), time_to_live=3_600)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
@@ -107,17 +114,19 @@ class SearchTab:
         return [self.k, self.percentile, self.folder, self.taken_from, self.taken_to, self.hide, self.group]
 
     def _wire(self) -> None:
-        def on(event: Any, handler: Any, *inputs: Any, js: str | None = None) -> None:
-            event(
+        def on(event: Any, handler: Any, *inputs: Any, shows: bool = True) -> None:
+            done = event(
                 explained(handler), [self.session, *inputs, *self.settings], self.outputs, api_visibility="private",
-                show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8, js=js,
+                show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8,
             )  # fmt: skip
+            if shows:
+                done.then(None, js=_TO_HITS)
 
         on(self.photo.input, self._send, self.photo, self.role)
         on(self.examples.select, self._begin_with_example)
         on(self.asked.select, self._take_out)
         on(self.steps.input, self._go_back, self.steps)
-        on(self.more.click, self._show_more)
+        on(self.more.click, self._show_more, shows=False)
         afresh, more, less, close = self.detail.buttons
         on(afresh.click, self._chosen_handler(None))
         on(more.click, self._chosen_handler("like"))
@@ -127,10 +136,10 @@ class SearchTab:
             *(choice.input for choice in (self.folder, self.hide, self.group)),
             *(event for date in (self.taken_from, self.taken_to) for event in (date.submit, date.blur)),
         ):
-            on(changed, self._again)
+            on(changed, self._again, shows=False)
         self.hits.select(
             explained(self._choose), [self.session], [self.session, *self.detail.outputs], api_visibility="private"
-        ).then(None, js="() => document.getElementById('detail')?.scrollIntoView({behavior: 'smooth', block: 'start'})")
+        ).then(None, js=_TO_DETAIL)
         close.click(
             lambda session: [replace(session, chosen=None), gr.Gallery(selected_index=None), *self.detail.hides()],
             [self.session],
@@ -141,12 +150,11 @@ class SearchTab:
     def load(self, session: Session) -> list[Any]:
         """What a page shows when it is opened: values for `loads`."""
         examples = tuple(self._searcher.examples(EXAMPLES))
-        folders = list(self._searcher.folders())
+        self._folders = self._searcher.folders()
         named = self._services.folder
-        some = [str(each) for each in folders if str(each).isprintable()][:_MOST_FOLDERS]
-        if named is not None and str(named) not in some:
-            some.insert(0, str(named))
-        choices = [_EVERY_FOLDER, *some]
+        if named is not None:
+            self._folders.setdefault(str(named), named)
+        choices = [_EVERY_FOLDER, *itertools.islice(self._folders, _MOST_FOLDERS)]
         return [
             replace(session, examples=examples),
             gr.Gallery(captioned([(each.thumbnail, each.name) for each in examples]), visible=bool(examples)),
@@ -211,7 +219,7 @@ class SearchTab:
 
     def _answer(self, session: Session, *settings: Any) -> list[Any]:
         """The first page of hits of where one stands."""
-        step, options = session.trail.step, _options(*settings)
+        step, options = session.trail.step, self._options(*settings)
         if step is None:
             return [gr.skip()] * len(self.outputs)
         hits = self._searcher.search(step, options)
@@ -219,7 +227,7 @@ class SearchTab:
         return self._drawn(session, self.detail.hides(), has_more=len(hits) == options.k)
 
     def _show_more(self, session: Session, *settings: Any) -> list[Any]:
-        step, options = session.trail.step, _options(*settings)
+        step, options = session.trail.step, self._options(*settings)
         if step is None:
             return [gr.skip()] * len(self.outputs)
         further = self._searcher.search(step, options, offset=len(session.hits))
@@ -252,17 +260,16 @@ class SearchTab:
             gr.Gallery(selected_index=None),  # so that a click on the same one counts again
         ]
 
-
-def _options(
-    k: float, percentile: float, folder: str, taken_from: str, taken_to: str, hide: bool, group: bool
-) -> Options:
-    filters = Filters(
-        folder=None if folder in (None, _EVERY_FOLDER) else folder,
-        taken_from=(taken_from or "").strip() or None,
-        taken_to=(taken_to or "").strip() or None,
-        min_percentile=percentile or None,
-    )
-    return Options(k=int(k), filters=filters, hide_query=hide, group=group)
+    def _options(
+        self, k: float, percentile: float, folder: str, taken_from: str, taken_to: str, hide: bool, group: bool
+    ) -> Options:
+        filters = Filters(
+            folder=self._folders.get(folder),
+            taken_from=(taken_from or "").strip() or None,
+            taken_to=(taken_to or "").strip() or None,
+            min_percentile=percentile or None,
+        )
+        return Options(k=int(k), filters=filters, hide_query=hide, group=group)
 
 
 def _heading(session: Session) -> list[str]:
@@ -271,7 +278,8 @@ def _heading(session: Session) -> list[str]:
     if not session.hits:
         return ["No photo passes the filters. Lower the least percentile, or take a filter away."]
     count = markup.counted(len(session.hits), "photo")
-    return [f"{count}, those most like {printable(step.name)} first. Click one to see it larger."]
+    best = f"those most like {printable(step.name)}" if len(step.photos) == 1 else "those that fit best"
+    return [f"{count}, {best} first. Click one to see it larger."]
 
 
 def _short(name: str) -> str:

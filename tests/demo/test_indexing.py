@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from demo.indexing import Indexing, Progress
+from demo.search import Searcher
+from mvmr_zoo import PhotoLibrary
+from mvmr_zoo.errors import DataError
+from mvmr_zoo.library.lock import writing
+
+from ..conftest import write_photos
+
+
+def until(indexing: Indexing, phase: str, timeout_s: float = 60) -> Progress:
+    end = time.monotonic() + timeout_s
+    while indexing.progress.phase != phase:
+        assert time.monotonic() < end, indexing.progress
+        time.sleep(0.005)
+    return indexing.progress
+
+
+def test_a_folder_is_taken_in_with_its_failures(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 10)
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    finished: list[int] = []
+    indexing = Indexing(tmp_path / "library", None, finished=lambda: finished.append(1))
+    assert indexing.progress == Progress()
+    indexing.start(f"  {photos}  ")
+    assert indexing.progress.is_active or indexing.progress.phase == "done"
+    report = until(indexing, "done").report
+    assert report is not None
+    assert (report.found, report.added, len(report.failures), finished) == (11, 10, 1, [1])
+    indexing.start(str(photos))
+    again = until(indexing, "done").report
+    assert again is not None
+    assert (again.unchanged, again.added) == (10, 0)
+
+
+def test_one_that_is_stopped_goes_on_when_started_again(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 160)
+    indexing = Indexing(tmp_path / "library", None)
+    indexing.start(str(photos))
+    until(indexing, "running")
+    while indexing.progress.done == 0 and indexing.progress.phase == "running":
+        time.sleep(0.002)
+    indexing.stop()
+    indexing.stop()
+    stopped = until(indexing, "stopped")
+    with PhotoLibrary(tmp_path / "library") as library:
+        kept = library.status().photos
+    assert 0 < kept < 160
+    assert stopped.total == 160
+    indexing.start(str(photos))
+    report = until(indexing, "done").report
+    assert report is not None
+    assert (report.unchanged, report.added) == (kept, 160 - kept)
+    indexing.stop()
+    assert indexing.progress.phase == "done"
+
+
+def test_people_search_meanwhile(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 160)
+    searcher = Searcher(tmp_path / "library", None, uploads=tmp_path)
+    indexing = Indexing(tmp_path / "library", None)
+    seen = set()
+    try:
+        indexing.start(str(photos))
+        while indexing.progress.is_active:
+            seen.add(searcher.status().photos)
+            if examples := searcher.examples(1):
+                assert searcher.ask_id(examples[0].id).ids == (examples[0].id,)
+        assert searcher.status().photos == 160
+        assert len(seen) > 2
+    finally:
+        searcher.close()
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 100)
+    indexing = Indexing(tmp_path / "library", None)
+    indexing.start(str(photos))
+    with pytest.raises(DataError, match="is still being taken in"):
+        indexing.start(str(photos))
+    indexing.stop()
+    indexing.wait()
+    assert not indexing.progress.is_active
+
+
+@pytest.mark.parametrize(("folder", "message"), [("", "No folder is named"), ("/no/such", "is not a folder")])
+def test_folders_that_are_none(tmp_path: Path, folder: str, message: str) -> None:
+    indexing = Indexing(tmp_path / "library", None)
+    with pytest.raises(DataError, match=message):
+        indexing.start(folder)
+    assert indexing.progress.phase == "idle"
+
+
+def test_why_it_ended_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mvmr_zoo.library.lock.PATIENCE_S", 0.1)
+    (tmp_path / "empty").mkdir()
+    indexing = Indexing(tmp_path / "library", None)
+    indexing.start(str(tmp_path / "empty"))
+    assert "No photo in" in until(indexing, "failed").error
+    photos = write_photos(tmp_path / "photos", 3)
+    with writing(tmp_path / "library"):
+        indexing.start(str(photos))
+        assert "is being changed by process" in until(indexing, "failed").error
+    indexing.start(str(photos))
+    until(indexing, "done")
+
+
+def test_time_left() -> None:
+    assert Progress(phase="running", done=20, total=100, per_s=4.0).left_s == 20
+    assert Progress(phase="running", done=20, total=100).left_s is None

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo import photo_map
+from demo.photo_map import PALETTE, SIZE_PX, PhotoMap, View, draw_map, make_map, nearest_point, principal_components
+from mvmr_zoo import PhotoLibrary
+from mvmr_zoo.errors import ConfigError, MissingDependencyError
+from mvmr_zoo.library import PhotoRow
+
+from .conftest import Album
+
+
+@pytest.fixture(scope="module")
+def rows(album: Album) -> dict[int, PhotoRow]:
+    with PhotoLibrary(album.library) as library:
+        return library.photos()
+
+
+def test_principal_components_are_those_of_the_singular_value_decomposition() -> None:
+    vectors = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32) * np.arange(1, 9, dtype=np.float32)
+    centred = vectors - vectors.mean(axis=0)
+    left, values, _ = np.linalg.svd(centred.astype(np.float64), full_matrices=False)
+    np.testing.assert_allclose(
+        np.abs(principal_components(vectors)), np.abs(left[:, :2] * values[:2]), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("colours", ["folder", "cluster"])
+def test_every_photo_is_a_point(rows: dict[int, PhotoRow], colours: photo_map.Colours) -> None:
+    made = make_map(rows, "pca", colours)
+    assert made.ids.tolist() == list(rows)
+    assert made.xy.min() >= 0
+    assert made.xy.max() <= 1
+    assert np.ptp(made.xy, axis=0).max() > 0.85
+    counts = np.bincount(made.groups, minlength=len(made.names))
+    assert counts.sum() == len(rows)
+    assert (np.diff(counts) <= 0).all()
+    assert len(made.names) == (1 if colours == "folder" else len(PALETTE) - 1)
+
+
+def test_views_of_a_photograph_lie_nearer_than_others(rows: dict[int, PhotoRow]) -> None:
+    made = make_map(rows, "pca", "folder")
+    names = np.array([Path(row.path.decode()).name.split("--")[0] for row in rows.values()])
+    distances = np.linalg.norm(made.xy[:, None] - made.xy[None], axis=2)
+    same = names[:, None] == names[None]
+    np.fill_diagonal(same, False)
+    assert distances[same].mean() < 0.6 * distances[~same].mean()
+
+
+def test_the_smallest_groups_are_one(rows: dict[int, PhotoRow]) -> None:
+    labels = [f"g{number}" for number in range(15) for _ in range(20 - number)]
+    groups, names = photo_map._largest(labels)
+    assert names == (*(f"g{number}" for number in range(11)), "4 others")
+    assert np.bincount(groups).tolist() == [*range(20, 9, -1), 9 + 8 + 7 + 6]
+
+
+def test_the_point_at_a_place_is_the_one_drawn_there() -> None:
+    random = np.random.default_rng(0)
+    made = PhotoMap(np.arange(40) + 7, random.random((40, 2)), np.zeros(40, np.int64), ("a",), 40)
+    for view in (View(), View(0.3, 0.6, 4.0)):
+        for point, (x, y) in enumerate(view.pixels(made.xy)):
+            assert nearest_point(made, view, x, y) == point
+    assert View().pixels(np.array([[0.5, 0.25]])).tolist() == [[SIZE_PX / 2, SIZE_PX / 4]]
+
+
+def test_points_are_drawn_where_they_are_in_their_colours() -> None:
+    made = PhotoMap(np.array([1, 2]), np.array([[0.25, 0.5], [0.75, 0.5]]), np.array([0, 1]), ("a", "b"), 2)
+    picture = np.asarray(draw_map(made, View()))
+    for x, group in ((0.25, 0), (0.75, 1)):
+        pixel = picture[SIZE_PX // 2, round(x * SIZE_PX)]
+        assert "#{:02x}{:02x}{:02x}".format(*pixel[:3]) == PALETTE[group]
+        assert pixel[3] == 255
+    assert picture[5, 5, 3] == 0
+    ringed = np.asarray(draw_map(made, View(), marked=2))
+    assert (ringed[:, : SIZE_PX // 2] == picture[:, : SIZE_PX // 2]).all()
+    assert (ringed[:, SIZE_PX // 2 :] != picture[:, SIZE_PX // 2 :]).any()
+
+
+def test_of_very_many_photos_some_are_drawn(rows: dict[int, PhotoRow], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_map, "MOST_POINTS", 30)
+    made = make_map(rows, "pca", "folder")
+    assert (len(made.ids), made.total) == (30, len(rows))
+    assert set(made.ids.tolist()) < set(rows)
+    np.testing.assert_array_equal(make_map(rows, "pca", "folder").ids, made.ids)
+
+
+def test_equal_photos_make_a_map_too(tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / "p").mkdir(exist_ok=True)
+        Image.new("RGB", (40, 40), "red").save(tmp_path / "p" / f"{number}.png")
+    with PhotoLibrary(tmp_path / "library") as library:
+        library.add([tmp_path / "p"])
+        rows = library.photos()
+    made = make_map(rows, "pca", "cluster")
+    assert np.isfinite(made.xy).all()
+    draw_map(made, View())
+    with pytest.raises(ConfigError, match="has 2 photos; a map needs 3"):
+        make_map(dict(list(rows.items())[:2]), "pca", "folder")
+
+
+@pytest.mark.skipif(photo_map.has_umap(), reason="umap-learn is installed")
+def test_umap_is_asked_for_where_it_is_not_installed(rows: dict[int, PhotoRow]) -> None:
+    with pytest.raises(MissingDependencyError, match=r"umap-learn is needed.*mvmr-zoo\[umap\]"):
+        make_map(rows, "umap", "folder")

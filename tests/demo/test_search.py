@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from demo.search import MOST_HITS, Options, Searcher, human_size
+from demo.trail import Step
+from mvmr_zoo import PhotoLibrary
+from mvmr_zoo.errors import ConfigError, ImageError
+from mvmr_zoo.library import Filters, Query
+
+from ..conftest import write_photos
+from .conftest import HTML_NAME, Album
+
+
+@pytest.fixture(scope="module")
+def searcher(album: Album, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searcher]:
+    made = Searcher(album.library, None, uploads=tmp_path_factory.mktemp("uploads"))
+    yield made
+    made.close()
+
+
+def ids(searcher: Searcher, step: Step, offset: int = 0, **options: object) -> list[int]:
+    return [hit.photo.id for hit in searcher.search(step, Options(**options), offset=offset)]  # type: ignore[arg-type]
+
+
+def id_of(searcher: Searcher, name: str) -> int:
+    return next(id_ for id_, row in searcher.rows().items() if row.path.endswith(b"/" + name.encode()))
+
+
+def test_a_photo_from_elsewhere_finds_what_the_library_finds(searcher: Searcher, album: Album) -> None:
+    query = album.queries / "china--4.jpg"
+    asked = searcher.ask(query)
+    assert (asked.name, asked.ids) == ("china--4.jpg", ())
+    assert asked.thumbnail.is_file()
+    with PhotoLibrary(album.library) as library:
+        known = library.search(query, 10)
+    found = searcher.search(Step((asked,)), Options(k=10))
+    assert [hit.photo.id for hit in found] == [hit.id for hit in known]
+    np.testing.assert_allclose([hit.score for hit in found], [hit.score for hit in known], atol=2e-3)
+    assert found[0].percentile == pytest.approx(known[0].percentile, abs=0.1)
+    for hit in found:
+        assert hit.photo.thumbnail.is_file()
+        assert hit.caption.startswith(f"{hit.photo.name}\n{hit.score:.3f} · ")
+
+
+def test_a_photo_of_the_library_is_known_by_its_content(searcher: Searcher, album: Album, tmp_path: Path) -> None:
+    copy = tmp_path / "renamed.jpg"
+    copy.write_bytes((album.photos / "astronaut--0.jpg").read_bytes())
+    asked = searcher.ask(copy)
+    assert sorted(asked.ids) == sorted(id_of(searcher, name) for name in ("astronaut--0.jpg", "again.jpg"))
+    assert asked.vector is None
+    assert asked.name == "renamed.jpg"
+    assert not set(asked.ids) & set(ids(searcher, Step((asked,)), k=100))
+    assert set(asked.ids) <= set(ids(searcher, Step((asked,)), k=3, hide_query=False))
+
+
+def test_pages_follow_one_another(searcher: Searcher) -> None:
+    step = Step((searcher.ask_id(id_of(searcher, "rocket--0.jpg")),))
+    whole = ids(searcher, step, k=30)
+    assert ids(searcher, step, k=10) + ids(searcher, step, 10, k=10) + ids(searcher, step, 20, k=10) == whole
+    assert len(ids(searcher, step, k=MOST_HITS)) == 83
+    assert ids(searcher, step, 83, k=10) == []
+
+
+def test_more_like_one_and_less_like_another(searcher: Searcher, album: Album) -> None:
+    coffee, china = (searcher.ask(album.queries / f"{name}--4.jpg") for name in ("coffee", "china"))
+    with PhotoLibrary(album.library) as library:
+        query = Query(like=[coffee.vector], unlike=[china.vector])
+        known = [hit.id for hit in library.search(query, 20)]
+    assert ids(searcher, Step((coffee,), (china,)), k=20) == known
+    assert known != ids(searcher, Step((coffee,)), k=20)
+    both = searcher.search(Step((coffee, china)), Options(k=8))
+    assert {"coffee", "china"} <= {hit.photo.name.split("--")[0] for hit in both}
+
+
+def test_filters_and_groups(searcher: Searcher, album: Album) -> None:
+    step = Step((searcher.ask(album.queries / "astronaut--4.jpg"),))
+    dated = searcher.search(step, Options(filters=Filters(taken_from="2024")))
+    assert [(hit.photo.name, hit.photo.taken) for hit in dated] == [("abroad.jpg", "2024-05-17 10:20:30")]
+    assert "taken 2024-05-17 10:20:30 · 300 x 200 pixels" in dated[0].photo.facts
+    grouped = searcher.search(step, Options(group=True, k=5))
+    head = next(hit for hit in grouped if hit.copies)
+    assert head.copies == 2
+    assert head.caption.endswith("· + 2 like it")
+    assert {"again.jpg", "astronaut--0.jpg", "smaller.jpg"} & {hit.photo.name for hit in grouped} == {head.photo.name}
+
+
+def test_ids_and_numbers_that_cannot_be(searcher: Searcher) -> None:
+    for id_ in (0, -1, 10**30, 99_999):
+        with pytest.raises(ConfigError, match=f"no photo with the id {id_}"):
+            searcher.ask_id(id_)
+        with pytest.raises(ConfigError, match=f"no photo with the id {id_}"):
+            searcher.large(id_)
+    for k in (0, MOST_HITS + 1):
+        with pytest.raises(ConfigError, match="expected 1 to 200"):
+            Options(k=k)
+    assert searcher.show([99_999]) == []
+
+
+def test_what_is_no_photo_is_named_without_its_folder(searcher: Searcher, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_text("no photo")
+    with pytest.raises(ImageError, match=r"^x\.jpg: not an image in a known format$"):
+        searcher.ask(tmp_path / "x.jpg")
+
+
+def test_examples_stay_the_same(searcher: Searcher) -> None:
+    examples = searcher.examples(8)
+    assert len({each.id for each in examples}) == 8
+    assert examples == searcher.examples(8)
+    assert len(searcher.examples(1_000)) == 84
+
+
+def test_many_threads_search_at_once(searcher: Searcher, album: Album) -> None:
+    queries = sorted(album.queries.iterdir())
+    alone = [ids(searcher, Step((searcher.ask(query),)), k=5) for query in queries]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda query: ids(searcher, Step((searcher.ask(query),)), k=5), queries))
+    assert together == alone
+
+
+def test_strangers_are_not_told_where_photos_lie(album: Album, tmp_path: Path) -> None:
+    public = Searcher(album.library, None, uploads=tmp_path, full_paths=False)
+    try:
+        shown = public.examples(84)
+        assert {Path(each.place).parent for each in shown} == {Path("photos")}
+        assert public.folders() == {"photos": album.photos}
+    finally:
+        public.close()
+
+
+def test_a_private_page_tells_them(searcher: Searcher, album: Album) -> None:
+    assert searcher.folders() == {str(album.photos): album.photos}
+    assert {str(Path(each.place).parent) for each in searcher.examples(84)} == {str(album.photos)}
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 3)
+    os.rename(os.fsencode(photos / "a" / "00.jpg"), os.fsencode(photos / "a") + b"/\xff\n.jpg")  # noqa: PTH104
+    (photos / HTML_NAME).write_bytes((photos / "b" / "01.jpg").read_bytes())
+    with PhotoLibrary(tmp_path / "library") as library:
+        library.add([photos])
+    searcher = Searcher(tmp_path / "library", None, uploads=tmp_path)
+    try:
+        names = [each.name for each in searcher.examples(9)]
+        assert sorted(names)[-1] == "\\xff\\n.jpg" or "\\xff\\n.jpg" in names
+        assert HTML_NAME in names
+        for each in searcher.examples(9):
+            each.place.encode()
+    finally:
+        searcher.close()
+
+
+def test_photos_that_come_later_are_found(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 4)
+    searcher = Searcher(tmp_path / "library", None, uploads=tmp_path)
+    try:
+        assert searcher.examples(4) == []
+        with PhotoLibrary(tmp_path / "library") as library:
+            library.add([photos])
+        asked = searcher.ask_id(searcher.examples(1)[0].id)
+        assert len(ids(searcher, Step((asked,)))) == 3
+    finally:
+        searcher.close()
+
+
+def test_sizes_for_people() -> None:
+    assert [human_size(size) for size in (0, 999, 1_000, 9_940, 45_200, 1_400_000, 2e9)] == [
+        "0 B", "999 B", "1.0 kB", "9.9 kB", "45 kB", "1.4 MB", "2.0 GB",
+    ]  # fmt: skip

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from demo.services import open_services
+from mvmr_zoo import PhotoLibrary
+
+from ..conftest import write_photos
+
+
+def test_a_map_is_made_again_only_for_other_photos(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 6)
+    services = open_services(tmp_path / "library", uploads=tmp_path, photos=photos)
+    try:
+        assert services.indexing is not None
+        services.indexing.wait()
+        first = services.photo_map("pca", "folder")
+        assert services.photo_map("pca", "folder") is first
+        assert services.photo_map("pca", "cluster") is not first
+        write_photos(photos / "more", 8)
+        with PhotoLibrary(tmp_path / "library") as library:
+            library.add([photos])
+        assert len(services.photo_map("pca", "folder").ids) == 14
+    finally:
+        services.close()
+
+
+def test_closing_stops_what_goes_on_and_keeps_what_is_done(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 200)
+    services = open_services(tmp_path / "library", uploads=tmp_path, photos=photos)
+    assert services.indexing is not None
+    services.close()
+    assert services.indexing.progress.phase == "stopped"
+    with PhotoLibrary(tmp_path / "library") as library:
+        assert library.status().photos < 200
+
+
+def test_thumbnails_of_photos_that_are_forgotten_go(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 6)
+    services = open_services(tmp_path / "library", uploads=tmp_path, photos=photos)
+    try:
+        assert services.indexing is not None
+        services.indexing.wait()
+        services.searcher.examples(6)
+        with PhotoLibrary(tmp_path / "library") as library:
+            library.remove([photos / "a"])
+        services.indexing.start(str(photos / "b"))
+        services.indexing.wait()
+        assert len(list(services.searcher.thumbnails.folder.glob("*-320.jpg"))) == 3
+    finally:
+        services.close()
+
+
+def test_a_public_page_takes_in_nothing(tmp_path: Path) -> None:
+    services = open_services(tmp_path / "library", uploads=tmp_path, public=True)
+    try:
+        assert services.indexing is None
+    finally:
+        services.close()

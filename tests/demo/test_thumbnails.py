@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from demo.thumbnails import LARGE_PX, THUMBNAIL_PX, Thumbnails, save_small
+from mvmr_zoo import PhotoLibrary
+from mvmr_zoo.images import read_image
+from mvmr_zoo.library import PhotoRow
+
+from .conftest import PLACE_NAME, Album, save_with_place
+
+
+@pytest.fixture
+def rows(album: Album) -> list[PhotoRow]:
+    with PhotoLibrary(album.library) as library:
+        return list(library.photos().values())
+
+
+def test_small_copies_are_small_and_made_once(rows: list[PhotoRow], tmp_path: Path) -> None:
+    thumbnails = Thumbnails(tmp_path / "t")
+    files = thumbnails.of(rows)
+    for row, file in zip(rows, files, strict=True):
+        with Image.open(file) as image:
+            assert max(image.size) == THUMBNAIL_PX or image.size == (row.width, row.height)
+            assert image.width / image.height == pytest.approx(row.width / row.height, rel=0.02)
+    before = {file: file.stat().st_mtime_ns for file in files}
+    assert thumbnails.of(rows) == files
+    assert {file: file.stat().st_mtime_ns for file in files} == before
+    assert len(set(files)) in (len(rows), len(rows) - 1)  # equal files may have been written in the same instant
+
+
+def test_a_large_copy_is_another_file(rows: list[PhotoRow], tmp_path: Path) -> None:
+    thumbnails = Thumbnails(tmp_path / "t")
+    small, large = thumbnails.of(rows[:1])[0], thumbnails.of(rows[:1], LARGE_PX)[0]
+    assert small != large
+    with Image.open(large) as image:
+        assert image.size == (rows[0].width, rows[0].height)
+
+
+def test_a_photo_that_changed_gets_another_copy(tmp_path: Path) -> None:
+    photo = tmp_path / "photos" / "a.png"
+    photo.parent.mkdir()
+    Image.new("RGB", (50, 40), "red").save(photo)
+    with PhotoLibrary(tmp_path / "library") as library:
+        library.add([photo.parent])
+        rows = list(library.photos().values())
+    thumbnails = Thumbnails(tmp_path / "t")
+    before = thumbnails.of(rows)[0]
+    Image.new("RGB", (50, 40), "blue").save(photo)
+    os.utime(photo, ns=(1, 1))
+    after = thumbnails.of(rows)[0]
+    assert [np.asarray(read_image(each))[0, 0].argmax() for each in (before, after)] == [0, 2]
+    photo.unlink()
+    assert thumbnails.of(rows)[0].name == "missing.jpg"
+    photo.write_bytes(b"no photo")
+    assert thumbnails.of(rows)[0].name == "missing.jpg"
+
+
+def test_copies_of_forgotten_photos_go(rows: list[PhotoRow], tmp_path: Path) -> None:
+    thumbnails = Thumbnails(tmp_path / "t")
+    kept = thumbnails.of(rows[:3]) + thumbnails.of(rows[:3], LARGE_PX)
+    gone = thumbnails.of(rows[3:6])
+    thumbnails.forget_all_but(rows[:3])
+    assert all(file.exists() for file in kept)
+    assert not any(file.exists() for file in gone)
+
+
+def test_nothing_of_person_and_place_is_kept(tmp_path: Path) -> None:
+    save_with_place(Image.radial_gradient("L").convert("RGB"), tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as image:
+        save_small(image, tmp_path / "small.jpg", 100)
+    assert PLACE_NAME.encode() in (tmp_path / "a.jpg").read_bytes()
+    assert PLACE_NAME.encode() not in (tmp_path / "small.jpg").read_bytes()
+    with Image.open(tmp_path / "small.jpg") as small:
+        assert not small.getexif()
+        assert small.size == (100, 100)
+
+
+def test_how_colours_are_meant_is_kept(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.new("RGB", (20, 20), "green")
+    image.info["icc_profile"] = profile
+    save_small(image, tmp_path / "a.jpg", 20)
+    image.info["icc_profile"] = profile[:16] + b"CMYK" + profile[20:]
+    save_small(image, tmp_path / "b.jpg", 20)
+    with Image.open(tmp_path / "a.jpg") as kept, Image.open(tmp_path / "b.jpg") as other:
+        assert kept.info["icc_profile"] == profile
+        assert "icc_profile" not in other.info
+
+
+def test_nothing_half_written_is_left(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot write mode"):
+        save_small(Image.new("RGBA", (10, 10)), tmp_path / "a.jpg", 10)
+    assert list(tmp_path.iterdir()) == []
