@@ -4,14 +4,26 @@
 PYTHON ?= python3
 PIP := -m pip install --disable-pip-version-check --quiet
 
-.PHONY: quickstart test check lint types wheel clean
+.PHONY: quickstart test browser screenshots check lint types wheel clean
 
 quickstart: .venv-quickstart/.done
 	@.venv-quickstart/bin/mvmr-zoo quickstart
 
 # A worker a core, each computing in one thread: most tests do not keep more than one busy.
-test: .venv/.done
+test: .venv/.done browser
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# The page is tested in a real browser. Without root it is not installed, and those tests are skipped.
+browser:
+	@if ! (command -v chromium || command -v google-chrome) >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium, once."; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null \
+	    || echo "It could not be installed: the page's tests are skipped."; \
+	fi
+
+# Pictures of the page for the documentation.
+screenshots: .venv/.done browser
+	@MVMR_SCREENSHOTS=docs/screenshots .venv/bin/python -m pytest -q tests/demo/test_page.py
 
 check: lint types test
 

@@ -24,6 +24,11 @@ EXPORT_ORDER = (
     "accuracy", "reference", "source", "convert", "measure", "certificate", "check", "write",
     "bench", "cli", "__main__",
 )  # fmt: skip
+DEMO_ORDER = (
+    "markup", "uploads", "thumbnails", "trail", "search", "indexing", "photo_map", "comparison", "catalogue",
+    "services", "opening", "guard", "theme", "tabs", "api", "app", "space", "cli", "__main__",
+)  # fmt: skip
+TABS_ORDER = ("parts", "detail", "search", "index", "map", "duplicates", "compare", "models")
 PUBLIC = {
     "CATALOG", "Embeddings", "Failure", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess",
     "list_models", "load", "model_info",
@@ -51,7 +56,7 @@ def test_packages_import_only_the_library(package: str) -> None:
         assert roots <= allowed, path
 
 
-@pytest.mark.parametrize(("package", "order"), [("mvmr_zoo", ORDER), ("export", EXPORT_ORDER)])
+@pytest.mark.parametrize(("package", "order"), [("mvmr_zoo", ORDER), ("export", EXPORT_ORDER), ("demo", DEMO_ORDER)])
 def test_modules_import_downward_only(package: str, order: tuple[str, ...]) -> None:
     for path in (ROOT / package).rglob("*.py"):
         own = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
@@ -62,6 +67,16 @@ def test_modules_import_downward_only(package: str, order: tuple[str, ...]) -> N
             parts = name.split(".")
             if parts[0] == package and len(parts) > 1 and parts[1] in order and parts[1] != own:
                 assert order.index(parts[1]) < order.index(own), f"{path} imports {name}"
+
+
+def test_what_the_page_does_knows_no_gradio() -> None:
+    for name in DEMO_ORDER[: DEMO_ORDER.index("guard")]:
+        assert "gradio" not in {each.split(".")[0] for each in imported_modules(ROOT / "demo" / f"{name}.py")}, name
+    for path in (ROOT / "demo" / "tabs").glob("*.py"):
+        for name in imported_modules(path):
+            parts = name.split(".")
+            if parts[:2] == ["demo", "tabs"] and len(parts) > 2 and path.stem != "__init__" and parts[2] != path.stem:
+                assert TABS_ORDER.index(parts[2]) < TABS_ORDER.index(path.stem), f"{path} imports {name}"
 
 
 def test_public_names() -> None:
@@ -99,6 +114,12 @@ def test_what_repeats_a_certificate_loads_neither_pytorch_nor_onnx() -> None:
     loaded = loaded_by("import export.check")
     assert "numpy" in loaded
     assert not loaded & {"torch", "torchvision", "onnx", "onnxscript", "faiss"}
+
+
+def test_help_of_the_page_loads_nothing_heavy() -> None:
+    code = "from typer.testing import CliRunner\nfrom demo.cli import app\n"
+    code += "assert CliRunner().invoke(app, ['--help']).exit_code == 0"
+    assert not loaded_by(code) & {"gradio", "torch", "onnxruntime", "faiss", "numpy", "PIL"}
 
 
 def test_help_of_exporting_loads_nothing_heavy() -> None:

@@ -171,3 +171,10 @@ def test_bad_files_are_refused_with_a_reason(name: str, make, reason: str, tmp_p
     assert reason in caught.value.reason
     assert os.fspath(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_limit_of_pixels(tmp_path: Path) -> None:
+    Image.new("L", (30, 20)).save(tmp_path / "a.png")
+    assert read_photo(tmp_path / "a.png", max_pixels=600).width == 30
+    with pytest.raises(ImageError, match=r"30 x 20 pixels: over 0 megapixels, refused"):
+        read_photo(tmp_path / "a.png", max_pixels=599)

@@ -47,6 +47,18 @@ def test_several_photos_are_their_mean_less_half_the_others(filled: PhotoLibrary
     assert {hit.path for hit in with_query} == set(paths)
 
 
+def test_a_vector_stands_for_its_photo(filled: PhotoLibrary) -> None:
+    paths, made = vectors(filled)
+    by_photos = filled.search(Query(like=paths[:2], unlike=[paths[5]]), 9)
+    by_vectors = filled.search(Query(like=[3 * made[0], made[1]], unlike=[made[5]]), 12)
+    asked = {paths[row] for row in (0, 1, 5)}  # by a vector nobody knows which photo was meant
+    assert [hit.path for hit in by_vectors if hit.path not in asked][:9] == [hit.path for hit in by_photos]
+    mixed = filled.search(Query(like=[paths[0], made[1]], unlike_ids=[by_photos[0].id]), 3)
+    assert len(mixed) == 3
+    with pytest.raises(ConfigError, match=r"a vector of 7 numbers; the library's have 64"):
+        filled.search(Query(like=[made[0, :7]]))
+
+
 def test_pages_follow_one_another(filled: PhotoLibrary) -> None:
     query = filled.search(np.zeros((40, 40, 3), np.uint8), 1)[0].path
     whole = filled.search(query, 12)

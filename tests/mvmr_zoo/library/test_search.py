@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +65,25 @@ def test_search_without_photos_or_library(library: PhotoLibrary, photo_folder: P
     with pytest.raises(LibraryError, match="no library"):
         PhotoLibrary(tmp_path / "nowhere", create=False)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_is_remembered_of_photos(library: PhotoLibrary, photo_folder: Path) -> None:
+    library.add([photo_folder])
+    photos = library.photos()
+    assert sorted(os.fsdecode(photo.path) for photo in photos.values()) == sorted(map(str, photo_folder.rglob("*.jpg")))
+    some = [*photos][3:0:-1]
+    assert list(library.photos([*some, 10**30, 0])) == some
+    assert library.folders() == {photo_folder / "a": 6, photo_folder / "b": 6}
+
+
+def test_photos_of_the_same_bytes(library: PhotoLibrary, photo_folder: Path) -> None:
+    content = (photo_folder / "a" / "00.jpg").read_bytes()
+    (photo_folder / "copy.jpg").write_bytes(content)
+    library.add([photo_folder])
+    names = {os.fsdecode(library.photos([id_])[id_].path) for id_ in library.same_as(content)}
+    assert names == {str(photo_folder / "a" / "00.jpg"), str(photo_folder / "copy.jpg")}
+    assert library.same_as(content[:-1]) == []
+    (photo_folder / "copy.jpg").unlink()
+    library.add([photo_folder])
+    assert library.folders() == {photo_folder / "a": 6, photo_folder / "b": 6}
+    assert len(library.same_as(content)) == 1
