@@ -83,10 +83,10 @@ class Comparison:
         """
         if unknown := [spec for spec in specs if spec not in self._vectors]:
             raise ConfigError(f"{unknown[0]!r} is not offered here; expected one of {', '.join(self.specs)}.")
-        rows = {id_: row for id_, row in self._searcher.rows().items() if id_ not in hidden}
-        some = random.Random(0).sample(list(rows), min(photos, len(rows)))
+        ids = [id_ for id_ in self._searcher.ids() if id_ not in hidden]
+        rows = self._searcher.rows(random.Random(0).sample(ids, min(photos, len(ids))))
         with self._lock:  # one comparison at a time: encoders are large, and each takes every core
-            return [self._column(spec, query, {id_: rows[id_] for id_ in some}, k, progress) for spec in specs]
+            return [self._column(spec, query, rows, k, progress) for spec in specs]
 
     def _column(self, spec: str, query: Image.Image, rows: dict[int, PhotoRow], k: int, progress: Progress) -> Column:
         if spec not in self._models:

@@ -16,7 +16,7 @@ from mvmr_zoo.features import unit
 from mvmr_zoo.nearest import faiss_library
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,13 +73,22 @@ class View:
         return found
 
 
-def make_map(rows: Mapping[int, PhotoRow], projection: Projection, colours: Colours) -> PhotoMap:
+def some_points(ids: Sequence[int]) -> list[int]:
+    """All ids, or as many as a map has points, drawn at random, in order."""
+    if len(ids) <= MOST_POINTS:
+        return list(ids)
+    chosen = np.random.default_rng(0).choice(len(ids), MOST_POINTS, replace=False)
+    return [ids[each] for each in np.sort(chosen).tolist()]
+
+
+def make_map(rows: Mapping[int, PhotoRow], projection: Projection, colours: Colours, *, total: int) -> PhotoMap:
     """The map of a library's photos.
 
     Args:
-        rows: by id.
+        rows: photos by id.
         projection: how vectors become points.
         colours: what tells them apart.
+        total: photos of the library, some of which `rows` are.
 
     Raises:
         ConfigError: there are fewer photos than make a map.
@@ -88,13 +97,11 @@ def make_map(rows: Mapping[int, PhotoRow], projection: Projection, colours: Colo
     if len(rows) < FEWEST_POINTS:
         raise ConfigError(f"The library has {len(rows)} photos; a map needs {FEWEST_POINTS}. Take in a folder first.")
     ids = np.fromiter(rows, np.int64)
-    if len(ids) > MOST_POINTS:
-        ids = np.sort(np.random.default_rng(0).choice(ids, MOST_POINTS, replace=False))
     vectors = unit(np.stack([rows[id_].vector for id_ in ids.tolist()]).astype(np.float32))
     points = _umap(vectors) if projection == "umap" else principal_components(vectors)
     labels = _clusters(vectors) if colours == "cluster" else [_folder(rows[id_]) for id_ in ids.tolist()]
     groups, names = _largest(labels)
-    return PhotoMap(ids, _into_square(points), groups, names, len(rows))
+    return PhotoMap(ids, _into_square(points), groups, names, total)
 
 
 def principal_components(vectors: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -210,11 +210,15 @@ class Searcher:
 
     def examples(self, count: int) -> list[Shown]:
         """Photos to begin with: drawn at random, the same ones as long as the library does not change."""
-        ids = self._in_library(lambda: list(self._library.photos()))
+        ids = self.ids()
         return self.show(random.Random(len(ids)).sample(ids, min(count, len(ids))))
 
-    def rows(self, ids: Iterable[int] | None = None) -> dict[int, PhotoRow]:
-        """What the library remembers of photos, of all where no ids are given."""
+    def ids(self) -> list[int]:
+        """Of every photo of the library."""
+        return self._in_library(self._library.ids)
+
+    def rows(self, ids: Iterable[int]) -> dict[int, PhotoRow]:
+        """What the library remembers of photos."""
         return self._in_library(lambda: self._library.photos(ids))
 
     def folders(self) -> dict[str, Path]:
@@ -231,7 +235,8 @@ class Searcher:
 
     def tidy(self) -> None:
         """Delete the small copies of photos that the library does not have any more."""
-        self.thumbnails.forget_all_but(self.rows().values())
+        with PhotoLibrary(self.folder) as library:  # its own: searches go on meanwhile
+            self.thumbnails.forget_all_but(library.photos(library.ids()).values())
 
     def place_of(self, row: PhotoRow) -> str:
         """Where a photo lies, as people may know it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from demo.catalogue import models_here
 from demo.comparison import Comparison
 from demo.indexing import Indexing
-from demo.photo_map import Colours, PhotoMap, Projection, make_map
+from demo.photo_map import Colours, PhotoMap, Projection, make_map, some_points
 from demo.search import Searcher
 
 
@@ -35,11 +35,11 @@ class Services:
     def photo_map(self, projection: Projection, colours: Colours) -> PhotoMap:
         """The map; made again only when the library has other photos. Raises what `make_map` raises."""
         with self._drawing:
-            rows = self.searcher.rows()
-            state = hash(tuple(rows))
+            ids = self.searcher.ids()
+            state = hash(tuple(ids))
             known = self._maps.get((projection, colours))
             if known is None or known[0] != state:
-                known = state, make_map(rows, projection, colours)
+                known = state, make_map(self.searcher.rows(some_points(ids)), projection, colours, total=len(ids))
                 self._maps[projection, colours] = known
             return known[1]
 

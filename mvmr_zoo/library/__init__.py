@@ -7,6 +7,7 @@ lock     one writer at a time
 binding  which encoder it belongs to
 scan     what lies in a folder
 update   bringing the store up to date with folders
+forget   photos of some folders, and missing ones
 background   how similar its photos are at random
 manifest what the FAISS file is, and how it was tuned
 index    nearest vectors: the FAISS file, and photos that came later

@@ -9,23 +9,24 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mvmr_zoo.catalog import DEFAULT_MODEL
 from mvmr_zoo.embeddings import is_embeddings_folder
-from mvmr_zoo.errors import ConfigError, DataError, LibraryError
+from mvmr_zoo.errors import ConfigError, LibraryError
 from mvmr_zoo.features import unit
 from mvmr_zoo.home import default_library_path
 from mvmr_zoo.library.binding import bind, check_bound
 from mvmr_zoo.library.build import EXACT_LIMIT, Note, retune, upkeep, vectors_of
 from mvmr_zoo.library.doctor import Finding, examine
 from mvmr_zoo.library.duplicates import COSINE, LIKENESS, Group, find_duplicates
+from mvmr_zoo.library.forget import Pruned, forget_folders, forget_missing
 from mvmr_zoo.library.index import VectorIndex, open_index
 from mvmr_zoo.library.lock import writing
 from mvmr_zoo.library.manifest import Manifest, read_manifest
 from mvmr_zoo.library.query import Filters, Query, asked_vector
 from mvmr_zoo.library.rows import PhotoRow
-from mvmr_zoo.library.scan import EVERYTHING, Globs, names_of
+from mvmr_zoo.library.scan import EVERYTHING, Globs
 from mvmr_zoo.library.schema import DATABASE_FILE
 from mvmr_zoo.library.search import Hit, grouped_hits, ranked_hits
 from mvmr_zoo.library.status import Status, read_status
@@ -38,13 +39,6 @@ from mvmr_zoo.zoo import Device, load
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-class Pruned(NamedTuple):
-    """What `prune` did: photos forgotten, and photos whose files are there again."""
-
-    forgotten: int
-    back: int
 
 
 class PhotoLibrary:
@@ -183,13 +177,13 @@ class PhotoLibrary:
             raise ConfigError(f"The library {self.folder} has no photo with the id {missing[0]}.")
         return unit(vectors_of(self._store, ids))
 
-    def photos(self, ids: Iterable[int] | None = None) -> dict[int, PhotoRow]:
-        """What is remembered of photos, by id; ids that are not there are left out.
+    def ids(self) -> list[int]:
+        """Of every photo that is not missing."""
+        return list(map(int, self._store.ids("1", ())))
 
-        Args:
-            ids: in the order wanted; None is every photo that is not missing.
-        """
-        return self._store.by_id(self._store.ids("1", ()).tolist() if ids is None else ids)
+    def photos(self, ids: Iterable[int]) -> dict[int, PhotoRow]:
+        """What is remembered of photos, by id, in the order of the ids; ids that are not there are left out."""
+        return self._store.by_id(ids)
 
     def folders(self) -> dict[Path, int]:
         """Every folder with photos right in it, sorted, and how many; photos that are missing are left out."""
@@ -209,7 +203,7 @@ class PhotoLibrary:
         progress: Progress = lambda done, total: None,
     ) -> list[Group]:
         """Groups of copies of the same photo; see `library.duplicates`. Nothing is deleted."""
-        photos = self._store.by_id(self._store.ids("1", ()).tolist())
+        photos = self.photos(self.ids())
         return find_duplicates(photos, near=near, cosine=cosine, likeness=likeness, progress=progress)
 
     def remove(self, folders: Iterable[str | os.PathLike[str]]) -> int:
@@ -220,18 +214,9 @@ class PhotoLibrary:
             LibraryBusyError: another command changes the library.
         """
         with writing(self.folder):
-            gone: set[bytes] = set()
-            photos = 0
-            for folder in folders:
-                stamps = {path for root in names_of(folder) for path in self._store.stamps(root)}
-                failed = {path for root in names_of(folder) for path in self._store.failed(root)}
-                if not stamps | failed:
-                    raise DataError(f"The library {self.folder} has no photo of {os.fspath(folder)}.")
-                photos += len(stamps - gone)
-                gone |= stamps | failed
-            self._store.write(gone=gone)
+            photos = forget_folders(self._store, folders)
             upkeep(self.folder, self._store)
-            return photos
+        return photos
 
     def prune(self) -> Pruned:
         """Forget the photos that are missing; those whose files are there again are kept.
@@ -240,13 +225,9 @@ class PhotoLibrary:
             LibraryBusyError: another command changes the library.
         """
         with writing(self.folder):
-            paths = self._store.paths("missing = 1")
-            back = [path for path in paths if os.path.exists(path)]
-            gone = sorted(set(paths) - set(back))
-            self._store.write(gone=gone)
-            self._store.mark(back=back)
+            pruned = forget_missing(self._store)
             upkeep(self.folder, self._store)
-        return Pruned(len(gone), len(back))
+        return pruned
 
     def tune(self, recall: float = TARGET, *, note: Note = lambda text: None) -> Manifest:
         """Choose how many lists a search looks into, by measuring; an exact index has nothing to choose.

@@ -37,7 +37,7 @@ def test_each_encoder_finds_what_it_finds_alone(searcher: Searcher, checkpoint: 
     step = Step((searcher.ask(album.queries / "coffee--4.jpg"),))
     assert [hit.photo.id for hit in own.hits] == [hit.photo.id for hit in searcher.search(step, Options(k=10))]
     model = load(other)
-    rows = searcher.rows()
+    rows = searcher.rows(searcher.ids())
     cosines = model.embed([row.path.decode() for row in rows.values()]) @ model.embed(query)[0]
     assert [hit.score for hit in others.hits] == pytest.approx(np.sort(cosines)[::-1][:10].tolist(), abs=1e-4)
     assert (own.among, others.among) == (84, 84)
@@ -50,7 +50,7 @@ def test_each_encoder_finds_what_it_finds_alone(searcher: Searcher, checkpoint: 
 
 def test_both_look_among_the_same_photos_without_the_query(searcher: Searcher, checkpoint: Checkpoint) -> None:
     comparison = Comparison(searcher, [str(checkpoint.folder)])
-    id_, row = next(iter(searcher.rows().items()))
+    id_, row = next(iter(searcher.rows(searcher.ids()).items()))
     columns = comparison.compare(read_image(row.path.decode()), comparison.specs, hidden=(id_,), photos=30, k=30)
     first, second = ({hit.photo.id for hit in column.hits} for column in columns)
     assert first == second

@@ -30,7 +30,7 @@ def ids(searcher: Searcher, step: Step, offset: int = 0, **options: object) -> l
 
 
 def id_of(searcher: Searcher, name: str) -> int:
-    return next(id_ for id_, row in searcher.rows().items() if row.path.endswith(b"/" + name.encode()))
+    return next(id_ for id_, row in searcher.rows(searcher.ids()).items() if row.path.endswith(b"/" + name.encode()))
 
 
 def test_a_photo_from_elsewhere_finds_what_the_library_finds(searcher: Searcher, album: Album) -> None:

@@ -18,7 +18,7 @@ from .conftest import PLACE_NAME, Album, save_with_place
 @pytest.fixture
 def rows(album: Album) -> list[PhotoRow]:
     with PhotoLibrary(album.library) as library:
-        return list(library.photos().values())
+        return list(library.photos(library.ids()).values())
 
 
 def test_small_copies_are_small_and_made_once(rows: list[PhotoRow], tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_photo_that_changed_gets_another_copy(tmp_path: Path) -> None:
     Image.new("RGB", (50, 40), "red").save(photo)
     with PhotoLibrary(tmp_path / "library") as library:
         library.add([photo.parent])
-        rows = list(library.photos().values())
+        rows = list(library.photos(library.ids()).values())
     thumbnails = Thumbnails(tmp_path / "t")
     before = thumbnails.of(rows)[0]
     Image.new("RGB", (50, 40), "blue").save(photo)

@@ -55,7 +55,7 @@ def test_a_vector_stands_for_its_photo(filled: PhotoLibrary) -> None:
     assert [hit.path for hit in by_vectors if hit.path not in asked][:9] == [hit.path for hit in by_photos]
     mixed = filled.search(Query(like=[paths[0], made[1]], unlike_ids=[by_photos[0].id]), 3)
     assert len(mixed) == 3
-    with pytest.raises(ConfigError, match=r"a vector of 7 numbers; the library's have 64"):
+    with pytest.raises(ConfigError, match=r"a vector of 7 numbers; the library's have 256"):
         filled.search(Query(like=[made[0, :7]]))
 
 

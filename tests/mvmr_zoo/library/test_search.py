@@ -69,7 +69,7 @@ def test_search_without_photos_or_library(library: PhotoLibrary, photo_folder: P
 
 def test_what_is_remembered_of_photos(library: PhotoLibrary, photo_folder: Path) -> None:
     library.add([photo_folder])
-    photos = library.photos()
+    photos = library.photos(library.ids())
     assert sorted(os.fsdecode(photo.path) for photo in photos.values()) == sorted(map(str, photo_folder.rglob("*.jpg")))
     some = [*photos][3:0:-1]
     assert list(library.photos([*some, 10**30, 0])) == some
