@@ -179,7 +179,8 @@ def many_at_once(address: str, server: int, queries: list[Path], clients: int, s
             errors = [error for _, failed in done for error in failed]
             print(
                 f"{clients} clients, {turn} {seconds:.0f} s: {len(latencies)} searches, {len(errors)} errors, "
-                f"{spread(latencies)}, most {latencies.max():.0f} ms; server {before:.0f} MB before, {memory_mb(server):.0f} MB after"
+                f"{spread(latencies)}, most {latencies.max():.0f} ms; "
+                f"server {before:.0f} MB before, {memory_mb(server):.0f} MB after"
             )
             for error in sorted(set(errors)):
                 print(f"  {error}")
