@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 6
 _DECODED_PX = 512
+_PROGRESS = gr.Progress()
+"""How a handler asks Gradio for a progress bar: by this default."""
 
 
 class CompareTab:
@@ -31,6 +35,7 @@ class CompareTab:
         self._services = services
         specs = services.comparison.specs
         self.examples = gr.State((), time_to_live=3_600)
+        self.compared = gr.State(None, time_to_live=3_600)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 self.photo = photo_input(
@@ -60,17 +65,15 @@ class CompareTab:
                 with gr.Row():
                     self.columns = [photos(name, elem_id=f"column-{name.lower()}") for name in ("First", "Second")]
         settings = [self.first, self.second, self.among]
-        outputs = [self.told, *self.columns]
-        self.photo.input(
-            explained(self._with_photo), [self.photo, *settings], outputs, api_visibility="private", concurrency_limit=2
+        outputs = [self.compared, self.picks, self.told, *self.columns]
+        wiring: tuple[tuple[Any, Callable[..., list[Any]], Any], ...] = (
+            (self.photo.input, self._with_photo, self.photo),
+            (self.picks.select, self._with_pick, self.examples),
+            *((changed, self._compare, self.compared) for changed in (self.first.input, self.second.input)),
+            (self.among.release, self._compare, self.compared),
         )
-        self.picks.select(
-            explained(self._with_pick),
-            [self.examples, *settings],
-            outputs,
-            api_visibility="private",
-            concurrency_limit=2,
-        )
+        for event, handler, asked in wiring:
+            event(explained(handler), [asked, *settings], outputs, api_visibility="private", concurrency_limit=2)
 
     def load(self) -> list[Any]:
         """Photos to pick: values for `loads`."""
@@ -84,17 +87,9 @@ class CompareTab:
         return [self.examples, self.picks]
 
     def _with_photo(
-        self,
-        path: str | None,
-        first: str,
-        second: str,
-        among: float,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
+        self, path: str | None, first: str, second: str, among: float, progress: gr.Progress = _PROGRESS
     ) -> list[Any]:
-        if path is None:
-            return [gr.skip()] * 3
-        asked = self._services.searcher.ask(path)
-        return self._compared(open_upload(path).image, asked.ids, first, second, among, progress)
+        return self._compare(None if path is None else Path(path), first, second, among, progress)
 
     def _with_pick(
         self,
@@ -103,24 +98,17 @@ class CompareTab:
         first: str,
         second: str,
         among: float,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
+        progress: gr.Progress = _PROGRESS,
     ) -> list[Any]:
-        id_ = examples[event.index].id
-        row = self._services.searcher.rows([id_]).get(id_)
-        if row is None:
-            raise ConfigError("The library has this photo no more. Reload the page.")
-        image = read_image(os.fsdecode(row.path), min_px=_DECODED_PX)
-        return self._compared(image, (id_,), first, second, among, progress)
+        return self._compare(examples[event.index].id, first, second, among, progress)
 
-    def _compared(
-        self,
-        image: Image.Image,
-        hidden: tuple[int, ...],
-        first: str,
-        second: str,
-        among: float,
-        progress: gr.Progress,
+    def _compare(
+        self, asked: Path | int | None, first: str, second: str, among: float, progress: gr.Progress = _PROGRESS
     ) -> list[Any]:
+        """What is asked is a file that was sent, or an id of the library; None is nothing yet."""
+        if asked is None:
+            return [gr.skip()] * 5
+        image, hidden = self._opened(asked)
         columns = self._services.comparison.compare(
             image,
             (first, second),
@@ -129,8 +117,19 @@ class CompareTab:
             progress=lambda done, total: progress((done, total), desc="embedding", unit="photos"),
         )
         common = {hit.photo.id for hit in columns[0].hits} & {hit.photo.id for hit in columns[1].hits}
-        told = f"Among {columns[0].among:,} photos; {len(common)} hits are common to both."
-        return [markup.note(told), *(_gallery(column) for column in columns)]
+        told = f"Among {markup.counted(columns[0].among, 'photo')}; {markup.counted(len(common), 'hit')} of both."
+        again = gr.Gallery(selected_index=None)  # so that a click on the same one counts again
+        return [asked, again, markup.note(told), *(_gallery(column) for column in columns)]
+
+    def _opened(self, asked: Path | int) -> tuple[Image.Image, tuple[int, ...]]:
+        """The image, and the ids of the photos that are it."""
+        searcher = self._services.searcher
+        if isinstance(asked, Path):
+            return open_upload(asked).image, searcher.ask(asked).ids
+        row = searcher.rows([asked]).get(asked)
+        if row is None:
+            raise ConfigError("The library has this photo no more. Reload the page.")
+        return read_image(os.fsdecode(row.path), min_px=_DECODED_PX), (asked,)
 
 
 def _gallery(column: Column) -> gr.Gallery:

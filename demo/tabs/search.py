@@ -252,12 +252,12 @@ class SearchTab:
         return [
             session,
             gr.Radio(names, value=names[session.trail.at], visible=len(names) > 1),
-            gr.Gallery(asked, visible=True),
+            gr.Gallery(asked, visible=True, selected_index=None),
             markup.note(*_heading(session)),
             *detail,
-            gr.Gallery(hits, visible=bool(hits)),
+            gr.Gallery(hits, visible=bool(hits), selected_index=None),  # so that a click at the same place counts again
             gr.Button(visible=has_more),
-            gr.Gallery(selected_index=None),  # so that a click on the same one counts again
+            gr.Gallery(selected_index=None),  # likewise
         ]
 
     def _options(

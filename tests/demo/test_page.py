@@ -78,7 +78,11 @@ def test_a_hit_leads_further_and_the_trail_back(seen: Seen, page: Page) -> None:
     detail.get_by_role("button", name="Search with it").click()
     expect(seen.locator("#heading")).to_contain_text(before[5])
     expect(detail).to_be_hidden()
-    assert names_of(seen.locator("#hits")) != before
+    after = names_of(seen.locator("#hits"))
+    assert after != before
+    seen.locator("#hits button").nth(5).click()  # at the same place as before
+    expect(detail.locator("img")).to_have_attribute("alt", after[5])
+    detail.get_by_role("button", name="Close").click()
     trail = seen.locator("#trail")
     expect(trail.get_by_role("radio")).to_have_count(2)
     keep_picture(seen, "trail")
@@ -220,6 +224,14 @@ def test_compare(chromium: Browser, page: Page, tmp_path: Path, checkpoint_folde
         assert names_of(seen.locator("#column-first"))[0].startswith("coffee")
         assert names_of(seen.locator("#column-first")) != names_of(seen.locator("#column-second"))
         keep_picture(seen, "compare")
+        before = names_of(seen.locator("#column-second"))
+        seen.get_by_label("Second encoder").click()
+        seen.get_by_role("option", name="resnet18-imagenette-kd").click()
+        expect(seen.get_by_text("12 hits of both")).to_be_visible()
+        assert names_of(seen.locator("#column-second")) == names_of(seen.locator("#column-first")) != before
+        for _ in range(2):
+            seen.get_by_role("button", name="Thumbnail 1 of 6").click()
+            expect(seen.locator("#column-first .caption-label").first).not_to_contain_text("coffee")
 
 
 @pytest.fixture
