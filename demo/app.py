@@ -57,12 +57,13 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
     with page:
         title = gr.HTML(elem_id="head")
         with gr.Tabs() as tabs:
-            with gr.Tab("Search", id="search"):
+            with gr.Tab("Search", id="search") as search_tab:
                 search = SearchTab(services)
             if indexing is not None:
                 with gr.Tab("Index", id="index") as tab:
                     index = IndexTab(indexing, searcher, str(services.folder or ""))
                 tab.select(index.look, None, index.outputs, api_visibility="private")
+                index.timer.tick(head, None, title, api_visibility="private", show_progress="hidden")
                 page.load(index.look, None, index.outputs, api_visibility="private")
             with gr.Tab("Map", id="map") as tab:
                 photo_map = MapTab(services, tab)
@@ -84,12 +85,14 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
             [tabs, *search.outputs],
             api_visibility="private",
         )
-        page.load(
-            lambda session: [head(), *search.load(session)],
-            [search.session],
-            [title, *search.loads],
-            api_visibility="private",
-        )
+        for event in (page.load, search_tab.select):
+            event(
+                lambda session: [head(), *search.load(session)],
+                [search.session],
+                [title, *search.loads],
+                api_visibility="private",
+                show_progress="hidden",
+            )
         page.load(compare.load, None, compare.loads, api_visibility="private")
         page.load(models_page, None, models, api_visibility="private")
     return page

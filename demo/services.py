@@ -34,14 +34,17 @@ class Services:
 
     def photo_map(self, projection: Projection, colours: Colours) -> PhotoMap:
         """The map; made again only when the library has other photos. Raises what `make_map` raises."""
-        with self._drawing:
-            ids = self.searcher.ids()
-            state = hash(tuple(ids))
-            known = self._maps.get((projection, colours))
-            if known is None or known[0] != state:
-                known = state, make_map(self.searcher.rows(some_points(ids)), projection, colours, total=len(ids))
-                self._maps[projection, colours] = known
-            return known[1]
+        ids = self.searcher.ids()
+        state = hash(tuple(ids))
+        made = self._maps.get((projection, colours))
+        if made is None or made[0] != state:
+            with self._drawing:  # one at a time: UMAP takes a minute of every core
+                made = self._maps.get((projection, colours))
+                if made is None or made[0] != state:
+                    rows = self.searcher.rows(some_points(ids))
+                    made = state, make_map(rows, projection, colours, total=len(ids))
+                    self._maps[projection, colours] = made
+        return made[1]
 
     def close(self) -> None:
         """Stop what goes on, and let go of the library."""

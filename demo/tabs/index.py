@@ -42,12 +42,12 @@ class IndexTab:
             self.stop = gr.Button("Stop", interactive=False, min_width=100)
         self.state = gr.HTML(elem_id="indexing")
         self.failures = gr.HTML(elem_id="failures")
-        self._timer = gr.Timer(_TICK_S, active=False)
-        self.outputs = [self._timer, self.start, self.stop, self.state, self.failures]
+        self.timer = gr.Timer(_TICK_S, active=False)
+        self.outputs = [self.timer, self.start, self.stop, self.state, self.failures]
         for event in (self.start.click, self.folder.submit):
             event(explained(self._begin), [self.folder], self.outputs, api_visibility="private")
         self.stop.click(self._end, None, self.outputs, api_visibility="private")
-        self._timer.tick(
+        self.timer.tick(
             self.look, None, self.outputs, api_visibility="private", show_progress="hidden", concurrency_limit=4
         )
 

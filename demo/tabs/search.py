@@ -148,7 +148,7 @@ class SearchTab:
         )
 
     def load(self, session: Session) -> list[Any]:
-        """What a page shows when it is opened: values for `loads`."""
+        """What a page shows when it is opened, and what is new since: values for `loads`."""
         examples = tuple(self._searcher.examples(EXAMPLES))
         self._folders = self._searcher.folders()
         named = self._services.folder
@@ -158,8 +158,8 @@ class SearchTab:
         return [
             replace(session, examples=examples),
             gr.Gallery(captioned([(each.thumbnail, each.name) for each in examples]), visible=bool(examples)),
-            gr.Dropdown(choices, value=_EVERY_FOLDER if named is None else str(named)),
-            markup.note(*self._invitation(bool(examples))),
+            gr.Dropdown(choices) if session.examples else gr.Dropdown(choices, value=str(named or _EVERY_FOLDER)),
+            gr.skip() if session.trail.steps else markup.note(*self._invitation(bool(examples))),
         ]
 
     @property
@@ -175,7 +175,9 @@ class SearchTab:
         if has_photos:
             return ["Drop a photo, or pick one of the examples: the photos most like it are shown here."]
         if self._services.indexing is not None and self._services.indexing.progress.is_active:
-            return ["Photos are being taken in. Reload this page in a moment: those that are done can be searched."]
+            return [
+                "Photos are being taken in. Come back to this tab in a moment: those that are done can be searched."
+            ]
         return [
             "This library has no photos yet. Name a folder of photos under “Index”; searching works while it is read."
         ]

@@ -34,7 +34,7 @@ class Album:
 
     Args:
         photos: 20 photographs, four views each, `NAME--V.jpg`; the first one again and smaller; one with a place and a
-            date in its EXIF; one whose name is HTML.
+            date in its EXIF.
         queries: a view more of each photograph.
         library: of the photos.
     """
@@ -108,7 +108,6 @@ def make_album(folder: Path) -> Album:
     first.resize((first.width * 3 // 4, first.height * 3 // 4)).save(album.photos / "smaller.jpg", quality=85)
     (album.photos / "again.jpg").write_bytes((album.photos / "astronaut--0.jpg").read_bytes())
     save_with_place(read_image(photographs()[0]).crop((0, 0, 300, 200)), album.photos / "abroad.jpg")
-    read_image(album.photos / "coffee--1.jpg").rotate(8).save(album.photos / HTML_NAME, quality=90)
     with PhotoLibrary(album.library) as library:
         library.add([album.photos])
     return album
