@@ -3,6 +3,7 @@
 parts        what several of them use
 search       the search
 detail       one photo, larger
+filters      which photos may answer
 index        taking in a folder
 map          the library as points
 duplicates   copies side by side

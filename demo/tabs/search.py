@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from demo import markup
-from demo.search import MOST_HITS, PAGE, Found, Options, Shown
+from demo.search import Found, Shown
 from demo.tabs.detail import Detail
+from demo.tabs.filters import FilterBox
 from demo.tabs.parts import captioned, explained, photo_input, photos
 from demo.trail import Asked, Sign, Step, Trail
 from mvmr_zoo.errors import printable
-from mvmr_zoo.library import Filters
 
 if TYPE_CHECKING:
     from demo.services import Services
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 EXAMPLES = 8
 
 _ROLES = {"the search": None, "more like it": "like", "less like it": "unlike"}
-_EVERY_FOLDER = "every folder"
-_MOST_FOLDERS = 300
 _NAME_LENGTH = 28
 
 _TO_DETAIL = "() => document.getElementById('detail')?.scrollIntoView({block: 'start'})"
@@ -41,12 +37,14 @@ class Session:
         hits: on the page.
         chosen: the one that is shown larger.
         examples: photos to begin with.
+        settings: of the filters, when the hits were found.
     """
 
     trail: Trail = field(default_factory=Trail)
     hits: tuple[Found, ...] = ()
     chosen: Shown | None = None
     examples: tuple[Shown, ...] = ()
+    settings: tuple[Any, ...] = ()
 
 
 class SearchTab:
@@ -54,7 +52,6 @@ class SearchTab:
 
     def __init__(self, services: Services) -> None:
         self._services, self._searcher = services, services.searcher
-        self._folders: dict[str, Path] = {}
         self.session = gr.State(Session(), time_to_live=3_600)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
@@ -87,19 +84,7 @@ class SearchTab:
         self.asked = photos("Searching with; click one to take it out", small=True, visible=False, elem_id="asked")
         self.examples = photos("Or begin with one of these", small=True, elem_id="examples")
         with gr.Accordion("Filters", open=False):
-            self.k = gr.Slider(1, MOST_HITS, value=PAGE, step=1, label="Hits a page")
-            self.percentile = gr.Slider(
-                0, 100, value=0, step=0.5, label="Least percentile",
-                info="Of a score among those of this library's photos at random",
-            )  # fmt: skip
-            self.folder = gr.Dropdown([_EVERY_FOLDER], value=_EVERY_FOLDER, label="Folder")
-            with gr.Row():
-                self.taken_from = gr.Textbox(
-                    label="Taken from", placeholder="2024, 2024-05 or 2024-05-31", min_width=120
-                )
-                self.taken_to = gr.Textbox(label="Taken to", placeholder="the same", min_width=120)
-            self.hide = gr.Checkbox(value=True, label="Leave out the photos searched with")
-            self.group = gr.Checkbox(value=False, label="Put near duplicates behind the best one")
+            self.filters = FilterBox(self._searcher, self._services.folder)
 
     def _make_answer(self) -> None:
         self.steps = gr.Radio([], label="Trail", visible=False, elem_classes="trail", elem_id="trail", type="index")
@@ -111,13 +96,13 @@ class SearchTab:
     @property
     def settings(self) -> list[Any]:
         """Inputs of every handler that searches, after the session."""
-        return [self.k, self.percentile, self.folder, self.taken_from, self.taken_to, self.hide, self.group]
+        return self.filters.inputs
 
     def _wire(self) -> None:
         def on(event: Any, handler: Any, *inputs: Any, shows: bool = True) -> None:
             done = event(
                 explained(handler), [self.session, *inputs, *self.settings], self.outputs, api_visibility="private",
-                show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8,
+                show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8, trigger_mode="always_last",
             )  # fmt: skip
             if shows:
                 done.then(None, js=_TO_HITS)
@@ -131,11 +116,7 @@ class SearchTab:
         on(afresh.click, self._chosen_handler(None))
         on(more.click, self._chosen_handler("like"))
         on(less.click, self._chosen_handler("unlike"))
-        for changed in (
-            *(slider.release for slider in (self.k, self.percentile)),
-            *(choice.input for choice in (self.folder, self.hide, self.group)),
-            *(event for date in (self.taken_from, self.taken_to) for event in (date.submit, date.blur)),
-        ):
+        for changed in self.filters.changes:
             on(changed, self._again, shows=False)
         self.hits.select(
             explained(self._choose), [self.session], [self.session, *self.detail.outputs], api_visibility="private"
@@ -150,22 +131,17 @@ class SearchTab:
     def load(self, session: Session) -> list[Any]:
         """What a page shows when it is opened, and what is new since: values for `loads`."""
         examples = tuple(self._searcher.examples(EXAMPLES))
-        self._folders = self._searcher.folders()
-        named = self._services.folder
-        if named is not None:
-            self._folders.setdefault(str(named), named)
-        choices = [_EVERY_FOLDER, *itertools.islice(self._folders, _MOST_FOLDERS)]
         return [
             replace(session, examples=examples),
             gr.Gallery(captioned([(each.thumbnail, each.name) for each in examples]), visible=bool(examples)),
-            gr.Dropdown(choices) if session.examples else gr.Dropdown(choices, value=str(named or _EVERY_FOLDER)),
+            self.filters.folders(chosen=bool(session.examples)),
             gr.skip() if session.trail.steps else markup.note(*self._invitation(bool(examples))),
         ]
 
     @property
     def loads(self) -> list[Any]:
         """What `load` gives values for."""
-        return [self.session, self.examples, self.folder, self.heading]
+        return [self.session, self.examples, self.filters.folder, self.heading]
 
     def begin(self, session: Session, asked: Asked, *settings: Any) -> list[Any]:
         """A new search with one photo."""
@@ -214,6 +190,9 @@ class SearchTab:
         return self._answer(replace(session, trail=session.trail.back_to(-1 if at is None else at)), *settings)
 
     def _again(self, session: Session, *settings: Any) -> list[Any]:
+        """With other filters; to have looked at one is no change."""
+        if settings == session.settings:
+            return [gr.skip()] * len(self.outputs)
         return self._answer(session, *settings)
 
     def _step(self, session: Session, step: Step, *settings: Any) -> list[Any]:
@@ -221,15 +200,15 @@ class SearchTab:
 
     def _answer(self, session: Session, *settings: Any) -> list[Any]:
         """The first page of hits of where one stands."""
-        step, options = session.trail.step, self._options(*settings)
+        step, options = session.trail.step, self.filters.options(*settings)
         if step is None:
             return [gr.skip()] * len(self.outputs)
         hits = self._searcher.search(step, options)
-        session = replace(session, hits=tuple(hits), chosen=None)
+        session = replace(session, hits=tuple(hits), chosen=None, settings=settings)
         return self._drawn(session, self.detail.hides(), has_more=len(hits) == options.k)
 
     def _show_more(self, session: Session, *settings: Any) -> list[Any]:
-        step, options = session.trail.step, self._options(*settings)
+        step, options = session.trail.step, self.filters.options(*settings)
         if step is None:
             return [gr.skip()] * len(self.outputs)
         further = self._searcher.search(step, options, offset=len(session.hits))
@@ -261,17 +240,6 @@ class SearchTab:
             gr.Button(visible=has_more),
             gr.Gallery(selected_index=None),  # likewise
         ]
-
-    def _options(
-        self, k: float, percentile: float, folder: str, taken_from: str, taken_to: str, hide: bool, group: bool
-    ) -> Options:
-        filters = Filters(
-            folder=self._folders.get(folder),
-            taken_from=(taken_from or "").strip() or None,
-            taken_to=(taken_to or "").strip() or None,
-            min_percentile=percentile or None,
-        )
-        return Options(k=int(k), filters=filters, hide_query=hide, group=group)
 
 
 def _heading(session: Session) -> list[str]:

@@ -28,7 +28,7 @@ DEMO_ORDER = (
     "markup", "uploads", "thumbnails", "trail", "search", "indexing", "photo_map", "comparison", "catalogue",
     "services", "opening", "guard", "theme", "tabs", "api", "app", "space", "cli", "__main__",
 )  # fmt: skip
-TABS_ORDER = ("parts", "detail", "search", "index", "map", "duplicates", "compare", "models")
+TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicates", "compare", "models")
 PUBLIC = {
     "CATALOG", "Embeddings", "Failure", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess",
     "list_models", "load", "model_info",

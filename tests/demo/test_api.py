@@ -52,7 +52,7 @@ def test_an_id_needs_no_photo(client: Client) -> None:
 
 
 def test_filters(client: Client) -> None:
-    dated = client.predict(id=1, k=50, taken_from="2024-05", taken_to="2024-05", api_name="/search_by_id")
+    dated = client.predict(id=5, k=50, taken_from="2024-05", taken_to="2024-05", api_name="/search_by_id")
     assert [(hit["name"], hit["taken"]) for hit in dated] == [("abroad.jpg", TAKEN.replace(":", "-", 2))]
     assert client.predict(id=1, taken_from="2025", api_name="/search_by_id") == []
     some = client.predict(id=1, k=200, min_percentile=90, api_name="/search_by_id")

@@ -228,7 +228,7 @@ def test_a_large_upload_of_unknown_length_ends_early(http: httpx.Client) -> None
 
 
 def test_thumbnails_tell_nothing_of_place_and_person(http: httpx.Client, page: Page, tmp_path: Path) -> None:
-    _, (hits,) = call(http, "search_by_id", 1, 200, 0, "2024", "")
+    _, (hits,) = call(http, "search_by_id", 5, 200, 0, "2024", "")
     assert [hit["name"] for hit in hits] == ["abroad.jpg"]
     original = (page.album.photos / "abroad.jpg").read_bytes()
     assert PLACE_NAME.encode() in original
