@@ -33,7 +33,8 @@ def add_api(searcher: Searcher) -> None:
         """Find the photos of the library that look most like a photo.
 
         Args:
-            photo: the photo to search with, a JPEG, PNG, WebP, HEIC or AVIF file of at most 20 MB.
+            photo: the photo to search with, a JPEG, PNG, WebP, HEIC or AVIF file of at most 20 MB; over MCP as a
+                data:image/…;base64 URI, or the address of a file uploaded to this page. Nothing else is fetched.
             k: how many photos to find, 1 to 200.
             min_percentile: least percentile, 0 to 100, of a photo's score among scores at random; 0 takes all.
             taken_from: only photos taken on this day or later, as 2024-05-31, 2024-05 or 2024; empty for all.

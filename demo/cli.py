@@ -54,6 +54,8 @@ def demo(
     login = _login(auth)
     if host not in LOCAL_HOSTS and login is None:
         raise ConfigError(f"At {host} everybody in the network could see your photos. Give --auth NAME:PASSWORD too.")
+    if mcp and login is not None:
+        raise ConfigError("MCP knows no login: everybody could search without one. Give --mcp or --auth, not both.")
     if public and place is not None and not (place / "library.sqlite").exists():
         raise ConfigError(
             f"{place} is not a library, and a public page takes in no folder. Run `mvmr-zoo index add` first."

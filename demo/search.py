@@ -19,7 +19,7 @@ from demo.thumbnails import LARGE_PX, Thumbnails, save_small
 from demo.trail import Asked, Step
 from demo.uploads import open_upload
 from mvmr_zoo import PhotoLibrary
-from mvmr_zoo.errors import ConfigError, printable
+from mvmr_zoo.errors import ConfigError, LibraryError, printable
 from mvmr_zoo.library import Filters
 
 if TYPE_CHECKING:
@@ -188,7 +188,12 @@ class Searcher:
             )
             return hits, self._library.photos(hit.id for hit in hits)
 
-        hits, rows = self._in_library(run)
+        try:
+            hits, rows = self._in_library(run)
+        except LibraryError:
+            if self._full_paths:
+                raise
+            raise LibraryError("These photos cannot be searched at the moment.") from None
         hits = [hit for hit in hits if hit.id in rows]
         small = self.thumbnails.of([rows[hit.id] for hit in hits])
         return [

@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import unquote
 
 import gradio as gr
 from gradio.data_classes import ImageData
 from gradio_client.utils import is_http_url_like
 
 from mvmr_zoo.errors import MvmrError, printable
+
+_FILE_URL = "/gradio_api/file="
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -39,8 +42,10 @@ def photo_input(**options: Any) -> gr.Image:
         return payload.path
 
     async def move_file(path: str | Path | None) -> str | None:
-        if is_http_url_like(str(path)):
-            raise _not_a_file()
+        if is_http_url_like(str(path)):  # only of what was sent here before, as MCP's upload tool calls it
+            path = Path(unquote(str(path).partition(_FILE_URL)[2])).resolve()
+            if not path.is_relative_to(uploads):
+                raise _not_a_file()
         return await move(path)
 
     photo.preprocess = sent_file  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,8 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
 
 from mvmr_zoo import PhotoLibrary
 
@@ -106,26 +109,33 @@ def test_many_search_at_once(page: Page) -> None:
     assert sum(names[0] == names[-1] for names in found) >= 6
 
 
-def test_the_search_is_an_mcp_tool(page: Page, tmp_path: Path) -> None:
+def test_the_searches_are_mcp_tools(page: Page, tmp_path: Path) -> None:
+    query = page.album.queries / "coffee--4.jpg"
     with running(tmp_path, page.album.library, "--mcp") as (address, _):
-        tools, told = asyncio.run(_as_a_machine_does(address))
-    assert sorted(tools) == ["search", "search_by_id", "status"]
-    assert told.count("'score'") == 2
+        sent = httpx.post(f"{address}gradio_api/upload", files={"files": ("a.jpg", query.read_bytes())}).json()[0]
+        tools, by_id, *by_photo, elsewhere, secret = asyncio.run(
+            _as_a_machine_does(
+                f"{address}gradio_api/mcp/",
+                f"data:image/jpeg;base64,{base64.b64encode(query.read_bytes()).decode()}",
+                f"{address}gradio_api/file={sent}",
+                "https://example.invalid/a.jpg",
+                f"{address}gradio_api/file=/etc/passwd",
+            )
+        )
+    assert sorted(tools.split()) == ["search", "search_by_id", "status"]
+    assert by_id.count("'score'") == 2
+    for told in by_photo:
+        assert told.count("'name': 'coffee--") == 2
+    assert elsewhere == secret == "Send the photo itself: addresses are not fetched."
 
 
-async def _as_a_machine_does(address: str) -> tuple[list[str], str]:
-    from mcp import ClientSession
-    from mcp.client.streamable_http import streamable_http_client
-
-    async with (
-        streamable_http_client(f"{address}gradio_api/mcp/") as (read, write, _),
-        ClientSession(read, write) as session,
-    ):
+async def _as_a_machine_does(address: str, *photos: str) -> list[str]:
+    """Names of the tools, and what they answer: to an id, and to each photo."""
+    async with streamable_http_client(address) as (read, write, _), ClientSession(read, write) as session:
         await session.initialize()
-        tools = (await session.list_tools()).tools
-        name = next(tool.name for tool in tools if tool.name.endswith("search_by_id"))
-        answer = await session.call_tool(name, {"id": 1, "k": 2})
-        return [tool.name for tool in tools], answer.content[0].text
+        names = " ".join(tool.name for tool in (await session.list_tools()).tools)
+        calls = [("search_by_id", {"id": 1, "k": 2}), *(("search", {"photo": photo, "k": 2}) for photo in photos)]
+        return [names, *[(await session.call_tool(name, values)).content[0].text for name, values in calls]]
 
 
 def test_a_login_is_asked_for_everything(page: Page, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from .conftest import Album, running
         (["--host", "0.0.0.0"], "everybody in the network could see your photos. Give --auth NAME:PASSWORD too."),
         (["--host", "192.168.1.5", "--public"], "Give --auth NAME:PASSWORD too."),
         (["--auth", "ann"], "--auth is NAME:PASSWORD, both not empty."),
+        (["--mcp", "--auth", "ann:secret"], "MCP knows no login"),
         (["--auth", "ann:"], "--auth is NAME:PASSWORD, both not empty."),
         (["/nowhere"], "/nowhere is not a folder. Give a library, or a folder of photos."),
         (["--public", "."], "is not a library, and a public page takes in no folder."),

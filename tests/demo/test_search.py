@@ -11,7 +11,7 @@ import pytest
 from demo.search import MOST_HITS, Options, Searcher, human_size
 from demo.trail import Step
 from mvmr_zoo import PhotoLibrary
-from mvmr_zoo.errors import ConfigError, ImageError
+from mvmr_zoo.errors import ConfigError, ImageError, LibraryError
 from mvmr_zoo.library import Filters, Query
 
 from ..conftest import write_photos
@@ -130,6 +130,11 @@ def test_strangers_are_not_told_where_photos_lie(album: Album, tmp_path: Path) -
         shown = public.examples(84)
         assert {Path(each.place).parent for each in shown} == {Path("photos")}
         assert public.folders() == {"photos": album.photos}
+        empty = Searcher(tmp_path / "empty", None, uploads=tmp_path, full_paths=False)
+        with pytest.raises(LibraryError) as caught:
+            empty.search(Step((public.ask(album.queries / "coffee--4.jpg"),)), Options())
+        assert str(tmp_path) not in str(caught.value)
+        empty.close()
     finally:
         public.close()
 
