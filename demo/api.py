@@ -26,7 +26,9 @@ def add_api(searcher: Searcher) -> None:
         filters = Filters(
             taken_from=taken_from or None, taken_to=taken_to or None, min_percentile=min_percentile or None
         )
-        return [_plain(hit) for hit in searcher.search(Step((asked,)), Options(k=int(k), filters=filters))]
+        return [
+            _plain(hit) for hit in searcher.search(Step((asked,)), Options(k=int(k), filters=filters), pictures=False)
+        ]
 
     @explained
     def search(photo: str, k: float, min_percentile: float, taken_from: str, taken_to: str) -> list[dict[str, Any]]:

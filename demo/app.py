@@ -79,12 +79,13 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
             asked = searcher.ask_id(photo_map.chosen_id(looking))
             return [gr.Tabs(selected="search"), *search.begin(session, asked, *settings)]
 
-        photo_map.search_with_it.click(
+        searched = photo_map.search_with_it.click(
             explained(search_from_map),
             [search.session, photo_map.looking, *search.settings],
             [tabs, *search.outputs],
             api_visibility="private",
         )
+        search.complete(searched)
         for event in (page.load, search_tab.select):
             event(
                 lambda session: [head(), *search.load(session)],

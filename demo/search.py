@@ -33,6 +33,8 @@ PAGE = 24
 MOST_HITS = 200
 
 _ASKED_PX = 160
+_PATIENCE_S = 0.3
+"""For thumbnails: hits are shown before those of large photos are made."""
 
 _T = TypeVar("_T")
 
@@ -164,13 +166,14 @@ class Searcher:
         """A photo of the library, ready to search with. Raises ConfigError where it has none of this id."""
         return self._asked(self._rows([id_]))
 
-    def search(self, step: Step, options: Options, *, offset: int = 0) -> list[Found]:
-        """A page of hits, best first.
+    def search(self, step: Step, options: Options, *, offset: int = 0, pictures: bool = True) -> list[Found]:
+        """A page of hits, best first. Thumbnails that take long are made meanwhile: `complete` waits for them.
 
         Args:
             step: what to search with.
             options: how to answer.
             offset: hits before this page.
+            pictures: make thumbnails.
 
         Raises:
             ConfigError: a number is out of range.
@@ -195,11 +198,20 @@ class Searcher:
                 raise
             raise LibraryError("These photos cannot be searched at the moment.") from None
         hits = [hit for hit in hits if hit.id in rows]
-        small = self.thumbnails.of([rows[hit.id] for hit in hits])
+        if pictures:
+            small = self.thumbnails.of([rows[hit.id] for hit in hits], patience_s=_PATIENCE_S)
+        else:
+            small = [self.thumbnails.waiting] * len(hits)
         return [
             Found(self._shown(hit.id, rows[hit.id], file), hit.score, hit.percentile, len(hit.copies))
             for hit, file in zip(hits, small, strict=True)
         ]
+
+    def complete(self, hits: Sequence[Found]) -> list[Found]:
+        """The same hits, once all their thumbnails are made."""
+        waiting = [hit.photo.id for hit in hits if hit.photo.thumbnail == self.thumbnails.waiting]
+        made = {each.id: each for each in self.show(waiting)}
+        return [hit._replace(photo=made.get(hit.photo.id, hit.photo)) for hit in hits]
 
     def show(self, ids: Sequence[int]) -> list[Shown]:
         """Photos of the library, in the order of the ids; ids that are not there are left out."""

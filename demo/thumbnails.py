@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ LARGE_PX = 1_280
 
 _QUALITY = 82
 _NAMED_BY = 40
-_MISSING = "missing.jpg"
+_MISSING, _WAITING = "missing.jpg", "waiting.jpg"
 
 
 class Thumbnails:
@@ -39,16 +39,21 @@ class Thumbnails:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
+        self.waiting = self._drawn(_WAITING)
         self._makers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="thumbnails")
 
-    def of(self, photos: Sequence[PhotoRow], px: int = THUMBNAIL_PX) -> list[Path]:
-        """The small copy of each photo, made where there is none; a grey one for a photo that cannot be read.
+    def of(self, photos: Sequence[PhotoRow], px: int = THUMBNAIL_PX, *, patience_s: float | None = None) -> list[Path]:
+        """The small copy of each photo, made where there is none; a crossed one for a photo that cannot be read.
 
         Args:
             photos: of the library.
             px: the longer side, `THUMBNAIL_PX` or `LARGE_PX`.
+            patience_s: how long to wait for those that are being made; `waiting` stands for the others. None waits for
+                all.
         """
-        return list(self._makers.map(lambda photo: self._one(photo, px), photos))
+        making = [self._makers.submit(self._one, photo, px) for photo in photos]
+        wait(making, timeout=patience_s)
+        return [each.result() if each.done() else self.waiting for each in making]
 
     def forget_all_but(self, photos: Iterable[PhotoRow]) -> None:
         """Delete the copies of photos that the library does not have any more."""
@@ -65,20 +70,22 @@ class Thumbnails:
         try:
             found = os.stat(photo.path)
         except OSError:
-            return self._missing()
+            return self._drawn(_MISSING)
         file = self.folder / f"{_name(photo.content, Stamp(found.st_size, found.st_mtime_ns))}-{px}.jpg"
         if not file.exists():
             try:
                 save_small(read_image(os.fsdecode(photo.path), min_px=px), file, px)
             except ImageError:
-                return self._missing()
+                return self._drawn(_MISSING)
         return file
 
-    def _missing(self) -> Path:
-        file = self.folder / _MISSING
+    def _drawn(self, name: str) -> Path:
+        """A grey square that stands for a photo; a cross in it where there will be none."""
+        file = self.folder / name
         if not file.exists():
             grey = Image.new("RGB", (THUMBNAIL_PX, THUMBNAIL_PX), "#9a9a9a")
-            ImageDraw.Draw(grey).line((90, 90, 230, 230, 160, 160, 230, 90, 90, 230), fill="#6a6a6a", width=8)
+            if name == _MISSING:
+                ImageDraw.Draw(grey).line((90, 90, 230, 230, 160, 160, 230, 90, 90, 230), fill="#6a6a6a", width=8)
             save_small(grey, file, THUMBNAIL_PX)
         return file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,17 @@ _ROLES = {"the search": None, "more like it": "like", "less like it": "unlike"}
 _NAME_LENGTH = 28
 
 _TO_DETAIL = "() => document.getElementById('detail')?.scrollIntoView({block: 'start'})"
-_TO_HITS = "() => { if (innerWidth < 700) document.getElementById('heading')?.scrollIntoView({block: 'start'}) }"
-"""On a narrow page the hits stand below the query."""
+_TO_HITS = """() => {
+  const top = document.getElementById('trail') ?? document.getElementById('heading')
+  if (top && (innerWidth < 700 || top.getBoundingClientRect().top < 0)) top.scrollIntoView({block: 'start'})
+}"""
+"""On a narrow page the hits stand below the query; on any, one may have gone down to an earlier hit."""
+
+
+class Now:
+    """The hits that one person sees at this moment, whatever an earlier handler still works on."""
+
+    hits: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class Session:
         chosen: the one that is shown larger.
         examples: photos to begin with.
         settings: of the filters, when the hits were found.
+        now: the same object in every session of this person.
     """
 
     trail: Trail = field(default_factory=Trail)
@@ -45,6 +56,7 @@ class Session:
     chosen: Shown | None = None
     examples: tuple[Shown, ...] = ()
     settings: tuple[Any, ...] = ()
+    now: Now = field(default_factory=Now, compare=False)
 
 
 class SearchTab:
@@ -104,6 +116,7 @@ class SearchTab:
                 explained(handler), [self.session, *inputs, *self.settings], self.outputs, api_visibility="private",
                 show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8, trigger_mode="always_last",
             )  # fmt: skip
+            self.complete(done)
             if shows:
                 done.then(None, js=_TO_HITS)
 
@@ -127,6 +140,19 @@ class SearchTab:
             [self.session, self.hits, *self.detail.outputs],
             api_visibility="private",
         )
+
+    def complete(self, searched: Any) -> Any:
+        """After an event that searched: show the thumbnails that were not made yet."""
+        return searched.then(
+            self._completed, [self.session], [self.hits], api_visibility="private", show_progress="hidden",
+            concurrency_limit=8,
+        )  # fmt: skip
+
+    def _completed(self, session: Session) -> Any:
+        hits = self._searcher.complete(session.hits)
+        if tuple(hits) == session.hits or session.now.hits is not session.hits:
+            return gr.skip()
+        return gr.Gallery(_captioned(hits))
 
     def load(self, session: Session) -> list[Any]:
         """What a page shows when it is opened, and what is new since: values for `loads`."""
@@ -229,7 +255,8 @@ class SearchTab:
         names = [f"{number}  {_short(each.name)}" for number, each in enumerate(session.trail.steps, start=1)]
         signs = {"like": "like", "unlike": "not like"}
         asked = captioned([(each.thumbnail, f"{signs[sign]} {each.name}") for sign, each in step.photos])
-        hits = captioned([(each.photo.thumbnail, each.caption) for each in session.hits])
+        hits = _captioned(session.hits)
+        session.now.hits = session.hits
         return [
             session,
             gr.Radio(names, value=names[session.trail.at], visible=len(names) > 1),
@@ -240,6 +267,10 @@ class SearchTab:
             gr.Button(visible=has_more),
             gr.Gallery(selected_index=None),  # likewise
         ]
+
+
+def _captioned(hits: Sequence[Found]) -> list[tuple[str, str]]:
+    return captioned([(each.photo.thumbnail, each.caption) for each in hits])
 
 
 def _heading(session: Session) -> list[str]:

@@ -51,8 +51,9 @@ def looking_at(browser: Browser, address: str, size: tuple[int, int] = WIDE, *, 
     seen.goto(address)
     seen.locator("#examples button").first.wait_for()
     yield seen
-    assert [url for url in outside if not url.startswith((address, "data:", "blob:"))] == []
-    assert wrong == []
+    asked = [url for url in outside if not url.startswith((address, "data:", "blob:"))]
+    assert not asked, "\n".join(asked)
+    assert not wrong, "\n".join(wrong)
     assert not seen.evaluate("window.ran")
     context.close()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, expect
 from playwright.sync_api import Page as Seen
 
@@ -86,6 +87,7 @@ def test_a_hit_leads_further_and_the_trail_back(seen: Seen, page: Page) -> None:
     detail.get_by_role("button", name="Close").click()
     trail = seen.locator("#trail")
     expect(trail.get_by_role("radio")).to_have_count(2)
+    seen.evaluate("scrollTo(0, 0)")
     keep_picture(seen, "trail")
     trail.get_by_text("rocket--4.jpg").click()
     expect(seen.locator("#heading")).to_contain_text("rocket--4.jpg")
@@ -125,6 +127,23 @@ def test_more_hits(seen: Seen, page: Page) -> None:
         seen.wait_for_timeout(600)
     expect(seen.locator("#more")).to_be_hidden()
     expect(seen.locator("#hits .caption-label")).to_have_count(83)
+
+
+def test_thumbnails_of_large_photos_come_after_the_hits(chromium: Browser, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(25):
+        Image.effect_noise((3_000, 2_000), 60 + number).save(photos / f"{number:02}.png", compress_level=1)
+    with PhotoLibrary(tmp_path / "library") as library:
+        library.add([photos])
+    with running(tmp_path, tmp_path / "library") as (address, _), looking_at(chromium, address) as seen:
+        seen.locator("#examples button").first.click()
+        expect(seen.locator("#hits img[src*=waiting]").first).to_be_visible()
+        expect(seen.locator("#hits .caption-label")).to_have_count(24)
+        seen.locator("#hits button").nth(3).click()
+        expect(seen.locator("#detail img")).to_be_visible()
+        expect(seen.locator("#hits img[src*=waiting]")).to_have_count(0, timeout=60_000)
+        assert len(set(names_of(seen.locator("#hits")))) == 24
 
 
 def test_filters(seen: Seen, page: Page) -> None:
@@ -281,6 +300,7 @@ def test_a_folder_is_taken_in_while_people_search(chromium: Browser, tmp_path: P
         seen.get_by_label("Folder of photos on this machine").fill("/nowhere/at/all")
         seen.get_by_role("button", name="Start").click()
         expect(seen.get_by_test_id("toast-body")).to_contain_text("is not a folder on this machine")
+        seen.get_by_test_id("toast-close").click()
         seen.get_by_label("Folder of photos on this machine").fill(str(more))
         seen.get_by_role("button", name="Start").click()
         expect(seen.locator("#indexing")).to_contain_text(re.compile("Looking|of 121"))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from demo.search import MOST_HITS, Options, Searcher, human_size
-from demo.trail import Step
+from demo.trail import Asked, Step
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import ConfigError, ImageError, LibraryError
 from mvmr_zoo.library import Filters, Query
@@ -58,6 +59,26 @@ def test_a_photo_of_the_library_is_known_by_its_content(searcher: Searcher, albu
     assert asked.name == "renamed.jpg"
     assert not set(asked.ids) & set(ids(searcher, Step((asked,)), k=100))
     assert set(asked.ids) <= set(ids(searcher, Step((asked,)), k=3, hide_query=False))
+
+
+def test_hits_come_before_the_thumbnails_of_large_photos(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(12):
+        Image.effect_noise((3_000, 2_000), 80 + number).save(tmp_path / "photos" / f"{number}.png")
+    with PhotoLibrary(tmp_path / "library") as library:
+        library.add([tmp_path / "photos"])
+    searcher = Searcher(tmp_path / "library", None, uploads=tmp_path)
+    try:
+        step = Step((Asked("first", tmp_path, (searcher.ids()[0],)),))
+        hits = searcher.search(step, Options())
+        waiting = searcher.thumbnails.waiting
+        assert waiting in [hit.photo.thumbnail for hit in hits]
+        done = searcher.complete(hits)
+        assert waiting not in [hit.photo.thumbnail for hit in done]
+        assert [(hit.photo.id, hit.score) for hit in done] == [(hit.photo.id, hit.score) for hit in hits]
+        assert searcher.complete(done) == done
+    finally:
+        searcher.close()
 
 
 def test_pages_follow_one_another(searcher: Searcher) -> None:

@@ -97,3 +97,19 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot write mode"):
         save_small(Image.new("RGBA", (10, 10)), tmp_path / "a.jpg", 10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_those_that_take_long_are_made_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(6):
+        Image.effect_noise((3_000, 2_000), 80 + number).save(tmp_path / "photos" / f"{number}.png")
+    with PhotoLibrary(tmp_path / "library") as library:
+        library.add([tmp_path / "photos"])
+        rows = list(library.photos(library.ids()).values())
+    thumbnails = Thumbnails(tmp_path / "t")
+    hurried = thumbnails.of(rows, patience_s=0)
+    assert thumbnails.waiting in hurried
+    assert thumbnails.waiting.is_file()
+    made = thumbnails.of(rows)
+    assert thumbnails.waiting not in made
+    assert thumbnails.of(rows, patience_s=5) == made
