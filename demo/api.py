@@ -85,12 +85,12 @@ def add_api(searcher: Searcher) -> None:
 
     with gr.Row(visible=False):
         photo = photo_input(label="photo")
-        id_ = gr.Number(label="id", value=1, precision=0)
+        id_ = _exemplified(gr.Number(label="id", value=1, precision=0), 1)
         options = [
-            gr.Slider(1, MOST_HITS, value=HITS, step=1, label="k"),
-            gr.Slider(0, 100, value=0, label="min_percentile"),
-            gr.Textbox("", label="taken_from"),
-            gr.Textbox("", label="taken_to"),
+            _exemplified(gr.Slider(1, MOST_HITS, value=HITS, step=1, label="k"), HITS),
+            _exemplified(gr.Slider(0, 100, value=0, label="min_percentile"), 90),
+            _exemplified(gr.Textbox("", label="taken_from"), "2024-05"),
+            _exemplified(gr.Textbox("", label="taken_to"), "2024"),
         ]
         found, state, button = gr.JSON(label="hits"), gr.JSON(label="status"), gr.Button()
         for name, handler, asked in (("search", search, photo), ("search_by_id", search_by_id, id_)):
@@ -98,6 +98,12 @@ def add_api(searcher: Searcher) -> None:
                 handler, [asked, *options], found, api_name=name, concurrency_id="search", concurrency_limit=_LIMIT
             )
         button.click(status, None, state, api_name="status")
+
+
+def _exemplified(component: gr.components.Component, example: object) -> gr.components.Component:
+    """A parameter whose example, on the page that explains the API, is one of ours."""
+    component.example_payload = lambda: example  # type: ignore[method-assign]
+    return component
 
 
 def _plain(hit: Found) -> dict[str, Any]:

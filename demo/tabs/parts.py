@@ -16,6 +16,8 @@ from gradio_client.utils import is_http_url_like
 from mvmr_zoo.errors import MvmrError, printable
 
 _FILE_URL = "/gradio_api/file="
+_EXAMPLE = {"path": "photo.jpg", "url": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
+"""For the page that explains the API: Gradio's own is an address, which would be refused."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -48,6 +50,7 @@ def photo_input(**options: Any) -> gr.Image:
                 raise _not_a_file()
         return await move(path)
 
+    photo.example_payload = lambda: _EXAMPLE  # type: ignore[method-assign]
     photo.preprocess = sent_file  # type: ignore[method-assign]
     photo.async_move_resource_to_block_cache = move_file  # type: ignore[method-assign, assignment]
     return photo

@@ -35,6 +35,9 @@ def test_the_names_are_kept(client: Client) -> None:
         each["parameter_name"] for each in endpoints["/search"]["parameters"] if not each["parameter_has_default"]
     ]
     assert required == ["photo"]
+    examples = {each["parameter_name"]: each["example_input"] for each in endpoints["/search"]["parameters"]}
+    assert examples.pop("photo")["path"] == "photo.jpg"
+    assert examples == {"k": 10, "min_percentile": 90, "taken_from": "2024-05", "taken_to": "2024"}
 
 
 def test_a_photo_is_searched_with_as_the_library_does(client: Client, page: Page) -> None:
