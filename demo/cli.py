@@ -62,6 +62,7 @@ def demo(
         )
     opened = open_place(place, library)
     typer.echo("Opening the page …", err=True)
+    signal.signal(signal.SIGTERM, _end)
     with serving(
         opened.library,
         Address(host=host, port=port, auth=login, mcp=mcp),
@@ -70,13 +71,12 @@ def demo(
         compared=compare or (),
         public=public,
     ) as url:
-        typer.echo(
-            f"Open {url} in a browser: it searches the library {printable(str(opened.library))}. Ctrl+C ends it."
-        )
-        if mcp:
-            typer.echo(f"MCP: {url}gradio_api/mcp/")
-        signal.signal(signal.SIGTERM, _end)
         try:
+            typer.echo(
+                f"Open {url} in a browser: it searches the library {printable(str(opened.library))}. Ctrl+C ends it."
+            )
+            if mcp:
+                typer.echo(f"MCP: {url}gradio_api/mcp/")
             threading.Event().wait()
         except KeyboardInterrupt:
             typer.echo("Ended.", err=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo.thumbnails import Thumbnails
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.images import read_image
 from mvmr_zoo.samples import make_view, photographs
@@ -55,8 +56,13 @@ class Page:
 
 @pytest.fixture(scope="session")
 def album(tmp_path_factory: pytest.TempPathFactory) -> Album:
-    """Nobody writes to its photos."""
-    return make_album(tmp_path_factory.mktemp("album"))
+    """Nobody writes to its photos. Their thumbnails are made."""
+    made = make_album(tmp_path_factory.mktemp("album"))
+    with PhotoLibrary(made.library) as library:
+        thumbnails = Thumbnails(made.library / "thumbnails")
+        thumbnails.of(list(library.photos(library.ids()).values()))
+        thumbnails.close()
+    return made
 
 
 @pytest.fixture(scope="session")
