@@ -45,8 +45,9 @@ def main() -> None:
     start_up(library)
     with page(library) as (address, process):
         first_paint(address)
-        search_by_file(address, queries, "no thumbnail made")
-        search_by_file(address, queries, "thumbnails made")
+        search_in_the_page(address, queries[:20], "no thumbnail made")
+        search_in_the_page(address, queries[:20], "thumbnails made")
+        search_by_file(address, queries)
         look_at_the_map(address)
         many_at_once(address, process.pid, queries, options.clients, options.seconds)
 
@@ -121,7 +122,29 @@ def first_paint(address: str) -> None:
     )
 
 
-def search_by_file(address: str, queries: list[Path], state: str) -> None:
+def search_in_the_page(address: str, queries: list[Path], state: str) -> None:
+    """From choosing a file to its hits, with every picture, in a browser."""
+    seconds = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        seen = browser.new_page(viewport=SIZE_PX)
+        seen.goto(address)
+        seen.locator("#examples button").first.wait_for()
+        for query in queries:
+            began = time.perf_counter()
+            seen.locator("#photo input[type=file]").set_input_files(query)
+            seen.wait_for_function(
+                """name => document.querySelector("#heading").innerText.includes(name)
+                    && ![...document.querySelectorAll("#hits img")].some(each => each.src.includes("waiting"))""",
+                arg=query.name,
+            )
+            seconds.append(1_000 * (time.perf_counter() - began))
+            seen.locator("#photo").get_by_role("button", name="Remove Image").click()
+        browser.close()
+    print(f"search in the page, {state}: {spread(seconds)} from choosing a file to its hits (bar 500 beyond inference)")
+
+
+def search_by_file(address: str, queries: list[Path]) -> None:
     """One after the other by gradio_client, beside the same encoder in this process."""
     client, model = Client(address, verbose=False), load()
     model.embed(queries[0])
@@ -134,7 +157,7 @@ def search_by_file(address: str, queries: list[Path], state: str) -> None:
         model.embed(query)
         inference.append(1_000 * (time.perf_counter() - began))
     print(
-        f"search by file, {state}: {spread(total)}; inference alone {spread(inference)}; "
+        f"search by the API: {spread(total)}; inference alone {spread(inference)}; "
         f"beyond it {spread(np.subtract(total, inference))} (bar 500)"
     )
 
