@@ -127,8 +127,10 @@ class Indexing:
             end = replace(self._progress, phase="failed", error=f"{type(error).__name__}: {error}")
             raise
         finally:
-            self._finished()
-            self._progress = end
+            try:
+                self._finished()
+            finally:
+                self._progress = end
 
     def _tell(self, done: int, total: int) -> None:
         if self._stop.is_set():

@@ -11,6 +11,7 @@ import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -252,7 +253,8 @@ class Searcher:
 
     def tidy(self) -> None:
         """Delete the small copies of photos that the library does not have any more."""
-        with PhotoLibrary(self.folder) as library:  # its own: searches go on meanwhile
+        # a library of its own: searches go on meanwhile; one that is gone or cannot be read is told when it is searched
+        with suppress(LibraryError), PhotoLibrary(self.folder, create=False) as library:
             self.thumbnails.forget_all_but(library.photos(library.ids()).values())
 
     def place_of(self, row: PhotoRow) -> str:

@@ -42,9 +42,8 @@ class DuplicatesTab:
         )  # fmt: skip
 
     def _look(self, near: bool, progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008  (how Gradio asks for it)
-        with PhotoLibrary(
-            self._searcher.folder
-        ) as library:  # its own: a thread's library is its own, and searches go on
+        # a library of this thread's own: searches go on meanwhile
+        with PhotoLibrary(self._searcher.folder, create=False) as library:
             groups = library.duplicates(
                 near=near, progress=lambda done, total: progress((done, total), desc="comparing", unit="photos")
             )

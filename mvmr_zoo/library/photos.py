@@ -161,7 +161,7 @@ class PhotoLibrary:
         asked = query if isinstance(query, Query) else Query(like=[query])
         filters, index = filters or Filters(), self._opened()
         if filters.min_percentile is not None and not index.has_background:
-            raise ConfigError(f"{self.folder} holds too few photos for percentiles; leave out min_percentile.")
+            raise ConfigError("The library holds too few photos for percentiles; search without a least percentile.")
         vector = asked_vector(asked, lambda photos: self.model.embed(photos), self._known)
         offset, k = min(offset, index.rows), min(k, index.rows)
         hidden = None if keep_query else asked
