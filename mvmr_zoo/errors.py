@@ -104,6 +104,12 @@ class LimitError(MvmrError):
     """An export loses more than its limits allow."""
 
 
+def require(holds: bool, option: str, got: object, expected: str) -> None:
+    """Raise ConfigError, naming the option, unless a condition on its value holds."""
+    if not holds:
+        raise ConfigError(f"{option} is {got}; expected {expected}.")
+
+
 def describe_os_error(error: OSError) -> str:
     """One line for a person: which file, and what the system said."""
     return f"{error.filename or 'a file'}: {error.strerror or error}."

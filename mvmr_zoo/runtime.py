@@ -142,6 +142,23 @@ def onnx_session(
     return ort.InferenceSession(graph, options, providers=providers)
 
 
+def traced_engine(module: nn.Module, *, size_px: int, device: str = "cpu", threads: int = 0) -> OnnxEngine:
+    """ONNX Runtime on a PyTorch module, for square images of one size.
+
+    Args:
+        module: Maps `(N, 3, H, W)` to `(N, D)`; in evaluation mode, on the CPU.
+        size_px: Side of the images.
+        device: `cpu` or `cuda` (onnxruntime-gpu).
+        threads: See `OnnxEngine`.
+    """
+    from mvmr_zoo.graph import external_names, weightless_graph
+
+    graph = weightless_graph(module, size_px=size_px, dynamic_size=False)
+    tensors = module.state_dict()
+    weights = {name: tensors[name].numpy() for name in external_names(graph)}  # some are folded into constants
+    return OnnxEngine(graph, weights, device=device, threads=threads)
+
+
 def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -> OnnxEngine:
     """ONNX Runtime on a checkpoint. Raises CheckpointError where its graph and weights do not fit."""
     weights, graph = checkpoint.weights(), checkpoint.graph()

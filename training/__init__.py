@@ -1,27 +1,83 @@
-"""Making encoders: `python -m training.pretrain`, `training.distill`, `training.finetune`, `training.push`.
+"""Training encoders by MV-MR, from Python and from the command line.
 
-The commands, and what runs them:
+    from training import MVMRLoss
+    loss = MVMRLoss({"hog": 1.0})
+    found = loss(z, z0, {"hog": hog(images)})     # found.total, found.terms
 
-pretrain, distill, finetune   the three commands: from a configuration to a checkpoint folder
-command       their command line, one-line errors, exit codes
-push, pin     a finished folder to the Hugging Face Hub, and its row to the catalogue
-config        every option, as frozen dataclasses; the runs' own values are YAML files in `configs`
-setup         what is checked before the first step: images, split, output folder
-selfsupervised, fit           what pretraining and distillation share; the Lightning trainer
-checkpointing, record, finish last.ckpt; the configuration in words; the checkpoint folder in the end
-monitors      what is watched while training
+The commands are `python -m training.pretrain`, `training.distill`, `training.finetune` and `training.push`.
 
-The mathematics, on tensors:
+losses          MVMRLoss, DistillationLoss, distance correlation
+targets         what embeddings are made dependent on: representations, teachers
+data            augmentation, data set, sampler, subsets
+config          every option, as frozen dataclasses; recipes/ has the runs' own values as YAML
+runs            pretrain, distill and finetune as functions
+module          the LightningModules
+trainer         from a configuration to a trained module
+callbacks       what is measured and shown
+checkpointing   last.ckpt
+finish          the finished checkpoint folder
+cli             the shared command line
 
-distance_correlation, loss, objective, memory
-representations               fixed representations of images
-projection    random projections, and what they do to a distance correlation
-optimiser, lars, schedule
-
-What a step reads:
-
-split, subsets, plan          which images, in which order
-augment, examples, network_input  seen how
-teacher, references, cache    what embeddings are made dependent on, computed once
-student, learner, classifier  the network, and the LightningModules that train it
+Importing this loads nothing until a name is used.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from training.config import DistillConfig, FinetuneConfig, PretrainConfig
+    from training.losses import DistillationLoss, LossTerms, MVMRLoss, distance_correlation, distance_covariance
+    from training.runs import distill, finetune, pretrain
+    from training.targets.representations import Hog, LocalDeviation, Pixels, Scattering
+
+_MODULES = {
+    "DistillConfig": "config",
+    "DistillationLoss": "losses",
+    "FinetuneConfig": "config",
+    "Hog": "targets.representations",
+    "LocalDeviation": "targets.representations",
+    "LossTerms": "losses",
+    "MVMRLoss": "losses",
+    "Pixels": "targets.representations",
+    "PretrainConfig": "config",
+    "Scattering": "targets.representations",
+    "distance_correlation": "losses",
+    "distance_covariance": "losses",
+    "distill": "runs",
+    "finetune": "runs",
+    "pretrain": "runs",
+}
+
+__all__ = [
+    "DistillConfig",
+    "DistillationLoss",
+    "FinetuneConfig",
+    "Hog",
+    "LocalDeviation",
+    "LossTerms",
+    "MVMRLoss",
+    "Pixels",
+    "PretrainConfig",
+    "Scattering",
+    "distance_correlation",
+    "distance_covariance",
+    "distill",
+    "finetune",
+    "pretrain",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first used."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'training' has no attribute {name!r}")
+    value = getattr(import_module(f"training.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -1,18 +1,29 @@
-"""From a trained encoder to the checkpoint folder that `mvmr_zoo.load` reads."""
+"""From a trained encoder to its checkpoint folder, and the configuration as the folder and the model card state it."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from mvmr_zoo.card import Figure
-from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, Head
+from mvmr_zoo import foreign
+from mvmr_zoo.card import Figure, Task
+from mvmr_zoo.catalog import CATALOG
+from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, Head, alignment_from_projector
+from mvmr_zoo.datasets.arrays import NAMED
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.pack import pack
-from training.config import TaskConfig
-from training.record import data_name, note, recipe, task, training_record
+from mvmr_zoo.state_dicts import without_counters
+from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
+
+_OF_PATHS = ("local-dir", "onnx", "embeddings")
+"""Kinds of model specs whose name is a path."""
 
 
 def finish(
@@ -20,20 +31,27 @@ def finish(
     config: TaskConfig,
     metrics: Mapping[str, float],
     *,
+    projector: nn.Sequential | None = None,
+    teacher_mean: Tensor | None = None,
     head: Head | None = None,
     class_names: Sequence[str] = (),
 ) -> Checkpoint:
     """Write the checkpoint folder of a trained encoder: fp16 weights, graph, golden answers, card.
 
+    A distillation whose projector is one linear map gets a second output, `aligned`: the projection of the features
+    into the teacher's space.
+
     Args:
-        encoder: as trained; it comes back in evaluation mode, its weights rounded to fp16.
-        config: the run that trained it; the folder is `run.output/run.name`.
-        metrics: measured figures by protocol, as fractions.
-        head: a linear classifier of the features, where one was trained.
-        class_names: of its outputs.
+        encoder: Comes back in evaluation mode, with its weights rounded to fp16.
+        config: The run; the folder is `run.output/run.name`.
+        metrics: Measured figures by protocol, as fractions.
+        projector: Is stored too, so that training can continue from the folder.
+        teacher_mean: `(T,)`, subtracted from the teacher's embeddings during training.
+        head: A linear classifier of the features, where one was trained.
+        class_names: Of its outputs.
 
     Raises:
-        CheckpointError: something else stands there, or the encoder in ONNX Runtime differs from PyTorch.
+        CheckpointError: Something else has the folder's place, or ONNX Runtime and PyTorch differ.
     """
     facts = CheckpointConfig(
         schema_version=SCHEMA_VERSION,
@@ -44,10 +62,129 @@ def finish(
         license=config.run.license,
         source=recipe(config),
         task=task(config),
-        data=(data_name(config),),
+        data=data_names(config),
         note=note(config),
         training=training_record(config),
         metrics={name: Figure(value=value, source="the training run") for name, value in metrics.items()},
         class_names=tuple(class_names),
     )
-    return pack(encoder, Path(config.run.output) / config.run.name, facts, dtype=torch.float16, head=head)
+    alignment = None
+    follows = isinstance(config, DistillConfig) and (config.loss.regression > 0 or config.loss.similarity > 0)
+    if follows and projector is not None and len(projector) == 1:
+        (linear,) = projector
+        mean = None if teacher_mean is None else teacher_mean.cpu().numpy()
+        alignment = alignment_from_projector(linear.weight.detach().float().cpu().numpy(), mean)
+    return pack(
+        encoder,
+        Path(config.run.output) / config.run.name,
+        facts,
+        dtype=torch.float16,
+        head=head,
+        projector=None if projector is None else _tensors(projector),
+        alignment=alignment,
+    )
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The weights of a projector on the CPU in fp16, without batch norm's counters."""
+    return {name: each.detach().cpu().half() for name, each in without_counters(module.state_dict()).items()}
+
+
+def training_record(config: TaskConfig) -> dict[str, Any]:
+    """The configuration as plain values, without folders of this machine and values that have a field of their own."""
+    record: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    record["data"]["train"] = [_without_folders(source) for source in config.data.sources]
+    if len(config.data.sources) == 1:
+        (record["data"]["train"],) = record["data"]["train"]
+    del record["data"]["root"], record["data"]["cache"]
+    for name in ("output", "license", "note", "published"):
+        del record["run"][name]
+    if config.student.start_from is not None:
+        record["student"]["start_from"] = spec_name(config.student.start_from)
+    if isinstance(config, DistillConfig):
+        record["teacher"]["spec"] = spec_name(config.teacher.spec)
+    if isinstance(config, FinetuneConfig):
+        del record["subset"]
+    return record
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options as `section.option`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return found
+
+
+def spec_name(spec: str) -> str:
+    """A model spec without folders of this machine: only the last part of a path stays."""
+    kind, separator, rest = spec.partition(":")
+    if separator and kind in _OF_PATHS:
+        return f"{kind}:{_last(rest)}"
+    if separator and kind in foreign.KINDS:
+        name, at, file = rest.partition("@")
+        return f"{kind}:{name}{at}{_last(file)}"
+    return spec if separator or not _is_path(spec) else _last(spec)
+
+
+def recipe(config: TaskConfig) -> str:
+    """How the encoder was trained, in two sentences for a model card."""
+    if isinstance(config, FinetuneConfig):
+        return f"Fine-tuned with labels on {config.share:g} of each class's images."
+    loss = config.loss  # type: ignore[attr-defined]
+    weights = {name: getattr(loss, name) for name in ("invariance", "variance", "views")}
+    if isinstance(config, DistillConfig):
+        seen = ", which saw the student's crops" if config.teacher.view == "same" else ""
+        how = f"Distilled from {spec_name(config.teacher.spec)}{seen},"
+        weights |= {"teacher": loss.teacher, "regression": loss.regression, "similarity": loss.similarity}
+        correlated = loss.views > 0 or loss.teacher > 0
+    else:
+        assert isinstance(config, PretrainConfig)
+        how = "Trained without labels"
+        weights |= {term.kind: term.weight for term in config.representations.terms}
+        correlated = True
+    terms = ", ".join(f"{name} (weight {weight:g})" for name, weight in weights.items() if weight)
+    return f"{how} by MV-MR. Terms of its loss: {terms}; distance correlation: " + (
+        f"{loss.estimator}." if correlated else "not used."
+    )
+
+
+def task(config: TaskConfig) -> Task:
+    """The run's task, as in the catalog."""
+    if isinstance(config, FinetuneConfig):
+        return "semi-supervised"
+    return "distillation" if isinstance(config, DistillConfig) else "pretraining"
+
+
+def data_names(config: TaskConfig) -> tuple[str, ...]:
+    """Names of the data: `data.name`, or `imagenette` of `.../imagenette/train`, `stl10` of `stl10:train+unlabeled`."""
+    if config.data.name:
+        return (config.data.name,)
+    names = [re.split("[/:#]", _without_folders(source))[0] for source in config.data.sources]
+    return tuple(dict.fromkeys(names))
+
+
+def note(config: TaskConfig) -> str:
+    """The note of the model card."""
+    published = f"For this recipe its authors publish {config.run.published}." if config.run.published else ""
+    return " ".join(text for text in (config.run.note, published) if text)
+
+
+def _without_folders(spec: str) -> str:
+    """`NAME/train` for a folder, `NAME` for a parquet file; a named data set as it is."""
+    kind, separator, rest = spec.partition(":")
+    if kind in NAMED:
+        return spec
+    if separator and kind == "parquet":
+        path, mark, column = rest.partition("#")
+        return f"{Path(path).stem}{mark}{column}"
+    return "/".join(Path(rest if separator and kind == "folder" else spec).resolve().parts[-2:])
+
+
+def _last(path: str) -> str:
+    return Path(path).name
+
+
+def _is_path(spec: str) -> bool:
+    """Whether a spec without a kind is a folder, rather than a name in the catalog."""
+    return spec not in CATALOG

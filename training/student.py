@@ -1,4 +1,4 @@
-"""What is trained: the encoder, and the projector that is thrown away afterwards."""
+"""The student: its encoder, and the projector that maps features to embeddings during training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.config import StudentConfig
 
 
 def make_encoder(config: StudentConfig) -> Encoder:
-    """The encoder: from random weights, or from those of `config.start_from`.
+    """The encoder, with random weights or those of `config.start_from`.
 
     Raises:
         ConfigError: `start_from` names an encoder of another architecture.
@@ -32,10 +32,10 @@ def make_encoder(config: StudentConfig) -> Encoder:
 
 
 def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
-    """The projector: from random weights, or from those kept beside `config.start_from` where they fit.
+    """The projector, with random weights, or those stored with `config.start_from` where they fit.
 
     Args:
-        config: of the student.
+        config: Of the student.
         input_dim: D of the encoder.
     """
     made = projector(input_dim, config.projector)
@@ -43,7 +43,7 @@ def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
     if before is not None:
         kept = {name: torch.from_numpy(tensor).float() for name, tensor in before.items()}
         if wrong := differences(kept, made.state_dict()):
-            print(f"The projector kept beside {config.start_from} is not used: {wrong[0]}.", flush=True)
+            print(f"The projector stored with {config.start_from} is not used: {wrong[0]}.", flush=True)
         else:
             made.load_state_dict(kept, strict=False)
     return made

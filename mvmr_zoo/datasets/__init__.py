@@ -10,6 +10,8 @@ embed       their features
 splits      train and test images of an evaluation, by name
 download    data sets fetched from their authors
 subset      some images of a set
+joined      several sets as one
+identity    a quick identity, from file names, sizes and times
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from mvmr_zoo.datasets.arrays import NAMED
 from mvmr_zoo.datasets.base import ImageSet
 from mvmr_zoo.datasets.embed import embed_images
 from mvmr_zoo.datasets.folder import ImageFolder, image_folder
+from mvmr_zoo.datasets.identity import stat_fingerprint
+from mvmr_zoo.datasets.joined import JoinedImages
 from mvmr_zoo.datasets.parquet import parquet_images
 from mvmr_zoo.datasets.splits import Splits, open_splits
 from mvmr_zoo.datasets.subset import Subset
@@ -30,6 +34,7 @@ from mvmr_zoo.errors import DataError, closest
 __all__ = [
     "ImageFolder",
     "ImageSet",
+    "JoinedImages",
     "Splits",
     "Subset",
     "VocImages",
@@ -37,6 +42,7 @@ __all__ = [
     "image_folder",
     "open_images",
     "open_splits",
+    "stat_fingerprint",
 ]
 
 

@@ -60,7 +60,13 @@ class ParquetImages:
     @functools.cached_property
     def files(self) -> list[Path]:
         """The shards, and the files that rows without bytes name."""
-        named = [path for content, path in map(self._row, range(len(self))) if content is None and path]
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not pa.types.is_struct(self._images.type):
+            return [*self.shards]
+        without = np.flatnonzero(pc.is_null(pc.struct_field(self._images, "bytes")).to_numpy())
+        named = [path for _, path in map(self._row, without.tolist()) if path]
         return [*self.shards, *(self.shards[0].parent / path for path in named)]
 
     def describe(self, index: int) -> str:

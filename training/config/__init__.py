@@ -1,8 +1,8 @@
-"""Every option of a run, as frozen dataclasses checked when they are made.
+"""Every option of a run, as frozen dataclasses that are checked when they are made.
 
 data      DataConfig, ViewConfig
 student   StudentConfig, OptimConfig
-references    RepresentationsConfig, TeacherConfig: what embeddings are made dependent on
+targets   RepresentationsConfig, TeacherConfig, LossConfig, DistillLossConfig
 run       RunConfig, MonitorConfig, TrainerConfig
 here      PretrainConfig, DistillConfig, FinetuneConfig: the three commands
 """
@@ -12,25 +12,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvmr_zoo.errors import ConfigError
-from training.config.data import DataConfig, SizeStage, ViewConfig
-from training.config.references import RepresentationConfig, RepresentationsConfig, TeacherConfig
+from mvmr_zoo.errors import ConfigError, require
+from training.config.data import DataConfig, ViewConfig
 from training.config.run import MonitorConfig, RunConfig, TrainerConfig
 from training.config.student import OptimConfig, StudentConfig
-from training.loss import DistillLossConfig, LossConfig
-from training.require import require
+from training.config.targets import (
+    DistillLossConfig,
+    LossConfig,
+    RepresentationConfig,
+    RepresentationsConfig,
+    TeacherConfig,
+)
 
 __all__ = [
     "DataConfig",
     "DistillConfig",
+    "DistillLossConfig",
     "FinetuneConfig",
+    "LossConfig",
     "MonitorConfig",
     "OptimConfig",
     "PretrainConfig",
     "RepresentationConfig",
     "RepresentationsConfig",
     "RunConfig",
-    "SizeStage",
     "StudentConfig",
     "TaskConfig",
     "TeacherConfig",
@@ -41,16 +46,16 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class TaskConfig:
-    """What all three commands take.
+    """Options of all three commands.
 
     Args:
-        data: which images.
-        run: where things go.
-        views: how the student sees the images.
-        student: what is trained.
-        optim: how it is trained.
-        monitor: what is watched.
-        trainer: what it runs on.
+        data: Which images.
+        run: Where the results are written.
+        views: How the student sees the images.
+        student: The network.
+        optim: The optimizer.
+        monitor: What is measured during training.
+        trainer: What the run runs on.
     """
 
     data: DataConfig
@@ -63,53 +68,88 @@ class TaskConfig:
 
     @property
     def cache_folder(self) -> Path:
-        """Where cached representations and teacher embeddings lie."""
+        """The folder of cached representations and teacher embeddings."""
         return Path(self.data.cache) if self.data.cache is not None else Path(self.run.output) / "cache"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(TaskConfig):
-    """A run of MV-MR without labels: see `TaskConfig`, and
+    """A run of MV-MR without labels; see `TaskConfig`.
 
     Args:
-        representations: what embeddings are made dependent on.
-        loss: the other terms, and the estimator.
+        representations: What embeddings are made dependent on.
+        loss: The other terms, and the estimator.
     """
 
     representations: RepresentationsConfig = field(default_factory=RepresentationsConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where nothing at all would be learnt."""
+        """Raise ConfigError where no term has a weight, or for mixup, which has no meaning here."""
         weights = [self.loss.invariance, self.loss.variance, self.loss.views]
         weights += [term.weight for term in self.representations.terms]
-        require(max(weights) > 0, "loss and representations.terms", weights, "one weight above 0 at least")
+        require(max(weights) > 0, "loss and representations.terms", weights, "at least one positive weight")
+        require(self.views.mixup == 0, "views.mixup", self.views.mixup, "0 without a teacher that sees the same view")
+        require(self.views.k == 0, "views.k", self.views.k, "0 without a teacher that sees the same view")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistillConfig(TaskConfig):
-    """A distillation run: see `TaskConfig`, and
+    """A distillation run; see `TaskConfig`.
 
     Args:
-        teacher: whom the student learns from.
-        loss: the terms and their weights.
+        teacher: The teacher.
+        loss: The terms and their weights.
     """
 
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     loss: DistillLossConfig = field(default_factory=DistillLossConfig)
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for options of views, teacher and loss that do not fit each other."""
+        same, mixup, k = self.teacher.view == "same", self.views.mixup, self.views.k
+        require(mixup == 0 or same, "views.mixup", mixup, "0, or teacher.view: same, so that targets are mixed too")
+        require(k == 0 or same, "views.k", k, "0, or teacher.view: same, whose embeddings are cached for K views")
+        loss = self.loss
+        plain = max(loss.invariance, loss.views)
+        require(
+            mixup == 0 or plain == 0,
+            "views.mixup",
+            mixup,
+            "0, or loss.invariance and loss.views 0, because they compare a mixed image with one plain view",
+        )
+        require(
+            mixup == 0 or self.optim.batch_size // self.trainer.ranks % 2 == 0,
+            "optim.batch_size",
+            self.optim.batch_size,
+            "an even number of images per process, because mixup mixes pairs",
+        )
+        require(
+            not same or not self.teacher.cached or k > 0,
+            "views.k",
+            k,
+            "at least 1 with teacher.view: same and teacher.cached: true, or set teacher.cached to false",
+        )
+        precomputed = self.teacher.spec.startswith("embeddings:")
+        require(
+            not (same and precomputed),
+            "teacher.view",
+            self.teacher.view,
+            "plain, because an embeddings folder holds one vector per photo",
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(TaskConfig):
-    """Supervised fine-tuning of a whole encoder, on few labels: see `TaskConfig`, and below.
+    """Supervised fine-tuning of a whole encoder on few labels; see `TaskConfig`.
 
-    `student.projector`, `monitor.linear_lr` and `monitor.collapse_rank` mean nothing here.
+    `student.projector`, `monitor.linear_lr` and `monitor.collapse_rank` have no effect here.
 
     Args:
-        share: of each class's images that are not held out, in (0, 1]: those are trained on.
-        subset: file that lists them; written where it does not exist, read and checked where it does.
+        share: Share of each class's images to train on, in (0, 1], without the held-out ones.
+        subset: File that lists them. It is written where it does not exist, and read and checked where it does.
             None is `subset-SHARE.csv` in the run's output.
-        label_smoothing: in [0, 1).
+        label_smoothing: In [0, 1).
     """
 
     share: float = 1.0
@@ -117,8 +157,10 @@ class FinetuneConfig(TaskConfig):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a share or a smoothing that cannot be, or nothing to start from."""
+        """Raise ConfigError for a share or a smoothing out of range, or nothing to start from."""
         require(0 < self.share <= 1, "share", self.share, "above 0, at most 1")
         require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "in [0, 1)")
+        require(self.views.mixup == 0, "views.mixup", self.views.mixup, "0: labels are not mixed")
+        require(self.views.k == 0, "views.k", self.views.k, "0: views are cached for teachers only")
         if self.student.start_from is None:
             raise ConfigError("student.start_from is not given; expected the model spec of the encoder to fine-tune.")

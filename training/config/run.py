@@ -1,4 +1,4 @@
-"""Options: where a run goes, what watches it, what it runs on."""
+"""Options: where a run is written, what is measured along the way, and what it runs on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from training.require import require
+from mvmr_zoo.catalog import CATALOG
+from mvmr_zoo.errors import require
 
 RESERVED_NAMES = ("cache", "logs", "last.ckpt")
 """What a run writes into its output folder beside the checkpoint folder."""
@@ -16,42 +17,50 @@ RESERVED_NAMES = ("cache", "logs", "last.ckpt")
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Where things go.
+    """Where the results are written, and what the model card says.
 
     Args:
-        output: folder for logs, `last.ckpt` and the finished checkpoint folder.
-        name: name of the checkpoint folder.
-        seed: of initialisation, order and augmentation.
-        save_every_steps: how often `last.ckpt` is written.
-        license: of the weights, as written in the checkpoint.
-        note: a paragraph for the model card: what a reader of its figures must know.
-        published: what the paper reports for this run, as text; "" where it reports nothing.
+        output: Folder for logs, `last.ckpt` and the finished checkpoint folder.
+        name: Name of the checkpoint folder and of the model. Names of the catalog are refused.
+        seed: Random seed of initialization, order and augmentation.
+        save_every_minutes: How often `last.ckpt` is written.
+        license: Of the weights, for the model card, for example `apache-2.0`. `not stated` keeps the model private.
+        note: A paragraph for the model card: what a reader of its figures must know.
+        published: What the paper reports for this run, as text; "" where it reports nothing.
     """
 
     output: str
     name: str
     seed: int = 0
-    save_every_steps: int = 200
-    license: str = "apache-2.0"
+    save_every_minutes: float = 10.0
+    license: str = "not stated"
     note: str = ""
     published: str = ""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a name that is no folder of its own, or a frequency below one."""
+        """Raise ConfigError for a name that cannot be a folder of its own, or an interval out of range."""
         plain = Path(self.name).name == self.name and self.name not in ("", ".", "..", *RESERVED_NAMES)
-        require(plain, "run.name", self.name, f"a plain folder name, and none of {', '.join(RESERVED_NAMES)}")
-        require(self.save_every_steps >= 1, "run.save_every_steps", self.save_every_steps, "at least 1")
+        require(plain, "run.name", self.name, f"a plain folder name other than {', '.join(RESERVED_NAMES)}")
+        require(
+            self.name not in CATALOG,
+            "run.name",
+            self.name,
+            "a name that is not in the catalog, because `mvmr_zoo.load` would confuse the two",
+        )
+        positive = math.isfinite(self.save_every_minutes) and self.save_every_minutes > 0
+        require(positive, "run.save_every_minutes", self.save_every_minutes, "a positive number")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorConfig:
-    """What is watched while training. No option here changes the encoder's weights.
+    """What is measured during training. No option here changes the encoder's weights.
 
     Args:
-        every_steps: how often terms, correlations and spread are logged, in optimiser steps.
-        knn_every_epochs: how often k-NN accuracy is measured on held-out images; 0 never.
-        linear_lr: learning rate of the online linear head; 0 trains none.
-        collapse_rank: stop when the embeddings' effective rank stays below this; 0 never stops.
+        every_steps: How often terms, correlations and spread are logged, in optimizer steps. The first and the last
+            step are always logged.
+        knn_every_epochs: How often k-NN accuracy is measured; 0 never.
+        linear_lr: Learning rate of the online linear head; 0 trains none.
+        collapse_rank: Stop when the embeddings' effective rank stays below this; 0 never stops.
     """
 
     every_steps: int = 10
@@ -60,7 +69,7 @@ class MonitorConfig:
     collapse_rank: float = 1.5
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a frequency, a rate or a rank that cannot be."""
+        """Raise ConfigError for a frequency, a rate or a rank out of range."""
         require(self.every_steps >= 1, "monitor.every_steps", self.every_steps, "at least 1")
         for name in ("knn_every_epochs", "linear_lr"):
             value = getattr(self, name)
@@ -70,21 +79,23 @@ class MonitorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """What it runs on.
+    """What the run runs on.
 
     Args:
         accelerator: `auto` takes a GPU where PyTorch finds one.
-        devices: processes on this machine, one a device; under torchrun, its own number counts.
-        nodes: machines.
-        precision: `bf16` and `fp16` are mixed; the loss is computed in fp32 whatever it is.
-        tensorboard: write TensorBoard logs beside the CSV ones.
+        devices: Processes on this machine, one per device. Under torchrun, its own number counts.
+        nodes: Machines.
+        precision: `bf16` and `fp16` are mixed precision. The loss is computed in fp32 in every case.
+        compile: Compile the encoder with `torch.compile`. It takes a minute or more to start.
+        tensorboard: Write TensorBoard logs beside the CSV ones.
     """
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = 1
     nodes: int = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    tensorboard: bool = True
+    compile: bool = False
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         """Raise ConfigError for fewer than one device or machine."""

@@ -1,4 +1,4 @@
-"""Options: what is trained, and how."""
+"""Options: the student network and its optimizer."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mvmr_zoo.encoder import BACKBONES
-from training.require import require
+from mvmr_zoo.encoder import check_architecture
+from mvmr_zoo.errors import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudentConfig:
-    """What is trained.
+    """The network that is trained.
 
     Args:
-        architecture: a name in `mvmr_zoo.encoder.BACKBONES`.
-        projector: widths of the projector's layers, the last being the embedding's; linear without
+        architecture: `resnet18`, `resnet18-small`, `resnet50`, `resnet50-small`, `resnet8`, `resnet8x4`, or the name of
+            a classification network of torchvision or timm.
+        projector: Widths of the projector's layers, the last being the embedding's. The layers are linear without
             bias, with batch norm and ReLU between. The paper's: 8192, 8192, 8192.
-        zero_init_residual: start every residual branch at zero.
-        start_from: model spec of a checkpoint of the same architecture whose weights the encoder starts
-            from, and the projector too where one of these widths was kept; None starts from random ones.
+        zero_init_residual: Start every residual branch at zero, where the network has a last scale for it.
+        start_from: Model spec of a checkpoint of the same architecture. The encoder starts from its weights, and
+            the projector too if one of these widths was kept. None starts from random weights.
     """
 
     architecture: str = "resnet18"
@@ -30,39 +31,49 @@ class StudentConfig:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for an unknown architecture or a projector without layers."""
-        known = f"one of {', '.join(BACKBONES)}"
-        require(self.architecture in BACKBONES, "student.architecture", self.architecture, known)
-        require(min(self.projector, default=0) >= 1, "student.projector", self.projector, "one positive width or more")
+        check_architecture(self.architecture)
+        require(min(self.projector, default=0) >= 1, "student.projector", self.projector, "at least one positive width")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """How it is trained.
+    """The optimizer and its schedule.
 
     Args:
-        name: `adam`, `adamw`, `sgd` (Nesterov momentum 0.9) or `lars` (momentum 0.9).
-        peak_lr: learning rate after warm-up.
-        final_lr: share of the peak at the end.
-        weight_decay: L2 for `adam`, `sgd` and `lars`, decoupled for `adamw`; none on vectors (biases, batch norm).
-        batch_size: images of one loss, over all processes together.
-        accumulate: batches whose losses are averaged into one optimiser step.
-        clip_norm: largest L2 norm of the whole gradient; None leaves it.
-        epochs: passes over the images.
-        warmup: share of the run spent warming up.
+        name: `adam`, `adamw` or `sgd` (Nesterov momentum 0.9).
+        peak_lr: Learning rate after the warm-up.
+        final_lr: Share of the peak at the end, in [0, 1].
+        weight_decay: L2 for `adam` and `sgd`, decoupled for `adamw`.
+        decay_vectors: Decay biases and batch norm too, as the paper's released runs do.
+        batch_size: Images per loss, over all processes together.
+        accumulate: Batches whose losses are averaged into one optimizer step.
+        clip_norm: Largest L2 norm of the whole gradient. None does not clip.
+        epochs: Passes over the images.
+        schedule: `cosine` falls from the end of the warm-up. `wsd` (warmup, stable, decay) holds the peak and falls in
+            the last `decay` share of the run, so that a run can be extended or cut at any time.
+        warmup: Share of the run that is the warm-up, in [0, 1).
+        warmup_shape: `linear` rises to the peak. `constant` holds the peak, as the paper's released distillations do.
+        decay: Share of the run in which `wsd` falls, in (0, 1).
+        ema: Decay of an exponential moving average of the weights, which the finished encoder then has; 0 for none.
     """
 
-    name: Literal["adam", "adamw", "sgd", "lars"] = "adamw"
+    name: Literal["adam", "adamw", "sgd"] = "adamw"
     peak_lr: float = 1e-3
     final_lr: float = 1e-3
     weight_decay: float = 0.05
+    decay_vectors: bool = False
     batch_size: int = 128
     accumulate: int = 1
     clip_norm: float | None = None
     epochs: float = 30
+    schedule: Literal["cosine", "wsd"] = "cosine"
     warmup: float = 0.05
+    warmup_shape: Literal["linear", "constant"] = "linear"
+    decay: float = 0.2
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a learning rate or a length no run can use."""
+        """Raise ConfigError for values out of range."""
         require(math.isfinite(self.peak_lr) and self.peak_lr > 0, "optim.peak_lr", self.peak_lr, "a positive number")
         require(self.batch_size >= 4, "optim.batch_size", self.batch_size, "at least 4")
         require(self.accumulate >= 1, "optim.accumulate", self.accumulate, "at least 1")
@@ -70,6 +81,8 @@ class OptimConfig:
         require(positive, "optim.clip_norm", self.clip_norm, "a positive number")
         require(math.isfinite(self.epochs) and self.epochs > 0, "optim.epochs", self.epochs, "a positive number")
         require(0 <= self.warmup < 1, "optim.warmup", self.warmup, "a share in [0, 1)")
+        require(0 < self.decay < 1, "optim.decay", self.decay, "a share in (0, 1)")
         require(0 <= self.final_lr <= 1, "optim.final_lr", self.final_lr, "a share in [0, 1]")
+        require(0 <= self.ema < 1, "optim.ema", self.ema, "in [0, 1)")
         decays = math.isfinite(self.weight_decay) and self.weight_decay >= 0
         require(decays, "optim.weight_decay", self.weight_decay, "at least 0")

@@ -1,0 +1,36 @@
+"""A quick identity of an image set, from its files' names, sizes and times."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from mvmr_zoo.datasets.subset import Subset
+from mvmr_zoo.errors import DataError, describe_os_error
+
+if TYPE_CHECKING:
+    from mvmr_zoo.datasets.base import ImageSet
+
+
+def stat_fingerprint(images: ImageSet) -> str:
+    """SHA-256 over the name, size and modification time of every file of a set, without reading any.
+
+    `ImageSet.fingerprint` is the same on every machine, and reads every byte. This one takes seconds for a million
+    files, and changes when files are copied.
+
+    Raises:
+        DataError: A file cannot be found.
+    """
+    digest = hashlib.sha256(f"{images.name} {len(images)}".encode())
+    try:
+        for path in images.files:
+            name = os.fspath(path)
+            facts = os.stat(name)  # noqa: PTH116 (a Path's own method takes twice the time)
+            short = "/".join(name.rsplit(os.sep, 2)[-2:])
+            digest.update(f"{short}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise DataError(describe_os_error(error)) from None
+    if isinstance(images, Subset):
+        digest.update(images.rows.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,16 @@
+"""What is measured and shown during training. The test split is never read.
+
+health     every loss term, dCor beside its value under independence, spread of the embeddings, collapse
+knn        k-NN accuracy on held-out images
+linear     a linear head trained beside the encoder, on detached features
+ema        a moving average of the weights
+progress   the bar or the lines on the terminal
+"""
+
+from training.callbacks.ema import Ema
+from training.callbacks.health import Health
+from training.callbacks.knn import KnnMonitor, image_features, knn_accuracy, knn_every
+from training.callbacks.linear import OnlineLinear
+from training.callbacks.progress import Progress
+
+__all__ = ["Ema", "Health", "KnnMonitor", "OnlineLinear", "Progress", "image_features", "knn_accuracy", "knn_every"]

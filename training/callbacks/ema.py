@@ -1,0 +1,34 @@
+"""An exponential moving average of the weights."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EMAWeightAveraging
+
+from mvmr_zoo.encoder import Encoder
+
+
+class Ema(EMAWeightAveraging):  # type: ignore[misc]
+    """Lightning's moving average of weights and batch norm statistics; the finished encoder has the average.
+
+    Args:
+        decay: In (0, 1).
+        start: First optimizer step that counts.
+    """
+
+    def __init__(self, decay: float, *, start: int) -> None:
+        super().__init__(decay=decay, update_starting_at_step=start)
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder with averaged weights, or None outside training."""
+        model = self._average_model
+        return None if model is None else model.module.encoder
+
+
+def averaged_encoder(trainer: pl.Trainer, module: pl.LightningModule) -> Encoder:
+    """The encoder with averaged weights where the run averages them, else the module's own."""
+    averages = [callback.encoder for callback in trainer.callbacks if isinstance(callback, Ema)]
+    encoder = averages[0] if averages and averages[0] is not None else module.encoder
+    assert isinstance(encoder, Encoder)
+    return encoder

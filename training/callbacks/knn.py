@@ -1,0 +1,127 @@
+"""k-NN accuracy while training runs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+
+from mvmr_zoo.datasets import ImageSet, embed_images
+from mvmr_zoo.encoder import Encoder
+from mvmr_zoo.evaluate import knn
+from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.runtime import TorchEngine
+from training.callbacks.ema import averaged_encoder
+from training.callbacks.log import Every, write
+from training.config import TaskConfig
+from training.data import Plan, Split
+
+BANK_PER_CLASS = 100
+"""Train images per class that queries are compared with."""
+QUERIES_PER_CLASS = 100
+"""Images per class whose class is predicted: a standard error of 1.5 points for ten classes."""
+BANK_IMAGES = 5000
+"""Train images in all, so that a measurement takes seconds whatever the number of classes."""
+QUERY_IMAGES = 2000
+"""Queries in all."""
+
+
+class KnnResult(NamedTuple):
+    """A k-NN measurement.
+
+    Args:
+        accuracy: In [0, 1].
+        queries: Images whose class was predicted.
+        bank: Images they were compared with.
+        held_out: Whether the queries are held out of training.
+    """
+
+    accuracy: float
+    queries: int
+    bank: int
+    held_out: bool
+
+    def __str__(self) -> str:
+        what = "held-out images" if self.held_out else "images that are trained on (data.held_out is 0)"
+        return f"k-NN {self.accuracy:.3f} of {self.queries:,} {what} among {self.bank:,} train images"
+
+
+def knn_accuracy(encoder: Encoder, preprocess: Preprocess, data: ImageSet, split: Split) -> KnnResult:
+    """k-NN accuracy of the backbone's features, on the encoder's device.
+
+    Args:
+        encoder: Comes back in training mode.
+        preprocess: Of the finished encoder.
+        data: All images.
+        split: The queries are held out; where none are, they are train images outside the bank.
+    """
+    bank = _sample(data.labels, split.train, BANK_PER_CLASS, BANK_IMAGES)
+    held_out = len(split.held_out) > 0
+    pool = split.held_out if held_out else np.setdiff1d(split.train, bank)
+    queries = _sample(data.labels, pool, QUERIES_PER_CLASS, QUERY_IMAGES)
+    train = image_features(encoder, preprocess, data, bank)
+    test = image_features(encoder, preprocess, data, queries)
+    accuracy = knn(train, data.labels[bank], test, data.labels[queries]).accuracy
+    return KnnResult(accuracy, len(queries), len(bank), held_out)
+
+
+def image_features(
+    encoder: Encoder, preprocess: Preprocess, data: ImageSet, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The backbone's features of some images, not normalized: `(len(rows), D)`. The encoder is in training mode after."""
+    engine = TorchEngine(encoder, device=next(encoder.parameters()).device.type)
+    found = embed_images(engine, preprocess, data, rows, dim=encoder.embedding_dim)
+    encoder.train()
+    return found
+
+
+def knn_every(config: TaskConfig, plan: Plan, labels: NDArray[np.int64]) -> int:
+    """Optimizer steps from one measurement to the next; 0 where nothing is measured."""
+    if not config.monitor.knn_every_epochs or len(np.unique(labels[labels >= 0])) < 2:
+        return 0
+    return max(1, round(config.monitor.knn_every_epochs * plan.batches_per_epoch / plan.accumulate))
+
+
+class KnnMonitor(pl.Callback):
+    """Logs `knn/held_out` (or `knn/train`) every n optimizer steps and at the end, with the averaged weights if any.
+
+    Args:
+        data: All images of the run.
+        split: Which are held out.
+        every_steps: How often, at least 1.
+        preprocess: Of the finished encoder.
+    """
+
+    result: KnnResult | None = None
+    """The last measurement."""
+
+    def __init__(self, data: ImageSet, split: Split, every_steps: int, preprocess: Preprocess) -> None:
+        self._data = data
+        self._split = split
+        self._every = Every(every_steps, ends=False)
+        self._preprocess = preprocess
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        """Measure, log and print when it is time. One process does, the others wait at the next step."""
+        if self._every.due(trainer.global_step, trainer.max_steps):
+            self._measure(trainer, averaged_encoder(trainer, pl_module))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure the final weights, while they are still on their device."""
+        self._measure(trainer, averaged_encoder(trainer, pl_module))
+
+    def _measure(self, trainer: pl.Trainer, encoder: Encoder) -> None:
+        if not trainer.is_global_zero:
+            return
+        self.result = knn_accuracy(encoder, self._preprocess, self._data, self._split)
+        write(trainer, {f"knn/{'held_out' if self.result.held_out else 'train'}": self.result.accuracy})
+        print(f"Step {trainer.global_step:,}: {self.result}, at {self._preprocess.crop_px} px", flush=True)
+
+
+def _sample(labels: NDArray[np.int64], rows: NDArray[np.int64], per_class: int, total: int) -> NDArray[np.int64]:
+    """At most `per_class` of `rows` of each class, and at most `total`; none without a label."""
+    classes = np.unique(labels[rows][labels[rows] >= 0])
+    each = min(per_class, max(1, total // max(1, len(classes))))
+    return np.concatenate([rows[labels[rows] == label][:each] for label in classes])

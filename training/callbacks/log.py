@@ -1,0 +1,35 @@
+"""When a callback measures, and how its values reach every logger of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytorch_lightning as pl
+
+
+def write(trainer: pl.Trainer, values: Mapping[str, float]) -> None:
+    """Log `values` at the current optimizer step, on the process that logs."""
+    for logger in trainer.loggers:
+        logger.log_metrics(dict(values), step=trainer.global_step)
+
+
+class Every:
+    """True once every n optimizer steps, and at the first and the last step.
+
+    Args:
+        steps: n, at least 1.
+        ends: Whether the first and the last step count too.
+    """
+
+    def __init__(self, steps: int, *, ends: bool = True) -> None:
+        self._steps = steps
+        self._ends = ends
+        self._last = 0
+
+    def due(self, step: int, total_steps: int) -> bool:
+        """Whether to measure at `step`, from 1 to `total_steps`. Micro-batches of one step count once."""
+        at_end = self._ends and step in (1, total_steps)
+        if step == 0 or step == self._last or (step % self._steps and not at_end):
+            return False
+        self._last = step
+        return True

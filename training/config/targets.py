@@ -1,0 +1,131 @@
+"""Options: what embeddings are made dependent on, and the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mvmr_zoo.errors import require
+from training.losses import Estimator, Sign
+from training.targets.cache import CacheConfig
+
+AUGMENTED_PIXELS = "augmented_pixels"
+"""The representation that is not a function of the plain view: the pixels of a second augmented view."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepresentationConfig:
+    """One fixed representation.
+
+    Args:
+        kind: `pixels`, `augmented_pixels`, `scattering`, `hog`, `local_deviation`, or the import
+            path of your own class, `package.module:Name`.
+        weight: Weight of `1 - dCor` between embeddings and it, at least 0.
+        options: The class's parameters, for example `{scales: 2, orientations: 8}`.
+    """
+
+    kind: str
+    weight: float = 1.0
+    options: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for options where there are none."""
+        if self.kind == AUGMENTED_PIXELS:
+            require(not self.options, f"options of representation {self.kind}", self.options, "none")
+
+
+PAPER_REPRESENTATIONS = tuple(
+    RepresentationConfig(kind=kind) for kind in ("pixels", "scattering", "hog", "local_deviation", AUGMENTED_PIXELS)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepresentationsConfig:
+    """All fixed representations.
+
+    Args:
+        terms: Which ones, each once; the paper's five by default.
+        sign: `paper` maximizes the dependence, `released` minimizes it, as the authors' released code does.
+        px: Side of the plain view they are computed from. None is the largest of `views.sizes`.
+        cached: Compute them once and keep them on disk, instead of in every step.
+        cache: How they are kept.
+    """
+
+    terms: tuple[RepresentationConfig, ...] = PAPER_REPRESENTATIONS
+    sign: Sign = "paper"
+    px: int | None = None
+    cached: bool = False
+    cache: CacheConfig = field(default_factory=CacheConfig)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a repeated representation or a size out of range."""
+        kinds = [term.kind for term in self.terms]
+        require(len(set(kinds)) == len(kinds), "representations.terms", kinds, "each kind once")
+        require(self.px is None or self.px >= 8, "representations.px", self.px, "at least 8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """The teacher.
+
+    Args:
+        spec: Any model spec, such as `open_clip:ViT-B-16/laion400m_e32` or `effnet-lite:0`, or
+            `embeddings:FOLDER` with vectors that were computed before.
+        view: `plain` shows the teacher the whole photo. `same` shows it the crop and flip (and mixup) of the
+            student's view, without its color changes.
+        px: Side of the image that the teacher reads. None is its own.
+        cached: Compute its embeddings once and keep them, instead of in every step. With `view: same` this needs
+            `views.k`.
+        cache: How they are kept.
+    """
+
+    spec: str = "effnet-lite:0"
+    view: Literal["plain", "same"] = "plain"
+    px: int | None = None
+    cached: bool = True
+    cache: CacheConfig = field(default_factory=lambda: CacheConfig(dtype="float32"))
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a size out of range."""
+        require(self.px is None or self.px >= 8, "teacher.px", self.px, "at least 8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The terms of pretraining, beside the representations; see `training.MVMRLoss`.
+
+    Args:
+        invariance: Weight of the mean squared error between the two views' embeddings.
+        variance: Weight of the hinge on the standard deviation of every embedding dimension.
+        views: Weight of `1 - dCor` between the two views' embeddings.
+        estimator: Of the distance correlation, `biased` or `unbiased`.
+        std_margin: The hinge's target, positive.
+    """
+
+    invariance: float = 1.0
+    variance: float = 1.0
+    views: float = 1.0
+    estimator: Estimator = "biased"
+    std_margin: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillLossConfig(LossConfig):
+    """The terms of distillation; see `LossConfig` and `training.DistillationLoss`.
+
+    Args:
+        teacher: Weight of `1 - dCor` between embeddings and the teacher's.
+        regression: Weight of `1 - cos` between embeddings and the teacher's centered embeddings. The
+            projector must then end in the teacher's dimension. Not in the paper.
+        similarity: Weight of the divergence between the teacher's and the student's similarities to past teacher
+            embeddings. The projector must end in the teacher's dimension here too. Not in the paper.
+        memory_bank: Past teacher embeddings that the similarity term compares with.
+        temperature: Of the similarity term.
+    """
+
+    teacher: float = 1.0
+    regression: float = 0.0
+    similarity: float = 0.0
+    memory_bank: int = 4096
+    temperature: float = 0.07

@@ -1,0 +1,171 @@
+"""One photo as a training step reads it: its views and its cached targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mvmr_zoo.datasets import ImageSet
+from mvmr_zoo.errors import DataError, ImageError
+from mvmr_zoo.features import DRAFT_MARGIN
+from mvmr_zoo.preprocess import Preprocess
+from training.data.augmentation import AugmentConfig, View, draw_view
+from training.data.sampler import Draw
+from training.data.views import color_image, color_row, crop_image, to_tensor
+
+if TYPE_CHECKING:
+    from training.config.data import ViewConfig
+
+_NOTHING = torch.empty(0)
+
+
+class Example(NamedTuple):
+    """A photo's views and targets; collated, each has a leading N. What no term reads is empty.
+
+    Args:
+        augmented: `(3, px, px)` float32 in [0, 1], or uint8 where the device computes the color.
+        color: `(COLOR_DIM,)` float32, the color changes of `augmented` that the device computes.
+        other: A second augmented view, as `augmented`.
+        other_color: As `color`.
+        plain: `(3, px, px)` uint8, the plain view.
+        source: `(3, S, S)` uint8, the image that live targets are computed from.
+        targets: `(K,)` each, cached targets by name.
+        mix: Share of this image in a mixup, a scalar.
+        label: Class, -1 where unknown; an int64 scalar.
+    """
+
+    augmented: Tensor
+    color: Tensor
+    other: Tensor
+    other_color: Tensor
+    plain: Tensor
+    source: Tensor
+    targets: dict[str, Tensor]
+    mix: Tensor
+    label: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """How the image for live targets is made.
+
+    Args:
+        preprocess: Its size, and the filter and crop of the plain view.
+        same_view: Show the crop and flip of the augmented view instead of the plain view.
+    """
+
+    preprocess: Preprocess
+    same_view: bool = False
+
+
+@dataclass(kw_only=True)
+class ViewDataset(Dataset[Example]):
+    """Maps a `Draw` to an `Example`.
+
+    Args:
+        data: All images of the run.
+        rows: `(M,)`, the images that are trained on. A draw counts among them.
+        config: The student's views.
+        with_plain: Whether to make the plain view.
+        with_other: Whether to make a second augmented view.
+        targets: Cached targets by name: `(len(data) * max(1, k), K)`, with the K cached views of image i in the rows
+            from `i * k` on.
+        source: The image for live targets; None where there are none.
+    """
+
+    data: ImageSet
+    rows: NDArray[np.int64]
+    config: ViewConfig
+    with_plain: bool = False
+    with_other: bool = False
+    targets: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    source: Source | None = None
+
+    def __getitem__(self, draw: Draw) -> Example:
+        """The views of one photo, determined by the draw alone."""
+        row = int(self.rows[draw.photo])
+        image = read_for_views(self.data, row, self._needed_px(draw.px))
+        view, cached_row = self._view(image, row, draw)
+        augmented, color = _augmented(image, draw.px, self.config.augment, view)
+        other, other_color = _NOTHING, _NOTHING
+        if self.with_other:
+            augment = self.config.second_view
+            second = draw_view(augment.parameters, image.width, image.height, draw.px, draw.seed + 1)
+            other, other_color = _augmented(image, draw.px, augment, second)
+        alpha = self.config.mixup
+        return Example(
+            augmented=augmented,
+            color=color,
+            other=other,
+            other_color=other_color,
+            plain=plain_view(self.config, image, draw.px) if self.with_plain else _NOTHING,
+            source=_NOTHING if self.source is None else self._source(image, view, self.source),
+            targets={name: torch.from_numpy(np.array(rows[cached_row])) for name, rows in self.targets.items()},
+            mix=torch.tensor(np.random.default_rng((draw.seed, 1)).beta(alpha, alpha) if alpha else 1.0).float(),
+            label=torch.tensor(self.data.labels[row]),
+        )
+
+    def _view(self, image: Image.Image, row: int, draw: Draw) -> tuple[View, int]:
+        """The draws of the augmented view, and the row of its cached targets."""
+        policy = self.config.augment.parameters
+        view = draw_view(policy, image.width, image.height, draw.px, draw.seed)
+        k = self.config.k
+        if k == 0:
+            return view, row
+        repeat = draw.epoch % k
+        fixed = cached_view(self.config, image, row, repeat)
+        return fixed._replace(color=view.color), row * k + repeat
+
+    def _source(self, image: Image.Image, view: View, source: Source) -> Tensor:
+        if not source.same_view:
+            return to_tensor(source.preprocess.crop(image))
+        policy, own = self.config.augment.parameters, source.preprocess
+        return to_tensor(crop_image(image, own.crop_px, policy, view, own.resampling))
+
+    def _needed_px(self, px: int) -> int:
+        """The short side that the decoded photo must keep for all its views."""
+        if self.config.k:
+            return self.config.cached_view_px
+        needed = [self.config.smallest_photo_px(px)]
+        if self.with_plain:
+            needed.append(DRAFT_MARGIN * self.config.preprocess(px).resize_px)
+        if self.source is not None:
+            own = self.source.preprocess
+            same = self.config.smallest_photo_px(own.crop_px)
+            needed.append(same if self.source.same_view else DRAFT_MARGIN * own.resize_px)
+        return max(needed)
+
+
+def read_for_views(data: ImageSet, row: int, min_px: int) -> Image.Image:
+    """An RGB photo whose short side keeps at least `min_px`. Raises DataError, which can cross from a worker process."""
+    try:
+        return data.image(row, min_px=min_px)
+    except ImageError as error:
+        raise DataError(str(error)) from None
+
+
+def cached_view(config: ViewConfig, image: Image.Image, row: int, repeat: int) -> View:
+    """View `repeat` of the K cached views of photo `row`. It depends on nothing else than `views.seed`."""
+    seed = int(np.random.default_rng((config.seed, 5, row, repeat)).integers(2**62))
+    return draw_view(config.augment.parameters, image.width, image.height, config.largest_px, seed)
+
+
+def plain_view(config: ViewConfig, image: Image.Image, px: int) -> Tensor:
+    """The photo as the finished encoder sees it at `px`, before normalization: `(3, px, px)` uint8."""
+    return to_tensor(config.preprocess(px).crop(image))
+
+
+def _augmented(image: Image.Image, px: int, augment: AugmentConfig, view: View) -> tuple[Tensor, Tensor]:
+    """A view, and the color changes that are left to the device."""
+    pixels = to_tensor(crop_image(image, px, augment.parameters, view))
+    if augment.where == "device":
+        return pixels, color_row(view.color)
+    return color_image(pixels.float() / 255, view.color), _NOTHING

@@ -1,0 +1,215 @@
+"""The LightningModules: MVMRModule for pretraining and distillation, Classifier for fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mvmr_zoo.errors import TrainingError
+from training.config import FinetuneConfig, TaskConfig, ViewConfig
+from training.config.targets import AUGMENTED_PIXELS
+from training.data import Example, color_batch
+from training.losses import LossTerms, MVMRLoss
+from training.optimizer import scheduled_optimizer
+from training.student import make_encoder, make_projector
+from training.targets.representations import count_sketch
+
+SKETCH_DIM = 8192
+"""Live representations wider than this are projected to it before processes exchange them."""
+
+
+class StepRecord(NamedTuple):
+    """The last batch of all processes together, without gradients, for the callbacks.
+
+    Args:
+        features: `(N, D)` of the augmented view.
+        labels: `(N,)`, -1 where unknown.
+        z: `(N, P)` embeddings of the augmented view.
+        z0: `(N, P)` embeddings of the plain view, or None.
+        targets: `(N, K)` each, by name.
+        loss: The terms.
+    """
+
+    features: Tensor
+    labels: Tensor
+    z: Tensor
+    z0: Tensor | None
+    targets: dict[str, Tensor]
+    loss: LossTerms
+
+
+class MVMRModule(pl.LightningModule):
+    """Trains an encoder and a projector by a loss.
+
+    Args:
+        config: The run.
+        loss: Minimized.
+        live: Targets that are computed in every step, from `Example.source`.
+        total_steps: Optimizer steps of the whole run.
+        second_view: Whether the pixels of a second augmented view are a target.
+    """
+
+    record: StepRecord
+
+    def __init__(
+        self,
+        config: TaskConfig,
+        loss: MVMRLoss,
+        live: Mapping[str, Callable[[Tensor], Tensor]],
+        total_steps: int,
+        *,
+        second_view: bool = False,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.loss = loss
+        self.live = live
+        self.total_steps = total_steps
+        self.second_view = second_view
+        self.encoder = make_encoder(config.student)
+        self.projector = make_projector(config.student, self.encoder.embedding_dim)
+        self.normalize = Normalize(config.views)
+        self.to(memory_format=torch.channels_last)
+        if config.trainer.compile:
+            self.encoder.compile()
+
+    def training_step(self, batch: Example, batch_idx: int) -> Tensor:
+        """The loss of one batch over all processes. What callbacks need is left in `record`."""
+        with torch.autocast(self.device.type, enabled=False):  # fixed functions of pixels stay in fp32
+            augmented = self._mix(colored(batch.augmented, batch.color), batch.mix)
+            targets = self._targets(batch)
+        features = self.encoder(self.normalize(augmented))
+        z = self._gather(self.projector(features))
+        z0 = self._gather(self.projector(self.encoder(self.normalize(batch.plain)))) if batch.plain.numel() else None
+        targets = {name: self._gather(rows) for name, rows in targets.items()}
+        loss: LossTerms = self.loss(z, z0, targets)
+        if not torch.isfinite(loss.total):
+            culprits = [name for name, term in loss.terms.items() if not torch.isfinite(term)]
+            raise TrainingError(
+                f"The loss is not finite at step {self.global_step}, in {', '.join(culprits) or 'the sum'}. "
+                "The last checkpoint is good. Start again with a lower optim.peak_lr and another run.output."
+            )
+        with torch.no_grad():
+            self.record = StepRecord(
+                self._gather(features.detach()),
+                self._gather(batch.label),
+                z.detach(),
+                None if z0 is None else z0.detach(),
+                targets,
+                LossTerms(loss.total.detach(), {name: term.detach() for name, term in loss.terms.items()}),
+            )
+        return loss.total
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimizer, and the learning rate as a function of its step."""
+        return scheduled_optimizer(self, self.config.optim, self.total_steps)
+
+    @torch.no_grad()
+    def _targets(self, batch: Example) -> dict[str, Tensor]:
+        found = {name: self._mix(rows, batch.mix) for name, rows in batch.targets.items()}
+        if self.live:
+            source = batch.source
+            if self.config.views.mixup > 0:
+                source = self._mix(source.float() / 255, batch.mix)
+            found |= {name: self._narrow(compute(source)) for name, compute in self.live.items()}
+        if self.second_view:
+            found[AUGMENTED_PIXELS] = self._narrow(colored(batch.other, batch.other_color).flatten(1))
+        return found
+
+    def _mix(self, rows: Tensor, share: Tensor) -> Tensor:
+        """Each of a pair of rows mixed with the other, `(N, ...)`; both take the share of the first."""
+        if self.config.views.mixup == 0:
+            return rows
+        shares = share[0::2].repeat_interleave(2).view(-1, *[1] * (rows.ndim - 1)).to(rows)
+        partner = rows.view(-1, 2, *rows.shape[1:]).flip(1).view_as(rows)
+        return shares * rows + (1 - shares) * partner
+
+    def _narrow(self, rows: Tensor) -> Tensor:
+        """Wide rows projected, where processes exchange them."""
+        return count_sketch(rows, SKETCH_DIM) if self.trainer.world_size > 1 and rows.shape[1] > SKETCH_DIM else rows
+
+    def _gather(self, rows: Tensor) -> Tensor:
+        """The rows of every process, in rank order, with gradients: `(n, D)` to `(N, D)`.
+
+        Every process computes the loss of the whole batch. The gradients that flow back are summed over
+        processes, and the trainer averages parameters' gradients, so the step equals that of one process.
+        """
+        if self.trainer.world_size == 1:
+            return rows
+        gathered = self.all_gather(rows, sync_grads=rows.requires_grad)
+        assert isinstance(gathered, Tensor)
+        return gathered.flatten(0, 1)
+
+
+class Classifier(pl.LightningModule):
+    """Trains all weights of an encoder and a linear head by cross-entropy. The head starts at zero.
+
+    Args:
+        config: The run.
+        classes: Number of classes.
+        total_steps: Optimizer steps of the whole run.
+    """
+
+    def __init__(self, config: FinetuneConfig, classes: int, total_steps: int) -> None:
+        super().__init__()
+        self.config = config
+        self.total_steps = total_steps
+        self.normalize = Normalize(config.views)
+        self.encoder = make_encoder(config.student)
+        self.head = nn.Linear(self.encoder.embedding_dim, classes)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.to(memory_format=torch.channels_last)
+        if config.trainer.compile:
+            self.encoder.compile()
+
+    def training_step(self, batch: Example, batch_idx: int) -> Tensor:
+        """The cross-entropy of one batch."""
+        with torch.autocast(self.device.type, enabled=False):
+            augmented = colored(batch.augmented, batch.color)
+        logits = self.head(self.encoder(self.normalize(augmented)))
+        loss = F.cross_entropy(logits.float(), batch.label, label_smoothing=self.config.label_smoothing)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"The loss is not finite at step {self.global_step}, in cross_entropy. "
+                "The last checkpoint is good. Start again with a lower optim.peak_lr and another run.output."
+            )
+        accuracy = (logits.argmax(dim=1) == batch.label).float().mean()
+        self.log_dict({"loss/cross_entropy": loss.detach(), "train/accuracy": accuracy})
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimizer, and the learning rate as a function of its step."""
+        return scheduled_optimizer(self, self.config.optim, self.total_steps)
+
+
+class Normalize(nn.Module):
+    """Normalizes images by the views' mean and standard deviation.
+
+    Args:
+        config: The views.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: ViewConfig) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(N, 3, H, W)` float32, channels last, of images in [0, 1] or uint8."""
+        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+        return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+def colored(images: Tensor, colors: Tensor) -> Tensor:
+    """Augmented views in [0, 1], with the color changes that the workers left to the device."""
+    return color_batch(images, colors) if colors.numel() else images

@@ -1,0 +1,158 @@
+"""The three runs, from a configuration to a checkpoint folder: pretrain, distill, finetune."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from mvmr_zoo.checkpoint import Head
+from mvmr_zoo.errors import ConfigError, DataError
+from training.callbacks import Health, KnnMonitor, OnlineLinear, image_features, knn_every
+from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
+from training.config.targets import AUGMENTED_PIXELS
+from training.data import Split, ViewDataset, subset_file
+from training.finish import finish
+from training.losses import DistillationLoss, MVMRLoss
+from training.losses.regression import TEACHER
+from training.module import Classifier, MVMRModule
+from training.targets import Targets, representation_targets, teacher_targets
+from training.trainer import Setup, fit, prepare
+
+
+def pretrain(config: PretrainConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
+    """Train, and return the finished checkpoint folder; None on every process but the first.
+
+    Args:
+        config: The whole run.
+        resume: Continue from `last.ckpt` of the same output folder, or start where there is none yet.
+        allow_change: Resume with another configuration, where the state still fits.
+
+    Raises:
+        ConfigError: Options do not fit each other, or not those of the run to resume.
+        FinishedError: The run to resume has finished.
+        DataError: Images are missing or too few.
+        TrainingError: The loss is not finite, or the embeddings collapsed.
+    """
+    setup = prepare(config, resume=resume, allow_change=allow_change)
+    targets = representation_targets(config.representations, config.views, setup.data, config.cache_folder)
+    weights = {term.kind: term.weight for term in config.representations.terms}
+    loss = MVMRLoss(weights, sign=config.representations.sign, **dataclasses.asdict(config.loss))
+    return _train(config, setup, loss, targets, second_view=weights.get(AUGMENTED_PIXELS, 0) > 0)
+
+
+def distill(config: DistillConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
+    """Train, and return the finished checkpoint folder; None on every process but the first.
+
+    Args:
+        config: The whole run.
+        resume: Continue from `last.ckpt` of the same output folder, or start where there is none yet.
+        allow_change: Resume with another configuration, where the state still fits.
+
+    Raises:
+        ConfigError: Options do not fit each other, or not those of the run to resume.
+        FinishedError: The run to resume has finished.
+        DataError: Images are missing or too few.
+        TrainingError: The loss is not finite, or the embeddings collapsed.
+    """
+    setup = prepare(config, resume=resume, allow_change=allow_change)
+    targets = teacher_targets(config.teacher, config.views, setup.data, setup.split.train, config.cache_folder)
+    dim, width = targets.dims[TEACHER], config.student.projector[-1]
+    if width != dim and (config.loss.regression > 0 or config.loss.similarity > 0):
+        raise ConfigError(
+            f"student.projector ends in {width}, but {config.teacher.spec} has {dim} features, and loss.regression "
+            "and loss.similarity compare the two. Change the last width, or set both weights to 0."
+        )
+    loss = DistillationLoss(teacher_mean=targets.mean, teacher_dim=dim, **dataclasses.asdict(config.loss))
+    return _train(config, setup, loss, targets)
+
+
+def finetune(config: FinetuneConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
+    """Train, and return the finished checkpoint folder; None on every process but the first.
+
+    Args:
+        config: The whole run.
+        resume: Continue from `last.ckpt` of the same output folder, or start where there is none yet.
+        allow_change: Resume with another configuration, where the state still fits.
+
+    Raises:
+        ConfigError: Options do not fit each other, or not those of the run to resume.
+        FinishedError: The run to resume has finished.
+        DataError: Images are missing, too few, or without labels; the subset's file is of other images.
+        TrainingError: The loss is not finite.
+    """
+    setup = _with_subset(config, prepare(config, resume=resume, allow_change=allow_change))
+    plan = setup.plan(config)
+    dataset = ViewDataset(data=setup.data, rows=setup.split.train, config=config.views)
+    torch.manual_seed(config.run.seed)
+    module = Classifier(config, setup.classes, plan.total_steps)
+    preprocess = config.views.encoder_preprocess
+    callbacks = []
+    if every := knn_every(config, plan, setup.data.labels):
+        callbacks.append(KnnMonitor(setup.data, setup.split, every, preprocess))
+    if not fit(module, dataset, config, setup, plan, callbacks):
+        return None
+    head = Head(module.head.weight.detach().cpu().numpy(), module.head.bias.detach().cpu().numpy())
+    metrics = {}
+    if len(setup.split.held_out):
+        features = image_features(module.encoder, preprocess, setup.data, setup.split.held_out)
+        predictions = (features @ head.weight.T + head.bias).argmax(axis=1)
+        metrics["held_out/top1"] = float((predictions == setup.data.labels[setup.split.held_out]).mean())
+    return finish(module.encoder, config, metrics, head=head, class_names=setup.data.class_names).folder
+
+
+def _train(
+    config: TaskConfig, setup: Setup, loss: MVMRLoss, targets: Targets, *, second_view: bool = False
+) -> Path | None:
+    """The common part of pretraining and distillation: from a loss and its targets to a checkpoint folder.
+
+    Args:
+        config: The run.
+        setup: Its images.
+        loss: Minimized.
+        targets: What embeddings are made dependent on.
+        second_view: Whether the pixels of a second augmented view are a target.
+    """
+    plan = setup.plan(config)
+    dataset = ViewDataset(
+        data=setup.data,
+        rows=setup.split.train,
+        config=config.views,
+        with_plain=loss.reads_plain_view,
+        with_other=second_view,
+        targets=targets.cached,
+        source=targets.source,
+    )
+    torch.manual_seed(config.run.seed)
+    module = MVMRModule(config, loss, targets.live, plan.total_steps, second_view=second_view)
+    callbacks: list[pl.Callback] = [Health(config.monitor)]
+    if config.monitor.linear_lr > 0 and setup.classes:
+        callbacks.append(OnlineLinear(setup.classes, config.monitor.linear_lr, config.monitor.every_steps))
+    measured = None
+    if every := knn_every(config, plan, setup.data.labels):
+        measured = KnnMonitor(setup.data, setup.split, every, config.views.encoder_preprocess)
+        callbacks.append(measured)
+    if not fit(module, dataset, config, setup, plan, callbacks):
+        return None
+    result = None if measured is None else measured.result
+    return finish(
+        module.encoder,
+        config,
+        {"held_out/knn@1": result.accuracy} if result is not None and result.held_out else {},
+        projector=module.projector,
+        teacher_mean=loss.teacher_mean if isinstance(loss, DistillationLoss) else None,
+    ).folder
+
+
+def _with_subset(config: FinetuneConfig, setup: Setup) -> Setup:
+    """The run on the subset's images, which the held-out ones exclude."""
+    labels = setup.data.labels
+    if labels.min() < 0 or setup.classes < 2:
+        raise DataError(f"{config.data.train} has no label for every image; fine-tuning needs two classes or more.")
+    path = Path(config.subset or Path(config.run.output) / f"subset-{config.share:g}.csv")
+    chosen = subset_file(path, setup.data, config.share, config.run.seed, setup.split.train)
+    held_out = np.setdiff1d(setup.split.held_out, chosen)
+    return dataclasses.replace(setup, split=Split(chosen, held_out))

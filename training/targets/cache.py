@@ -1,0 +1,199 @@
+"""Fixed rows per image, computed once and kept on disk: representations and teacher embeddings.
+
+Each cache is a folder of its own, named by its producer and by a hash of everything its rows depend on:
+
+NAME-KEY/
+manifest.json   everything the rows depend on in words, and how many rows are done
+rows.npy        `(R, K)`, memory-mapped
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from filelock import FileLock
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from mvmr_zoo.atomic import write_whole
+from mvmr_zoo.datasets import ImageSet, stat_fingerprint
+from mvmr_zoo.errors import DataError, describe_os_error
+from mvmr_zoo.progress import progress_bar
+
+BLOCK = 256
+"""Rows that are computed, written and recorded together: the most that a kill can cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheConfig:
+    """How rows are kept.
+
+    Args:
+        dtype: `float16` or `float32`.
+    """
+
+    dtype: Literal["float16", "float32"] = "float16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Producer:
+    """A function from images to rows, and what identifies it.
+
+    Args:
+        name: Readable, for example `scattering` or `effnet-lite:0`.
+        digest: Hash of everything the rows depend on beside the images: weights, code, options, preprocessing.
+        dim: K.
+        compute: Maps the indices of some rows to the rows `(n, K)` float32.
+        repeats: Rows per image. Row `i * repeats + j` belongs to image i.
+        facts: Further values that the rows depend on, for the manifest; they are part of the identity.
+    """
+
+    name: str
+    digest: str
+    dim: int
+    compute: Callable[[NDArray[np.int64]], NDArray[np.float32]]
+    repeats: int = 1
+    facts: Mapping[str, int | str] = dataclasses.field(default_factory=dict)
+
+
+def cached_rows(folder: Path, data: ImageSet, producer: Producer, config: CacheConfig) -> NDArray[np.floating[Any]]:
+    """All rows `(N * repeats, K)`, read-only and memory-mapped. Missing rows are computed first.
+
+    A build that was killed continues where it stopped. Of several processes, one builds and the others wait.
+
+    Args:
+        folder: Folder of caches; this cache has a folder of its own in it.
+        data: The images.
+        producer: Makes the rows.
+        config: How they are kept.
+
+    Raises:
+        DataError: The folder holds rows of other images or another producer, it is damaged, or the disk is full.
+        ImageError: An image cannot be read.
+    """
+    total = len(data) * producer.repeats
+    identity = _identity(data, producer, config)
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    readable = re.sub(r"[^\w.-]+", "-", producer.name)
+    home = folder / f"{readable}-{key}"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / "lock"):
+            done = _done(home, identity)
+            if done < total:
+                _build(home, data, producer, config, identity, done)
+    except OSError as error:
+        raise DataError(f"{home}: the cache cannot be written. {describe_os_error(error)}") from None
+    return _open(home, total, identity)
+
+
+def _identity(data: ImageSet, producer: Producer, config: CacheConfig) -> dict[str, Any]:
+    return {
+        "images": stat_fingerprint(data),
+        "producer": producer.name,
+        "producer_digest": producer.digest,
+        **producer.facts,
+        **dataclasses.asdict(config),
+    }
+
+
+def _done(home: Path, identity: dict[str, Any]) -> int:
+    """How many rows are done. Raises DataError for a cache of something else."""
+    path = home / "manifest.json"
+    if not path.exists():
+        return 0
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        found, done = manifest["identity"], int(manifest["done"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is damaged. Delete {home} and run again.") from None
+    for name, expected in identity.items():
+        if found.get(name) != expected:
+            raise DataError(
+                f"{home} is a cache of another kind: its {name} is {found.get(name)}, this run's is {expected}. "
+                "Delete that folder, or use another data.cache."
+            )
+    return done
+
+
+def _build(
+    home: Path, data: ImageSet, producer: Producer, config: CacheConfig, identity: dict[str, Any], done: int
+) -> None:
+    total = len(data) * producer.repeats
+    rows = _writable(home, (total, producer.dim), config.dtype, done)
+    if done:
+        print(f"{producer.name}: continuing a cache that has {done:,} of {total:,} rows", flush=True)
+    else:
+        print(f"{producer.name}: computing {total:,} rows, once, into {home}", flush=True)
+    with progress_bar(producer.name) as progress:
+        for start in range(done, total, BLOCK):
+            indices = np.arange(start, min(start + BLOCK, total))
+            values = producer.compute(indices)
+            _check(values, indices, data, producer, config)
+            rows[indices] = values
+            rows.flush()
+            _record(home, identity, int(indices[-1]) + 1, total)
+            progress(int(indices[-1]) + 1, total)
+
+
+def _writable(home: Path, shape: tuple[int, int], dtype: str, done: int) -> np.memmap[Any, Any]:
+    path = home / "rows.npy"
+    if done:
+        rows = _load(path, shape[0], mode="r+")
+        if rows.shape == shape and rows.dtype == dtype:
+            return rows
+        raise DataError(f"{path} holds {rows.shape} {rows.dtype}; expected {shape} {dtype}. Delete {home}.")
+    needed, free = shape[0] * shape[1] * np.dtype(dtype).itemsize, shutil.disk_usage(home).free
+    if needed > free:
+        raise DataError(
+            f"{home} needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free. Use another data.cache, "
+            "or store less: dtype float16 under representations.cache or teacher.cache."
+        )
+    rows = cast("np.memmap[Any, Any]", open_memmap(path, "w+", dtype, shape))
+    if hasattr(os, "posix_fallocate"):  # else a disk that fills up would kill the process when it writes
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return rows
+
+
+def _check(
+    values: NDArray[np.float32], indices: NDArray[np.int64], data: ImageSet, producer: Producer, config: CacheConfig
+) -> None:
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        bad = data.describe(int(indices[np.argmin(finite)]) // producer.repeats)
+        raise DataError(f"{producer.name} gave values for {bad} that are not finite.")
+    if config.dtype == "float16" and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        raise DataError(f"{producer.name} gives values that float16 cannot hold. Set its cache.dtype to float32.")
+
+
+def _record(home: Path, identity: dict[str, Any], done: int, total: int) -> None:
+    """Write durably that the first `done` rows are there."""
+    write_whole(home / "manifest.json", json.dumps({"identity": identity, "done": done, "rows": total}, indent=2))
+
+
+def _open(home: Path, total: int, identity: dict[str, Any]) -> NDArray[np.floating[Any]]:
+    rows = _load(home / "rows.npy", total, mode="r")
+    if rows.dtype != identity["dtype"] or rows.ndim != 2:
+        raise DataError(f"{home / 'rows.npy'} holds {rows.dtype}; expected {identity['dtype']}. Delete {home}.")
+    return rows
+
+
+def _load(path: Path, total: int, mode: Literal["r", "r+"]) -> np.memmap[Any, Any]:
+    try:
+        rows: np.memmap[Any, Any] = np.load(path, mmap_mode=mode)
+    except (ValueError, OSError, EOFError):
+        raise DataError(f"{path} is damaged or missing. Delete {path.parent} and run again.") from None
+    if len(rows) != total:
+        raise DataError(f"{path} holds {len(rows)} rows; expected {total}. Delete {path.parent} and run again.")
+    return rows

@@ -1,0 +1,143 @@
+"""The targets of a run: fixed representations or a teacher's embeddings, cached or computed in every step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mvmr_zoo.datasets import ImageSet
+from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.features import DRAFT_MARGIN
+from training.config import RepresentationsConfig, TeacherConfig, ViewConfig
+from training.config.targets import AUGMENTED_PIXELS
+from training.data import Source, plain_view, read_for_views
+from training.losses.regression import TEACHER
+from training.targets.cache import Producer, cached_rows
+from training.targets.representations import Representation, build_representation, representation_digest
+from training.targets.teacher import PRECOMPUTED, Teacher, live_teacher_mean, teacher_mean, teacher_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What embeddings are made dependent on.
+
+    Args:
+        cached: Rows by name; see `ViewDataset.targets`.
+        live: Functions by name, each from `Example.source` `(N, 3, S, S)` to `(N, K)`.
+        source: How the image for `live` is made; None where there is none.
+        dims: K of each teacher or cached target by name.
+        mean: `(T,)`, the mean of the teacher's embeddings over the training images; None without a teacher.
+    """
+
+    cached: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    live: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    source: Source | None = None
+    dims: Mapping[str, int] = field(default_factory=dict)
+    mean: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class OfPixels:
+    """A representation of uint8 pixels."""
+
+    representation: Representation
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """`(N, K)` of `(N, 3, H, W)` uint8."""
+        return self.representation(pixels.float() / 255)
+
+
+def representation_targets(config: RepresentationsConfig, views: ViewConfig, data: ImageSet, folder: Path) -> Targets:
+    """The targets of pretraining.
+
+    Args:
+        config: Which representations, and whether they are cached.
+        views: The plain view they are computed from.
+        data: All images.
+        folder: Folder of caches.
+    """
+    kinds = [term for term in config.terms if term.kind != AUGMENTED_PIXELS and term.weight > 0]
+    built = {term.kind: build_representation(term.kind, term.options) for term in kinds}
+    if not built:
+        return Targets()
+    px = config.px or views.largest_px
+    _try(built, px)
+    if not config.cached:
+        live = {name: OfPixels(each) for name, each in built.items()}
+        return Targets(live=live, source=Source(preprocess=views.preprocess(px)))
+    options = {term.kind: term.options for term in kinds}
+    producers = {name: _producer(name, each, options[name], views, px, data) for name, each in built.items()}
+    return Targets(
+        cached={name: cached_rows(folder, data, producer, config.cache) for name, producer in producers.items()}
+    )
+
+
+def teacher_targets(
+    config: TeacherConfig, views: ViewConfig, data: ImageSet, rows: NDArray[np.int64], folder: Path
+) -> Targets:
+    """The target of distillation.
+
+    Args:
+        config: The teacher.
+        views: The student's views.
+        data: All images.
+        rows: Indices of the images that are trained on.
+        folder: Folder of caches.
+    """
+    if config.cached or config.spec.startswith(PRECOMPUTED):
+        cached = teacher_rows(config, views, data, folder)
+        mean = teacher_mean(cached, rows, repeats=max(1, views.k))
+        return Targets(cached={TEACHER: cached}, dims={TEACHER: cached.shape[1]}, mean=mean)
+    teacher = Teacher(config.spec, config.px)
+    return Targets(
+        live={TEACHER: teacher},
+        source=Source(preprocess=teacher.preprocess, same_view=config.view == "same"),
+        dims={TEACHER: teacher.dim},
+        mean=live_teacher_mean(config, data, rows, folder),
+    )
+
+
+def _try(built: Mapping[str, Representation], px: int) -> None:
+    """Raise ConfigError before the run begins for options that do not fit the image size."""
+    for name, representation in built.items():
+        try:
+            found = representation(torch.rand(2, 3, px, px))
+        except ConfigError:
+            raise
+        except Exception as error:  # a user's own code
+            raise ConfigError(f"Representation {name} fails on images (2, 3, {px}, {px}): {error}") from None
+        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2:
+            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise ConfigError(f"Representation {name} gives {shape} for 2 images; expected a tensor (2, K).")
+
+
+def _producer(
+    name: str,
+    representation: Representation,
+    options: Mapping[str, object],
+    views: ViewConfig,
+    px: int,
+    data: ImageSet,
+) -> Producer:
+    of_pixels = OfPixels(representation)
+    least_px = DRAFT_MARGIN * views.preprocess(px).resize_px
+
+    def compute(indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
+            pixels = list(pool.map(lambda i: plain_view(views, read_for_views(data, int(i), least_px), px), indices))
+        rows: NDArray[np.float32] = of_pixels(torch.stack(pixels)).numpy()
+        return rows
+
+    text = f"{representation_digest(representation, options)} {views.preprocess(px).digest} {least_px}"
+    dim = of_pixels(torch.zeros(1, 3, px, px, dtype=torch.uint8)).shape[1]
+    return Producer(
+        name=f"{name}-{px}px", digest=hashlib.sha256(text.encode()).hexdigest(), dim=dim, compute=compute
+    )

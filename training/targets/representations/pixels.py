@@ -1,0 +1,13 @@
+"""The pixels themselves."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Pixels(nn.Module):
+    """Images, flattened."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(N, C H W)` of images `(N, C, H, W)`."""
+        return images.flatten(1)

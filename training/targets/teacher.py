@@ -1,0 +1,221 @@
+"""A teacher's embeddings: computed once per image or view and cached, in every step, or read from an embeddings folder.
+
+The teacher reads the plain photo, or with `view: same` the crop and flip of the student's view, in its own
+preprocessing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import mvmr_zoo
+from mvmr_zoo.datasets import ImageFolder, ImageSet, Subset, embed_images
+from mvmr_zoo.embeddings import read_embeddings
+from mvmr_zoo.errors import DataError
+from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.runtime import Engine, traced_engine
+from training.config import TeacherConfig, ViewConfig
+from training.data import cached_view, crop_image, read_for_views, to_tensor
+from training.targets.cache import CacheConfig, Producer, cached_rows
+
+PRECOMPUTED = "embeddings:"
+MEAN_IMAGES = 4096
+"""Images from which the mean of a live teacher's embeddings is estimated: its standard error is 1/64 of a deviation."""
+_BATCH = 64
+
+
+class Teacher:
+    """A teacher that reads uint8 images on any device.
+
+    Args:
+        spec: A model spec.
+        px: Side of the images it reads; None is its own.
+    """
+
+    def __init__(self, spec: str, px: int | None = None) -> None:
+        self.model = mvmr_zoo.load(spec, device="cpu")
+        own = self.model.preprocess
+        self.preprocess: Preprocess = own if px is None else own.scaled(px)
+        self.name = self.model.card.name
+        self.dim = self.model.card.embedding_dim
+        self._network: torch.nn.Module | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
+        """Averaged copies of the student share their teacher."""
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Hash of its weights and preprocessing."""
+        return hashlib.sha256(f"{self.model.weights_digest} {self.preprocess.digest}".encode()).hexdigest()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Embeddings `(N, T)` float32, not normalized, of `(N, 3, px, px)` uint8 or float in [0, 1], on their device.
+
+        ONNX Runtime computes them on a CPU, where it is two to four times as fast; PyTorch elsewhere.
+        """
+        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+        mean, std = (
+            torch.tensor(value, device=images.device).view(1, 3, 1, 1)
+            for value in (self.preprocess.mean, self.preprocess.std)
+        )
+        normalized = (scaled - mean) / std
+        if images.device.type == "cpu":
+            return torch.from_numpy(self._engine(normalized.contiguous().numpy()))
+        with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16):
+            embeddings: Tensor = self._module(images.device)(normalized.contiguous(memory_format=torch.channels_last))
+        return embeddings.float().clone()
+
+    @functools.cached_property
+    def _engine(self) -> Engine:
+        """ONNX Runtime for images of the teacher's size."""
+        if self.preprocess.crop_px == self.model.preprocess.crop_px:
+            return self.model.engine
+        return traced_engine(self.model.encoder, size_px=self.preprocess.crop_px)
+
+    def _module(self, device: torch.device) -> torch.nn.Module:
+        """The network on a device."""
+        if self._network is None or next(self._network.parameters()).device != device:
+            network = self.model.encoder.eval().requires_grad_(False)
+            self._network = network.to(device, memory_format=torch.channels_last)
+        return self._network
+
+
+def teacher_rows(config: TeacherConfig, views: ViewConfig, data: ImageSet, folder: Path) -> NDArray[np.floating[Any]]:
+    """The teacher's embeddings, not normalized: `(N, T)`, or `(N * views.k, T)` where it sees the student's view.
+
+    Args:
+        config: The teacher; a model spec is embedded by its fastest engine, `embeddings:FOLDER` is read as it is.
+        views: The student's views.
+        data: The images.
+        folder: Folder of caches.
+
+    Raises:
+        UnknownModelError, CheckpointError, MissingDependencyError: The teacher cannot be loaded.
+        DataError: The cache or the folder does not fit the images.
+        ImageError: An image cannot be read.
+    """
+    if config.spec.startswith(PRECOMPUTED):
+        return _precomputed(Path(config.spec.removeprefix(PRECOMPUTED)), data)
+    if config.view == "same":
+        return cached_rows(folder, data, _view_producer(config, views, data), config.cache)
+    return _plain_rows(config, data, folder, config.cache)
+
+
+def _plain_rows(
+    config: TeacherConfig, data: ImageSet, folder: Path, cache: CacheConfig
+) -> NDArray[np.floating[Any]]:
+    if config.px is not None:
+        teacher = Teacher(config.spec, config.px)
+        name, digest, dim = f"{teacher.name}-{config.px}px", teacher.digest, teacher.dim
+        compute = functools.partial(_embed_plain, teacher, data)
+    else:
+        model = mvmr_zoo.load(config.spec)
+        name, dim = model.card.name, model.card.embedding_dim
+        digest = hashlib.sha256(f"{model.weights_digest} {model.preprocess.digest}".encode()).hexdigest()
+        compute = functools.partial(embed_images, model.engine, model.preprocess, data, dim=dim)
+    return cached_rows(folder, data, Producer(name=name, digest=digest, dim=dim, compute=compute), cache)
+
+
+def teacher_mean(rows: NDArray[np.floating[Any]], chosen: NDArray[np.int64], repeats: int = 1) -> Tensor:
+    """The mean of the rows of some images, `(T,)` float32.
+
+    Args:
+        rows: `(N * repeats, T)`.
+        chosen: Indices of images.
+        repeats: Rows per image.
+    """
+    total = np.zeros(rows.shape[1])
+    every = (chosen[:, None] * repeats + np.arange(repeats)).ravel()
+    for start in range(0, len(every), 4096):
+        total += np.asarray(rows[every[start : start + 4096]], np.float64).sum(axis=0)
+    return torch.from_numpy(total / len(every)).float()
+
+
+def live_teacher_mean(config: TeacherConfig, data: ImageSet, rows: NDArray[np.int64], folder: Path) -> Tensor:
+    """The mean embedding of `MEAN_IMAGES` plain images drawn from `rows`, `(T,)` float32; computed once and cached."""
+    chosen = np.sort(np.random.default_rng(6).permutation(rows)[:MEAN_IMAGES])
+    sample = Subset(data, chosen)
+    return teacher_mean(_plain_rows(config, sample, folder, config.cache), np.arange(len(chosen)))
+
+
+def _embed_plain(teacher: Teacher, data: ImageSet, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    crop = teacher.preprocess.crop
+    needed = 2 * teacher.preprocess.resize_px
+    with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
+        images = list(pool.map(lambda i: to_tensor(crop(read_for_views(data, int(i), needed))), indices))
+    return _in_batches(teacher, images)
+
+
+def _view_producer(config: TeacherConfig, views: ViewConfig, data: ImageSet) -> Producer:
+    """Embeddings of the K cached views of every photo, exactly as `ViewDataset` crops them."""
+    teacher, policy, k = Teacher(config.spec, config.px), views.augment.parameters, views.k
+    px, resample = teacher.preprocess.crop_px, teacher.preprocess.resampling
+
+    def one(index: int) -> Tensor:
+        row, repeat = divmod(index, k)
+        image = read_for_views(data, row, views.cached_view_px)
+        return to_tensor(crop_image(image, px, policy, cached_view(views, image, row, repeat), resample))
+
+    def compute(indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
+            images = list(pool.map(one, indices.tolist()))
+        return _in_batches(teacher, images)
+
+    text = f"{teacher.digest} {policy} {views.largest_px} {views.cached_view_px}"
+    return Producer(
+        name=f"{teacher.name}-{k}-views",
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+        dim=teacher.dim,
+        compute=compute,
+        repeats=k,
+        facts={"views": k, "view_seed": views.seed},
+    )
+
+
+def _in_batches(teacher: Teacher, images: list[Tensor]) -> NDArray[np.float32]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    parts = [torch.stack(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
+    return np.concatenate([teacher(part.to(device)).cpu().numpy() for part in parts])
+
+
+def _precomputed(folder: Path, data: ImageSet) -> NDArray[np.float32]:
+    if not isinstance(data, ImageFolder):
+        raise DataError(f"{data.name} has no file names. An embeddings folder works with a folder of photos only.")
+    found = read_embeddings(folder)
+    names = [data.describe(index) for index in range(len(data))]
+    position = _positions(folder, enumerate(found.image_paths), set(names))
+    if not position:  # absolute paths, as most programs write them
+        depths = {name.count("/") + 1 for name in names}
+        tails = ((row, "/".join(path.split("/")[-n:])) for row, path in enumerate(found.image_paths) for n in depths)
+        position = _positions(folder, tails, set(names))
+    missing = [name for name in names if name not in position]
+    if missing:
+        raise DataError(
+            f"{folder} has no embedding for {len(missing)} of {len(names)} images of {data.name}, first {missing[0]}. "
+            "Its image_path must be the path below the data set's folder, or end with it."
+        )
+    rows = found.rows(np.asarray([position[name] for name in names], np.int64))
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise DataError(f"{folder}: the embedding of {names[int(np.argmin(finite))]} is not finite.")
+    return rows
+
+
+def _positions(folder: Path, paths: Iterable[tuple[int, str]], wanted: set[str]) -> dict[str, int]:
+    """The row of each wanted name."""
+    found: dict[str, int] = {}
+    for row, name in paths:
+        if name in wanted and found.setdefault(name, row) != row:
+            raise DataError(f"{folder} has two embeddings for {name}. Use a folder made of these images alone.")
+    return found

@@ -1,0 +1,241 @@
+"""A run from its configuration to a trained module: checks, images, plan, and the Lightning trainer."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.utils.data import DataLoader, Dataset
+
+from mvmr_zoo.checkpoint import check_destination, read_checkpoint
+from mvmr_zoo.datasets import ImageSet, JoinedImages, open_images, stat_fingerprint
+from mvmr_zoo.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
+from training.callbacks import Ema, Progress
+from training.checkpointing import FILE, AtomicCheckpointIO, CheckpointWriter, RunRecord, check_same_run
+from training.config import TaskConfig
+from training.data import Plan, RemainingBatches, Split, label_digest, stratified_split
+
+_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+class FinishedError(ConfigError):
+    """The run to resume has finished already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A run that can start.
+
+    Args:
+        data: All images.
+        split: Images that are trained on, and images that are held out.
+        identity: Fingerprint of the images and their labels.
+        resume_from: The checkpoint to continue from; None starts a new run.
+    """
+
+    data: ImageSet
+    split: Split
+    identity: str
+    resume_from: Path | None
+
+    def plan(self, config: TaskConfig) -> Plan:
+        """The batches of the run. Raises DataError for a batch larger than the data set."""
+        return Plan(
+            photos=len(self.split.train),
+            batch_size=config.optim.batch_size,
+            epochs=config.optim.epochs,
+            sizes=config.views.sizes,
+            seed=config.run.seed,
+            accumulate=config.optim.accumulate,
+        )
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the images; 0 where they have no labels."""
+        return len(self.data.class_names)
+
+
+def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = False) -> Setup:
+    """Open the images, and check everything about them and the output folder that could stop the run later.
+
+    Args:
+        config: The run.
+        resume: Continue from `last.ckpt` of the same output folder, or start where there is none yet.
+        allow_change: Resume with another configuration, where the state still fits.
+
+    Raises:
+        ConfigError: The run to resume had another configuration.
+        FinishedError: The run to resume has finished.
+        DataError: Images are missing, or of one class only; the output folder holds another run.
+        CheckpointError: Something else has the place of the finished checkpoint.
+    """
+    _check_batch_size(config)
+    output = Path(config.run.output)
+    last = output / FILE
+    if last.exists() and not resume:
+        raise DataError(f"{last} exists. Add --resume to continue that run, or choose another run.output.")
+    if resume and not allow_change:
+        _check_not_finished(output / config.run.name)
+    check_destination(output / config.run.name)
+    print(f"Opening {', '.join(config.data.sources)}", flush=True)
+    data = _open(config)
+    if not len(data):
+        raise DataError(f"{config.data.train} holds no image.")
+    _check_classes(config, data)
+    identity = hashlib.sha256(f"{stat_fingerprint(data)} {label_digest(data)}".encode()).hexdigest()
+    if last.exists():
+        check_same_run(last, config, identity, allow_change=allow_change)
+    split = stratified_split(data.labels, config.data.held_out, config.run.seed, limit=config.data.limit)
+    return Setup(data=data, split=split, identity=identity, resume_from=last if last.exists() else None)
+
+
+def _open(config: TaskConfig) -> ImageSet:
+    opened = [open_images(source, config.data.root) for source in config.data.sources]
+    return opened[0] if len(opened) == 1 else JoinedImages(tuple(opened))
+
+
+def _check_not_finished(folder: Path) -> None:
+    try:
+        read_checkpoint(folder)
+    except CheckpointError:
+        return
+    raise FinishedError(
+        f"This run has finished: {folder} is its result. To train longer, raise optim.epochs and add "
+        "--allow_config_change."
+    )
+
+
+def _check_classes(config: TaskConfig, data: ImageSet) -> None:
+    monitored = config.monitor.knn_every_epochs > 0 or config.monitor.linear_lr > 0
+    if monitored and len(np.unique(data.labels[data.labels >= 0])) == 1:
+        raise DataError(
+            f"{config.data.train} holds one class only, {data.class_names[0]}; the k-NN measurement and the linear head "
+            "need two. Use more classes, use a folder without subfolders, or set monitor.knn_every_epochs and "
+            "monitor.linear_lr to 0."
+        )
+
+
+def _check_batch_size(config: TaskConfig) -> None:
+    ranks = config.trainer.ranks
+    if config.optim.batch_size % ranks:
+        raise ConfigError(
+            f"optim.batch_size is {config.optim.batch_size}; expected a multiple of the {ranks} processes."
+        )
+
+
+class Batches(pl.LightningDataModule):
+    """Gives the trainer the remaining batches, and each process its share of them.
+
+    Args:
+        dataset: Maps a `Draw` to an example.
+        plan: The run's batches.
+        workers: Processes that prepare examples.
+    """
+
+    def __init__(self, dataset: Dataset[Any], plan: Plan, workers: int) -> None:
+        super().__init__()
+        self._dataset = dataset
+        self._plan = plan
+        self._workers = workers
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """The plan from the trainer's step on."""
+        trainer = self.trainer
+        assert trainer is not None
+        first = trainer.global_step * self._plan.accumulate
+        batches = RemainingBatches(self._plan, first, rank=trainer.global_rank, ranks=trainer.world_size)
+        return DataLoader(
+            self._dataset,
+            batch_sampler=batches,
+            num_workers=self._workers,
+            pin_memory=trainer.strategy.root_device.type == "cuda",
+        )
+
+
+def fit(
+    module: pl.LightningModule,
+    dataset: Dataset[Any],
+    config: TaskConfig,
+    setup: Setup,
+    plan: Plan,
+    callbacks: Sequence[pl.Callback],
+) -> bool:
+    """Train to the end of the plan. Returns whether this process writes the result.
+
+    Raises:
+        ConfigError: A precision or a number of devices that this machine does not have.
+        TrainingError: The loss is not finite, or the embeddings collapsed.
+    """
+    began = time.monotonic()
+    output = Path(config.run.output)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # hints about its own options
+        averaging = [Ema(config.optim.ema, start=round(config.optim.warmup * plan.total_steps))]
+        trainer = _trainer(
+            config,
+            plan,
+            [
+                *(averaging if config.optim.ema > 0 else []),
+                *callbacks,  # before the writer, so that a checkpoint has their state after the step
+                RunRecord(config, setup.identity),
+                Progress(),
+                CheckpointWriter(output, config.run.save_every_minutes),
+            ],
+        )
+        trainer.fit(
+            module,
+            Batches(dataset, plan, config.data.workers),
+            ckpt_path=setup.resume_from,
+            weights_only=True,
+        )
+    if trainer.is_global_zero:
+        print(f"Trained to step {plan.total_steps:,}, {time.monotonic() - began:.0f} s in this run", flush=True)
+    return trainer.is_global_zero
+
+
+def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl.Trainer:
+    output = Path(config.run.output)
+    several = config.trainer.ranks > 1
+    cuda = torch.cuda.is_available() and config.trainer.accelerator in ("auto", "cuda")
+    if config.trainer.precision == "fp16" and not cuda:
+        raise ConfigError("trainer.precision is fp16, which needs CUDA; expected fp32 or bf16 here.")
+    if config.trainer.accelerator == "cuda" and not cuda:
+        raise ConfigError("trainer.accelerator is cuda, but PyTorch finds no CUDA device; expected auto or cpu here.")
+    loggers: list[Logger] = [
+        CSVLogger(output, name="logs", flush_logs_every_n_steps=1)
+    ]  # a version of its own for every resume
+    if config.trainer.tensorboard:
+        try:
+            loggers.append(TensorBoardLogger(output, name="logs", version=loggers[0].version))
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError("tensorboard", "train", "write TensorBoard logs") from error
+    return pl.Trainer(
+        accelerator=config.trainer.accelerator,
+        devices=config.trainer.local_ranks,
+        num_nodes=config.trainer.nodes,
+        strategy="ddp" if several else "auto",
+        sync_batchnorm=several and cuda,
+        precision=_PRECISIONS[config.trainer.precision],  # type: ignore[arg-type]
+        accumulate_grad_batches=config.optim.accumulate,
+        gradient_clip_val=config.optim.clip_norm,
+        max_epochs=1,
+        max_steps=plan.total_steps,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        logger=loggers,
+        log_every_n_steps=config.monitor.every_steps,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        use_distributed_sampler=False,
+        default_root_dir=output,
+    )
