@@ -7,12 +7,22 @@ import tarfile
 from pathlib import Path
 
 from mvmr_zoo.atomic import scratch_folder, written_whole
-from mvmr_zoo.checkpoint import CONFIG_FILE, HASHED, README_FILE, Checkpoint, move_into_place, read_checkpoint
+from mvmr_zoo.checkpoint import (
+    ALIGNMENT_FILE,
+    CONFIG_FILE,
+    HASHED,
+    README_FILE,
+    WEIGHTS_FILE,
+    Checkpoint,
+    move_into_place,
+    read_checkpoint,
+)
 from mvmr_zoo.errors import CheckpointError, ConfigError, one_line
 from mvmr_zoo.home import zoo_folder, zoo_home
 from mvmr_zoo.resolve import local_folder
 from mvmr_zoo.verify import verify
 
+_WEIGHTS = (WEIGHTS_FILE, ALIGNMENT_FILE)
 _MEMBERS = frozenset({CONFIG_FILE, README_FILE, *HASHED})
 
 
@@ -59,9 +69,11 @@ def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
         here = local_folder(name)
         if here is not None:
             there = read_checkpoint(here.path)
-            if there.weights_digest == found.weights_digest:
+            if all(there.config.sha256.get(each) == found.config.sha256.get(each) for each in _WEIGHTS):
                 return there
-            raise ConfigError(f"Another {name}, of other weights, is on this machine: {here.path}. Remove it first.")
+            raise ConfigError(
+                f"Another {name}, of other weights or alignment, is on this machine: {here.path}. Remove it first."
+            )
         move_into_place(scratch / name, zoo_folder(name))
     return Checkpoint(zoo_folder(name), found.config)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.preprocess import Preprocess
@@ -12,7 +12,25 @@ from mvmr_zoo.preprocess import Preprocess
 Task = Literal["pretraining", "distillation", "semi-supervised", "linear classification", ""]
 Location = Literal["package", "zoo", "hub", "path", "elsewhere"]
 
+Output = Literal["features", "aligned"]
+"""`features` are the backbone's pooled output; `aligned` is their projection into the teacher's space."""
+
+OUTPUTS: tuple[Output, ...] = get_args(Output)
+
 LICENSE_NOT_STATED = "not stated"
+
+
+def output_dims(embedding_dim: int, aligned_dim: int) -> dict[Output, int]:
+    """The length of each output of an encoder; an `aligned_dim` of 0 is none."""
+    outputs: dict[Output, int] = {"features": embedding_dim}
+    if aligned_dim:
+        outputs["aligned"] = aligned_dim
+    return outputs
+
+
+def asked_dim(output: Output, dim: int) -> int | None:
+    """What `load` takes as `dim` to give vectors of an output and a length again: features are always whole."""
+    return dim if output == "aligned" else None
 
 
 def is_licensed(license: str) -> bool:
@@ -96,6 +114,8 @@ class ModelCard:
         summary: one line for a table.
         architecture: a name in `encoder.BACKBONES`, or the foreign library's own.
         embedding_dim: D, the length of a feature vector.
+        aligned_dim: A, the length of an aligned vector; 0 where there is no such output.
+        default_output: what `load` gives unless asked for another.
         preprocess: how photos become arrays.
         license: the weights' licence, or `not stated`.
         origin: where the weights come from: an address, or what made them.
@@ -125,6 +145,13 @@ class ModelCard:
     pin: Pin | None = None
     published: Mapping[str, Figure] = field(default_factory=dict)
     measured: Mapping[str, Figure] = field(default_factory=dict)
+    aligned_dim: int = 0
+    default_output: Output = "features"
+
+    @property
+    def outputs(self) -> dict[Output, int]:
+        """The length of each output."""
+        return output_dims(self.embedding_dim, self.aligned_dim)
 
     @property
     def input_px(self) -> int:

@@ -114,3 +114,9 @@ class Encoder(nn.Module):
         if wrong := differences(tensors, self.state_dict()):
             raise ValueError(f"{len(wrong)} tensors do not fit, first: {wrong[0]}")
         self.load_state_dict({name: tensor.to(torch.float32) for name, tensor in tensors.items()}, strict=False)
+
+
+def check_architecture(name: str) -> None:
+    """Raise ConfigError for an unknown architecture."""
+    if name not in BACKBONES:
+        raise ConfigError(f"No architecture is named {name!r}; known are {', '.join(BACKBONES)}.")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from mvmr_zoo.checkpoint import WEIGHTS_FILE
+from mvmr_zoo.checkpoint import ALIGNED_MATRIX, ALIGNMENT_FILE, WEIGHTS_FILE
 from mvmr_zoo.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, TensorProto
 
 OPSET = 20
 
@@ -43,6 +43,25 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool = T
     _name_weights(model, set(encoder.state_dict()))
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
+
+
+def with_alignment(graph: bytes, shape: tuple[int, int]) -> bytes:
+    """A graph of `weightless_graph` with the second output `aligned` `(N, A)`: its features times an external `matrix`.
+
+    Args:
+        graph: serialized.
+        shape: `(A, D)` of the matrix.
+    """
+    from onnx import ModelProto, TensorProto, helper
+
+    model = ModelProto.FromString(graph)
+    matrix = model.graph.initializer.add(name=ALIGNED_MATRIX, data_type=TensorProto.FLOAT, dims=shape)
+    _leave_outside(matrix, ALIGNMENT_FILE)
+    model.graph.node.append(helper.make_node("Gemm", ["features", ALIGNED_MATRIX], ["aligned"], transB=1))
+    batch = model.graph.output[0].type.tensor_type.shape.dim[0]
+    model.graph.output.append(helper.make_tensor_value_info("aligned", TensorProto.FLOAT, [batch.dim_param, shape[0]]))
+    serialized: bytes = model.SerializeToString(deterministic=True)
+    return serialized
 
 
 def traced(
@@ -110,8 +129,6 @@ def external_names(graph: bytes) -> set[str]:
 
 def _name_weights(model: ModelProto, names: set[str]) -> None:
     """Turn the named initialisers into references, and drop those that nothing reads."""
-    from onnx import TensorProto
-
     graph = model.graph
     used = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
@@ -119,6 +136,13 @@ def _name_weights(model: ModelProto, names: set[str]) -> None:
     for tensor in kept:
         if tensor.name in names:
             tensor.ClearField("raw_data")
-            tensor.data_location = TensorProto.EXTERNAL
-            tensor.external_data.add(key="location", value=WEIGHTS_FILE)
+            _leave_outside(tensor, WEIGHTS_FILE)
         graph.initializer.append(tensor)
+
+
+def _leave_outside(tensor: TensorProto, file: str) -> None:
+    """Make an initializer a reference to the tensor of its name in a safetensors file."""
+    from onnx import TensorProto
+
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=file)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from mvmr_zoo.card import ModelCard
-from mvmr_zoo.checkpoint import Head, Scores
+from mvmr_zoo.card import ModelCard, Output
+from mvmr_zoo.checkpoint import Alignment, Head, Scores, vectors_digest
 from mvmr_zoo.classify import Classification, probabilities
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import EmbeddedBatch, Embeddings, embed, embed_stream
@@ -31,12 +31,17 @@ class Model:
     Args:
         spec: what `load` finds it again by, from any working directory.
         card: its facts.
-        engine: runs the encoder.
+        engine: runs the encoder, and gives the vectors of `output`.
         weights_digest: SHA-256 of its weights.
         build: makes the encoder as a PyTorch module.
         head: a linear classifier of its features, where it has one.
         class_names: of the head's outputs.
         scores: how the head's logits become probabilities: `softmax` or `sigmoid`.
+        output: which of the encoder's outputs its vectors are.
+        aligned_dim: how many numbers of the output `aligned` its vectors keep, the first ones; 0 for features.
+        alignment: the map from features to the output `aligned`, where the encoder has one, whatever `output` is.
+        alignment_digest: SHA-256 of its file; empty where the weights hold it.
+        features_engine: gives features, where `engine` does not.
         logits: runs encoder and classifier in one, where an exported folder holds both.
     """
 
@@ -49,15 +54,48 @@ class Model:
     class_names: tuple[str, ...] = ()
     scores: Scores = "softmax"
     logits: Engine | None = None
+    output: Output = "features"
+    aligned_dim: int = 0
+    alignment: Alignment | None = None
+    alignment_digest: str = ""
+    features_engine: Engine | None = None
 
     @property
     def preprocess(self) -> Preprocess:
         """How photos become arrays."""
         return self.card.preprocess
 
+    @property
+    def dim(self) -> int:
+        """The length of its vectors."""
+        return self.aligned_dim if self.output == "aligned" else self.card.embedding_dim
+
+    @property
+    def vectors_digest(self) -> str:
+        """SHA-256 of what makes its vectors, preprocessing aside: `weights_digest` for features.
+
+        Another output, another number of kept numbers and another alignment are another hash. Libraries, embeddings
+        folders, caches and reports are bound to it.
+        """
+        return vectors_digest(self.weights_digest, self.output, self.dim, self.alignment_digest)
+
+    def with_features(self) -> Model:
+        """The same encoder with features as its output: what its classifier reads.
+
+        Raises:
+            ConfigError: its file gives `aligned` alone.
+        """
+        if self.output == "features":
+            return self
+        if self.features_engine is None:
+            raise ConfigError(f"{self.card.name} gives aligned vectors alone; expected an encoder that gives features.")
+        return replace(self, output="features", aligned_dim=0, engine=self.features_engine)
+
     @functools.cached_property
     def encoder(self) -> nn.Module:
-        """The encoder as an `nn.Module`: `(N, 3, H, W)` to `(N, D)`, in evaluation mode, on the CPU.
+        """The encoder as an `nn.Module`: `(N, 3, H, W)` to features `(N, D)`, in evaluation mode, on the CPU.
+
+        It gives features whatever `output` is: what fine-tuning starts from.
 
         Raises:
             MissingDependencyError: PyTorch is not installed.
@@ -95,7 +133,7 @@ class Model:
             errors: `raise` stops at the first image that cannot be read; `skip` goes on and returns
                 `Embeddings`, with the vectors, their input positions and the failures.
             batch_size: images an inference call, at least 1.
-            normalize: False leaves the backbone's features as they are.
+            normalize: False leaves the encoder's output as it is.
 
         Raises:
             ImageError: an image cannot be read, with `errors="raise"`.
@@ -107,7 +145,7 @@ class Model:
             self.engine,
             self.preprocess,
             _several(images),
-            dim=self.card.embedding_dim,
+            dim=self.dim,
             skip=errors == "skip",
             batch_size=batch_size,
             normalize=normalize,
@@ -140,7 +178,7 @@ class Model:
             raise ConfigError(
                 f"{self.card.name} has no classifier, only features. `python -m training.finetune` trains one."
             )
-        features = self.embed(images, batch_size=batch_size, normalize=False)
+        features = self.with_features().embed(images, batch_size=batch_size, normalize=False)
         logits = features @ self.head.weight.T + self.head.bias
         return Classification(self.class_names, probabilities(logits, self.scores))
 

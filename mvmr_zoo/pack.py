@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mvmr_zoo.checkpoint import Checkpoint, CheckpointConfig, Head, golden_images, write_checkpoint
+from mvmr_zoo.checkpoint import Alignment, Checkpoint, CheckpointConfig, Head, golden_images, write_checkpoint
 from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.graph import weightless_graph
+from mvmr_zoo.graph import weightless_graph, with_alignment
 from mvmr_zoo.verify import verify
 
 
@@ -21,6 +21,7 @@ def pack(
     *,
     dtype: torch.dtype = torch.float32,
     head: Head | None = None,
+    alignment: Alignment | None = None,
     projector: Mapping[str, Tensor] | None = None,
 ) -> Checkpoint:
     """Write the checkpoint folder of an encoder: weights, graph, golden answers, card; both engines checked.
@@ -28,9 +29,10 @@ def pack(
     Args:
         encoder: it comes back in evaluation mode, on the CPU, its weights rounded to `dtype`.
         folder: where to; a checkpoint folder that stands there is replaced.
-        config: its facts.
+        config: its facts; `default_output` says whether `load` gives features or `aligned`.
         dtype: the weights are stored in: float32 or float16.
         head: a linear classifier of the features; its class names are in `config`.
+        alignment: the map from features to the output `aligned`; stored as float32 whatever `dtype` is.
         projector: its tensors by name.
 
     Raises:
@@ -42,13 +44,17 @@ def pack(
     px = config.preprocess.crop_px
     with torch.inference_mode():
         golden = encoder(torch.from_numpy(golden_images(px))).numpy()
+    graph = weightless_graph(encoder, size_px=px)
+    if alignment is not None:
+        graph = with_alignment(graph, alignment.matrix.shape)
     return write_checkpoint(
         folder,
         config,
         weights={name: tensor.numpy() for name, tensor in weights.items()},
-        graph=weightless_graph(encoder, size_px=px),
+        graph=graph,
         golden=golden,
         head=head,
+        alignment=alignment,
         projector=None if projector is None else {name: tensor.numpy() for name, tensor in projector.items()},
         check=verify,
     )

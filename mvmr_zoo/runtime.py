@@ -1,12 +1,13 @@
-"""Two engines behind one call: a batch of images in, features out."""
+"""Two engines behind one call: a batch of images in, features or aligned vectors out."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mvmr_zoo.checkpoint import CONFIG_FILE, GRAPH_FILE, WEIGHTS_FILE
+from mvmr_zoo.checkpoint import ALIGNED_MATRIX, CONFIG_FILE, GRAPH_FILE, WEIGHTS_FILE
 from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, MvmrError, one_line
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from mvmr_zoo.card import Output
     from mvmr_zoo.checkpoint import Checkpoint
     from mvmr_zoo.preprocess import Reads
 
@@ -33,7 +35,7 @@ class Engine(Protocol):
     """What an image must be made into before it is given to the engine; see `Preprocess.prepare`."""
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
-        """Features `(N, D)` float32 of N images as `reads` says: an array, or for photos a list of N arrays."""
+        """Vectors `(N, D)` float32 of N images as `reads` says: an array, or for photos a list of N arrays."""
         ...
 
 
@@ -41,7 +43,7 @@ class OnnxEngine:
     """ONNX Runtime on a weight-free graph, fed with the checkpoint's own tensors.
 
     Args:
-        graph: the serialised graph of `graph.weightless_graph`.
+        graph: the serialised graph of `graph.weightless_graph`, perhaps with `aligned` as its second output.
         weights: every external initialiser of the graph, by name; fp16 ones are cast to fp32.
         device: `cpu` or `cuda` (onnxruntime-gpu).
         threads: ONNX Runtime's intra-op threads; 0 takes one a core.
@@ -49,8 +51,8 @@ class OnnxEngine:
 
     name = "onnx"
     reads: Reads = "normalized"
-    output_shape: tuple[int | str, ...]
-    """Of the features as the graph states it, open dimensions by name."""
+    shapes: dict[str, tuple[int | str, ...]]
+    """Of each output as the graph states it, open dimensions by name."""
 
     def __init__(
         self, graph: bytes, weights: Mapping[str, NDArray[np.generic]], *, device: str = "cpu", threads: int = 0
@@ -58,15 +60,26 @@ class OnnxEngine:
         self.device = device
         values = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in weights.items()}
         self._session = onnx_session(graph, device=device, threads=threads, weights=values)
-        (self.output_shape,) = (tuple(each.shape) for each in self._session.get_outputs())
-        names = [each.name for each in (*self._session.get_inputs(), *self._session.get_outputs())]
-        if names != ["images", "features"]:
-            raise ValueError(f"the graph's input and output are {names}; expected images and features")
+        self.shapes = {each.name: tuple(each.shape) for each in self._session.get_outputs()}
+        inputs, outputs = [each.name for each in self._session.get_inputs()], list(self.shapes)
+        if inputs != ["images"] or outputs not in (["features"], ["features", "aligned"]):
+            raise ValueError(
+                f"the graph's input and output are {inputs + outputs}; expected images and features, or also aligned"
+            )
+        self._output: Output = "features"
+        self._dim: int | None = None
+        self._options = only_what_is_asked() if "aligned" in self.shapes else None
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
-        (features,) = self._session.run(["features"], {"images": images})
-        return np.asarray(features, dtype=np.float32)
+        """Vectors `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
+        (vectors,) = self._session.run([self._output], {"images": images}, self._options)
+        return np.asarray(vectors[:, : self._dim], dtype=np.float32)
+
+    def aligned(self, dim: int) -> OnnxEngine:
+        """The same session asked for the first `dim` numbers of the output `aligned`."""
+        engine = copy.copy(self)
+        engine._output, engine._dim = "aligned", dim
+        return engine
 
 
 class TorchEngine:
@@ -90,14 +103,23 @@ class TorchEngine:
         self.device = device
         self._torch = torch
         self._encoder = encoder.eval().to(device).to(memory_format=torch.channels_last)
+        self._matrix: torch.Tensor | None = None
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
+        """Vectors `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
         torch = self._torch
         with torch.inference_mode():
             batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
-            features = self._encoder(batch).float().cpu().numpy()
-        return np.asarray(features, dtype=np.float32)
+            vectors = self._encoder(batch).float()
+            if self._matrix is not None:
+                vectors = vectors @ self._matrix.T
+            return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+    def aligned(self, matrix: NDArray[np.float32]) -> TorchEngine:
+        """The same encoder with its features times a matrix `(A, D)` as the vectors."""
+        engine = copy.copy(self)
+        engine._matrix = self._torch.from_numpy(matrix).to(self.device)
+        return engine
 
 
 def onnx_session(
@@ -159,9 +181,20 @@ def traced_engine(module: nn.Module, *, size_px: int, device: str = "cpu", threa
     return OnnxEngine(graph, weights, device=device, threads=threads)
 
 
+def only_what_is_asked() -> Any:
+    """ONNX Runtime's run options that leave out nodes which the outputs asked for do not need."""
+    import onnxruntime as ort
+
+    options = ort.RunOptions()
+    options.only_execute_path_to_fetches = True
+    return options
+
+
 def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -> OnnxEngine:
-    """ONNX Runtime on a checkpoint. Raises CheckpointError where its graph and weights do not fit."""
-    weights, graph = checkpoint.weights(), checkpoint.graph()
+    """ONNX Runtime on a checkpoint, giving features. Raises CheckpointError where its graph and weights do not fit."""
+    weights, graph, alignment = checkpoint.weights(), checkpoint.graph(), checkpoint.alignment()
+    if alignment is not None:
+        weights[ALIGNED_MATRIX] = alignment.matrix
     try:
         engine = OnnxEngine(graph, weights, device=device, threads=threads)
     except MvmrError:
@@ -171,11 +204,13 @@ def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -
         raise CheckpointError(
             f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {one_line(which + str(error))}"
         ) from None
-    dim = checkpoint.config.embedding_dim
-    if len(engine.output_shape) != 2 or engine.output_shape[1] != dim:
-        raise CheckpointError(
-            f"{checkpoint.folder / GRAPH_FILE}: gives features {engine.output_shape}, but embedding_dim is {dim}."
-        )
+    said = {"features": "embedding_dim is", "aligned": "outputs says"}
+    for output, dim in checkpoint.config.outputs.items():
+        shape = engine.shapes.get(output, ())
+        if len(shape) != 2 or shape[1] != dim:
+            raise CheckpointError(
+                f"{checkpoint.folder / GRAPH_FILE}: gives {output} {shape}, but {said[output]} {dim}."
+            )
     return engine
 
 

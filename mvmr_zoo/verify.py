@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mvmr_zoo.checkpoint import GOLDEN_COSINE, GRAPH_FILE, Checkpoint, golden_images, lowest_cosine
 from mvmr_zoo.errors import CheckpointError
 from mvmr_zoo.runtime import TorchEngine, onnx_engine, torch_encoder
 
+if TYPE_CHECKING:
+    from mvmr_zoo.card import Output
+    from mvmr_zoo.runtime import Engine
+
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found, as the lowest cosine of any golden image; 1 is equal.
+    """What was found, as the lowest cosine of any golden image and output; 1 is equal.
 
     Args:
         onnx: ONNX Runtime's answers to the golden ones.
@@ -34,14 +39,20 @@ def verify(checkpoint: Checkpoint) -> Verification:
     Raises:
         CheckpointError: an engine gives other answers, or they disagree; names the file.
     """
-    onnx = onnx_engine(checkpoint)
-    found = checkpoint.check_golden(onnx)
+    onnx_features, alignment = onnx_engine(checkpoint), checkpoint.alignment()
+    onnx: dict[Output, Engine] = {"features": onnx_features}
+    if alignment is not None:
+        onnx["aligned"] = onnx_features.aligned(len(alignment.matrix))
+    found = min(checkpoint.check_golden(engine, output) for output, engine in onnx.items())
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchvision") is None:
         return Verification(found, None, None)
-    torch = TorchEngine(torch_encoder(checkpoint))
-    by_torch = checkpoint.check_golden(torch)
+    torch_features = TorchEngine(torch_encoder(checkpoint))
+    torch: dict[Output, Engine] = {"features": torch_features}
+    if alignment is not None:
+        torch["aligned"] = torch_features.aligned(alignment.matrix)
+    by_torch = min(checkpoint.check_golden(engine, output) for output, engine in torch.items())
     images = golden_images(checkpoint.config.preprocess.crop_px)
-    agreement = lowest_cosine(onnx(images), torch(images))
+    agreement = min(lowest_cosine(onnx[output](images), torch[output](images)) for output in onnx)
     if agreement < GOLDEN_COSINE:
         raise CheckpointError(
             f"{checkpoint.folder / GRAPH_FILE}: ONNX Runtime and PyTorch disagree, cosine {agreement:.5f}; "

@@ -11,15 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from mvmr_zoo import foreign
-from mvmr_zoo.card import Location, ModelCard
+from mvmr_zoo.card import OUTPUTS, Location, ModelCard, Output
 from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS
-from mvmr_zoo.checkpoint import CONFIG_FILE, CheckpointConfig, read_config
+from mvmr_zoo.checkpoint import ALIGNMENT_FILE, CONFIG_FILE, CheckpointConfig, read_config
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError, closest
 from mvmr_zoo.exported import ExportedEngine, LogitsEngine, read_exported
 from mvmr_zoo.home import zoo_folder, zoo_names
 from mvmr_zoo.model import Model
 from mvmr_zoo.resolve import Found, exported_folder, find, local_folder, not_found
-from mvmr_zoo.runtime import Engine, OnnxEngine, TorchEngine, onnx_engine, torch_encoder
+from mvmr_zoo.runtime import Engine, OnnxEngine, TorchEngine, onnx_engine, torch_encoder, traced_engine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,8 @@ Device = Literal["auto", "cpu", "cuda"]
 def load(
     spec: str | os.PathLike[str] = DEFAULT_MODEL,
     *,
+    output: Output | None = None,
+    dim: int | None = None,
     device: Device = "auto",
     runtime: Runtime = "auto",
     threads: int | None = None,
@@ -44,6 +46,9 @@ def load(
             of one that `mvmr-export` wrote,
             `hf-hub:ORG/NAME@REVISION`; or another's encoder: `effnet-lite:0`, `open_clip:ARCH/TAG`,
             `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of weights, or `onnx:FILE`.
+        output: `features`, the backbone's pooled output, or `aligned`, its projection into the teacher's space, which
+            encoders distilled by regression have; None is the folder's default.
+        dim: keep the first so many numbers of `aligned`, which are ordered by importance; None keeps all.
         device: `auto` takes CUDA where there is an NVIDIA driver and PyTorch can use it.
         runtime: `auto` is ONNX Runtime on a CPU and PyTorch on CUDA.
         threads: CPU threads of ONNX Runtime for this model, at least 1; None is one a core. PyTorch's are the whole
@@ -53,7 +58,8 @@ def load(
         UnknownModelError: nothing answers to the spec; lists what was tried and the closest names.
         CheckpointError: the folder is damaged.
         HubError: the Hub cannot be reached, or refuses.
-        ConfigError: an unknown runtime or device, CUDA where there is none, `threads` below 1, or given to PyTorch.
+        ConfigError: an unknown runtime, device or output, an output that the encoder lacks, `dim` out of range or with
+            features, CUDA where there is none, `threads` below 1, or given to PyTorch.
         MissingDependencyError: what it needs is not installed.
     """
     name = os.fspath(spec)
@@ -61,11 +67,15 @@ def load(
         raise ConfigError(
             f"load got runtime={runtime!r}, device={device!r}; expected auto, onnx or torch, and auto, cpu or cuda."
         )
+    if output is not None and output not in OUTPUTS:
+        raise ConfigError(f"load got output={output!r}; expected {' or '.join(OUTPUTS)}, or None for the default.")
+    if dim is not None and (not isinstance(dim, int) or dim < 1):
+        raise ConfigError(f"load got dim={dim!r}; expected at least 1, or None for all.")
     if threads is not None and threads < 1:
         raise ConfigError(f"load got threads={threads}; expected at least 1, or None for one a core.")
     device = _pick_device() if device == "auto" else device
     if (folder := exported_folder(name)) is not None:
-        return _load_exported(folder, device, runtime, threads or 0)
+        return _load_exported(folder, output, dim, device, runtime, threads or 0)
     if runtime == "auto":
         runtime = "torch" if device == "cuda" else "onnx"
     if runtime == "torch" and threads is not None:
@@ -74,8 +84,9 @@ def load(
             f"Call torch.set_num_threads({threads}), or give runtime='onnx'."
         )
     if foreign.is_foreign(name):
+        _chosen(name, {"features": 0}, "features", output, dim)
         return _load_foreign(name, device, runtime, threads or 0)
-    return _load_checkpoint(find(name), device, runtime, threads or 0)
+    return _load_checkpoint(find(name), output, dim, device, runtime, threads or 0)
 
 
 def list_models(
@@ -157,15 +168,50 @@ def _check_known(option: str, value: str | None, known: set[str]) -> None:
         raise ConfigError(f"No model has {option} {value!r}. Closest: {', '.join(near)}.")
 
 
-def _load_checkpoint(found: Found, device: str, runtime: str, threads: int) -> Model:
+def _chosen(
+    name: str, outputs: Mapping[Output, int], default: Output, output: Output | None, dim: int | None
+) -> tuple[Output, int]:
+    """The output of an encoder and how many numbers of it are kept.
+
+    Args:
+        name: what `load` was given.
+        outputs: the length of each that it has.
+        default: the one without `output`.
+        output: that is asked for.
+        dim: that is asked for, at least 1.
+
+    Raises:
+        ConfigError: the encoder has no such output, or it is shorter, or it is features and `dim` is given.
+    """
+    chosen = output or default
+    if chosen not in outputs:
+        raise ConfigError(f"load got output={chosen!r}; {name} has {' and '.join(outputs)} alone. Leave output out.")
+    if dim is not None and chosen == "features":
+        advice = "Give output='aligned' too." if "aligned" in outputs else "Leave dim out."
+        raise ConfigError(f"load got dim={dim} for features of {name}, which are not ordered by importance. {advice}")
+    if dim is not None and dim > outputs[chosen]:
+        raise ConfigError(f"load got dim={dim}; {name} has {outputs[chosen]} {chosen} numbers. Give at most so many.")
+    return chosen, dim or outputs[chosen]
+
+
+def _load_checkpoint(
+    found: Found, output: Output | None, dim: int | None, device: str, runtime: str, threads: int
+) -> Model:
     checkpoint = found.checkpoint
     config = checkpoint.config
+    chosen, kept = _chosen(found.spec, config.outputs, config.default_output, output, dim)
+    alignment = checkpoint.alignment()
     build = functools.partial(torch_encoder, checkpoint)
+    features: Engine
     engine: Engine
     if runtime == "torch":
-        engine = TorchEngine(build(), device=device)
+        features = engine = TorchEngine(build(), device=device)
+        if chosen == "aligned" and alignment is not None:
+            engine = features.aligned(alignment.matrix[:kept])
     else:
-        engine = onnx_engine(checkpoint, device, threads)
+        features = engine = onnx_engine(checkpoint, device, threads)
+        if chosen == "aligned":
+            engine = features.aligned(kept)
     return Model(
         found.spec,
         _card(config, found.location, found.name),
@@ -175,10 +221,17 @@ def _load_checkpoint(found: Found, device: str, runtime: str, threads: int) -> M
         head=checkpoint.head(),
         class_names=config.class_names,
         scores=config.scores,
+        output=chosen,
+        aligned_dim=kept if chosen == "aligned" else 0,
+        alignment=alignment,
+        alignment_digest=config.sha256.get(ALIGNMENT_FILE, ""),
+        features_engine=features,
     )
 
 
-def _load_exported(folder: Path, device: str, runtime: str, threads: int) -> Model:
+def _load_exported(
+    folder: Path, output: Output | None, dim: int | None, device: str, runtime: str, threads: int
+) -> Model:
     exported = read_exported(folder)
     onnx_only = ConfigError(f"{folder} is an ONNX export; it cannot be had as a PyTorch module. Load its checkpoint.")
     if runtime == "torch":
@@ -188,7 +241,9 @@ def _load_exported(folder: Path, device: str, runtime: str, threads: int) -> Mod
         raise onnx_only
 
     contract, config = exported.contract, exported.config
-    engine = ExportedEngine(folder, contract, device=device, threads=threads)
+    outputs: dict[Output, int] = {contract.output: contract.embedding_dim}
+    chosen, kept = _chosen(str(folder), outputs, contract.output, output, dim)
+    engine = ExportedEngine(folder, contract, device=device, threads=threads, dim=kept)
     card = replace(
         _card(config, "path", None),
         name=f"{config.name}-onnx-{contract.dtype}",
@@ -205,6 +260,8 @@ def _load_exported(folder: Path, device: str, runtime: str, threads: int) -> Mod
         class_names=config.class_names,
         scores=config.scores,
         logits=LogitsEngine(engine) if contract.head else None,
+        output=chosen,
+        aligned_dim=kept if chosen == "aligned" else 0,
     )
 
 
@@ -222,12 +279,7 @@ def _load_foreign(spec: str, device: str, runtime: str, threads: int) -> Model:
     elif encoder.graph is not None:
         engine = OnnxEngine(encoder.graph, {}, device=device, threads=threads)
     else:
-        from mvmr_zoo.graph import external_names, weightless_graph
-
-        graph = weightless_graph(build(), size_px=encoder.preprocess.crop_px, dynamic_size=False)
-        weights = {name: tensor.numpy() for name, tensor in encoder.weights().items()}
-        weights = {name: weights[name] for name in external_names(graph)}  # some are folded into constants
-        engine = OnnxEngine(graph, weights, device=device, threads=threads)
+        engine = traced_engine(build(), size_px=encoder.preprocess.crop_px, device=device, threads=threads)
     return Model(spec, encoder.card, engine, encoder.digest, build)
 
 
@@ -251,6 +303,8 @@ def _card(config: CheckpointConfig, location: Location, name: str | None) -> Mod
         pin=known.pin if known else None,
         published=known.published if known else {},
         measured=config.metrics,
+        aligned_dim=config.aligned_dim,
+        default_output=config.default_output,
     )
 
 

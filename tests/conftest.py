@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, Head
+from mvmr_zoo.checkpoint import (
+    SCHEMA_VERSION,
+    Alignment,
+    Checkpoint,
+    CheckpointConfig,
+    Head,
+    alignment_from_projector,
+)
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.graph import weightless_graph
 from mvmr_zoo.images import read_image
@@ -23,6 +30,8 @@ from .command_line import Typist
 from .hub_server import HubServer
 
 if TYPE_CHECKING:
+    from mvmr_zoo.card import Output
+
     from .exported_folders import ExportedFolders
 
 PX = 32
@@ -48,6 +57,8 @@ def make_checkpoint(
     license: str = "apache-2.0",
     head: Head | None = None,
     class_names: tuple[str, ...] = (),
+    alignment: Alignment | None = None,
+    default_output: Output = "features",
 ) -> Checkpoint:
     """A checkpoint folder of an encoder with random weights, batch norm included."""
     torch.manual_seed(seed)
@@ -62,9 +73,10 @@ def make_checkpoint(
         license=license,
         source="random weights",
         class_names=class_names,
+        default_output=default_output,
     )
     more = {"0.weight": torch.ones(8, encoder.embedding_dim)} if projector else None
-    return pack(encoder, folder, config, dtype=torch.float16, head=head, projector=more)
+    return pack(encoder, folder, config, dtype=torch.float16, head=head, alignment=alignment, projector=more)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -96,6 +108,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 def other_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """Another one, of other weights."""
     return make_checkpoint(tmp_path_factory.mktemp("zoo") / "other", seed=1)
+
+
+@pytest.fixture(scope="session")
+def aligned_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """The weights of `checkpoint`, with a second output of 256 numbers that is the default. Nobody writes to it."""
+    random = np.random.default_rng(0)
+    weight = random.standard_normal((300, 256)).astype(np.float32) / 16
+    alignment = alignment_from_projector(weight, random.standard_normal(300).astype(np.float32))
+    folder = tmp_path_factory.mktemp("zoo") / "distilled"
+    return make_checkpoint(folder, alignment=alignment, default_output="aligned")
 
 
 @pytest.fixture(scope="session")

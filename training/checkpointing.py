@@ -66,7 +66,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class RunRecord(pl.Callback):
-    """Stores the configuration and the images' fingerprint in every checkpoint, and refuses weights that are not finite.
+    """Stores the configuration and the images' fingerprint in checkpoints, and refuses weights that are not finite.
 
     Args:
         config: The run.
@@ -93,7 +93,9 @@ class RunRecord(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Replace the learning rate, schedule and weight decay by those of the present configuration."""
-        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False  # else a longer run stops here
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = (
+            False  # else a longer run stops here
+        )
         for optimizer, schedule in zip(checkpoint["optimizer_states"], checkpoint["lr_schedulers"], strict=True):
             reschedule(optimizer, schedule, self._optim, checkpoint["global_step"], trainer.max_steps)
 

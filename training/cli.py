@@ -1,4 +1,4 @@
-"""The command line of pretrain, distill and finetune: options from typed configurations, one-line errors, exit codes."""
+"""The command line of pretrain, distill and finetune: typed options, one-line errors, exit codes."""
 
 from __future__ import annotations
 

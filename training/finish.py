@@ -71,7 +71,8 @@ def finish(
     alignment = None
     follows = isinstance(config, DistillConfig) and (config.loss.regression > 0 or config.loss.similarity > 0)
     if follows and projector is not None and len(projector) == 1:
-        (linear,) = projector
+        linear = projector[0]
+        assert isinstance(linear, nn.Linear)
         mean = None if teacher_mean is None else teacher_mean.cpu().numpy()
         alignment = alignment_from_projector(linear.weight.detach().float().cpu().numpy(), mean)
     return pack(

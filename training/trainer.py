@@ -118,7 +118,7 @@ def _check_classes(config: TaskConfig, data: ImageSet) -> None:
     monitored = config.monitor.knn_every_epochs > 0 or config.monitor.linear_lr > 0
     if monitored and len(np.unique(data.labels[data.labels >= 0])) == 1:
         raise DataError(
-            f"{config.data.train} holds one class only, {data.class_names[0]}; the k-NN measurement and the linear head "
+            f"{config.data.train} holds one class only, {data.class_names[0]}; k-NN and the linear head "
             "need two. Use more classes, use a folder without subfolders, or set monitor.knn_every_epochs and "
             "monitor.linear_lr to 0."
         )
@@ -187,7 +187,7 @@ def fit(
                 *(averaging if config.optim.ema > 0 else []),
                 *callbacks,  # before the writer, so that a checkpoint has their state after the step
                 RunRecord(config, setup.identity),
-                Progress(),
+                Progress(config.optim.batch_size),
                 CheckpointWriter(output, config.run.save_every_minutes),
             ],
         )

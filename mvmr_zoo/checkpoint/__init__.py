@@ -6,20 +6,24 @@ model.safetensors      encoder weights, fp32 or fp16
 graph.onnx             the encoder's graph, its weights named, not contained
 golden.safetensors     what this encoder must answer on fixed generated images
 head.safetensors       optional linear classifier of the features; its class names are in config.json
+alignment.safetensors  optional linear map from features into the teacher's space: the output `aligned`
 projector.safetensors  optional, to go on training
 README.md              the model card
 
 config   config.json, field by field
 files    names and hashes of the files
 golden   the fixed images
+alignment  from a projector to alignment.safetensors
 read, write   a folder as a `Checkpoint`, whole and checked
 readme   the text of README.md
 """
 
 from __future__ import annotations
 
+from mvmr_zoo.checkpoint.alignment import ALIGNED_MATRIX, Alignment, alignment_from_projector
 from mvmr_zoo.checkpoint.config import SCHEMA_VERSION, CheckpointConfig, Scores, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
+    ALIGNMENT_FILE,
     CONFIG_FILE,
     GOLDEN_FILE,
     GRAPH_FILE,
@@ -32,11 +36,13 @@ from mvmr_zoo.checkpoint.files import (
     file_digest,
 )
 from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, golden_images, lowest_cosine
-from mvmr_zoo.checkpoint.read import Checkpoint, Head, check_hash_names, read_checkpoint
+from mvmr_zoo.checkpoint.read import Checkpoint, Head, check_hash_names, read_checkpoint, vectors_digest
 from mvmr_zoo.checkpoint.readme import readme_text
 from mvmr_zoo.checkpoint.write import add_metrics, check_destination, move_into_place, write_checkpoint, write_facts
 
 __all__ = [
+    "ALIGNED_MATRIX",
+    "ALIGNMENT_FILE",
     "CONFIG_FILE",
     "GOLDEN_COSINE",
     "GOLDEN_FILE",
@@ -47,11 +53,13 @@ __all__ = [
     "README_FILE",
     "SCHEMA_VERSION",
     "WEIGHTS_FILE",
+    "Alignment",
     "Checkpoint",
     "CheckpointConfig",
     "Head",
     "Scores",
     "add_metrics",
+    "alignment_from_projector",
     "check_destination",
     "check_digest",
     "check_hash_names",
@@ -62,6 +70,7 @@ __all__ = [
     "read_checkpoint",
     "read_config",
     "readme_text",
+    "vectors_digest",
     "write_checkpoint",
     "write_config",
     "write_facts",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.card import Figure, Task
+from mvmr_zoo.card import OUTPUTS, Figure, Output, Task, output_dims
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.json_file import read_json_object
 from mvmr_zoo.preprocess import Preprocess
@@ -30,6 +30,9 @@ class CheckpointConfig:
         name: of the model.
         architecture: a name in `encoder.BACKBONES`.
         embedding_dim: D.
+        aligned_dim: A, the length of an aligned vector; 0 where there is no such output. In the file it is `outputs`,
+            which holds the length of each; a folder without it has features alone.
+        default_output: what `load` gives unless asked for another.
         preprocess: how photos become arrays.
         license: of the weights, or `not stated`.
         source: who trained it, from what.
@@ -58,9 +61,18 @@ class CheckpointConfig:
     class_names: tuple[str, ...] = ()
     scores: Scores = "softmax"
     sha256: Mapping[str, str] = field(default_factory=dict)
+    aligned_dim: int = 0
+    default_output: Output = "features"
+
+    @property
+    def outputs(self) -> dict[Output, int]:
+        """The length of each output."""
+        return output_dims(self.embedding_dim, self.aligned_dim)
 
 
-_OPTIONAL = frozenset({"task", "data", "note", "training", "metrics", "class_names", "scores"})
+_OPTIONAL = frozenset(
+    {"task", "data", "note", "training", "metrics", "class_names", "scores", "outputs", "default_output"}
+)
 
 _TYPES: dict[str, type] = {
     "name": str,
@@ -77,6 +89,8 @@ _TYPES: dict[str, type] = {
     "class_names": list,
     "scores": str,
     "sha256": dict,
+    "outputs": dict,
+    "default_output": str,
 }
 
 
@@ -90,6 +104,11 @@ def write_config(path: Path, config: CheckpointConfig) -> None:
         name: {key: value for key, value in asdict(figure).items() if value not in (None, "")}
         for name, figure in config.metrics.items()
     }
+    del values["aligned_dim"]
+    if config.outputs.keys() == {"features"}:
+        del values["default_output"]  # releases before these fields read the folder too
+    else:
+        values["outputs"] = config.outputs
     write_whole(path, json.dumps(values, indent=2) + "\n")
 
 
@@ -107,7 +126,7 @@ def read_config(path: Path) -> CheckpointConfig:
             f"{path}: schema_version is {version!r}; this release reads {SCHEMA_VERSION}. "
             "`pip install -U mvmr-zoo` reads newer folders."
         )
-    known = {f.name for f in fields(CheckpointConfig)}
+    known = {f.name for f in fields(CheckpointConfig)} - {"aligned_dim"} | {"outputs"}
     if missing := sorted(known - _OPTIONAL - values.keys()):
         raise CheckpointError(f"{path}: lacks the field {missing[0]}.")
     if unknown := sorted(values.keys() - known):
@@ -122,6 +141,7 @@ def read_config(path: Path) -> CheckpointConfig:
         "metrics": {name: _figure(path, name, value) for name, value in values.get("metrics", {}).items()},
         "class_names": tuple(values.get("class_names", ())),
         "data": tuple(values.get("data", ())),
+        "aligned_dim": values.pop("outputs", {}).get("aligned", 0),
     }
     return CheckpointConfig(**(values | read))
 
@@ -133,9 +153,28 @@ def _check_types(path: Path, values: Mapping[str, Any]) -> None:
     for name in ("class_names", "data"):
         if not all(isinstance(each, str) for each in values.get(name, [])):
             raise CheckpointError(f"{path}: {name} holds something else than text.")
+    _check_outputs(path, values)
     for name, kinds in (("scores", get_args(Scores)), ("task", get_args(Task))):
         if name in values and values[name] not in kinds:
             raise CheckpointError(f"{path}: {name} is {values[name]!r}, expected one of {', '.join(kinds)}.")
+
+
+def _check_outputs(path: Path, values: Mapping[str, Any]) -> None:
+    dim = values["embedding_dim"]
+    outputs = values.get("outputs", {"features": dim})
+    if unknown := sorted(outputs.keys() - set(OUTPUTS)):
+        raise CheckpointError(f"{path}: outputs names {unknown[0]!r}; expected only {', '.join(OUTPUTS)}.")
+    if outputs.get("features") != dim:
+        raise CheckpointError(
+            f"{path}: outputs says features {outputs.get('features')!r}; expected {dim}, as embedding_dim says."
+        )
+    aligned = outputs.get("aligned", 1)
+    if type(aligned) is not int or not 1 <= aligned <= dim:
+        raise CheckpointError(f"{path}: outputs says aligned {aligned!r}; expected 1 to {dim}, as embedding_dim says.")
+    if values.get("default_output", "features") not in outputs:
+        raise CheckpointError(
+            f"{path}: default_output is {values['default_output']!r}, expected one of outputs: {', '.join(outputs)}."
+        )
 
 
 def _figure(path: Path, name: str, values: Any) -> Figure:

@@ -20,13 +20,14 @@ WEIGHTS_FILE = "model.safetensors"
 GRAPH_FILE = "graph.onnx"
 GOLDEN_FILE = "golden.safetensors"
 HEAD_FILE = "head.safetensors"
+ALIGNMENT_FILE = "alignment.safetensors"
 PROJECTOR_FILE = "projector.safetensors"
 README_FILE = "README.md"
 
 NEEDED = (WEIGHTS_FILE, GRAPH_FILE, GOLDEN_FILE)
 """In every folder, with a hash in `config.json`."""
 
-HASHED = (*NEEDED, HEAD_FILE, PROJECTOR_FILE)
+HASHED = (*NEEDED, HEAD_FILE, ALIGNMENT_FILE, PROJECTOR_FILE)
 """Every file that may have a hash in `config.json`."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mvmr_zoo.checkpoint.alignment import Alignment
 from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config
 from mvmr_zoo.checkpoint.files import (
+    ALIGNMENT_FILE,
     CONFIG_FILE,
     GOLDEN_FILE,
     GRAPH_FILE,
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from mvmr_zoo.card import Output
 
 
 class Head(NamedTuple):
@@ -75,16 +80,18 @@ class Checkpoint:
         """Every weight by name. Raises CheckpointError for values that are not finite."""
         return self._finite(WEIGHTS_FILE)
 
-    def golden(self) -> NDArray[np.float32]:
-        """The features of `golden_images` that the encoder must give, `(4, D)`."""
+    def golden(self, output: Output = "features") -> NDArray[np.float32]:
+        """The answers to `golden_images` that an output of the encoder must give, `(4, D)` or `(4, A)` float32."""
         tensors = self._finite(GOLDEN_FILE)
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
-        if shapes != {"features": (GOLDEN_IMAGES, self.config.embedding_dim)}:
+        outputs = self.config.outputs
+        if shapes != {name: (GOLDEN_IMAGES, dim) for name, dim in outputs.items()}:
+            expected = " and ".join(f"{name} ({GOLDEN_IMAGES}, {dim})" for name, dim in outputs.items())
+            said_by = "embedding_dim says" if len(outputs) == 1 else "outputs says"
             raise CheckpointError(
-                f"{self.folder / GOLDEN_FILE}: holds {shapes}; expected features ({GOLDEN_IMAGES}, "
-                f"{self.config.embedding_dim}), as config.json's embedding_dim says."
+                f"{self.folder / GOLDEN_FILE}: holds {shapes}; expected {expected}, as config.json's {said_by}."
             )
-        return tensors["features"].astype(np.float32)
+        return tensors[output].astype(np.float32)
 
     def head(self) -> Head | None:
         """The linear classifier, where there is one.
@@ -109,14 +116,57 @@ class Checkpoint:
             )
         return Head(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
 
+    def alignment(self) -> Alignment | None:
+        """The map from features to `aligned`, where the encoder has that output.
+
+        Raises:
+            CheckpointError: its shapes do not fit the encoder, or config.json says something else of it.
+        """
+        dim, aligned_dim = self.config.embedding_dim, self.config.aligned_dim
+        if (ALIGNMENT_FILE in self.config.sha256) != bool(aligned_dim):
+            raise CheckpointError(
+                f"{self.folder / CONFIG_FILE}: outputs names {', '.join(self.config.outputs)}, but sha256 "
+                f"{'lacks' if aligned_dim else 'names'} {ALIGNMENT_FILE}."
+            )
+        if not aligned_dim:
+            return None
+        tensors = self._finite(ALIGNMENT_FILE)
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        teacher_dim = shapes.get("mean", (0,))[-1:]
+        if not all(teacher_dim) or shapes != {
+            "matrix": (aligned_dim, dim),
+            "basis": (aligned_dim, *teacher_dim),
+            "mean": teacher_dim,
+        }:
+            raise CheckpointError(
+                f"{self.folder / ALIGNMENT_FILE}: holds {shapes}; expected matrix ({aligned_dim}, {dim}), "
+                f"basis ({aligned_dim}, T) and mean (T,), as config.json's outputs says."
+            )
+        return Alignment(**{name: tensor.astype(np.float32) for name, tensor in tensors.items()})
+
+    def vectors_digest(self, output: Output, dim: int) -> str:
+        """SHA-256 of what makes the vectors of an output, preprocessing aside; of features it is `weights_digest`.
+
+        Args:
+            output: of the encoder.
+            dim: how many numbers of it are kept.
+        """
+        return vectors_digest(self.weights_digest, output, dim, self.config.sha256.get(ALIGNMENT_FILE, ""))
+
     def projector(self) -> dict[str, NDArray[np.generic]] | None:
         """The projector's tensors by name, where the folder has them."""
         if PROJECTOR_FILE not in self.config.sha256 or not (self.folder / PROJECTOR_FILE).exists():
             return None
         return self._finite(PROJECTOR_FILE)
 
-    def check_golden(self, engine: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> float:
+    def check_golden(
+        self, engine: Callable[[NDArray[np.float32]], NDArray[np.float32]], output: Output = "features"
+    ) -> float:
         """The lowest cosine between an engine's answers and the golden ones, at least 0.9999.
+
+        Args:
+            engine: gives an output, whole.
+            output: which one.
 
         Raises:
             CheckpointError: an answer is further off.
@@ -125,15 +175,15 @@ class Checkpoint:
             answers = engine(golden_images(self.config.preprocess.crop_px))
         except Exception as error:  # each engine has its own
             raise CheckpointError(f"{self.folder / GRAPH_FILE}: the encoder fails: {one_line(error)}") from None
-        expected = self.golden()
+        expected = self.golden(output)
         if answers.shape != expected.shape:
             raise CheckpointError(
-                f"{self.folder / GRAPH_FILE}: gives features {answers.shape}, expected {expected.shape}."
+                f"{self.folder / GRAPH_FILE}: gives {output} {answers.shape}, expected {expected.shape}."
             )
         worst = lowest_cosine(expected, answers)
         if worst < GOLDEN_COSINE:
             raise CheckpointError(
-                f"{self.folder / GOLDEN_FILE}: features: cosine {worst:.5f} to the golden answers, "
+                f"{self.folder / GOLDEN_FILE}: {output}: cosine {worst:.5f} to the golden answers, "
                 f"expected {GOLDEN_COSINE}. The weights are not the ones this folder was made with."
             )
         return worst
@@ -162,7 +212,22 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     checkpoint = Checkpoint(base, config)
     checkpoint.golden()
     checkpoint.head()
+    checkpoint.alignment()
     return checkpoint
+
+
+def vectors_digest(weights: str, output: Output, dim: int, alignment: str) -> str:
+    """SHA-256 of what makes the vectors of an output, preprocessing aside; of features it is that of the weights.
+
+    Args:
+        weights: SHA-256 of the weights.
+        output: of the encoder.
+        dim: how many numbers of it are kept.
+        alignment: SHA-256 of the alignment; empty where the weights hold it.
+    """
+    if output == "features":
+        return weights
+    return hashlib.sha256(f"{weights} {alignment} {output} {dim}".encode()).hexdigest()
 
 
 def check_hash_names(path: Path, config: CheckpointConfig) -> None:

@@ -49,14 +49,14 @@ def readme_text(config: CheckpointConfig, *, spec: str | None = None) -> str:
 # {config.name}
 
 {config.architecture}: images of {config.preprocess.crop_px} px to {config.embedding_dim} features.
-
+{_outputs(config)}
 ## Use
 
 ```python
 import mvmr_zoo
 
 model = mvmr_zoo.load("{spec or config.name}")
-vectors = model.embed(["photo.jpg"])  # (1, {config.embedding_dim}) float32, unit L2 norm
+vectors = model.embed(["photo.jpg"])  # (1, {config.outputs[config.default_output]}) float32, unit L2 norm
 ```
 
 `load` reads the centre {config.preprocess.crop_px} px of photos whose short side is resized to
@@ -111,6 +111,18 @@ def _metadata(config: CheckpointConfig) -> str:
         tags=["mvmr", config.architecture],
         eval_results=results or None,
     ).to_yaml()
+
+
+def _outputs(config: CheckpointConfig) -> str:
+    if not config.aligned_dim:
+        return ""
+    return f"""
+It has two outputs; `load` gives `{config.default_output}` unless asked for the other:
+
+- `output="features"`: the backbone's {config.embedding_dim} pooled features, for linear probes and fine-tuning.
+- `output="aligned"`: their projection into the teacher's space, for retrieval. Of its {config.aligned_dim} numbers,
+  ordered by importance, `dim=K` keeps the first K.
+"""
 
 
 def _recipe(training: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from safetensors.numpy import save
 from mvmr_zoo.atomic import replace_folder, scratch_folder, write_whole
 from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
+    ALIGNMENT_FILE,
     CONFIG_FILE,
     GOLDEN_FILE,
     GRAPH_FILE,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo.card import Figure
+    from mvmr_zoo.checkpoint.alignment import Alignment
 
 
 def write_checkpoint(
@@ -42,6 +44,7 @@ def write_checkpoint(
     graph: bytes,
     golden: NDArray[np.float32],
     head: Head | None = None,
+    alignment: Alignment | None = None,
     projector: Mapping[str, NDArray[np.generic]] | None = None,
     check: Callable[[Checkpoint], object] | None = None,
 ) -> Checkpoint:
@@ -49,11 +52,12 @@ def write_checkpoint(
 
     Args:
         folder: where to.
-        config: its facts; the hashes are filled in here.
+        config: its facts; the hashes and `aligned_dim` are filled in here.
         weights: encoder weights by name, fp32 or fp16.
         graph: from `graph.weightless_graph`.
         golden: `(4, D)` the encoder's features of `golden_images`.
         head: a linear classifier of the features; its class names are in `config`.
+        alignment: the map from features to the output `aligned`, which the graph must give too.
         projector: its weights by name.
         check: is given the checkpoint before it gets its place; what it raises leaves nothing behind.
 
@@ -62,8 +66,11 @@ def write_checkpoint(
     """
     base = Path(folder)
     check_destination(base)
-    tensors = {WEIGHTS_FILE: weights, GOLDEN_FILE: {"features": golden}}
+    answers = {"features": golden}
+    answers |= {"aligned": golden @ alignment.matrix.T} if alignment is not None else {}
+    tensors = {WEIGHTS_FILE: weights, GOLDEN_FILE: answers}
     tensors |= {HEAD_FILE: head._asdict()} if head is not None else {}
+    tensors |= {ALIGNMENT_FILE: alignment._asdict()} if alignment is not None else {}
     tensors |= {PROJECTOR_FILE: projector} if projector is not None else {}
     with scratch_folder(base.parent) as scratch:
         work = scratch / base.name
@@ -71,7 +78,9 @@ def write_checkpoint(
         for name, values in tensors.items():  # safetensors' own save_file lets nobody else read the file
             (work / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in values.items()}))
         (work / GRAPH_FILE).write_bytes(graph)
-        complete = replace(config, sha256={name: file_digest(work / name) for name in (*tensors, GRAPH_FILE)})
+        hashes = {name: file_digest(work / name) for name in (*tensors, GRAPH_FILE)}
+        aligned_dim = 0 if alignment is None else len(alignment.matrix)
+        complete = replace(config, aligned_dim=aligned_dim, sha256=hashes)
         write_facts(work, complete)
         written = read_checkpoint(work)
         if check is not None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
+from mvmr_zoo.card import OUTPUTS, Output
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.preprocess import Preprocess, Reads
 
@@ -27,7 +28,8 @@ class Contract:
     """What a `model.onnx` reads and answers; `export.json` states it.
 
     Its input by `stage`: `images` `(N, 3, H, W)` float32 normalised, `pixels` `(N, 3, H, W)` uint8, or `photo`
-    `(H, W, 3)` uint8 of any size. Its outputs: `features` `(N, D)` float32 and, with `head`, `logits` `(N, classes)`.
+    `(H, W, 3)` uint8 of any size. Its outputs: `features` or `aligned` `(N, D)` float32 and, with `head`, `logits`
+    `(N, classes)`.
 
     Args:
         dtype: its weights and arithmetic are in.
@@ -36,9 +38,10 @@ class Contract:
         size_px: the side of the square image the encoder reads; None leaves H and W open.
         batch: images a call; None leaves it open. A `photo` is always one.
         opset: of the ONNX standard.
-        unit_norm: whether features are scaled to unit L2 norm.
+        unit_norm: whether vectors are scaled to unit L2 norm.
         head: whether the classifier is inside.
-        embedding_dim: D.
+        embedding_dim: D, the length of its vectors.
+        output: which of the encoder's outputs its vectors are; the name of the output of `model.onnx`.
     """
 
     dtype: Dtype
@@ -50,6 +53,7 @@ class Contract:
     unit_norm: bool
     head: bool
     embedding_dim: int
+    output: Output = "features"
 
     @property
     def reads(self) -> Reads:
@@ -65,7 +69,10 @@ class Contract:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `export.json`."""
-        return asdict(self)
+        values = asdict(self)
+        if self.output == "features":
+            del values["output"]  # exports before this field have none, and stay what they are
+        return values
 
     def to_json(self) -> str:
         """For the metadata of `model.onnx`: the same text for the same contract."""
@@ -75,7 +82,7 @@ class Contract:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises ConfigError for unknown, missing or wrong fields."""
         names = {field.name for field in fields(cls)}
-        if wrong := sorted(names ^ values.keys()):
+        if wrong := sorted((names ^ values.keys()) - {"output"}):
             raise ConfigError(f"contract lacks or does not know the field {wrong[0]}.")
         if not isinstance(values["preprocess"], dict):
             raise ConfigError(f"contract: preprocess is {values['preprocess']!r}, expected an object.")
@@ -86,6 +93,7 @@ class Contract:
         if (
             found.dtype not in DTYPES
             or found.stage not in STAGES
+            or found.output not in OUTPUTS
             or not all(type(number) is int and number > 0 for number in whole)
             or not all(type(flag) is bool for flag in flags)
         ):

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 
 class ExportedEngine:
-    """ONNX Runtime on a `model.onnx`: N images, as its contract reads them, to features.
+    """ONNX Runtime on a `model.onnx`: N images, as its contract reads them, to vectors.
 
     Args:
         folder: with a `model.onnx`.
         contract: what it reads and answers.
         device: `cpu` or `cuda` (onnxruntime-gpu).
         threads: ONNX Runtime's intra-op threads; 0 takes one a core.
+        dim: how many numbers of each vector are kept, the first ones; None keeps all.
 
     Raises:
         CheckpointError: `model.onnx` does not run, or is not what `export.json` says.
@@ -37,8 +38,11 @@ class ExportedEngine:
 
     name = "onnx"
 
-    def __init__(self, folder: Path, contract: Contract, *, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(
+        self, folder: Path, contract: Contract, *, device: str = "cpu", threads: int = 0, dim: int | None = None
+    ) -> None:
         self.device = device
+        self._dim = dim
         self.contract = contract
         self.reads = contract.reads
         path = folder / MODEL_FILE
@@ -52,7 +56,7 @@ class ExportedEngine:
         outputs = [each.name for each in self._session.get_outputs()]
         expected = (
             [self.contract.input_name],
-            ["features", "logits"] if self.contract.head else ["features"],
+            [contract.output, "logits"] if contract.head else [contract.output],
         )
         if (inputs, outputs) != expected:
             raise CheckpointError(
@@ -67,8 +71,8 @@ class ExportedEngine:
         return list(self._session.get_providers())
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
-        """Features `(N, D)` float32 of N images: `(N, 3, H, W)`, or a list of photos `(H, W, 3)` uint8."""
-        return self._run("features", images)
+        """Vectors `(N, D)` float32 of N images: `(N, 3, H, W)`, or a list of photos `(H, W, 3)` uint8."""
+        return self._run(self.contract.output, images)[:, : self._dim]
 
     def logits(self, images: Any) -> NDArray[np.float32]:
         """Logits `(N, classes)` float32 of the classifier inside, where there is one."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvmr_zoo.checkpoint import HEAD_FILE, PROJECTOR_FILE
+from mvmr_zoo.checkpoint import ALIGNMENT_FILE, HEAD_FILE, PROJECTOR_FILE
 from mvmr_zoo.errors import HubError
 from mvmr_zoo.hub.explain import explained
 from mvmr_zoo.hub.spec import HubSpec
 
-_STALE = (HEAD_FILE, PROJECTOR_FILE, "reports/*")
+_STALE = (ALIGNMENT_FILE, HEAD_FILE, PROJECTOR_FILE, "reports/*")
 """What an earlier push may have left that this folder lacks."""
 
 

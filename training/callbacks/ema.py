@@ -8,7 +8,7 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from mvmr_zoo.encoder import Encoder
 
 
-class Ema(EMAWeightAveraging):  # type: ignore[misc]
+class Ema(EMAWeightAveraging):
     """Lightning's moving average of weights and batch norm statistics; the finished encoder has the average.
 
     Args:
@@ -22,13 +22,17 @@ class Ema(EMAWeightAveraging):  # type: ignore[misc]
     @property
     def encoder(self) -> Encoder | None:
         """The encoder with averaged weights, or None outside training."""
-        model = self._average_model
-        return None if model is None else model.module.encoder
+        if self._average_model is None:
+            return None
+        encoder = self._average_model.module.encoder
+        assert isinstance(encoder, Encoder)
+        return encoder
 
 
 def averaged_encoder(trainer: pl.Trainer, module: pl.LightningModule) -> Encoder:
     """The encoder with averaged weights where the run averages them, else the module's own."""
-    averages = [callback.encoder for callback in trainer.callbacks if isinstance(callback, Ema)]
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    averages = [callback.encoder for callback in callbacks if isinstance(callback, Ema)]
     encoder = averages[0] if averages and averages[0] is not None else module.encoder
     assert isinstance(encoder, Encoder)
     return encoder

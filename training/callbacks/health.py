@@ -42,9 +42,7 @@ class Health(pl.Callback):
         record = pl_module.record
         terms = {f"loss/{name}": term.item() for name, term in record.loss.terms.items()}
         weights = pl_module.loss.weights
-        others = {
-            name: rows for name, rows in record.targets.items() if weights is None or weights.get(name, 0) > 0
-        }
+        others = {name: rows for name, rows in record.targets.items() if weights is None or weights.get(name, 0) > 0}
         found = spread(record.z)
         if record.z0 is not None:
             others = {VIEWS: record.z0, **others}

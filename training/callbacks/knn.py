@@ -70,7 +70,7 @@ def knn_accuracy(encoder: Encoder, preprocess: Preprocess, data: ImageSet, split
 def image_features(
     encoder: Encoder, preprocess: Preprocess, data: ImageSet, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """The backbone's features of some images, not normalized: `(len(rows), D)`. The encoder is in training mode after."""
+    """The backbone's features of some images, not normalized: `(len(rows), D)`. Leaves the encoder in training mode."""
     engine = TorchEngine(encoder, device=next(encoder.parameters()).device.type)
     found = embed_images(engine, preprocess, data, rows, dim=encoder.embedding_dim)
     encoder.train()

@@ -9,16 +9,22 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 LINE_SECONDS = 60
 """Seconds between two lines where standard error is not a terminal."""
 
 
 class Progress(pl.Callback):
-    """Draws on standard error: a bar on a terminal, else one line a minute and at both ends."""
+    """Draws on standard error: a bar on a terminal, else one line a minute and at both ends.
 
-    def __init__(self) -> None:
+    Args:
+        batch_size: Images per batch, over all processes.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
         self._bar: Bar | None = None
         self._printed = 0.0
 
@@ -30,7 +36,7 @@ class Progress(pl.Callback):
         device = trainer.strategy.root_device
         print(
             f"Training steps {self._start + 1:,} to {trainer.max_steps:,} on {device}, "
-            f"{pl_module.config.optim.batch_size} images a batch",
+            f"{self._batch_size} images a batch",
             flush=True,
         )
         if sys.stderr.isatty():
@@ -57,13 +63,15 @@ class Progress(pl.Callback):
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         loss = loss.item() if isinstance(loss, torch.Tensor) else float("nan")
         done = max(1, step - self._start)
-        rate = done * pl_module.config.optim.batch_size * trainer.accumulate_grad_batches / (now - self._began)
+        rate = done * self._batch_size * trainer.accumulate_grad_batches / (now - self._began)
         facts = f"loss {loss:.3f} · {rate:,.0f} images/s"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, facts=facts)
         else:
             left = (trainer.max_steps - step) * (now - self._began) / done
-            print(f"Step {step:,} of {trainer.max_steps:,}: {facts}, {_duration(left)} left", file=sys.stderr, flush=True)
+            print(
+                f"Step {step:,} of {trainer.max_steps:,}: {facts}, {_duration(left)} left", file=sys.stderr, flush=True
+            )
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Remove the bar."""

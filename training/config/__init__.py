@@ -17,6 +17,7 @@ from training.config.data import DataConfig, ViewConfig
 from training.config.run import MonitorConfig, RunConfig, TrainerConfig
 from training.config.student import OptimConfig, StudentConfig
 from training.config.targets import (
+    CacheConfig,
     DistillLossConfig,
     LossConfig,
     RepresentationConfig,
@@ -25,6 +26,7 @@ from training.config.targets import (
 )
 
 __all__ = [
+    "CacheConfig",
     "DataConfig",
     "DistillConfig",
     "DistillLossConfig",

@@ -8,10 +8,20 @@ from typing import Literal
 
 from mvmr_zoo.errors import require
 from training.losses import Estimator, Sign
-from training.targets.cache import CacheConfig
 
 AUGMENTED_PIXELS = "augmented_pixels"
 """The representation that is not a function of the plain view: the pixels of a second augmented view."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheConfig:
+    """How rows are kept.
+
+    Args:
+        dtype: `float16` or `float32`.
+    """
+
+    dtype: Literal["float16", "float32"] = "float16"
 
 
 @dataclass(frozen=True, kw_only=True)

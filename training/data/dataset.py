@@ -145,7 +145,7 @@ class ViewDataset(Dataset[Example]):
 
 
 def read_for_views(data: ImageSet, row: int, min_px: int) -> Image.Image:
-    """An RGB photo whose short side keeps at least `min_px`. Raises DataError, which can cross from a worker process."""
+    """An RGB photo whose short side keeps `min_px` or more. Raises DataError, which can leave a worker process."""
     try:
         return data.image(row, min_px=min_px)
     except ImageError as error:

@@ -47,7 +47,6 @@ def stratified_split(labels: NDArray[np.int64], share: float, seed: int, *, limi
     return Split(_sorted(rest), _sorted(held_out))
 
 
-
 def stratified_subset(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
     """Sorted indices of `share` of every class, at least one image of each, without replacement.
 
@@ -121,9 +120,7 @@ def subset_file(path: Path, images: ImageSet, share: float, seed: int, among: ND
     except (ValueError, IndexError):
         named = False
     if not listed or not named or len(np.unique(indices)) != len(indices):
-        raise DataError(
-            f"{path} is damaged: its rows are not images of {images.name}. Delete it to write it again."
-        )
+        raise DataError(f"{path} is damaged: its rows are not images of {images.name}. Delete it to write it again.")
     return indices
 
 

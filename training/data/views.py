@@ -98,7 +98,7 @@ def color_batch(images: Tensor, colors: Tensor) -> Tensor:
         colors: `(N, COLOR_DIM)`, rows of `color_row`.
     """
     pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    factors, order, gray, sigmas = colors.split([4, 4, 1, 1], dim=1)
+    factors, order, gray, sigmas = torch.split(colors, [4, 4, 1, 1], dim=1)
     for place in range(4):
         changed = pixels
         for i, change in enumerate((_brightness, _contrast, _saturation, _hue)):

@@ -106,7 +106,9 @@ class MVMRLoss(nn.Module):
             ConfigError: `z0` is None although a term reads it, or a weighted representation is missing.
         """
         if z0 is None and (self.invariance > 0 or self.views > 0):
-            raise ConfigError("MVMRLoss got z0=None; expected embeddings (N, P), since loss.invariance or views reads it.")
+            raise ConfigError(
+                "MVMRLoss got z0=None; expected embeddings (N, P), which loss.invariance and loss.views read."
+            )
         z, z0 = full_precision(z), None if z0 is None else full_precision(z0)
         terms: dict[str, Tensor] = {}
         weights: dict[str, float] = {}

@@ -29,20 +29,10 @@ from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.datasets import ImageSet, stat_fingerprint
 from mvmr_zoo.errors import DataError, describe_os_error
 from mvmr_zoo.progress import progress_bar
+from training.config import CacheConfig
 
 BLOCK = 256
 """Rows that are computed, written and recorded together: the most that a kill can cost."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CacheConfig:
-    """How rows are kept.
-
-    Args:
-        dtype: `float16` or `float32`.
-    """
-
-    dtype: Literal["float16", "float32"] = "float16"
 
 
 @dataclass(frozen=True, kw_only=True)

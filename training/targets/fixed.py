@@ -138,6 +138,4 @@ def _producer(
 
     text = f"{representation_digest(representation, options)} {views.preprocess(px).digest} {least_px}"
     dim = of_pixels(torch.zeros(1, 3, px, px, dtype=torch.uint8)).shape[1]
-    return Producer(
-        name=f"{name}-{px}px", digest=hashlib.sha256(text.encode()).hexdigest(), dim=dim, compute=compute
-    )
+    return Producer(name=f"{name}-{px}px", digest=hashlib.sha256(text.encode()).hexdigest(), dim=dim, compute=compute)

@@ -24,9 +24,9 @@ from mvmr_zoo.embeddings import read_embeddings
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import Engine, traced_engine
-from training.config import TeacherConfig, ViewConfig
+from training.config import CacheConfig, TeacherConfig, ViewConfig
 from training.data import cached_view, crop_image, read_for_views, to_tensor
-from training.targets.cache import CacheConfig, Producer, cached_rows
+from training.targets.cache import Producer, cached_rows
 
 PRECOMPUTED = "embeddings:"
 MEAN_IMAGES = 4096
@@ -87,7 +87,7 @@ class Teacher:
         """The network on a device."""
         if self._network is None or next(self._network.parameters()).device != device:
             network = self.model.encoder.eval().requires_grad_(False)
-            self._network = network.to(device, memory_format=torch.channels_last)
+            self._network = network.to(device).to(memory_format=torch.channels_last)
         return self._network
 
 
@@ -112,9 +112,7 @@ def teacher_rows(config: TeacherConfig, views: ViewConfig, data: ImageSet, folde
     return _plain_rows(config, data, folder, config.cache)
 
 
-def _plain_rows(
-    config: TeacherConfig, data: ImageSet, folder: Path, cache: CacheConfig
-) -> NDArray[np.floating[Any]]:
+def _plain_rows(config: TeacherConfig, data: ImageSet, folder: Path, cache: CacheConfig) -> NDArray[np.floating[Any]]:
     if config.px is not None:
         teacher = Teacher(config.spec, config.px)
         name, digest, dim = f"{teacher.name}-{config.px}px", teacher.digest, teacher.dim

@@ -8,10 +8,15 @@ registry          from a name or an import path to one of them
 sketch            a random projection for wide ones
 """
 
-from training.targets.representations.registry import REPRESENTATIONS, Representation, build_representation, representation_digest
 from training.targets.representations.hog import Hog
 from training.targets.representations.local_deviation import LocalDeviation
 from training.targets.representations.pixels import Pixels
+from training.targets.representations.registry import (
+    REPRESENTATIONS,
+    Representation,
+    build_representation,
+    representation_digest,
+)
 from training.targets.representations.scattering import Scattering
 from training.targets.representations.sketch import count_sketch
 

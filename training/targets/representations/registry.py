@@ -46,7 +46,7 @@ def build_representation(kind: str, options: Mapping[str, Any]) -> Representatio
     """
     made = REPRESENTATIONS[kind] if kind in REPRESENTATIONS else _imported(kind)
     parameters = [name for name in inspect.signature(made).parameters if name not in ("args", "kwargs")]
-    hints = get_type_hints(made.__init__)
+    hints = get_type_hints(made.__init__)  # type: ignore[misc]
     for name, value in options.items():
         if name not in parameters:
             near = closest(name, parameters)[:1] or parameters

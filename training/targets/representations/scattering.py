@@ -23,7 +23,6 @@ from torch.nn import functional as F
 from mvmr_zoo.errors import require
 from training.targets.representations.scattering_filters import Filters, filters
 
-
 _CHUNK_VALUES = 1 << 15
 """Pixels, over all channels, that are worked on at once on a CPU: their spectra and filters fit a cache of some MB."""
 _CHUNK_VALUES_GPU = 1 << 22
