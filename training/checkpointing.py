@@ -139,8 +139,8 @@ class CheckpointWriter(pl.Callback):
         if stop:
             raise SIGTERMException
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the previous handler."""
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the previous handler, which is Lightning's. After this, or an error, Lightning restores the first."""
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
             self._before = None
