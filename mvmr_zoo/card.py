@@ -94,7 +94,7 @@ class ModelCard:
     Args:
         name: what `load` is given.
         summary: one line for a table.
-        architecture: a name in `encoder.BACKBONES`, or the foreign library's own.
+        architecture: as `encoder.Encoder` takes it, or the foreign library's own name.
         embedding_dim: D, the length of a feature vector.
         preprocess: how photos become arrays.
         license: the weights' licence, or `not stated`.

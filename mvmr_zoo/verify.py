@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 
 from mvmr_zoo.checkpoint import GOLDEN_COSINE, GRAPH_FILE, Checkpoint, golden_images, lowest_cosine
-from mvmr_zoo.errors import CheckpointError
+from mvmr_zoo.errors import CheckpointError, MissingDependencyError
 from mvmr_zoo.runtime import TorchEngine, onnx_engine, torch_encoder
 
 
@@ -16,8 +15,8 @@ class Verification:
 
     Args:
         onnx: ONNX Runtime's answers to the golden ones.
-        torch: PyTorch's to the golden ones; None where PyTorch is not installed.
-        agreement: of the two engines; None where PyTorch is not installed.
+        torch: PyTorch's to the golden ones; None where PyTorch, or timm for a network of timm, is not installed.
+        agreement: of the two engines; None as above.
     """
 
     onnx: float
@@ -36,9 +35,10 @@ def verify(checkpoint: Checkpoint) -> Verification:
     """
     onnx = onnx_engine(checkpoint)
     found = checkpoint.check_golden(onnx)
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchvision") is None:
+    try:
+        torch = TorchEngine(torch_encoder(checkpoint))
+    except MissingDependencyError:
         return Verification(found, None, None)
-    torch = TorchEngine(torch_encoder(checkpoint))
     by_torch = checkpoint.check_golden(torch)
     images = golden_images(checkpoint.config.preprocess.crop_px)
     agreement = lowest_cosine(onnx(images), torch(images))

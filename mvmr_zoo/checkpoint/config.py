@@ -28,7 +28,7 @@ class CheckpointConfig:
     Args:
         schema_version: of this layout.
         name: of the model.
-        architecture: a name in `encoder.BACKBONES`.
+        architecture: as `encoder.Encoder` takes it.
         embedding_dim: D.
         preprocess: how photos become arrays.
         license: of the weights, or `not stated`.
