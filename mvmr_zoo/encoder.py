@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mvmr_zoo.architectures import build_headless, find_network
 from mvmr_zoo.architectures import zero_init_residual as start_at_zero
 from mvmr_zoo.errors import MissingDependencyError
-from mvmr_zoo.state_dicts import differences, without_counters
+from mvmr_zoo.state_dicts import differences
 
 try:
     from torchvision.models import resnet
@@ -128,14 +128,20 @@ class Encoder(nn.Module):
         return features
 
     def weights(self) -> dict[str, Tensor]:
-        """The tensors a checkpoint stores, by name, on the CPU; batch norm's step counters are left out."""
-        return {name: each.detach().cpu().contiguous() for name, each in without_counters(self.state_dict()).items()}
+        """The tensors a checkpoint stores, by name, on the CPU.
+
+        Integers are left out: batch norm's step counters, and tables that the architecture alone decides.
+        """
+        return {name: each.detach().cpu().contiguous() for name, each in self._floats().items()}
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
         """Take over the tensors of `weights`, cast to fp32. Raises ValueError where names or shapes differ."""
-        if wrong := differences(tensors, self.state_dict()):
+        if wrong := differences(tensors, self._floats()):
             raise ValueError(f"{len(wrong)} tensors do not fit, first: {wrong[0]}")
         self.load_state_dict({name: tensor.to(torch.float32) for name, tensor in tensors.items()}, strict=False)
+
+    def _floats(self) -> dict[str, Tensor]:
+        return {name: each for name, each in self.state_dict().items() if each.is_floating_point()}
 
 
 class Cost(NamedTuple):

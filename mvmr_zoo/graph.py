@@ -25,7 +25,7 @@ OPSET = 20
 def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | None = None) -> bytes:
     """The serialised ONNX graph: input `images` `(N, 3, H, W)`, output `features` `(N, D)`, both float32.
 
-    Every tensor of the state dict that the graph reads becomes an external initialiser of the
+    Every floating-point tensor of the state dict that the graph reads becomes an external initialiser of the
     same name; batch norm stays a node of its own, which ONNX Runtime folds when it loads.
 
     Args:
@@ -42,7 +42,7 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | N
         return weightless_graph(encoder, size_px=size_px, dynamic_size=False)
     from onnxscript import optimizer
 
-    weights = set(encoder.state_dict())
+    weights = {name for name, tensor in encoder.state_dict().items() if tensor.is_floating_point()}
     # A folded weight would be a constant in the graph.
     optimizer.fold_constants(
         program.model,

@@ -205,3 +205,10 @@ def test_a_folder_of_an_unknown_architecture_is_refused(folder: Checkpoint) -> N
             load(Path(folder.folder), runtime="torch")
     finally:
         path.write_text(before)
+
+
+def test_integer_tables_are_not_weights() -> None:
+    encoder = Encoder("swin_t")
+    weights = encoder.weights()
+    assert all(tensor.is_floating_point() for tensor in weights.values())
+    encoder.load_weights(weights)
