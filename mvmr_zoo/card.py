@@ -112,7 +112,7 @@ class ModelCard:
     Args:
         name: what `load` is given.
         summary: one line for a table.
-        architecture: a name in `encoder.BACKBONES`, or the foreign library's own.
+        architecture: as `encoder.Encoder` takes it, or the foreign library's own name.
         embedding_dim: D, the length of a feature vector.
         aligned_dim: A, the length of an aligned vector; 0 where there is no such output.
         default_output: what `load` gives unless asked for another.
