@@ -22,13 +22,14 @@ from mvmr_zoo.evaluate.pixels import raw_pixels
 from mvmr_zoo.evaluate.protocols import PROTOCOLS, Options
 from mvmr_zoo.evaluate.report import Report, read_report, write_report
 from mvmr_zoo.evaluate.retrieval import RetrievalResult, retrieval
-from mvmr_zoo.evaluate.run import Comparison, Evaluation, compare, evaluate, evaluate_all
+from mvmr_zoo.evaluate.run import Compared, Comparison, Evaluation, compare, evaluate, evaluate_all
 from mvmr_zoo.evaluate.semi import SemiResult, semi
 from mvmr_zoo.evaluate.voc07 import VocResult, voc07
 
 __all__ = [
     "PROTOCOLS",
     "Answers",
+    "Compared",
     "Comparison",
     "Difference",
     "Evaluation",

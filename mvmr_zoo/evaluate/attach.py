@@ -37,14 +37,18 @@ def attachable(spec: str) -> Checkpoint:
 def attach_report(report: Report, path: Path | None) -> Checkpoint:
     """Write the figures into `config.json` and the card; `path` is the report's file, which they name as their source.
 
+    Figures of `aligned` are kept beside those of features, under names that end in `/aligned`, or `/aligned/dim=K`.
     The best epoch of `linear-sgd@1` stays in the report: it is chosen on test.
 
     Raises:
-        ConfigError: the folder's weights are not the ones measured.
+        ConfigError: the folder's weights or alignment are not the ones measured.
     """
     checkpoint = attachable(report.spec)
-    if checkpoint.weights_digest != report.weights:
+    if checkpoint.vectors_digest(report.output, report.dim) != report.weights:
         raise ConfigError(f"{report.spec} has other weights than the report; measure it again.")
+    suffix = "" if report.output == "features" else f"/{report.output}"
+    if suffix and report.dim != checkpoint.config.outputs[report.output]:
+        suffix += f"/dim={report.dim}"
     source = path.as_posix() if path is not None else "mvmr-zoo eval"
     figures = {name: each for name, each in report.figures.items() if not name.endswith(BEST_EPOCH)}
-    return add_metrics(checkpoint, {name: replace(each, source=source) for name, each in figures.items()})
+    return add_metrics(checkpoint, {name + suffix: replace(each, source=source) for name, each in figures.items()})
