@@ -13,6 +13,7 @@ attach   figures into a checkpoint folder
 draw, plots, retrieval_sheet, captions   pictures
 """
 
+from mvmr_zoo.evaluate.attach import card_figures
 from mvmr_zoo.evaluate.bootstrap import Difference, Measured, difference, figure, mean_of
 from mvmr_zoo.evaluate.knn import knn
 from mvmr_zoo.evaluate.labels import Answers
@@ -41,6 +42,7 @@ __all__ = [
     "RetrievalResult",
     "SemiResult",
     "VocResult",
+    "card_figures",
     "compare",
     "difference",
     "evaluate",

@@ -40,7 +40,7 @@ def report_markdown(report: Report) -> str:
         ]
     facts = {
         "spec": report.spec,
-        "output": output_in_words(report.output, report.dim),
+        **({"output": output_in_words(report.output, report.dim)} if report.dim else {}),
         "weights": report.weights,
         "preprocessing": report.preprocess,
         **{f"{split} images": digest for split, digest in report.images.items()},

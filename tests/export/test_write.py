@@ -290,7 +290,7 @@ def distilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_output_asked_for_is_exported(
     distilled: Path, exports: ExportedFolders, tmp_path: Path, options: ExportOptions, output: str, dim: int
 ) -> None:
-    made = export_onnx(distilled, tmp_path / "out", options, exports.demands)
+    made = export_onnx(str(distilled), tmp_path / "out", options, exports.demands)
     assert (made.contract.output, made.contract.embedding_dim) == (output, dim)
     assert ("output" in certificate(tmp_path / "out")["contract"]) == (output == "aligned")
     (given,) = onnx.load(tmp_path / "out" / "model.onnx").graph.output
@@ -322,5 +322,5 @@ def test_outputs_that_cannot_be_exported(distilled: Path, exports: ExportedFolde
     with pytest.raises(ConfigError, match="has features alone"):
         export_onnx(exports.spec, tmp_path / "out", ExportOptions(output="aligned"), exports.demands)
     with pytest.raises(ConfigError, match=r"dim=65; .* has 64 aligned numbers"):
-        export_onnx(distilled, tmp_path / "out", ExportOptions(dim=65), exports.demands)
+        export_onnx(str(distilled), tmp_path / "out", ExportOptions(dim=65), exports.demands)
     assert not (tmp_path / "out").exists()

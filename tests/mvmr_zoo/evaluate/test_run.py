@@ -359,5 +359,5 @@ def test_figures_of_another_alignment_are_not_attached(
     weight = np.random.default_rng(1).standard_normal((300, 256)).astype(np.float32)
     other = make_checkpoint(tmp_path / "copy", alignment=alignment_from_projector(weight, None))
     assert other.weights_digest == aligned_checkpoint.weights_digest
-    with pytest.raises(ConfigError, match="has other weights than the report"):
+    with pytest.raises(ConfigError, match="has other weights or another preprocessing than the report"):
         attach_report(report, None)
