@@ -33,6 +33,11 @@ def asked_dim(output: Output, dim: int) -> int | None:
     return dim if output == "aligned" else None
 
 
+def output_in_words(output: Output, dim: int) -> str:
+    """What vectors are, for people: `features`, or `aligned, 128 numbers`."""
+    return output if output == "features" else f"{output}, {dim} numbers"
+
+
 def is_licensed(license: str) -> bool:
     """Whether a licence is stated at all."""
     return " ".join(license.split()).casefold() not in ("", LICENSE_NOT_STATED, "unknown", "none")

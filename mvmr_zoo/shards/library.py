@@ -52,8 +52,9 @@ class ShardLibrary:
             LibraryMismatchError: the embeddings were made by another one.
         """
         if self._model is None:
-            model, facts = load(self._spec, device=self._device), self._mapped.facts
-            if (model.weights_digest, model.preprocess.digest) != (facts.weights_digest, facts.preprocess_digest):
+            facts = self._mapped.facts
+            model = load(self._spec, output=facts.output, dim=facts.asked_dim, device=self._device)
+            if (model.vectors_digest, model.preprocess.digest) != (facts.weights_digest, facts.preprocess_digest):
                 raise LibraryMismatchError(
                     f"{self.folder} was made by the model {facts.model!r}; {model.spec!r} has other weights or "
                     f"another preprocessing. Give --model with the one that made it."
