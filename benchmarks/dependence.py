@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-
 from training.config.references import AUGMENTED_PIXELS, PAPER_REPRESENTATIONS
 from training.loss import Embedded, LossConfig, mvmr_loss
 from training.representations import build_representation

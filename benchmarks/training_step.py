@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from training.command import parser
+from training.learner import Learner
 
 from training import distill, pretrain
-from training.command import parser
 from training.config import DistillConfig, PretrainConfig, TaskConfig
-from training.learner import Learner
 from training.student import make_encoder, projector
 
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from training.command import execute
 
 from mvmr_zoo.checkpoint import read_checkpoint
-from training.command import execute
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig
 from training.distill import run as distill
 from training.finetune import run as finetune

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from training.cache import CacheConfig, Producer, cached_rows
 
 from mvmr_zoo.datasets import ImageFolder, image_folder
 from mvmr_zoo.errors import DataError
 from training import cache
-from training.cache import CacheConfig, Producer, cached_rows
 
 from ..conftest import write_photos
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from training.command import parser
+
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
 
 FOLDER = Path(__file__).parents[2] / "training" / "configs"

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from training.distance_correlation import Estimator, distance_correlation, pairwise_distances
 
 ESTIMATORS = ["biased", "unbiased"]

@@ -5,11 +5,11 @@ import math
 import dcor
 import pytest
 import torch
-
-from mvmr_zoo.errors import ConfigError
 from training.distance_correlation import distance_correlation
 from training.loss import VIEWS, DistillLossConfig, Embedded, LossConfig, mvmr_loss
 from training.objective import Objective
+
+from mvmr_zoo.errors import ConfigError
 
 WEIGHTS = {"pixels": 0.7, "hog": 1.3}
 OFF = {"invariance": 0, "variance": 0, "views": 0}

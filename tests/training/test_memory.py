@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import torch
-
 from training.loss import Embedded
 from training.memory import Memory
 

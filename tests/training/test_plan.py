@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from training.plan import Plan, RemainingBatches
+from training.schedule import warmup_cosine
 
 from mvmr_zoo.errors import ConfigError, DataError
 from training.config import SizeStage, ViewConfig
-from training.plan import Plan, RemainingBatches
-from training.schedule import warmup_cosine
 
 
 def plan(**changes: object) -> Plan:

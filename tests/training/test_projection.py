@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from training.distance_correlation import Estimator, centred_distances, correlate
 from training.projection import Projection, dcor_change_bound, largest_change_bound
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from training.split import stratified_split
 
 LABELS = np.repeat(np.arange(4), [40, 20, 60, 7])

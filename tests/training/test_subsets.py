@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from training.subsets import label_digest, stratified_subset, subset_file
 
 from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.errors import DataError
-from training.subsets import label_digest, stratified_subset, subset_file
 
 from ..conftest import write_photos
 

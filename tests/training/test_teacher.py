@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training.cache import CacheConfig
+from training.teacher import teacher_rows
 
 import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets import ImageFolder, image_folder
 from mvmr_zoo.embeddings import EmbeddingsFacts, write_embeddings
 from mvmr_zoo.errors import DataError
-from training.cache import CacheConfig
-from training.teacher import teacher_rows
 
 from .small import train, weights
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from mvmr_zoo.errors import ConfigError
 from training.augment import POLICIES, AugmentConfig
 from training.augment.draws import RATIOS, draw
+
+from mvmr_zoo.errors import ConfigError
 
 SIDES = st.integers(4, 400)
 

@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
-
-from mvmr_zoo.images import read_image
-from mvmr_zoo.samples import photographs
 from training.augment import POLICIES, augment_batch, augment_image
 from training.augment.draws import JITTERS, draw
 from training.augment.per_image import kernel_px
 from training.augment.policies import Policy
+
+from mvmr_zoo.images import read_image
+from mvmr_zoo.samples import photographs
 
 PX = 48
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 from skimage.feature import hog
 from torch import Tensor
+from training.representations import Dct, Hog, LocalDeviation, Pixels, build_representation, representation_digest
 
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.images import read_image
 from mvmr_zoo.samples import photographs
-from training.representations import Dct, Hog, LocalDeviation, Pixels, build_representation, representation_digest
 
 
 @pytest.fixture(scope="module")
