@@ -224,6 +224,7 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
         num_nodes=config.trainer.nodes,
         strategy="ddp" if several else "auto",
         sync_batchnorm=several and cuda,
+        benchmark=cuda,
         precision=_PRECISIONS[config.trainer.precision],  # type: ignore[arg-type]
         accumulate_grad_batches=config.optim.accumulate,
         gradient_clip_val=config.optim.clip_norm,

@@ -43,7 +43,8 @@ class Teacher:
     """
 
     def __init__(self, spec: str, px: int | None = None) -> None:
-        self.model = mvmr_zoo.load(spec, device="cpu")
+        # ONNX Runtime runs it on CPUs; tracing the graph takes seconds that a GPU run need not spend
+        self.model = mvmr_zoo.load(spec, device="cpu", runtime="torch" if torch.cuda.is_available() else "onnx")
         own = self.model.preprocess
         self.preprocess: Preprocess = own if px is None else own.scaled(px)
         self.name = self.model.card.name
