@@ -3,6 +3,7 @@
 bench       what every check needs: device, sizes, photos, checkpoint folders, timing
 training    training steps by precision, distillation, resume, DDP, torch.compile
 inference   embedding, scattering, representations, distance correlation, ONNX Runtime, FAISS, export
+report      the command: runs the checks, writes the report, prints the table
 """
 
 from __future__ import annotations

@@ -56,18 +56,19 @@ class Bench:
 
     @functools.cached_property
     def photos(self) -> list[Path]:
-        """JPEG files, whole training batches: crops of the sample photos, or soft noise where those are missing."""
+        """JPEG files, whole training batches: crops of the sample photos; soft noise where those are missing, and quick."""
         from mvmr_zoo.errors import MissingDependencyError
         from mvmr_zoo.images import read_image
         from mvmr_zoo.samples import make_view, photographs
 
         try:
-            sources = [read_image(path) for path in photographs()]
+            sources = [] if self.quick else [read_image(path) for path in photographs()]
         except MissingDependencyError:
-            sources = [_noise(seed) for seed in range(20)]
+            sources = []
+        sources = sources or [_noise(seed) for seed in range(20)]
         folder = self.folder / "photos"
         folder.mkdir()
-        for number in range(64 if self.quick else 256):  # an export needs 64
+        for number in range(96 if self.quick else 256):  # an export needs 80
             photo = make_view(sources[number % len(sources)], np.random.default_rng(number))
             photo.thumbnail((96, 96) if self.quick else (400, 400))
             photo.save(folder / f"{number:03}.jpg", quality=90)
@@ -116,4 +117,4 @@ class Bench:
 
 def _noise(seed: int) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(256, size=(18, 24, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize((640, 480), Image.Resampling.BICUBIC)
+    return Image.fromarray(pixels).resize((480, 360), Image.Resampling.BICUBIC)

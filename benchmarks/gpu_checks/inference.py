@@ -82,7 +82,7 @@ def scattering(bench: Bench) -> Figures:
             "batch": count,
             "images_per_s": count / seconds,
             "batch_ms": 1000 * seconds,
-            "kernel_launches": _launches(bench, lambda images=images: compute(images)),  # type: ignore[misc]
+            "kernel_launches": _launches(bench, lambda images=images: compute(images)),
         }
     return figures
 
@@ -95,7 +95,7 @@ def _launches(bench: Bench, call: Any) -> int | None:
     with torch.profiler.profile(activities=[kinds.CPU, kinds.CUDA]) as profile:
         call()
         torch.cuda.synchronize()
-    return sum(each.count for each in profile.key_averages() if "LaunchKernel" in each.key)
+    return sum(int(each.count) for each in profile.key_averages() if "LaunchKernel" in each.key)
 
 
 def distance_correlations(bench: Bench) -> Figures:
@@ -220,7 +220,8 @@ def library_search(bench: Bench) -> Figures:
     import mvmr_zoo
 
     _need_faiss_gpu(bench)
-    folder, spec, found = bench.folder / "library", _spec(bench), {}
+    folder, spec = bench.folder / "library", _spec(bench)
+    found: dict[str, NDArray[np.float64]] = {}
     for device in (bench.device, "cpu"):
         with mvmr_zoo.PhotoLibrary(folder, model=spec, device=device) as library:  # type: ignore[arg-type]
             if device == bench.device and not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import signal
 import statistics
@@ -18,10 +19,11 @@ from torch import Tensor
 
 from benchmarks.gpu_checks.bench import Bench, Figures, SkippedError, expect
 
-TOLERANCES = {"fp32": 5e-3, "bf16": 2e-2, "fp16": 5e-3}
+TOLERANCES = {"fp32": 1e-3, "bf16": 5e-3, "fp16": 1e-3}
 """Largest relative difference of the first step's loss from fp32 on the CPU, where weights and views are the same. One
-rounding is 2^-9 of a value in bf16, and 2^-12 in fp16 and in TF32, which cuDNN uses for fp32. Tens of layers add up to
-several times that. The loss itself is fp32 everywhere."""
+rounding is up to 2^-9 (0.002) of a value in bf16, and 2^-12 (0.0002) in fp16 and in TF32, which cuDNN uses for fp32.
+Roundings of single values cancel in a batch's statistics, so several of the largest is ample: bf16 on a CPU differs by
+1e-4 with 32 images and by 1e-3 with 8. The loss itself is computed in fp32 everywhere."""
 WARM = 5
 """Steps that are not timed."""
 NAME = "encoder"
@@ -57,6 +59,7 @@ def train(config: Any, *, stop_at: int = -1, terminate_at: int = -1, resume: boo
     import training
     from training.module import MVMRModule
 
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its import sets INFO
     steps: list[Step] = []
     plain = MVMRModule.training_step
 
@@ -73,7 +76,7 @@ def train(config: Any, *, stop_at: int = -1, terminate_at: int = -1, resume: boo
         return loss
 
     run: Callable[..., Any] = training.distill if isinstance(config, training.DistillConfig) else training.pretrain
-    MVMRModule.training_step = recorded  # type: ignore[method-assign]
+    MVMRModule.training_step = recorded  # type: ignore[assignment,method-assign]
     try:
         with contextlib.suppress(_EnoughError, SIGTERMException):
             run(config, resume=resume)
@@ -90,7 +93,6 @@ def configured(
     *,
     precision: str = "fp32",
     steps: int = 20,
-    compile: bool = False,
     **more: Any,
 ) -> Any:
     """A run of the paper's five representations, computed in every step, with color on the device.
@@ -226,8 +228,12 @@ def compiled(bench: Bench) -> Figures:
     """`trainer.compile`: the time of the first step, which compiles, and the speed after it."""
     if bench.device != "cuda" and bench.quick:
         raise SkippedError("compiling takes too long for a quick rehearsal")
+    from torch._dynamo.utils import counters
+
     config = configured(bench, "compile", bench.device, precision="bf16", compile=True)
+    counters.clear()
     steps = train(config)
+    expect(counters["frames"]["ok"] > 0, "torch.compile compiled nothing")
     figures = {"first_step_s": steps[1].began - steps[0].began} | _compared(steps[0], _reference(bench), "bf16")
     return figures | _speed(bench, steps) | _finished(bench, config)
 
@@ -288,4 +294,4 @@ def _finished(bench: Bench, config: Any, output: str = "features") -> Figures:
 
 
 def _workers(bench: Bench) -> int:
-    return 1 if bench.quick else min(8, os.cpu_count() or 1)
+    return 0 if bench.quick else min(8, os.cpu_count() or 1)
