@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import os
 import re
@@ -235,10 +236,10 @@ DEPARTURES: tuple[Departure, ...] = (
     ),
     Departure("semi", "subset of labels", "drawn with replacement", "stratified, in a file", "repeatable"),
     Departure("semi", "classifier's first weights", "random", "zero", "no dependence on a draw"),
-    Departure("small", "first weights of the small stem", "uniform", "normal, by fan-out", "as every other convolution"),
+    Departure("small", "first weights of the small stem", "uniform", "normal, fan-out", "as every other convolution"),
     Departure("paper", "random seeds", "when modules are imported", "run.seed", "imports have no effects"),
     Departure("voc07", "protocol of VOC07", "SGD on train, micro-AP on val", "trainval, test, mean AP", "VOC's own"),
-    Departure("voc07", "normalization of VOC07", "8 digits", "4 digits", "below a step of 8 bits"),
+    Departure("voc07", "normalization of VOC07", "8 digits", "4 digits", "a hundredth of an 8-bit step"),
     Departure("linear", "linear evaluation", "best epoch on the test split", "linear protocols", "test is read once"),
 )  # fmt: skip
 
@@ -425,7 +426,7 @@ def test_the_learning_rate_of_every_step_without_accumulation(recipe: str) -> No
 def test_distillation_holds_the_rate_and_then_lets_it_fall_once(recipe: str) -> None:
     factors = [lr_factor(config(recipe).optim, 600, step) for step in range(601)]
     assert factors[:31] == [1.0] * 31
-    assert all(later < earlier for earlier, later in zip(factors[30:], factors[31:], strict=False))
+    assert all(later < earlier for earlier, later in itertools.pairwise(factors[30:]))
     assert factors[-1] == 0
 
 
