@@ -179,7 +179,8 @@ def fit(
     output = Path(config.run.output)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # hints about its own options
-        averaging = [Ema(config.optim.ema, start=round(config.optim.warmup * plan.total_steps))]
+        first = min(round(config.optim.warmup * plan.total_steps), plan.total_steps - 1)
+        averaging = [Ema(config.optim.ema, start=first)]
         trainer = _trainer(
             config,
             plan,

@@ -171,7 +171,9 @@ def _view_producer(config: TeacherConfig, views: ViewConfig, data: ImageSet) -> 
             images = list(pool.map(one, indices.tolist()))
         return _in_batches(teacher, images)
 
-    text = f"{teacher.digest} {policy} {views.largest_px} {views.cached_view_px}"
+    # the color options are left out, because they change no crop
+    geometry = (policy.crop, policy.min_scale, policy.flip, views.largest_px, views.cached_view_px)
+    text = f"{teacher.digest} {geometry}"
     return Producer(
         name=f"{teacher.name}-{k}-views",
         digest=hashlib.sha256(text.encode()).hexdigest(),

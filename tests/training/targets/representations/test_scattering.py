@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from kymatio.scattering2d.frontend.torch_frontend import ScatteringTorch2D
-from training.representations import Scattering
 
 from mvmr_zoo.errors import ConfigError
+from training.targets.representations import Scattering
 
 
 @pytest.mark.parametrize(
