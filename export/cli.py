@@ -48,7 +48,9 @@ def onnx(
             "--output", "--model-output", help="features, or aligned, for retrieval. Default: the model's own."
         ),
     ] = None,
-    dim: Annotated[int | None, typer.Option(help="Keep the first so many numbers of aligned vectors.")] = None,
+    dim: Annotated[
+        int | None, typer.Option(help="Length of aligned vectors: only their first numbers are kept.")
+    ] = None,
     head: Annotated[bool, typer.Option("--head", help="The classifier too: a second output, logits.")] = False,
     device: Device = "cpu",
     images: Images = None,

@@ -30,7 +30,8 @@ ModelOutput = Annotated[
     ),
 ]
 ModelDim = Annotated[
-    int | None, typer.Option("--dim", help="Keep the first so many numbers of aligned vectors. Default: all.")
+    int | None,
+    typer.Option("--dim", help="Length of aligned vectors: only their first numbers are kept. Default: all."),
 ]
 
 DeviceName = Annotated[

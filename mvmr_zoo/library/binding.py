@@ -54,14 +54,30 @@ def load_bound(
     wanted = output or own
     if dim is None and wanted == own == "aligned":
         dim = store.dim
-    try:
+    if output is not None or spec is None:
         model = load(spec or bound, output=wanted, dim=dim, device=device)
-    except ConfigError:
-        if output is not None or spec in (None, bound):
-            raise
-        model = load(spec, device=device)  # it has not what the library holds, which is said below
+    else:
+        model = load_same_output(spec, bound, wanted, dim, device=device)
     check_bound(store, model)
     return model
+
+
+def load_same_output(spec: str, made_by: str, output: Output, dim: int | None, *, device: Device) -> Model:
+    """An encoder with the output that vectors were made of. One that lacks it gives its default: it is another encoder.
+
+    Args:
+        spec: of the encoder.
+        made_by: spec of the one that made the vectors; it must have the output.
+        output: of the vectors.
+        dim: as `load` takes it.
+        device: likewise.
+    """
+    try:
+        return load(spec, output=output, dim=dim, device=device)
+    except ConfigError:
+        if spec == made_by:
+            raise
+        return load(spec, device=device)
 
 
 def check_bound(store: Store, model: Model) -> None:

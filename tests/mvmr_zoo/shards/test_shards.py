@@ -262,7 +262,9 @@ def test_paths_of_any_bytes(tmp_path: Path) -> None:
     assert [str(paths[row]) for row in range(4)] == ["a", ".", "é\udcff\n", "b" * 255]
 
 
-def test_an_embeddings_folder_of_another_output(aligned_checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_an_embeddings_folder_of_another_output(
+    aligned_checkpoint: Checkpoint, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
     """Searched without a word about the output: the folder says which."""
     photos, random = write_photos(tmp_path / "photos", 12), np.random.default_rng(0)
     model = load(aligned_checkpoint.folder, dim=20)
@@ -275,11 +277,12 @@ def test_an_embeddings_folder_of_another_output(aligned_checkpoint: Checkpoint, 
     hits = library.search(paths[0], 1, keep_query=True)
     assert (library.model.output, library.model.dim) == ("aligned", 20)
     assert hits[0].score > 0.999
-    with pytest.raises(LibraryMismatchError, match="has other weights or another"):
-        _ = ShardLibrary(tmp_path / "e", model=str(copied_with_other_weights(tmp_path))).model
+    for other in (checkpoint, copied_with_other_weights(tmp_path)):  # the first has features alone
+        with pytest.raises(LibraryMismatchError, match="has other weights, another preprocessing or another output"):
+            _ = ShardLibrary(tmp_path / "e", model=str(other.folder)).model
 
 
-def copied_with_other_weights(folder: Path) -> Path:
+def copied_with_other_weights(folder: Path) -> Checkpoint:
     """An encoder with the same outputs and other weights."""
     weight = np.random.default_rng(1).standard_normal((300, 256)).astype(np.float32)
-    return make_checkpoint(folder / "other", seed=1, alignment=alignment_from_projector(weight, None)).folder
+    return make_checkpoint(folder / "other", seed=1, alignment=alignment_from_projector(weight, None))
