@@ -24,8 +24,9 @@ from torch import nn
 
 from mvmr_zoo.catalog import CATALOG, PREPROCESSING
 from mvmr_zoo.datasets import open_images
+from mvmr_zoo.errors import ConfigError
 from training.cli import parser
-from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
+from training.config import DistillConfig, FinetuneConfig, OptimConfig, PretrainConfig, TaskConfig
 from training.data.subsets import stratified_split, subset_file
 from training.data.views import kernel_px
 from training.optimizer import lr_factor, make_optimizer
@@ -428,6 +429,23 @@ def test_distillation_holds_the_rate_and_then_lets_it_fall_once(recipe: str) -> 
     assert factors[:31] == [1.0] * 31
     assert all(later < earlier for earlier, later in itertools.pairwise(factors[30:]))
     assert factors[-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"initial_lr": 1.5}, r"optim\.initial_lr is 1\.5; expected a share in \[0, 1\]"),
+        ({"initial_lr": 0.1, "warmup_shape": "constant"}, "expected no value with optim.warmup_shape: constant"),
+    ],
+)
+def test_a_first_learning_rate_that_has_no_meaning(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        OptimConfig(**options)
+
+
+def test_without_a_first_learning_rate_the_warm_up_starts_one_step_above_zero() -> None:
+    optim = OptimConfig(warmup=0.1)
+    assert [lr_factor(optim, 100, step) for step in range(11)] == pytest.approx([*(i / 10 for i in range(1, 11)), 1.0])
 
 
 def test_the_projector_has_no_bias_and_ends_in_a_linear_layer() -> None:

@@ -21,7 +21,8 @@ class Hog(nn.Module):
     `linear` and `hard` use central differences, zero at the border, of the channel where they are largest, and
     L1-normalized cells, as `skimage.feature.hog` does. `released` is the descriptor of the paper's released code:
     one histogram per channel, Sobel gradients with zeros outside the image, and no normalization. There a pixel
-    of magnitude m adds m to one bin and 1 - m to the next, so that flat areas vote as much as edges.
+    of magnitude m adds m to one bin and 1 - m to the next, so that flat areas vote as much as edges. The released runs
+    apply it to normalized images; on images in [0, 1] its values are others.
 
     The paper has 24 bins and cells of 8 x 8.
 
