@@ -21,6 +21,7 @@ from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.pack import pack
 from mvmr_zoo.state_dicts import without_counters
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
+from training.console import say
 
 _OF_PATHS = ("local-dir", "onnx", "embeddings")
 """Kinds of model specs whose name is a path."""
@@ -53,6 +54,7 @@ def finish(
     Raises:
         CheckpointError: Something else has the folder's place, or ONNX Runtime and PyTorch differ.
     """
+    say(f"Writing {Path(config.run.output) / config.run.name}")
     facts = CheckpointConfig(
         schema_version=SCHEMA_VERSION,
         name=config.run.name,

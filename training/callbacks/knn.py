@@ -16,6 +16,7 @@ from mvmr_zoo.runtime import TorchEngine
 from training.callbacks.ema import averaged_encoder
 from training.callbacks.log import Every, write
 from training.config import TaskConfig
+from training.console import say
 from training.data import Plan, Split
 
 BANK_PER_CLASS = 100
@@ -105,7 +106,8 @@ class KnnMonitor(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Measure, log and print when it is time. One process does, the others wait at the next step."""
-        if self._every.due(trainer.global_step, trainer.max_steps):
+        last = trainer.global_step == trainer.max_steps  # measured when training has ended
+        if not last and self._every.due(trainer.global_step, trainer.max_steps):
             self._measure(trainer, averaged_encoder(trainer, pl_module))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -117,7 +119,7 @@ class KnnMonitor(pl.Callback):
             return
         self.result = knn_accuracy(encoder, self._preprocess, self._data, self._split)
         write(trainer, {f"knn/{'held_out' if self.result.held_out else 'train'}": self.result.accuracy})
-        print(f"Step {trainer.global_step:,}: {self.result}, at {self._preprocess.crop_px} px", flush=True)
+        say(f"Step {trainer.global_step:,}: {self.result}, at {self._preprocess.crop_px} px")
 
 
 def _sample(labels: NDArray[np.int64], rows: NDArray[np.int64], per_class: int, total: int) -> NDArray[np.int64]:
