@@ -102,7 +102,7 @@ class RunRecord(pl.Callback):
 
 
 class CheckpointWriter(pl.Callback):
-    """Writes `last.ckpt` at intervals, after the last step, and on SIGTERM or Ctrl-C, after which it stops every process.
+    """Writes `last.ckpt` at intervals, after the last step, and on SIGTERM or Ctrl-C, after which all stop.
 
     A second Ctrl-C stops at once.
 
@@ -192,6 +192,11 @@ def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change:
         hint = "" if fixed else ", or add --allow_config_change"
         raise ConfigError(f"{path} was written by another configuration ({differences}). Use that one{hint}.")
     say(f"Resuming with another configuration: {differences}")
+
+
+def saved_step(path: Path) -> int:
+    """The optimizer step that a checkpoint of `check_same_run` was written at."""
+    return int(torch.load(path, weights_only=True, map_location="cpu", mmap=True)["global_step"])
 
 
 def _record(config: TaskConfig, photos: str) -> dict[str, Any]:

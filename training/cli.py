@@ -18,6 +18,7 @@ from mvmr_zoo.errors import MvmrError, describe_os_error
 from training.checkpointing import FILE
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig
 from training.config.expected import expected
+from training.console import say
 from training.refusals import refusal
 from training.runs import distill, finetune, pretrain
 from training.trainer import FinishedError
@@ -52,7 +53,7 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
         values = {name: value for name, value in vars(made).items() if name not in _OWN}
         folder = run(config(**values), resume=made.resume, allow_change=made.allow_config_change)
     except FinishedError as finished:
-        print(finished)
+        say(str(finished))
         return 0
     except (jsonargparse.ArgumentError, UnicodeDecodeError) as error:
         options = [name for action in read._actions for name in action.option_strings]

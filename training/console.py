@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from mvmr_zoo.progress import progress_bar
@@ -15,7 +15,7 @@ LINE_SECONDS = 60
 """Seconds between two lines where standard error is not a terminal."""
 
 
-@rank_zero_only  # type: ignore[untyped-decorator]
+@rank_zero_only
 def say(text: str) -> None:
     """Print a line on the first of several processes."""
     print(text, flush=True)

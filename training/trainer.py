@@ -21,7 +21,7 @@ from mvmr_zoo.checkpoint import check_destination, read_checkpoint
 from mvmr_zoo.datasets import ImageSet, JoinedImages, open_images, stat_fingerprint
 from mvmr_zoo.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
 from training.callbacks import Ema, Progress
-from training.checkpointing import FILE, AtomicCheckpointIO, CheckpointWriter, RunRecord, check_same_run
+from training.checkpointing import FILE, AtomicCheckpointIO, CheckpointWriter, RunRecord, check_same_run, saved_step
 from training.config import TaskConfig
 from training.console import duration, say
 from training.data import Plan, RemainingBatches, Split, label_digest, stratified_split
@@ -187,11 +187,14 @@ def fit(
     """Train to the end of the plan. Returns whether this process writes the result.
 
     Raises:
+        FinishedError: The run to resume has finished, and the plan has no further step.
         ConfigError: A precision or a number of devices that this machine does not have.
         TrainingError: The loss is not finite, or the embeddings collapsed.
     """
     began = time.monotonic()
     output = Path(config.run.output)
+    if setup.resume_from is not None and saved_step(setup.resume_from) >= plan.total_steps:
+        _check_not_finished(output / config.run.name)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # hints about its own options
         averaging = [Ema(config.optim.ema, start=round(config.optim.warmup * plan.total_steps))]
@@ -213,7 +216,8 @@ def fit(
             weights_only=True,
         )
     say(
-        f"Trained to step {plan.total_steps:,} in {duration(time.monotonic() - began)}. Figures: {trainer.log_dir}/metrics.csv"
+        f"Trained to step {plan.total_steps:,} in {duration(time.monotonic() - began)}. "
+        f"Figures: {trainer.log_dir}/metrics.csv"
     )
     return trainer.is_global_zero
 

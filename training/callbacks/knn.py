@@ -106,8 +106,8 @@ class KnnMonitor(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Measure, log and print when it is time. One process does, the others wait at the next step."""
-        last = trainer.global_step == trainer.max_steps  # measured when training has ended
-        if not last and self._every.due(trainer.global_step, trainer.max_steps):
+        at_end = trainer.global_step == trainer.max_steps
+        if not at_end and self._every.due(trainer.global_step, trainer.max_steps):
             self._measure(trainer, averaged_encoder(trainer, pl_module))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
