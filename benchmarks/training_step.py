@@ -87,7 +87,8 @@ def network_seconds(config: TaskConfig, rounds: int = 8) -> float:
     """The median time of encoder and projector alone, forward and backward, on as many views."""
     encoder = make_encoder(config.student).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     head = projector(encoder.embedding_dim, config.student.projector)
-    views = 2 if config.loss.reads_plain_view else 1  # type: ignore[attr-defined]
+    loss = config.loss  # type: ignore[attr-defined]
+    views = 2 if max(loss.invariance, loss.variance, loss.views) > 0 else 1
     px = config.views.sizes[0].px
     images = torch.randn(config.optim.batch_size, 3, px, px).contiguous(memory_format=torch.channels_last)
     times = []
