@@ -71,7 +71,7 @@ def train(name: str, seed: int, data: Path, output: Path, epochs: float) -> Path
 def features(checkpoint: Path, images: ImageSet) -> NDArray[np.float32]:
     """Of all images, not normalized."""
     model = mvmr_zoo.load(checkpoint)
-    return embed_images(model.engine, model.preprocess, images, range(len(images)), dim=model.card.embedding_dim)
+    return embed_images(model.engine, model.preprocess, images, range(len(images)), dim=model.dim)
 
 
 def accuracies(checkpoint: Path, train_set: ImageSet, test: ImageSet) -> tuple[float, float]:

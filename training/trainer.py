@@ -197,7 +197,8 @@ def fit(
         _check_not_finished(output / config.run.name)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # hints about its own options
-        averaging = [Ema(config.optim.ema, start=round(config.optim.warmup * plan.total_steps))]
+        first = min(round(config.optim.warmup * plan.total_steps), plan.total_steps - 1)
+        averaging = [Ema(config.optim.ema, start=first)]
         trainer = _trainer(
             config,
             plan,
@@ -244,6 +245,7 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
         num_nodes=config.trainer.nodes,
         strategy="ddp" if several else "auto",
         sync_batchnorm=several and cuda,
+        benchmark=cuda,
         precision=_PRECISIONS[config.trainer.precision],  # type: ignore[arg-type]
         accumulate_grad_batches=config.optim.accumulate,
         gradient_clip_val=config.optim.clip_norm,

@@ -56,15 +56,15 @@ def knn_accuracy(encoder: Encoder, preprocess: Preprocess, data: ImageSet, split
         encoder: Comes back in training mode.
         preprocess: Of the finished encoder.
         data: All images.
-        split: The queries are held out; where none are, they are train images outside the bank.
+        split: The queries are held out; where none are, train images of every class are queries or bank by turns.
     """
-    bank = _sample(data.labels, split.train, BANK_PER_CLASS, BANK_IMAGES)
     held_out = len(split.held_out) > 0
-    pool = split.held_out if held_out else np.setdiff1d(split.train, bank)
+    train, pool = split if held_out else _halves(data.labels, split.train)
+    bank = _sample(data.labels, train, BANK_PER_CLASS, BANK_IMAGES)
     queries = _sample(data.labels, pool, QUERIES_PER_CLASS, QUERY_IMAGES)
-    train = image_features(encoder, preprocess, data, bank)
-    test = image_features(encoder, preprocess, data, queries)
-    accuracy = knn(train, data.labels[bank], test, data.labels[queries]).accuracy
+    known = image_features(encoder, preprocess, data, bank)
+    asked = image_features(encoder, preprocess, data, queries)
+    accuracy = knn(known, data.labels[bank], asked, data.labels[queries]).accuracy
     return KnnResult(accuracy, len(queries), len(bank), held_out)
 
 
@@ -122,8 +122,14 @@ class KnnMonitor(pl.Callback):
         say(f"Step {trainer.global_step:,}: {self.result}, at {self._preprocess.crop_px} px")
 
 
+def _halves(labels: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each half of `rows` has half of every class."""
+    by_class = rows[np.argsort(labels[rows], kind="stable")]
+    return by_class[0::2], by_class[1::2]
+
+
 def _sample(labels: NDArray[np.int64], rows: NDArray[np.int64], per_class: int, total: int) -> NDArray[np.int64]:
     """At most `per_class` of `rows` of each class, and at most `total`; none without a label."""
     classes = np.unique(labels[rows][labels[rows] >= 0])
     each = min(per_class, max(1, total // max(1, len(classes))))
-    return np.concatenate([rows[labels[rows] == label][:each] for label in classes])
+    return np.concatenate([rows[labels[rows] == label][:each] for label in classes[:total]])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from mvmr_zoo.errors import require
-from training.losses import Estimator, Sign
+from training.losses import DistillationLoss, Estimator, MVMRLoss, Sign
 
 AUGMENTED_PIXELS = "augmented_pixels"
 """The representation that is not a function of the plain view: the pixels of a second augmented view."""
@@ -40,7 +42,9 @@ class RepresentationConfig:
     options: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for options where there are none."""
+        """Raise ConfigError for a weight out of range, or options where there are none."""
+        name = f"weight of representation {self.kind}"
+        require(0 <= self.weight < math.inf, name, self.weight, "at least 0")
         if self.kind == AUGMENTED_PIXELS:
             require(not self.options, f"options of representation {self.kind}", self.options, "none")
 
@@ -119,6 +123,10 @@ class LossConfig:
     estimator: Estimator = "biased"
     std_margin: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values that the loss refuses, before hours are spent on its targets."""
+        MVMRLoss({}, **dataclasses.asdict(self))
+
 
 @dataclass(frozen=True, kw_only=True)
 class DistillLossConfig(LossConfig):
@@ -139,3 +147,7 @@ class DistillLossConfig(LossConfig):
     similarity: float = 0.0
     memory_bank: int = 4096
     temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values that the loss refuses, or no positive weight."""
+        DistillationLoss(teacher_dim=0, **dataclasses.asdict(self))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -117,10 +118,15 @@ class AugmentConfig:
     @property
     def parameters(self) -> Policy:
         """The policy with the given values in place of its own."""
-        own = POLICIES[self.policy]
-        known = {field.name for field in dataclasses.fields(own)}
-        given = {name: getattr(self, name) for name in known if getattr(self, name, None) is not None}
-        return dataclasses.replace(own, **given)
+        return _parameters(self)
+
+
+@functools.cache
+def _parameters(config: AugmentConfig) -> Policy:
+    own = POLICIES[config.policy]
+    known = {field.name for field in dataclasses.fields(own)}
+    given = {name: getattr(config, name) for name in known if getattr(config, name, None) is not None}
+    return dataclasses.replace(own, **given)
 
 
 class Box(NamedTuple):

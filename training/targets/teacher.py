@@ -45,7 +45,8 @@ class Teacher:
 
     def __init__(self, spec: str, px: int | None = None) -> None:
         say(f"Loading the teacher {spec}")
-        self.model = mvmr_zoo.load(spec, device="cpu")
+        # ONNX Runtime runs it on CPUs; tracing the graph takes seconds that a GPU run need not spend
+        self.model = mvmr_zoo.load(spec, device="cpu", runtime="torch" if torch.cuda.is_available() else "onnx")
         own = self.model.preprocess
         self.preprocess: Preprocess = own if px is None else own.scaled(px)
         self.name = self.model.card.name
@@ -173,7 +174,9 @@ def _view_producer(config: TeacherConfig, views: ViewConfig, data: ImageSet) -> 
             images = list(pool.map(one, indices.tolist()))
         return _in_batches(teacher, images)
 
-    text = f"{teacher.digest} {policy} {views.largest_px} {views.cached_view_px}"
+    # the color options are left out, because they change no crop
+    geometry = (policy.crop, policy.min_scale, policy.flip, views.largest_px, views.cached_view_px)
+    text = f"{teacher.digest} {geometry}"
     return Producer(
         name=f"{teacher.name}-{k}-views",
         digest=hashlib.sha256(text.encode()).hexdigest(),

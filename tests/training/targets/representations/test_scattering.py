@@ -6,7 +6,7 @@ import torch
 from kymatio.scattering2d.frontend.torch_frontend import ScatteringTorch2D
 
 from mvmr_zoo.errors import ConfigError
-from training.representations import Scattering
+from training.targets.representations import Scattering
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,26 @@
 from __future__ import annotations
 
-import json
 import os
+import resource
 import shutil
-import subprocess
-import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from mvmr_zoo.datasets import ImageFolder, image_folder
 from mvmr_zoo.errors import DataError
-from training import cache
-from training.cache import CacheConfig, Producer, cached_rows
+from training.config import CacheConfig
+from training.targets import cache
+from training.targets.cache import Producer, cached_rows
 
-from ..conftest import write_photos
+from ...conftest import write_photos
 
 
 @pytest.fixture
@@ -51,9 +53,7 @@ def test_rows_are_computed_once(images: ImageFolder, tmp_path: Path, dtype: str)
     np.testing.assert_array_equal(cached_rows(tmp_path, images, producer(forbidden), config), first)
 
 
-def test_a_killed_build_goes_on_where_it_was(
-    images: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_build_continues(images: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "BLOCK", 5)
     seen: list[int] = []
 
@@ -84,7 +84,7 @@ def test_other_images_other_makers_and_other_options_are_kept_apart(images: Imag
     assert len(list(home.iterdir())) == 4
 
 
-def test_a_foreign_cache_is_refused_by_name(images: ImageFolder, tmp_path: Path) -> None:
+def test_a_cache_of_another_kind_is_refused_by_name(images: ImageFolder, tmp_path: Path) -> None:
     """A folder that was renamed, or copied over from another machine."""
     cached_rows(tmp_path / "a", images, producer(), CacheConfig())
     cached_rows(tmp_path / "b", images, producer(digest="2"), CacheConfig())
@@ -108,7 +108,7 @@ class Damage(NamedTuple):
         Damage(lambda home: (home / "manifest.json").write_text("{"), r"manifest\.json is damaged"),
         Damage(lambda home: (home / "rows.npy").unlink(), r"rows\.npy is damaged or missing"),
         Damage(lambda home: os.truncate(home / "rows.npy", 100), r"rows\.npy is damaged or missing"),
-        Damage(lambda home: np.save(home / "rows.npy", np.zeros((3, 6), np.float16)), "3 rows for 12 images"),
+        Damage(lambda home: np.save(home / "rows.npy", np.zeros((3, 6), np.float16)), "holds 3 rows; expected 12"),
         Damage(lambda home: np.save(home / "rows.npy", np.zeros((12, 6))), "float64; expected float16"),
     ],
 )
@@ -143,58 +143,78 @@ def test_a_folder_that_cannot_be_written(images: ImageFolder) -> None:
         cached_rows(Path("/proc/cache"), images, producer(), CacheConfig())
 
 
-def test_projected_rows_come_with_their_bound(
-    images: ImageFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wide = Producer(
-        name="wide", digest="1", dim=900,
-        compute=lambda indices: np.sin(np.outer(indices, np.arange(900) / 400)).astype(np.float32),
-    )  # fmt: skip
-    rows = cached_rows(tmp_path, images, wide, CacheConfig(projection=256, dtype="float32"))
-    assert rows.shape == (12, 256)
-    (manifest,) = tmp_path.glob("wide-*/manifest.json")
-    stated = json.loads(manifest.read_text())["dcor_squared_change"]
-    assert 0 < max(stated["blocks"]) == stated["largest"] < 1
-    assert f"changes by at most {stated['largest']:.3f}" in capsys.readouterr().out
+def test_a_disk_that_is_full_loses_nothing(images: ImageFolder, tmp_path: Path) -> None:
+    """The rows are reserved before any is computed: what would kill the process later is one line now."""
+    large = Producer(name="large", digest="1", dim=100_000, compute=forbidden)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"large-.*: the cache cannot be written"):
+            cached_rows(tmp_path, images, large, CacheConfig())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    (home,) = tmp_path.glob("large-*")
+    assert not (home / "manifest.json").exists()
+    large = Producer(name="large", digest="1", dim=100_000, compute=lambda i: np.ones((len(i), 100_000), np.float32))
+    assert cached_rows(tmp_path, images, large, CacheConfig()).shape == (12, 100_000)
 
 
-def test_the_bound_counts_blocks_of_a_killed_build(
+def test_a_killed_build_of_several_rows_an_image(
     images: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "BLOCK", 4)
-    config = CacheConfig(projection=16, dtype="float32")
+    monkeypatch.setattr(cache, "BLOCK", 7)  # which no image's rows fill
+    asked: list[int] = []
 
-    def dies(indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        if indices[0] == 8:
+    def compute(indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        asked.extend(indices.tolist())
+        if asked.count(14) == 1 and 14 in indices:
             raise KeyboardInterrupt
         return ramp(indices)
 
+    def made(facts: dict[str, int]) -> Producer:
+        return Producer(name="views", digest="1", dim=6, compute=compute, repeats=3, facts=facts)
+
     with pytest.raises(KeyboardInterrupt):
-        cached_rows(tmp_path, images, producer(dies), config)
-    cached_rows(tmp_path, images, producer(), config)
-    (manifest,) = tmp_path.glob("ramp-*/manifest.json")
-    assert len(json.loads(manifest.read_text())["dcor_squared_change"]["blocks"]) == 3
+        cached_rows(tmp_path, images, made({"view_seed": 0}), CacheConfig())
+    found = cached_rows(tmp_path, images, made({"view_seed": 0}), CacheConfig())
+    assert asked == [*range(21), *range(14, 36)]
+    np.testing.assert_array_equal(found, ramp(np.arange(36)))
+    cached_rows(tmp_path, images, made({"view_seed": 1}), CacheConfig())
+    assert len(list(tmp_path.glob("views-*"))) == 2
 
 
-BUILDER = """
-import sys, time
-from pathlib import Path
-import numpy as np
-from mvmr_zoo.datasets import image_folder
-from training.cache import CacheConfig, Producer, cached_rows
+def test_a_value_that_is_not_finite_names_its_image(images: ImageFolder, tmp_path: Path) -> None:
+    def broken(indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.where(indices[:, None] == 22, np.nan, ramp(indices)).astype(np.float32)
 
-def slow(indices):
-    time.sleep(0.5)
-    print("built", flush=True)
-    return np.zeros((len(indices), 2), np.float32)
-
-made = Producer(name="slow", digest="1", dim=2, compute=slow)
-print(cached_rows(Path(sys.argv[2]), image_folder(sys.argv[1]), made, CacheConfig()).shape, flush=True)
-"""
+    made = Producer(name="views", digest="1", dim=6, compute=broken, repeats=3)
+    with pytest.raises(DataError, match=rf"views gave values for {images.describe(7)} that are not finite"):
+        cached_rows(tmp_path, images, made, CacheConfig())
 
 
-def test_of_two_processes_one_builds(photo_folder: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", BUILDER, str(photo_folder), str(tmp_path / "cache")]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = sorted(process.communicate()[0] for process in both)
-    assert said == ["(12, 2)\n", "built\n(12, 2)\n"]
+def test_of_two_builders_one_builds_and_the_other_waits(
+    images: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As threads, whose locks exclude each other as those of two processes do."""
+    arrived, both = [], threading.Event()
+
+    class Announced(FileLock):  # type: ignore[misc,valid-type]
+        def __enter__(self) -> Announced:
+            arrived.append(1)
+            if len(arrived) == 2:
+                both.set()
+            super().__enter__()
+            return self
+
+    def compute(indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        assert both.wait(60)
+        built.append(len(indices))
+        return ramp(indices)
+
+    built: list[int] = []
+    monkeypatch.setattr(cache, "FileLock", Announced)
+    with ThreadPoolExecutor(2) as pool:
+        both_rows = [pool.submit(cached_rows, tmp_path, images, producer(compute), CacheConfig()) for _ in range(2)]
+    assert built == [12]
+    for rows in both_rows:
+        np.testing.assert_array_equal(rows.result(), ramp(np.arange(12)))

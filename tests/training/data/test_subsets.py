@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.errors import DataError
-from training.subsets import label_digest, stratified_subset, subset_file
+from training.data import label_digest, stratified_split, subset_file
+from training.data.subsets import name_digest, stratified_subset
 
 from ..conftest import write_photos
 
@@ -31,7 +32,7 @@ def test_a_file_is_written_once_and_reused(photo_folder: Path, tmp_path: Path) -
     text = path.read_text()
     assert text.splitlines()[:5] == [
         f"# data,{images.name}",
-        f"# fingerprint,{images.fingerprint}",
+        f"# names,{name_digest(images)}",
         f"# labels,{label_digest(images)}",
         "# share,0.5",
         "# seed,0",
@@ -55,7 +56,7 @@ def test_a_file_of_other_images_share_or_seed_is_refused(photo_folder: Path, tmp
     subset_file(path, images, 0.5, 0, np.arange(12))
     other = image_folder(write_photos(tmp_path / "other", 6))
     for arguments, says in (
-        ((other, 0.5, 0), "fingerprint"),
+        ((other, 0.5, 0), "names"),
         ((images, 0.1, 0), "share 0.5"),
         ((images, 0.5, 1), "seed"),
     ):
@@ -75,3 +76,33 @@ def test_a_damaged_file_is_refused(row: str, photo_folder: Path, tmp_path: Path)
 def test_only_what_is_offered_is_chosen(photo_folder: Path, tmp_path: Path) -> None:
     chosen = subset_file(tmp_path / "all.csv", image_folder(photo_folder), 1.0, 0, np.array([1, 2, 7]))
     assert chosen.tolist() == [1, 2, 7]
+
+
+LABELS = np.repeat(np.arange(4), [40, 20, 60, 7])
+
+
+def test_held_out_photos_are_a_fixed_share_of_each_class() -> None:
+    split = stratified_split(LABELS, 0.1, seed=3)
+    assert np.bincount(LABELS[split.held_out], minlength=4).tolist() == [4, 2, 6, 1]
+    assert sorted([*split.train, *split.held_out]) == list(range(127))
+    np.testing.assert_array_equal(split.held_out, stratified_split(LABELS, 0.1, seed=3).held_out)
+    assert not np.array_equal(split.held_out, stratified_split(LABELS, 0.1, seed=4).held_out)
+
+
+@pytest.mark.parametrize("limit", [1, 20, 63, 114])
+def test_a_limit_keeps_the_share_of_every_class(limit: int) -> None:
+    whole, some = (stratified_split(LABELS, 0.1, seed=3, limit=each) for each in (None, limit))
+    assert len(some.train) == limit
+    assert set(some.train) <= set(whole.train)
+    np.testing.assert_array_equal(some.held_out, whole.held_out)
+    shares = np.bincount(LABELS[whole.train]) * limit / len(whole.train)
+    assert np.abs(np.bincount(LABELS[some.train], minlength=4) - shares).max() <= 1
+
+
+def test_images_without_a_label_are_all_trained_on() -> None:
+    labels = np.concatenate([np.full(30, -1), np.zeros(20, int)])
+    split = stratified_split(labels, 0.5, seed=0)
+    assert (labels[split.held_out] == 0).all()
+    assert len(split.held_out) == 10
+    assert set(range(30)) <= set(split.train)
+    assert len(stratified_split(np.full(5, -1), 0.2, seed=0).held_out) == 0

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from mvmr_zoo.errors import ConfigError, DataError
-from training.config import SizeStage, ViewConfig
-from training.plan import Plan, RemainingBatches
-from training.schedule import warmup_cosine
+from training.config import ViewConfig
+from training.data import Plan, RemainingBatches, SizeStage
 
 
 def plan(**changes: object) -> Plan:
@@ -23,6 +22,7 @@ def test_every_pass_shows_every_photo_at_most_once() -> None:
         seen = [draw.photo for step in range(4) for draw in made.batch(4 * epoch + step)]
         assert len(seen) == len(set(seen)) == 20
         assert set(seen) <= set(range(22))
+        assert {draw.epoch for step in range(4) for draw in made.batch(4 * epoch + step)} == {epoch}
     assert made.batch(0) != made.batch(4)
 
 
@@ -65,13 +65,3 @@ def test_sizes_must_cover_the_run() -> None:
     for starts in ([], [0.1], [0.0, 0.0], [0.0, 1.0], [0.0, 0.6, 0.3]):
         with pytest.raises(ConfigError, match=r"views\.sizes"):
             ViewConfig(sizes=tuple(SizeStage(start=start, px=32) for start in starts))
-
-
-def test_warm_up_then_cosine() -> None:
-    factors = [warmup_cosine(step, warmup_steps=10, total_steps=110, final=0.1) for step in range(120)]
-    assert factors[0] == pytest.approx(0.1)
-    assert factors[9] == factors[10] == 1.0
-    assert factors[60] == pytest.approx(0.55)
-    assert factors[110:] == pytest.approx([0.1] * 10)
-    assert factors[10:111] == sorted(factors[10:111], reverse=True)
-    assert warmup_cosine(0, warmup_steps=0, total_steps=5, final=0) == 1.0

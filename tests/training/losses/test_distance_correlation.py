@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.distance_correlation import Estimator, distance_correlation, pairwise_distances
+from training.losses import Estimator, distance_correlation, distance_covariance
+from training.losses.distance_correlation import pairwise_distances
 
 ESTIMATORS = ["biased", "unbiased"]
 
@@ -30,6 +31,35 @@ def test_agrees_with_the_dcor_library(seed: int, n: int) -> None:
     unbiased = distance_correlation(x, y, "unbiased").item()
     assert biased == pytest.approx(dcor.distance_correlation(x.numpy(), y.numpy()), abs=1e-6)
     assert unbiased == pytest.approx(dcor.u_distance_correlation_sqr(x.numpy(), y.numpy()), abs=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), n=st.integers(4, 60))
+def test_the_covariance_agrees_with_the_dcor_library(seed: int, n: int) -> None:
+    x, y = batches(seed, n)
+    biased = distance_covariance(x, y, "biased").item()
+    unbiased = distance_covariance(x, y, "unbiased").item()
+    assert biased == pytest.approx(dcor.distance_covariance(x.numpy(), y.numpy()), abs=1e-6)
+    assert unbiased == pytest.approx(dcor.u_distance_covariance_sqr(x.numpy(), y.numpy()), abs=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_covariance_scales_as_the_batches_do(estimator: Estimator) -> None:
+    x, y = batches(0)
+    power = 1 if estimator == "unbiased" else 0.5
+    scaled = distance_covariance(3 * x, 4 * y, estimator)
+    torch.testing.assert_close(scaled, 12**power * distance_covariance(x, y, estimator))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_covariance_of_a_constant_batch_is_zero_with_finite_gradients(estimator: Estimator) -> None:
+    x, _ = batches(0)
+    x.requires_grad_()
+    value = distance_covariance(x, torch.ones_like(x), estimator)
+    value.backward()
+    assert value.item() == pytest.approx(0, abs=1e-9)
+    assert torch.isfinite(x.grad).all()
+    assert torch.autograd.gradcheck(lambda a: distance_covariance(a, batches(1, n=24)[1], estimator), x)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -100,8 +130,11 @@ def test_batches_that_cannot_be_compared() -> None:
     x, y = batches(0)
     with pytest.raises(ValueError, match="same number"):
         distance_correlation(x, y[:-1])
-    with pytest.raises(ValueError, match="at least 4"):
-        distance_correlation(x[:3], y[:3], "unbiased")
+    for function in (distance_correlation, distance_covariance):
+        with pytest.raises(ValueError, match="at least 4"):
+            function(x[:3], y[:3], "unbiased")
+        with pytest.raises(ValueError, match="at least 2"):
+            function(x[:1], y[:1])
 
 
 @pytest.mark.parametrize("estimator", ["biased", "unbiased"])

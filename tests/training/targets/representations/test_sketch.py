@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.losses import distance_correlation
+from training.targets.representations import count_sketch
+
+
+def rows(n: int, k: int, seed: int) -> torch.Tensor:
+    return torch.randn(n, k, generator=torch.Generator().manual_seed(seed))
+
+
+@settings(max_examples=15, deadline=None)
+@given(width=st.integers(3000, 9000), dim=st.sampled_from([256, 1024]), seed=st.integers(0, 99), sparse=st.booleans())
+def test_squared_distances_keep_their_mean_and_vary_as_stated(width: int, dim: int, seed: int, sparse: bool) -> None:
+    before = rows(40, width, seed)
+    if sparse:  # a few values matter, as the low frequencies of images do
+        before = before / torch.arange(1, width + 1)
+    ratio = (torch.pdist(count_sketch(before, dim)) / torch.pdist(before)) ** 2
+    stated = math.sqrt(2 / dim)
+    assert abs(float(ratio.mean()) - 1) < 3 * stated
+    assert float((ratio - 1).pow(2).mean().sqrt()) < 2 * stated
+
+
+def test_the_correlation_with_embeddings_keeps_its_value() -> None:
+    before, z = rows(64, 20_000, 0), rows(64, 16, 1)
+    before[:, :16] += 40 * z
+    exact, sketched = (distance_correlation(z, each).item() for each in (before, count_sketch(before, 8192)))
+    assert sketched == pytest.approx(exact, abs=0.01)
+
+
+def test_it_is_linear_and_the_same_for_every_process() -> None:
+    before = rows(6, 500, 0)
+    sketched = count_sketch(before, 64)
+    assert sketched.shape == (6, 64)
+    torch.testing.assert_close(count_sketch(2 * before[2:4] + before[:2], 64), 2 * sketched[2:4] + sketched[:2])
+    assert torch.equal(count_sketch(before[1:2], 64), sketched[1:2])
+
+
+def test_each_value_goes_to_one_sum_with_its_sign() -> None:
+    matrix = count_sketch(torch.eye(300), 16)
+    assert torch.equal(matrix.abs().sum(dim=1), torch.ones(300))
+    assert 0 < (matrix < 0).sum() < 300
