@@ -19,7 +19,8 @@ import pytest
 from mvmr_zoo.checkpoint import read_checkpoint
 from training import cli
 from training.callbacks.progress import Progress
-from training.config import DistillConfig
+from training.config import DataConfig, DistillConfig, PretrainConfig, RunConfig
+from training.finish import data_names, training_record
 
 from ..command_line import refused
 
@@ -191,6 +192,7 @@ def test_a_run_without_a_terminal_is_followed_by_lines(
     assert (same.returncode, same.stdout.splitlines()[-1:]) == (0, finished.stdout.splitlines())
 
     before = read_checkpoint(tmp_path / "mine").config
+    assert before.metrics["held_out/knn@1"].images == 4
     longer = answer(capfd, run_small(photos, tmp_path, "--resume --allow_config_change --optim.epochs 3"), "pretrain")
     assert longer.returncode == 0, longer.stderr
     assert "Resuming with another configuration: optim.epochs: 2.0 before, 3.0 now" in longer.stdout
@@ -270,3 +272,21 @@ def test_only_the_first_process_shows_progress(capfd: pytest.CaptureFixture[str]
 def test_the_parser_holds_every_option() -> None:
     options = cli.parser(DistillConfig, None)._option_string_actions
     assert {"--data.train", "--teacher.cache.dtype", "--loss.similarity", "--views.augment.gray"} <= options.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"train": "/home/someone/Photos"}, ("Photos",)),
+        ({"train": "/data/imagenette/train"}, ("imagenette",)),
+        (
+            {"train": ("/home/someone/Photos", "stl10:train+unlabeled", "parquet:/data/birds.parquet#label")},
+            ("Photos", "stl10", "birds"),
+        ),
+        ({"train": "/home/someone/Photos", "name": "our photos"}, ("our photos",)),
+    ],
+)
+def test_the_card_names_the_data_and_no_folder_of_this_machine(given: dict[str, Any], name: tuple[str, ...]) -> None:
+    config = PretrainConfig(data=DataConfig(**given), run=RunConfig(output="runs", name="mine"))
+    assert data_names(config) == name
+    assert "someone" not in str(training_record(config))

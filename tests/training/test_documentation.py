@@ -34,7 +34,7 @@ def test_the_training_loop_runs_and_lowers_the_loss(capsys: pytest.CaptureFixtur
     assert len([line for line in code.splitlines() if line]) <= 25
     torch.manual_seed(0)
     values: dict[str, object] = {}
-    exec(compile(code, "docs/training.md", "exec"), values)  # noqa: S102
+    exec(compile(code, "docs/training.md", "exec"), values)
     printed = capsys.readouterr().out.splitlines()
     totals = [sum(map(float, re.findall(r" (-?[\d.]+)(?= |$)", line))) for line in printed]
     assert len(totals) == 5
