@@ -44,7 +44,8 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
     Returns:
         The exit code: 0 done, 2 could not run, 128 + N stopped by signal N (130 by Ctrl-C, 143 by SIGTERM).
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for library in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     config, run = COMMANDS[command]
     words = sys.argv[1:] if arguments is None else arguments
     read = parser(config, description)
@@ -61,10 +62,10 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
     except MvmrError as error:
         return _refuse(_one_line(error))
     except SIGTERMException as stopped:
-        print("Stopped. Run the same command with --resume to continue.", file=sys.stderr)
+        say("Stopped. Run the same command with --resume to continue.", error=True)
         return stopped.code if isinstance(stopped.code, int) else 143
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        say("Stopped.", error=True)
         return 130
     except OSError as error:
         return _refuse(describe_os_error(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,9 @@ LINE_SECONDS = 60
 
 
 @rank_zero_only
-def say(text: str) -> None:
-    """Print a line on the first of several processes."""
-    print(text, flush=True)
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line on the first of several processes, on standard error where `error` is true."""
+    print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def terminal() -> Console | None:
