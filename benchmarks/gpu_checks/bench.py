@@ -56,7 +56,7 @@ class Bench:
 
     @functools.cached_property
     def photos(self) -> list[Path]:
-        """JPEG files, whole training batches: crops of the sample photos; soft noise where those are missing, and quick."""
+        """JPEG files, whole training batches: crops of the sample photos, or soft noise if none are there or quick."""
         from mvmr_zoo.errors import MissingDependencyError
         from mvmr_zoo.images import read_image
         from mvmr_zoo.samples import make_view, photographs

@@ -201,7 +201,7 @@ def ddp(bench: Bench) -> Figures:
     import pytorch_lightning as pl
     import torch.distributed as dist
 
-    plain, found = pl.Trainer, []
+    plain, found, environment = pl.Trainer, [], dict(os.environ)
     cuda = bench.device == "cuda"
 
     def distributed(**options: Any) -> pl.Trainer:
@@ -217,6 +217,8 @@ def ddp(bench: Bench) -> Figures:
         pl.Trainer = plain  # type: ignore[misc]
         if dist.is_initialized():
             dist.destroy_process_group()
+        for name in os.environ.keys() - environment.keys():  # Lightning leaves LOCAL_RANK and others behind
+            del os.environ[name]
     strategy = type(found[0].strategy).__name__
     expect(strategy == "DDPStrategy", f"the strategy is {strategy}")
     expect(backend == ("nccl" if cuda else "gloo"), f"the backend is {backend}")
