@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from mvmr_zoo.card import Figure
 from mvmr_zoo.checkpoint import Head
 from mvmr_zoo.errors import ConfigError, DataError
 from training.callbacks import Health, KnnMonitor, OnlineLinear, image_features, knn_every
@@ -21,6 +22,8 @@ from training.losses.regression import TEACHER
 from training.module import Classifier, MVMRModule
 from training.targets import Targets, representation_targets, teacher_targets
 from training.trainer import Setup, fit, prepare
+
+_SOURCE = "the training run"
 
 
 def pretrain(config: PretrainConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
@@ -100,7 +103,8 @@ def finetune(config: FinetuneConfig, *, resume: bool = False, allow_change: bool
     if len(setup.split.held_out):
         features = image_features(module.encoder, preprocess, setup.data, setup.split.held_out)
         predictions = (features @ head.weight.T + head.bias).argmax(axis=1)
-        metrics["held_out/top1"] = float((predictions == setup.data.labels[setup.split.held_out]).mean())
+        right = predictions == setup.data.labels[setup.split.held_out]
+        metrics["held_out/top1"] = Figure(value=float(right.mean()), source=_SOURCE, images=len(right))
     return finish(module.encoder, config, metrics, head=head, class_names=setup.data.class_names).folder
 
 
@@ -141,7 +145,9 @@ def _train(
     return finish(
         module.encoder,
         config,
-        {"held_out/knn@1": result.accuracy} if result is not None and result.held_out else {},
+        {"held_out/knn@1": Figure(value=result.accuracy, source=_SOURCE, images=result.queries)}
+        if result is not None and result.held_out
+        else {},
         projector=module.projector,
         teacher_mean=loss.teacher_mean if isinstance(loss, DistillationLoss) else None,
     ).folder

@@ -75,18 +75,18 @@ class AugmentConfig:
     """A policy, and values that replace the policy's own where they are given.
 
     Args:
-        policy: A name in `POLICIES`.
+        policy: One of the paper's three: `paper`, `cifar` or `cifar20`.
         where: Where color and blur are computed: `workers` per image, `device` for the whole batch. Crops are
             always made by the workers.
-        min_scale: See `Policy`, as the rest.
-        flip: See `Policy`.
-        brightness: See `Policy`.
-        contrast: See `Policy`.
-        saturation: See `Policy`.
-        hue: See `Policy`.
-        jitter: See `Policy`.
-        gray: See `Policy`.
-        blur: See `Policy`.
+        min_scale: Smallest share of the photo's area in a crop. None is the policy's own, as in the rest.
+        flip: Probability of a horizontal flip.
+        brightness: Factors lie in [1 - b, 1 + b].
+        contrast: As `brightness`.
+        saturation: As `brightness`.
+        hue: Shifts lie in [-h, h] turns of the color wheel, at most 0.5.
+        jitter: Probability that brightness, contrast, saturation and hue change.
+        gray: Probability of a gray view.
+        blur: Probability of a Gaussian blur.
     """
 
     policy: Literal["paper", "cifar", "cifar20"] = "paper"

@@ -25,6 +25,7 @@ from mvmr_zoo.errors import DataError
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import Engine, traced_engine
 from training.config import CacheConfig, TeacherConfig, ViewConfig
+from training.console import say
 from training.data import cached_view, crop_image, read_for_views, to_tensor
 from training.targets.cache import Producer, cached_rows
 
@@ -43,6 +44,7 @@ class Teacher:
     """
 
     def __init__(self, spec: str, px: int | None = None) -> None:
+        say(f"Loading the teacher {spec}")
         # ONNX Runtime runs it on CPUs; tracing the graph takes seconds that a GPU run need not spend
         self.model = mvmr_zoo.load(spec, device="cpu", runtime="torch" if torch.cuda.is_available() else "onnx")
         own = self.model.preprocess
@@ -119,6 +121,7 @@ def _plain_rows(config: TeacherConfig, data: ImageSet, folder: Path, cache: Cach
         name, digest, dim = f"{teacher.name}-{config.px}px", teacher.digest, teacher.dim
         compute = functools.partial(_embed_plain, teacher, data)
     else:
+        say(f"Loading the teacher {config.spec}")
         model = mvmr_zoo.load(config.spec)
         name, dim = model.card.name, model.card.embedding_dim
         digest = hashlib.sha256(f"{model.weights_digest} {model.preprocess.digest}".encode()).hexdigest()
