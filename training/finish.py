@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mvmr_zoo import foreign
@@ -37,6 +39,7 @@ def finish(
     *,
     projector: nn.Sequential | None = None,
     teacher_mean: Tensor | None = None,
+    features: NDArray[np.float32] | None = None,
     head: Head | None = None,
     class_names: Sequence[str] = (),
 ) -> Checkpoint:
@@ -51,6 +54,7 @@ def finish(
         metrics: Measured figures by protocol.
         projector: Is stored too, so that training can continue from the folder.
         teacher_mean: `(T,)`, subtracted from the teacher's embeddings during training.
+        features: `(N, D)` of some training images, by which the numbers of `aligned` are ordered.
         head: A linear classifier of the features, where one was trained.
         class_names: Of its outputs.
 
@@ -79,7 +83,8 @@ def finish(
         linear = projector[0]
         assert isinstance(linear, nn.Linear)
         mean = None if teacher_mean is None else teacher_mean.cpu().numpy()
-        alignment = alignment_from_projector(linear.weight.detach().float().cpu().numpy(), mean)
+        weight = linear.weight.detach().float().cpu().numpy()
+        alignment = alignment_from_projector(weight, mean, features=features)
     return pack(
         encoder,
         Path(config.run.output) / config.run.name,

@@ -24,6 +24,8 @@ from training.targets import Targets, representation_targets, teacher_targets
 from training.trainer import Setup, fit, prepare
 
 _SOURCE = "the training run"
+_ALIGNMENT_IMAGES = 512
+"""Training images whose features order the numbers of `aligned`."""
 
 
 def pretrain(config: PretrainConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
@@ -142,6 +144,10 @@ def _train(
     if not fit(module, dataset, config, setup, plan, callbacks):
         return None
     result = None if measured is None else measured.result
+    features = None
+    if isinstance(loss, DistillationLoss) and len(module.projector) == 1:
+        sample = np.sort(np.random.default_rng(config.run.seed).permutation(setup.split.train)[:_ALIGNMENT_IMAGES])
+        features = image_features(module.encoder, config.views.encoder_preprocess, setup.data, sample)
     return finish(
         module.encoder,
         config,
@@ -150,6 +156,7 @@ def _train(
         else {},
         projector=module.projector,
         teacher_mean=loss.teacher_mean if isinstance(loss, DistillationLoss) else None,
+        features=features,
     ).folder
 
 

@@ -9,13 +9,13 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-
-from training.config import DataConfig, OptimConfig, PretrainConfig, RunConfig, StudentConfig, ViewConfig
 from training.examples import Example
 from training.learner import Learner
 from training.loss import LossConfig
 from training.objective import Objective
 from training.plan import Draw, Plan, RemainingBatches
+
+from training.config import DataConfig, OptimConfig, PretrainConfig, RunConfig, StudentConfig, ViewConfig
 
 N = 8
 

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training.cache import CacheConfig
+from training.command import execute
+from training.teacher import teacher_rows
 
 import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint, read_checkpoint
 from mvmr_zoo.datasets import image_folder
-from training.cache import CacheConfig
-from training.command import execute
 from training.config import DistillConfig
 from training.distill import run as distill
-from training.teacher import teacher_rows
 
 CONFIG = Path(__file__).parents[2] / "training" / "configs" / "imagenette_kd.yaml"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from training.record import spec_name, training_record
 
 from training.config import DataConfig, DistillConfig, RunConfig, StudentConfig, TeacherConfig
-from training.record import spec_name, training_record
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-
-from training.config import OptimConfig
 from training.lars import LARS
 from training.optimiser import make_optimizer, scheduled_optimizer
+
+from training.config import OptimConfig
 
 
 def test_lars_takes_the_papers_step() -> None:

@@ -6,7 +6,6 @@ import dcor
 import numpy as np
 import pytest
 import torch
-
 from training.monitors.spread import dependence, spread
 
 
