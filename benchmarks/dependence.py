@@ -3,7 +3,7 @@
     python benchmarks/dependence.py [--px 32] [--rounds 15]
 
 Views and the paper's five representations of N = 256 random images, D = 8192, forward and backward,
-the two ways taking turns in one process; then each alone in a process of its own for its peak memory.
+the two ways taking turns in one process; then each alone in a new process for its peak memory.
 """
 
 from __future__ import annotations
@@ -15,56 +15,62 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from training.config.references import AUGMENTED_PIXELS, PAPER_REPRESENTATIONS
-from training.loss import Embedded, LossConfig, mvmr_loss
-from training.representations import build_representation
+from training.config.targets import AUGMENTED_PIXELS, PAPER_REPRESENTATIONS
+from training.losses import MVMRLoss
+from training.targets.representations import build_representation
 
 N, D = 256, 8192
 
 
-def batch(px: int) -> Embedded:
-    """Embeddings with gradients, and representations of random images."""
+class Batch(NamedTuple):
+    """Embeddings `(N, D)` with gradients, and representations of random images."""
+
+    z: Tensor
+    z0: Tensor
+    representations: dict[str, Tensor]
+
+
+def batch(px: int) -> Batch:
+    """A batch of images of `px` pixels a side."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(N, 3, px, px, generator=generator)
-    references = {
+    representations = {
         term.kind: images.flatten(1).roll(1, 0)
         if term.kind == AUGMENTED_PIXELS
         else build_representation(term.kind, term.options)(images)
         for term in PAPER_REPRESENTATIONS
     }
     z, z0 = (torch.randn(N, D, generator=generator).requires_grad_() for _ in range(2))
-    return Embedded(z, z0, references)
+    return Batch(z, z0, representations)
 
 
-def together(made: Embedded) -> Tensor:
+def together(made: Batch) -> Tensor:
     """Our loss: each distance matrix once."""
-    config = LossConfig(invariance=0, variance=0, views=1)
-    return mvmr_loss(made, dict.fromkeys(made.references, 1.0), config).total
+    return MVMRLoss(invariance=0, variance=0, views=1)(made.z, made.z0, made.representations).total
 
 
-def by_pairs(made: Embedded) -> Tensor:
+def by_pairs(made: Batch) -> Tensor:
     """The formula, pair by pair."""
-    assert made.z0 is not None
-    return torch.stack([1 - plain_dcor(made.z, rows) for rows in (made.z0, *made.references.values())]).sum()
+    return torch.stack([1 - plain_dcor(made.z, rows) for rows in (made.z0, *made.representations.values())]).sum()
 
 
 def plain_dcor(x: Tensor, y: Tensor) -> Tensor:
-    """Distance correlation as it is written down: distances, double centring, the square root."""
+    """Distance correlation as it is written down: distances, double centering, the square root."""
     a, b = (torch.cdist(rows, rows, compute_mode="use_mm_for_euclid_dist") for rows in (x, y))
     a, b = (d - d.mean(0, keepdim=True) - d.mean(1, keepdim=True) + d.mean() for d in (a, b))
     return ((a * b).mean() / ((a * a).mean() * (b * b).mean()).sqrt()).sqrt()
 
 
-WAYS: dict[str, Callable[[Embedded], Tensor]] = {"together": together, "by pairs": by_pairs}
+WAYS: dict[str, Callable[[Batch], Tensor]] = {"together": together, "by pairs": by_pairs}
 
 
-def seconds(way: Callable[[Embedded], Tensor], made: Embedded) -> float:
-    """Of one forward and backward."""
-    assert made.z0 is not None
+def seconds(way: Callable[[Batch], Tensor], made: Batch) -> float:
+    """The time of one forward and backward pass."""
     made.z.grad = made.z0.grad = None
     began = time.perf_counter()
     way(made).backward()

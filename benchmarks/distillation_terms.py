@@ -36,11 +36,8 @@ ARMS: dict[str, dict[str, object]] = {
     "cosine regression + the paper's terms": {**PAPER, "loss.regression": 1},
     "teacher dCor": TEACHER_ONLY,
     "the paper's terms, batch 256": {**PAPER, **LARGE},
-    "teacher dCor, memory 448": {**TEACHER_ONLY, "loss.memory": 448},
     "teacher dCor, batch 256": {**TEACHER_ONLY, **LARGE},
-    "cosine regression + teacher dCor, memory 448": {**BOTH, "loss.memory": 448},
     "teacher dCor, unbiased": {**TEACHER_ONLY, "loss.estimator": "unbiased"},
-    "the paper's terms, memory 448": {**PAPER, "loss.memory": 448},
     "the paper's terms, unbiased": {**PAPER, "loss.estimator": "unbiased"},
     "the paper's terms, teacher x 4": {**PAPER, "loss.teacher": 4},
     "the paper's terms, lr / 4": {**PAPER, "optim.peak_lr": 5e-4},
@@ -49,7 +46,7 @@ ARMS: dict[str, dict[str, object]] = {
 }
 """What each arm changes, the most telling first."""
 
-CONFIGS = Path(__file__).parents[1] / "training" / "configs"
+RECIPES = Path(__file__).parents[1] / "training" / "recipes"
 
 
 def train(name: str, data: Path, output: Path, views: int, photos: int) -> tuple[Path, float]:
@@ -76,7 +73,7 @@ def train(name: str, data: Path, output: Path, views: int, photos: int) -> tuple
         began = time.perf_counter()
         arguments = [f"--{key}={value}" for key, value in options.items()]
         subprocess.run(
-            [sys.executable, "-m", f"training.{command}", "--config", CONFIGS / config, "--resume", *arguments],
+            [sys.executable, "-m", f"training.{command}", "--config", RECIPES / config, "--resume", *arguments],
             check=True,
         )
         took.write_text(json.dumps(time.perf_counter() - began))

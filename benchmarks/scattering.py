@@ -14,7 +14,7 @@ import time
 import torch
 from kymatio.scattering2d.frontend.torch_frontend import ScatteringTorch2D
 
-from training.representations import Scattering
+from training import Scattering
 
 CASES = {32: 64, 96: 16, 224: 4}
 """Images in a call, by their side."""

@@ -3,8 +3,8 @@
     python benchmarks/signs_and_estimators.py CIFAR10 --output FOLDER [--epochs 10] [--seeds 0 1 2] [--arms NAME ...]
 
 CIFAR10 is a folder with `train-00000-of-00001.parquet` and `test-00000-of-00001.parquet`. All arms share
-`training/configs/cifar10.yaml`, the images, their order and augmentation, and the epochs. Accuracy is on the
-whole test split: k-NN (`knn@1`) among the training images, and a logistic regression on their standardised
+`training/recipes/cifar10.yaml`, the images, their order and augmentation, and the epochs. Accuracy is on the
+whole test split: k-NN (`knn@1`) among the training images, and a logistic regression on their standardized
 features. Finished arms are kept in the folder, so the table can be made in several
 goes; other --epochs need another folder.
 """
@@ -42,7 +42,7 @@ ARMS: dict[str, dict[str, object]] = {
 
 IMAGES = 10_400
 """10,000 to train on, and the monitor's."""
-CONFIG = Path(__file__).parents[1] / "training" / "configs" / "cifar10.yaml"
+CONFIG = Path(__file__).parents[1] / "training" / "recipes" / "cifar10.yaml"
 
 
 def train(name: str, seed: int, data: Path, output: Path, epochs: float) -> Path:
@@ -69,9 +69,9 @@ def train(name: str, seed: int, data: Path, output: Path, epochs: float) -> Path
 
 
 def features(checkpoint: Path, images: ImageSet) -> NDArray[np.float32]:
-    """Of all images, not normalised."""
+    """Of all images, not normalized."""
     model = mvmr_zoo.load(checkpoint)
-    return embed_images(model.engine, model.preprocess, images, range(len(images)), dim=model.card.embedding_dim)
+    return embed_images(model.engine, model.preprocess, images, range(len(images)), dim=model.dim)
 
 
 def accuracies(checkpoint: Path, train_set: ImageSet, test: ImageSet) -> tuple[float, float]:

@@ -1,10 +1,10 @@
-"""What a training step spends outside the network's own forward and backward; caches against live references.
+"""What a training step spends outside the network's own forward and backward; caches against live targets.
 
     python benchmarks/training_step.py IMAGENETTE [--px 96] [--batch 64] [--steps 16] [--rounds 3]
 
 Whole runs of `training.distill` and `training.pretrain` on 600 photos, ResNet-18, two workers, caches warm,
-all monitors that run in a step on: the median time from one step's beginning to the next. Between runs, on the
-idle machine, the same network forward and backward on a batch that is there already. Rounds take turns.
+everything that is measured in a step on: the median time from the start of one step to the next. Between runs, on
+the idle machine, the same network forward and backward on a batch that is there already. Rounds take turns.
 """
 
 from __future__ import annotations
@@ -21,26 +21,30 @@ from typing import Any
 import torch
 
 from training import distill, pretrain
-from training.command import parser
+from training.cli import parser
 from training.config import DistillConfig, PretrainConfig, TaskConfig
-from training.learner import Learner
+from training.module import MVMRModule
 from training.student import make_encoder, projector
 
-CONFIGS = Path(__file__).parents[1] / "training" / "configs"
+RECIPES = Path(__file__).parents[1] / "training" / "recipes"
 PER_CLASS = 60
 WARM = 6
-"""Steps at a run's beginning that are not counted: workers start, memory is mapped."""
+"""Steps at the start of a run that are not counted: workers start, memory is mapped."""
 
-DEPENDENCE = {"loss.regression": 0}
-"""The teacher's dCor alone: the regression needs a cached teacher."""
 QUIET = {"monitor.every_steps": 10**6, "monitor.linear_lr": 0}
 RUNS: dict[str, tuple[type[TaskConfig], Callable[..., Any], dict[str, object]]] = {
-    "distillation, cached teacher": (DistillConfig, distill.run, DEPENDENCE),
-    "distillation, cached teacher, no monitors": (DistillConfig, distill.run, {**DEPENDENCE, **QUIET}),
-    "distillation, live teacher": (DistillConfig, distill.run, {**DEPENDENCE, "teacher.cached": "false"}),
-    "pretraining, cached representations": (PretrainConfig, pretrain.run, {}),
-    "pretraining, cached representations, no monitors": (PretrainConfig, pretrain.run, QUIET),
-    "pretraining, live representations": (PretrainConfig, pretrain.run, {"representations.cached": "false"}),
+    "distillation, cached teacher": (DistillConfig, distill, {}),
+    "distillation, cached teacher, no monitors": (DistillConfig, distill, QUIET),
+    "distillation, live teacher": (DistillConfig, distill, {"teacher.cached": "false"}),
+    "distillation, cached teacher of 4 views": (DistillConfig, distill, {"teacher.view": "same", "views.k": 4}),
+    "distillation, live teacher of the same view": (
+        DistillConfig,
+        distill,
+        {"teacher.view": "same", "teacher.cached": "false"},
+    ),
+    "pretraining, cached representations": (PretrainConfig, pretrain, {}),
+    "pretraining, cached representations, no monitors": (PretrainConfig, pretrain, QUIET),
+    "pretraining, live representations": (PretrainConfig, pretrain, {"representations.cached": "false"}),
 }
 
 
@@ -54,28 +58,28 @@ def some_photos(imagenette: Path, folder: Path) -> Path:
 
 
 def configured(kind: type[TaskConfig], options: dict[str, object]) -> TaskConfig:
-    """A configuration of this package's own, with options changed."""
+    """A recipe with options changed."""
     file = "imagenette_kd.yaml" if kind is DistillConfig else "imagenette.yaml"
     read = parser(kind, None)
     words = [f"--{name}={value}" for name, value in options.items()]
-    values = vars(read.instantiate(read.parse_args(["--config", str(CONFIGS / file), *words])))
+    values = vars(read.instantiate(read.parse_args(["--config", str(RECIPES / file), *words])))
     return kind(**{name: value for name, value in values.items() if name in kind.__dataclass_fields__})
 
 
 def step_seconds(run: Callable[..., Any], config: TaskConfig) -> float:
-    """The median time from one step's beginning to the next."""
+    """The median time from the start of one step to the next."""
     stamps: list[float] = []
-    plain_step = Learner.training_step
+    plain_step = MVMRModule.training_step
 
-    def stamped(self: Learner, *arguments: Any) -> torch.Tensor:
+    def stamped(self: MVMRModule, *arguments: Any) -> torch.Tensor:
         stamps.append(time.perf_counter())
         return plain_step(self, *arguments)
 
-    Learner.training_step = stamped  # type: ignore[method-assign]
+    MVMRModule.training_step = stamped  # type: ignore[method-assign]
     try:
         run(config)
     finally:
-        Learner.training_step = plain_step  # type: ignore[method-assign]
+        MVMRModule.training_step = plain_step  # type: ignore[method-assign]
     return statistics.median(b - a for a, b in zip(stamps[WARM:], stamps[WARM + 1 :], strict=False))
 
 
@@ -83,7 +87,8 @@ def network_seconds(config: TaskConfig, rounds: int = 8) -> float:
     """The median time of encoder and projector alone, forward and backward, on as many views."""
     encoder = make_encoder(config.student).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     head = projector(encoder.embedding_dim, config.student.projector)
-    views = 2 if config.loss.reads_plain_view else 1  # type: ignore[attr-defined]
+    loss = config.loss  # type: ignore[attr-defined]
+    views = 2 if max(loss.invariance, loss.variance, loss.views) > 0 else 1
     px = config.views.sizes[0].px
     images = torch.randn(config.optim.batch_size, 3, px, px).contiguous(memory_format=torch.channels_last)
     times = []

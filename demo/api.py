@@ -72,7 +72,8 @@ def add_api(searcher: Searcher) -> None:
         """How the library stands.
 
         Returns:
-            photos, missing and failures as counts; model, the encoder's name; dimension of its vectors.
+            photos, missing and failures as counts; model, the encoder's name; output, which of its
+            outputs the vectors are; dimension of the vectors.
         """
         found = searcher.status()
         return {
@@ -80,7 +81,8 @@ def add_api(searcher: Searcher) -> None:
             "missing": found.missing,
             "failures": len(found.failures),
             "model": searcher.model.card.name,
-            "dimension": searcher.model.card.embedding_dim,
+            "output": searcher.model.output,
+            "dimension": searcher.model.dim,
         }
 
     with gr.Row(visible=False):

@@ -125,7 +125,7 @@ def bench(
         say(f"{spec}: timing")
         seconds = _timed(runs, given)
     products = {name: 2 * _SIDE**3 / each / 1e9 for name, each in seconds.items() if name in _PRODUCTS}
-    gflop = _gflop(source.model.encoder, seen.shape[-1])
+    gflop = _gflop(source.network, seen.shape[-1])
     wanted = _features(runs[EAGER], seen, batch)
     for name, run in runs.items():
         kept = agreement(wanted, _features(run, seen, batch))
@@ -144,7 +144,7 @@ def bench(
 
 def _engines(source: Source, photos: Photos, folder: Path) -> dict[str, Callable[[], Run]]:
     """How each engine is made, by name, in the order of the table."""
-    encoder = source.model.encoder
+    encoder = source.network
     found: dict[str, Callable[[], Run]] = {
         EAGER: lambda: _pytorch(encoder, torch.contiguous_format),
         "PyTorch channels-last": lambda: source.model.engine,
@@ -167,7 +167,7 @@ def _pytorch(encoder: Callable[..., Any], layout: torch.memory_format) -> Run:
 
 def _onnx(source: Source, dtype: Dtype, photos: Photos, folder: Path) -> Run:
     contract = contract_of(source.model, ExportOptions(dtype=dtype))
-    converted = convert(encoder_graph(source.model.encoder, contract), contract, photos, lambda _: 0.0, folder)
+    converted = convert(encoder_graph(source.network, contract), contract, photos, lambda _: 0.0, folder)
     return session_of(converted.model)
 
 

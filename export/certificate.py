@@ -80,6 +80,7 @@ def write_certificate(folder: Path, certificate: Certificate) -> None:
         "schema_version": SCHEMA_VERSION,
         "passed": certificate.passed,
         **asdict(certificate),
+        "contract": certificate.contract.to_dict(),
         "file_bytes": (folder / MODEL_FILE).stat().st_size,
         "sha256": {name: file_digest(folder / name) for name in HASHED},
     }

@@ -42,6 +42,15 @@ def onnx(
     batch: Annotated[str, typer.Option(help="Images a call, or dynamic.")] = "dynamic",
     opset: Annotated[int, typer.Option(help="ONNX opset, 18 to 23.")] = 20,
     normalize_output: Annotated[bool, typer.Option("--normalize-output", help="Unit vectors.")] = False,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "--model-output", help="features, or aligned, for retrieval. Default: the model's own."
+        ),
+    ] = None,
+    dim: Annotated[
+        int | None, typer.Option(help="Length of aligned vectors: only their first numbers are kept.")
+    ] = None,
     head: Annotated[bool, typer.Option("--head", help="The classifier too: a second output, logits.")] = False,
     device: Device = "cpu",
     images: Images = None,
@@ -54,6 +63,7 @@ def onnx(
     """Write model.onnx, its certificate export.json, and the checkpoint's config.json."""
     from export.certificate import to_json
     from export.options import ExportOptions, parse_batch, parse_size
+    from mvmr_zoo.card import output_in_words
 
     options = ExportOptions(
         dtype=dtype,  # type: ignore[arg-type]  # ExportOptions checks them
@@ -63,6 +73,8 @@ def onnx(
         opset=opset,
         unit_norm=normalize_output,
         head=head,
+        output=output,  # type: ignore[arg-type]  # load checks it
+        dim=dim,
         device=device,  # type: ignore[arg-type]  # likewise
     )
     check_installed("write an exported folder")
@@ -84,7 +96,8 @@ def onnx(
             for engine, each in speed.items():
                 _show_speed(engine, batch_size, each)
         kept = f", {len(certificate.in_float)} layers in float" if certificate.in_float else ""
-        typer.echo(f"  {(out / 'model.onnx').stat().st_size / 1e6:.1f} MB, {certificate.contract.dtype}{kept}")
+        shown = output_in_words(certificate.contract.output, certificate.contract.embedding_dim)
+        typer.echo(f"  {(out / 'model.onnx').stat().st_size / 1e6:.1f} MB, {certificate.contract.dtype}{kept}, {shown}")
     if not certificate.passed:
         raise typer.Exit(SOME_FAILED)
 

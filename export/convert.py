@@ -106,6 +106,7 @@ def convert(encoder: ModelProto, contract: Contract, photos: Photos, margin: Mar
 def finished(converted: Converted, contract: Contract, head: Head | None, model: Model) -> ModelProto:
     """The whole `model.onnx`, checked: preprocessing and classifier joined on, facts in its metadata."""
     whole = joined(converted.model, contract, head)
+    _name_output(whole, contract.output)
     _name_dimensions(whole, contract)
     whole.producer_name, whole.producer_version = "mvmr-zoo", __version__
     whole.graph.name = "encoder"
@@ -146,6 +147,15 @@ def session_of(model: ModelProto) -> Callable[[NDArray[np.float32]], NDArray[np.
 def _features(model: ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
     run = session_of(model)
     return np.concatenate([run(part)[:count] for part, count in filled_batches(images, _AT_ONCE)])
+
+
+def _name_output(model: ModelProto, output: str) -> None:
+    """Give the output `features` another name."""
+    graph = model.graph
+    for names in (each for node in graph.node for each in (node.input, node.output)):
+        names[:] = [output if name == "features" else name for name in names]
+    for value in graph.output:
+        value.name = output if value.name == "features" else value.name
 
 
 def _name_dimensions(model: ModelProto, contract: Contract) -> None:

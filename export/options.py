@@ -10,6 +10,7 @@ from mvmr_zoo.exported import DTYPES, STAGES, Contract, Dtype, Stage
 
 if TYPE_CHECKING:
     from mvmr_zoo import Model
+    from mvmr_zoo.card import Output
 
 OPSETS = range(18, 24)
 """18 is the first with an antialiased Resize; each was run in ONNX Runtime by the tests."""
@@ -30,8 +31,11 @@ class ExportOptions:
         size: side of the square the encoder reads, in pixels; None is the model's own, `dynamic` leaves it open.
         batch: images a call; None leaves it open.
         opset: of the ONNX standard.
-        unit_norm: scale features to unit L2 norm.
+        unit_norm: scale vectors to unit L2 norm.
         head: put the classifier inside.
+        output: of the encoder, as `load` takes it: `features` or `aligned`; None is the model's own, or features with
+            `head`, which reads them.
+        dim: how many numbers of `aligned`, as `load` takes it.
         device: `cpu` or `cuda`, where the certificate is measured.
     """
 
@@ -42,6 +46,8 @@ class ExportOptions:
     opset: int = 20
     unit_norm: bool = False
     head: bool = False
+    output: Output | None = None
+    dim: int | None = None
     device: Literal["cpu", "cuda"] = "cpu"
 
     def __post_init__(self) -> None:
@@ -55,6 +61,8 @@ class ExportOptions:
                 near = closest(value, known)
                 hint = f" Closest: {near[0]}." if near else ""
                 raise ConfigError(f"{option} got {value!r}; expected {', '.join(known)}.{hint}")
+        if self.head and self.output == "aligned":
+            raise ConfigError("--head reads features, but --output got aligned. Leave one of them out.")
         if self.opset not in OPSETS:
             raise ConfigError(f"--opset got {self.opset}; expected {OPSETS[0]} to {OPSETS[-1]}.")
         if isinstance(self.size, int) and self.size < SMALLEST_PX:
@@ -85,7 +93,8 @@ def contract_of(model: Model, options: ExportOptions) -> Contract:
         opset=options.opset,
         unit_norm=options.unit_norm,
         head=options.head,
-        embedding_dim=model.card.embedding_dim,
+        embedding_dim=model.dim,
+        output=model.output,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 import mvmr_zoo
 from mvmr_zoo.checkpoint import CONFIG_FILE, SCHEMA_VERSION, CheckpointConfig, Head, write_config
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from mvmr_zoo import Model
+    from mvmr_zoo.card import Output
     from mvmr_zoo.preprocess import Preprocess
 
 
@@ -34,6 +36,17 @@ class Source:
     spec: str
     model: Model
     checkpoint: Path | None
+
+    @property
+    def network(self) -> nn.Module:
+        """Images `(N, 3, H, W)` to the model's output `(N, D)`, in evaluation mode, on the CPU."""
+        encoder = self.model.encoder
+        if self.model.output == "features" or self.model.alignment is None:
+            return encoder
+        matrix = torch.from_numpy(self.model.alignment.matrix[: self.model.dim])
+        projection = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
+        projection.weight = nn.Parameter(matrix, requires_grad=False)
+        return nn.Sequential(encoder, projection).eval()
 
     @property
     def head(self) -> Head:
@@ -62,15 +75,23 @@ class Source:
         )
 
 
-def read_source(spec: str, device: Literal["cpu", "cuda"] = "cpu") -> Source:
+def read_source(
+    spec: str, device: Literal["cpu", "cuda"] = "cpu", *, output: Output | None = None, dim: int | None = None
+) -> Source:
     """The model of a spec, in PyTorch, every weight finite.
+
+    Args:
+        spec: as `load` takes it.
+        device: likewise.
+        output: likewise.
+        dim: likewise.
 
     Raises:
         UnknownModelError: nothing answers to the spec.
         CheckpointError: its folder is damaged, or a weight is not a number.
-        ConfigError: it is an ONNX file already, or CUDA where there is none.
+        ConfigError: it is an ONNX file already, has no such output, or CUDA where there is none.
     """
-    model = mvmr_zoo.load(spec, runtime="torch", device=device)
+    model = mvmr_zoo.load(spec, output=output, dim=dim, runtime="torch", device=device)
     for name, tensor in model.encoder.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{spec}: {name} holds values that are not finite. Nothing was exported.")

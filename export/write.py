@@ -75,7 +75,8 @@ def export_onnx(
     """
     base = Path(folder).absolute()
     check_destination(base)
-    source = read_source(spec, options.device)
+    output = "features" if options.head else options.output
+    source = read_source(spec, options.device, output=output, dim=options.dim)
     contract = contract_of(source.model, options)
     limits = limits_of(contract, labels=demands.labels, min_agreement=demands.min_agreement, max_drop=demands.max_drop)
     check_size(source.model, contract.preprocess)
@@ -91,7 +92,7 @@ def export_onnx(
         work, files = scratch / base.name, scratch / ".files"
         files.mkdir()
         kept = margin(reference.features, photos.labels, limits)
-        converted = convert(encoder_graph(source.model.encoder, contract), contract, photos, kept, files)
+        converted = convert(encoder_graph(source.network, contract), contract, photos, kept, files)
         _write_files(work, source, converted, contract, head, reference)
         say(f"ONNX Runtime reads {len(photos.measured)} {photos.source}")
         certificate = _certified(work, source, converted, contract, limits, photos, reference)

@@ -33,6 +33,11 @@ def asked_dim(output: Output, dim: int) -> int | None:
     return dim if output == "aligned" else None
 
 
+def output_in_words(output: Output, dim: int) -> str:
+    """What vectors are, for people: `features`, or `aligned, 128 numbers`."""
+    return output if output == "features" else f"{output}, {dim} numbers"
+
+
 def is_licensed(license: str) -> bool:
     """Whether a licence is stated at all."""
     return " ".join(license.split()).casefold() not in ("", LICENSE_NOT_STATED, "unknown", "none")
@@ -112,7 +117,7 @@ class ModelCard:
     Args:
         name: what `load` is given.
         summary: one line for a table.
-        architecture: a name in `encoder.BACKBONES`, or the foreign library's own.
+        architecture: as `encoder.Encoder` takes it, or the foreign library's own name.
         embedding_dim: D, the length of a feature vector.
         aligned_dim: A, the length of an aligned vector; 0 where there is no such output.
         default_output: what `load` gives unless asked for another.

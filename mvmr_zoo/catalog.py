@@ -37,7 +37,7 @@ PARAMETERS = {
     "resnet8": 77_392,
     "resnet8x4": 1_207_840,
 }
-"""Trainable numbers of each architecture in `encoder.BACKBONES`."""
+"""Trainable numbers of each architecture in `encoder.BACKBONES`; `encoder.encoder_cost` counts any other's."""
 
 _MACS = {("resnet50", 224): 4_087_136_256, ("resnet50", 300): 7_625_620_224, ("resnet50", 96): 750_698_496,
          ("resnet50-small", 96): 2_932_015_104, ("resnet50-small", 32): 325_779_456}  # fmt: skip

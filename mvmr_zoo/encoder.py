@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from mvmr_zoo.errors import ConfigError, MissingDependencyError
-from mvmr_zoo.state_dicts import differences, without_counters
+from mvmr_zoo.architectures import build_headless, find_network
+from mvmr_zoo.architectures import zero_init_residual as start_at_zero
+from mvmr_zoo.errors import MissingDependencyError
+from mvmr_zoo.state_dicts import differences
 
 try:
     from torchvision.models import resnet
@@ -73,32 +77,50 @@ BACKBONES: dict[str, tuple[Callable[[], nn.Module], int]] = {
 """Architecture name to its builder and feature dimension D. `-small` is the 3x3 stride-1 stem."""
 
 
+def check_architecture(name: str) -> None:
+    """Check that `Encoder` has an architecture of this name, without building it.
+
+    timm is only imported if the name is neither in `BACKBONES` nor torchvision's.
+
+    Raises:
+        ConfigError: there is no such architecture; names the closest.
+        MissingDependencyError: the name may be timm's, and timm is not installed.
+    """
+    if name not in BACKBONES:
+        find_network(name, BACKBONES)
+
+
 class Encoder(nn.Module):
     """Images to backbone features: `(N, 3, H, W)` normalised float to `(N, D)`, not yet unit length.
 
+    The weights are random; nothing is downloaded. The features are what the network's last linear layer
+    would read, so hidden layers of a classifier stay (mobilenet_v3_large gives 1,280 features).
+
     Args:
-        architecture: a name in `BACKBONES`.
-        zero_init_residual: start every residual branch at zero (the paper's training does).
+        architecture: a name in `BACKBONES`, or of a classification network of torchvision or else timm;
+            `torchvision:NAME` and `timm:NAME` choose the library where both have the name.
+        zero_init_residual: start every residual branch at zero (the paper's training does). It sets the last
+            scale before the sum in ResNets and RegNets, and in every timm network whose blocks have
+            `zero_init_last`. Other networks have no such scale, and the option does nothing. False keeps the
+            library's initialization, which in timm's ResNets and RegNets is zero as well.
 
     Raises:
-        ConfigError: no such architecture.
+        ConfigError: no such architecture, or one for another task.
+        MissingDependencyError: the name may be timm's, and timm is not installed.
     """
 
     def __init__(self, architecture: str, *, zero_init_residual: bool = False) -> None:
         super().__init__()
-        if architecture not in BACKBONES:
-            raise ConfigError(f"No architecture is named {architecture!r}; known are {', '.join(BACKBONES)}.")
-        build, self.embedding_dim = BACKBONES[architecture]
         self.architecture = architecture
-        self.backbone = build()
-        if hasattr(self.backbone, "fc"):
-            self.backbone.fc = nn.Identity()
+        if architecture in BACKBONES:
+            build, self.embedding_dim = BACKBONES[architecture]
+            self.backbone = build()
+            if hasattr(self.backbone, "fc"):
+                self.backbone.fc = nn.Identity()
+        else:
+            self.backbone, self.embedding_dim = build_headless(find_network(architecture, BACKBONES))
         if zero_init_residual:
-            for block in self.backbone.modules():
-                if isinstance(block, resnet.Bottleneck):
-                    nn.init.zeros_(block.bn3.weight)
-                elif isinstance(block, resnet.BasicBlock):
-                    nn.init.zeros_(block.bn2.weight)
+            start_at_zero(self.backbone)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features `(N, D)` of images `(N, 3, H, W)`."""
@@ -106,17 +128,44 @@ class Encoder(nn.Module):
         return features
 
     def weights(self) -> dict[str, Tensor]:
-        """The tensors a checkpoint stores, by name, on the CPU; batch norm's step counters are left out."""
-        return {name: each.detach().cpu().contiguous() for name, each in without_counters(self.state_dict()).items()}
+        """The tensors a checkpoint stores, by name, on the CPU.
+
+        Integers are left out: batch norm's step counters, and tables that the architecture alone decides.
+        """
+        return {name: each.detach().cpu().contiguous() for name, each in self._floats().items()}
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
         """Take over the tensors of `weights`, cast to fp32. Raises ValueError where names or shapes differ."""
-        if wrong := differences(tensors, self.state_dict()):
+        if wrong := differences(tensors, self._floats()):
             raise ValueError(f"{len(wrong)} tensors do not fit, first: {wrong[0]}")
         self.load_state_dict({name: tensor.to(torch.float32) for name, tensor in tensors.items()}, strict=False)
 
+    def _floats(self) -> dict[str, Tensor]:
+        return {name: each for name, each in self.state_dict().items() if each.is_floating_point()}
 
-def check_architecture(name: str) -> None:
-    """Raise ConfigError for an unknown architecture."""
-    if name not in BACKBONES:
-        raise ConfigError(f"No architecture is named {name!r}; known are {', '.join(BACKBONES)}.")
+
+class Cost(NamedTuple):
+    """What an encoder costs: its trainable numbers, and the multiply-accumulates of one image."""
+
+    parameters: int
+    macs: int
+
+
+def encoder_cost(architecture: str, px: int) -> Cost:
+    """Count the parameters of an encoder, and the multiply-accumulates of its convolutions and linear layers.
+
+    The network is built; its features are only computed as shapes.
+
+    Args:
+        architecture: as `Encoder` takes it.
+        px: side of the square image.
+
+    Raises:
+        ConfigError: no such architecture.
+        MissingDependencyError: the name may be timm's, and timm is not installed.
+    """
+    encoder = Encoder(architecture).eval().to("meta")
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        encoder(torch.zeros(1, 3, px, px, device="meta"))
+    parameters = sum(each.numel() for each in encoder.parameters())
+    return Cost(parameters, int(counter.get_total_flops() // 2))

@@ -22,25 +22,36 @@ if TYPE_CHECKING:
 OPSET = 20
 
 
-def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool = True) -> bytes:
+def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | None = None) -> bytes:
     """The serialised ONNX graph: input `images` `(N, 3, H, W)`, output `features` `(N, D)`, both float32.
 
-    Every tensor of the state dict that the graph reads becomes an external initialiser of the
+    Every floating-point tensor of the state dict that the graph reads becomes an external initialiser of the
     same name; batch norm stays a node of its own, which ONNX Runtime folds when it loads.
 
     Args:
         encoder: a module in evaluation mode, on the CPU.
         size_px: side of the example image.
-        dynamic_size: leave H and W open as well as N.
+        dynamic_size: leave H and W open as well as N. None does so where the network allows it: vision
+            transformers have a position embedding for each patch of one size.
     """
-    program = traced(encoder, size_px=size_px, dynamic_size=dynamic_size, fold=False)
+    try:
+        program = traced(encoder, size_px=size_px, dynamic_size=dynamic_size is not False, fold=False)
+    except torch.onnx.OnnxExporterError:
+        if dynamic_size is not None:
+            raise
+        return weightless_graph(encoder, size_px=size_px, dynamic_size=False)
     from onnxscript import optimizer
 
-    optimizer.fold_constants(program.model)
+    weights = {name for name, tensor in encoder.state_dict().items() if tensor.is_floating_point()}
+    # A folded weight would be a constant in the graph.
+    optimizer.fold_constants(
+        program.model,
+        should_fold=lambda node: False if any(each and each.name in weights for each in node.inputs) else None,
+    )
     optimizer.remove_unused_nodes(program.model)
     model = program.model_proto
     clear_notes(model)
-    _name_weights(model, set(encoder.state_dict()))
+    _name_weights(model, weights)
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
 

@@ -19,6 +19,11 @@ def is_counter(name: str) -> bool:
     return name.endswith(_STEP_COUNTER)
 
 
+def is_statistic(name: str) -> bool:
+    """Whether a tensor of this name is batch norm's: a step counter, a running mean or a running variance."""
+    return name.endswith((_STEP_COUNTER, "running_mean", "running_var"))
+
+
 def without_counters(state: Mapping[str, _T]) -> dict[str, _T]:
     """All of a state dict but batch norm's step counters."""
     return {name: value for name, value in state.items() if not is_counter(name)}

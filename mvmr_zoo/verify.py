@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mvmr_zoo.checkpoint import GOLDEN_COSINE, GRAPH_FILE, Checkpoint, golden_images, lowest_cosine
-from mvmr_zoo.errors import CheckpointError
+from mvmr_zoo.errors import CheckpointError, MissingDependencyError
 from mvmr_zoo.runtime import TorchEngine, onnx_engine, torch_encoder
 
 if TYPE_CHECKING:
@@ -21,8 +20,8 @@ class Verification:
 
     Args:
         onnx: ONNX Runtime's answers to the golden ones.
-        torch: PyTorch's to the golden ones; None where PyTorch is not installed.
-        agreement: of the two engines; None where PyTorch is not installed.
+        torch: PyTorch's to the golden ones; None where PyTorch, or timm for a network of timm, is not installed.
+        agreement: of the two engines; None as above.
     """
 
     onnx: float
@@ -44,9 +43,10 @@ def verify(checkpoint: Checkpoint) -> Verification:
     if alignment is not None:
         onnx["aligned"] = onnx_features.aligned(len(alignment.matrix))
     found = min(checkpoint.check_golden(engine, output) for output, engine in onnx.items())
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchvision") is None:
+    try:
+        torch_features = TorchEngine(torch_encoder(checkpoint))
+    except MissingDependencyError:
         return Verification(found, None, None)
-    torch_features = TorchEngine(torch_encoder(checkpoint))
     torch: dict[Output, Engine] = {"features": torch_features}
     if alignment is not None:
         torch["aligned"] = torch_features.aligned(alignment.matrix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import os
@@ -13,7 +14,14 @@ from typing import TYPE_CHECKING, Literal
 from mvmr_zoo import foreign
 from mvmr_zoo.card import OUTPUTS, Location, ModelCard, Output
 from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS
-from mvmr_zoo.checkpoint import ALIGNMENT_FILE, CONFIG_FILE, CheckpointConfig, read_config
+from mvmr_zoo.checkpoint import (
+    ALIGNMENT_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    CheckpointConfig,
+    count_parameters,
+    read_config,
+)
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError, closest
 from mvmr_zoo.exported import ExportedEngine, LogitsEngine, read_exported
 from mvmr_zoo.home import zoo_folder, zoo_names
@@ -155,7 +163,7 @@ def model_info(name: str) -> ModelCard:
     """
     folder = local_folder(name)
     if folder is not None:
-        return _card(read_config(folder.path / CONFIG_FILE), folder.location, name)
+        return _card(read_config(folder.path / CONFIG_FILE), folder.location, name, folder.path / WEIGHTS_FILE)
     if name not in CATALOG:
         raise UnknownModelError(not_found(name))
     card = CATALOG[name]
@@ -214,7 +222,7 @@ def _load_checkpoint(
             engine = features.aligned(kept)
     return Model(
         found.spec,
-        _card(config, found.location, found.name),
+        _card(config, found.location, found.name, checkpoint.folder / WEIGHTS_FILE),
         engine,
         checkpoint.weights_digest,
         build,
@@ -283,8 +291,15 @@ def _load_foreign(spec: str, device: str, runtime: str, threads: int) -> Model:
     return Model(spec, encoder.card, engine, encoder.digest, build)
 
 
-def _card(config: CheckpointConfig, location: Location, name: str | None) -> ModelCard:
-    """What a folder says of itself, and what the catalogue knows of the name it was found by."""
+def _card(config: CheckpointConfig, location: Location, name: str | None, weights: Path | None = None) -> ModelCard:
+    """What a folder says of itself, and what the catalogue knows of the name it was found by.
+
+    Parameters of an architecture that the catalogue does not know are counted in the weights file.
+    """
+    parameters = PARAMETERS.get(config.architecture, 0)
+    if not parameters and weights is not None:
+        with contextlib.suppress(CheckpointError):  # a damaged file still has a card; loading it says what is wrong
+            parameters = count_parameters(weights)
     row = CATALOG.get(name) if name is not None else None
     known = row if row is not None and row.architecture == config.architecture else None
     return ModelCard(
@@ -297,7 +312,7 @@ def _card(config: CheckpointConfig, location: Location, name: str | None) -> Mod
         origin=known.origin if known else config.source,
         task=config.task or (known.task if known else ""),
         data=config.data or (known.data if known else ()),
-        parameters=PARAMETERS.get(config.architecture, 0),
+        parameters=parameters,
         macs=known.macs if known and known.preprocess == config.preprocess else 0,
         location=location,
         pin=known.pin if known else None,

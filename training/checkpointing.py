@@ -16,6 +16,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mvmr_zoo.errors import ConfigError, TrainingError, one_line
 from training.config import DistillConfig, TaskConfig
+from training.console import say
 from training.finish import flat, training_record
 from training.optimizer import reschedule
 
@@ -101,7 +102,9 @@ class RunRecord(pl.Callback):
 
 
 class CheckpointWriter(pl.Callback):
-    """Writes `last.ckpt` at intervals, after the last step, and on SIGTERM, after which it stops every process.
+    """Writes `last.ckpt` at intervals, after the last step, and on SIGTERM or Ctrl-C, after which all stop.
+
+    A second Ctrl-C stops at once.
 
     Lightning's own SIGTERM handler would stop at the next micro-batch, and would communicate with other processes from
     within the handler.
@@ -116,15 +119,15 @@ class CheckpointWriter(pl.Callback):
         self._seconds = 60 * every_minutes
         self._step = 0
         self._saved = 0.0
-        self._terminated = False
-        self._before: Any = None
+        self._received = 0
+        self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Install the handler."""
+        """Install the handlers."""
         self._step = trainer.global_step
         self._saved = time.monotonic()
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._terminate)
+            self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Save after a finished step where it is time, and stop if any process received the signal."""
@@ -132,21 +135,32 @@ class CheckpointWriter(pl.Callback):
             return
         self._step = trainer.global_step
         due = time.monotonic() - self._saved >= self._seconds or self._step == trainer.max_steps
-        stop = trainer.strategy.reduce_boolean_decision(self._terminated, all=False)
+        stop = trainer.strategy.reduce_boolean_decision(self._received > 0, all=False)
         if stop or trainer.strategy.reduce_boolean_decision(due, all=False):
             trainer.save_checkpoint(self._path)
             self._saved = time.monotonic()
         if stop:
-            raise SIGTERMException
+            raise SIGTERMException(128 + (self._received or signal.SIGTERM))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the previous handler, which is Lightning's. After this, or an error, Lightning restores the first."""
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
-            self._before = None
+        """Restore the previous handlers, which are Lightning's. It restores the first ones after this."""
+        self._restore()
 
-    def _terminate(self, number: int, frame: object) -> None:
-        self._terminated = True
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Restore the previous handlers."""
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _stop(self, number: int, frame: object) -> None:
+        if number == signal.SIGINT:
+            if self._received == signal.SIGINT:
+                raise KeyboardInterrupt
+            say("Stopping after this step. Press Ctrl-C again to stop at once.")
+        self._received = number
 
 
 def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change: bool = False) -> None:
@@ -177,7 +191,12 @@ def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change:
     if not allow_change:
         hint = "" if fixed else ", or add --allow_config_change"
         raise ConfigError(f"{path} was written by another configuration ({differences}). Use that one{hint}.")
-    print(f"Resuming with another configuration: {differences}", flush=True)
+    say(f"Resuming with another configuration: {differences}")
+
+
+def saved_step(path: Path) -> int:
+    """The optimizer step that a checkpoint of `check_same_run` was written at."""
+    return int(torch.load(path, weights_only=True, map_location="cpu", mmap=True)["global_step"])
 
 
 def _record(config: TaskConfig, photos: str) -> dict[str, Any]:

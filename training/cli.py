@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import logging
 import re
@@ -13,14 +14,16 @@ from typing import Any
 import jsonargparse
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from mvmr_zoo.errors import MvmrError, closest, describe_os_error
+from mvmr_zoo.errors import MvmrError, describe_os_error
 from training.checkpointing import FILE
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig
+from training.config.expected import expected
+from training.console import say
+from training.refusals import refusal
 from training.runs import distill, finetune, pretrain
 from training.trainer import FinishedError
 
 _OWN = ("config", "resume", "allow_config_change")
-_TERMINATED = 143  # 128 + SIGTERM, as in shells
 
 COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "pretrain": (PretrainConfig, pretrain),
@@ -31,32 +34,41 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
 
 
 def main(command: str, description: str | None = None, arguments: list[str] | None = None) -> int:
-    """Run a command. Returns its exit code: 0 done, 2 could not run, 143 stopped by SIGTERM.
+    """Run a command.
 
     Args:
         command: `pretrain`, `distill` or `finetune`.
         description: For `--help`.
         arguments: Of the command line; None takes the process's own.
+
+    Returns:
+        The exit code: 0 done, 2 could not run, 128 + N stopped by signal N (130 by Ctrl-C, 143 by SIGTERM).
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for library in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     config, run = COMMANDS[command]
+    words = sys.argv[1:] if arguments is None else arguments
     read = parser(config, description)
     try:
-        made = read.instantiate(read.parse_args(arguments))
+        made = read.instantiate(read.parse_args(words))
         values = {name: value for name, value in vars(made).items() if name not in _OWN}
         folder = run(config(**values), resume=made.resume, allow_change=made.allow_config_change)
     except FinishedError as finished:
-        print(finished)
+        say(str(finished))
         return 0
-    except (MvmrError, jsonargparse.ArgumentError) as error:
-        print(f"Error: {_explain(error, read)}", file=sys.stderr)
-        return 2
-    except SIGTERMException:
-        print("Stopped by SIGTERM. Run it again with --resume to continue.", file=sys.stderr)
-        return _TERMINATED
+    except (jsonargparse.ArgumentError, UnicodeDecodeError) as error:
+        options = [name for action in read._actions for name in action.option_strings]
+        return _refuse(refusal(error, words, options, config))
+    except MvmrError as error:
+        return _refuse(_one_line(error))
+    except SIGTERMException as stopped:
+        say("Stopped. Run the same command with --resume to continue.", error=True)
+        return stopped.code if isinstance(stopped.code, int) else 143
+    except KeyboardInterrupt:
+        say("Stopped.", error=True)
+        return 130
     except OSError as error:
-        print(f"Error: {describe_os_error(error)}", file=sys.stderr)
-        return 2
+        return _refuse(describe_os_error(error))
     if folder is not None:
         print(f"{folder}\nTry it: mvmr-zoo index add PHOTOS --model {folder}")
     return 0
@@ -64,25 +76,43 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
 
 def parser(config: type, description: str | None) -> jsonargparse.ArgumentParser:
     """The command line: every field of the dataclass `config`, `--config FILE`, `--resume`."""
-    made = jsonargparse.ArgumentParser(description=description, exit_on_error=False)
-    made.add_argument("--config", action="config", help="YAML file with any of the options below")
-    made.add_argument("--resume", action="store_true", help=f"continue from {FILE} in the same output folder")
-    made.add_argument("--allow_config_change", action="store_true", help="resume although options changed; lists them")
+    made = jsonargparse.ArgumentParser(
+        description=description,
+        exit_on_error=False,
+        allow_abbrev=False,
+        formatter_class=_Help,
+        usage="%(prog)s [--config FILE] [--section.option VALUE ...] [--resume]",
+    )
+    made.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of the options below.")
+    made.add_argument("--resume", action="store_true", help=f"Continue from {FILE} in the same run.output.")
+    made.add_argument(
+        "--allow_config_change", action="store_true", help="Resume although options changed, and print which."
+    )
     made.add_class_arguments(config)
-    for action in made._actions:  # a tuple of dataclasses can be read, but not printed
+    for action in made._actions:
         if isinstance(action.default, tuple) and all(dataclasses.is_dataclass(value) for value in action.default):
+            # a tuple of dataclasses can be read, but not printed
             made.set_defaults({action.dest: [dataclasses.asdict(value) for value in action.default]})
+        section = dataclasses.is_dataclass(getattr(action, "basetype", None))
+        if section or any(name.endswith(".help") for name in action.option_strings):
+            action.help = argparse.SUPPRESS
     return made
 
 
-def _explain(error: Exception, read: Any) -> str:
-    """One line, with the closest option where an unknown one was given."""
-    original = re.search(r"\nmvmr_zoo\.errors\.\w+: (.*)", str(error), re.DOTALL)  # the end of a worker's traceback
-    text = " ".join((original.group(1) if original else str(error)).split())
-    unknown = re.search(r"does not accept option '([\w.]+)'|unrecognized arguments: --([\w.]+)", text)
-    if not unknown:
-        return text
-    given = unknown.group(1) or unknown.group(2)
-    options = [name.removeprefix("--") for action in read._actions for name in action.option_strings]
-    near = closest(given.split(".")[-1], [o.split(".")[-1] for o in options])
-    return f"{text}. Closest option: {near[0]}." if near else text
+class _Help(jsonargparse.DefaultHelpFormatter):
+    """Names types in words."""
+
+    def _get_type_str(self, action: argparse.Action) -> str | None:
+        hint: Any = getattr(action, "_typehint", None) or action.type
+        return None if hint is None else expected(hint)
+
+
+def _one_line(error: MvmrError) -> str:
+    """The message; of an error in a worker process the end of its traceback."""
+    original = re.search(r"\nmvmr_zoo\.errors\.\w+: (.*)", str(error), re.DOTALL)
+    return " ".join((original.group(1) if original else str(error)).split())
+
+
+def _refuse(reason: str) -> int:
+    print(f"Error: {reason}", file=sys.stderr)
+    return 2

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mvmr_zoo import foreign
@@ -21,18 +23,23 @@ from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.pack import pack
 from mvmr_zoo.state_dicts import without_counters
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
+from training.console import say
 
 _OF_PATHS = ("local-dir", "onnx", "embeddings")
 """Kinds of model specs whose name is a path."""
+
+_SPLITS = ("train", "training", "val", "valid", "validation", "test")
+"""Folders that say nothing about their photos without the folder above."""
 
 
 def finish(
     encoder: Encoder,
     config: TaskConfig,
-    metrics: Mapping[str, float],
+    metrics: Mapping[str, Figure],
     *,
     projector: nn.Sequential | None = None,
     teacher_mean: Tensor | None = None,
+    features: NDArray[np.float32] | None = None,
     head: Head | None = None,
     class_names: Sequence[str] = (),
 ) -> Checkpoint:
@@ -44,15 +51,17 @@ def finish(
     Args:
         encoder: Comes back in evaluation mode, with its weights rounded to fp16.
         config: The run; the folder is `run.output/run.name`.
-        metrics: Measured figures by protocol, as fractions.
+        metrics: Measured figures by protocol.
         projector: Is stored too, so that training can continue from the folder.
         teacher_mean: `(T,)`, subtracted from the teacher's embeddings during training.
+        features: `(N, D)` of some training images, by which the numbers of `aligned` are ordered.
         head: A linear classifier of the features, where one was trained.
         class_names: Of its outputs.
 
     Raises:
         CheckpointError: Something else has the folder's place, or ONNX Runtime and PyTorch differ.
     """
+    say(f"Writing {Path(config.run.output) / config.run.name}")
     facts = CheckpointConfig(
         schema_version=SCHEMA_VERSION,
         name=config.run.name,
@@ -65,7 +74,7 @@ def finish(
         data=data_names(config),
         note=note(config),
         training=training_record(config),
-        metrics={name: Figure(value=value, source="the training run") for name, value in metrics.items()},
+        metrics=metrics,
         class_names=tuple(class_names),
     )
     alignment = None
@@ -74,7 +83,8 @@ def finish(
         linear = projector[0]
         assert isinstance(linear, nn.Linear)
         mean = None if teacher_mean is None else teacher_mean.cpu().numpy()
-        alignment = alignment_from_projector(linear.weight.detach().float().cpu().numpy(), mean)
+        weight = linear.weight.detach().float().cpu().numpy()
+        alignment = alignment_from_projector(weight, mean, features=features)
     return pack(
         encoder,
         Path(config.run.output) / config.run.name,
@@ -158,7 +168,7 @@ def task(config: TaskConfig) -> Task:
 
 
 def data_names(config: TaskConfig) -> tuple[str, ...]:
-    """Names of the data: `data.name`, or `imagenette` of `.../imagenette/train`, `stl10` of `stl10:train+unlabeled`."""
+    """Names of the data: `data.name`, or those of its folders and data sets without their splits."""
     if config.data.name:
         return (config.data.name,)
     names = [re.split("[/:#]", _without_folders(source))[0] for source in config.data.sources]
@@ -172,14 +182,15 @@ def note(config: TaskConfig) -> str:
 
 
 def _without_folders(spec: str) -> str:
-    """`NAME/train` for a folder, `NAME` for a parquet file; a named data set as it is."""
+    """`NAME` for a folder or a parquet file, `NAME/train` for a split of it; a named data set as it is."""
     kind, separator, rest = spec.partition(":")
     if kind in NAMED:
         return spec
     if separator and kind == "parquet":
         path, mark, column = rest.partition("#")
         return f"{Path(path).stem}{mark}{column}"
-    return "/".join(Path(rest if separator and kind == "folder" else spec).resolve().parts[-2:])
+    parts = Path(rest if separator and kind == "folder" else spec).resolve().parts
+    return "/".join(parts[-2:] if parts[-1] in _SPLITS else parts[-1:])
 
 
 def _last(path: str) -> str:

@@ -59,7 +59,7 @@ def reschedule(
 def lr_factor(config: OptimConfig, total_steps: int, step: int) -> float:
     """The share of the peak learning rate at a step.
 
-    The warm-up rises linearly from `1 / warmup_steps` to 1, or holds 1. `cosine` then falls by half a cosine to
+    The warm-up rises linearly from `initial_lr` to 1, or holds 1. `cosine` then falls by half a cosine to
     `final_lr`. `wsd` holds 1 and falls in its last part as `1 - sqrt(progress)` (Hägele et al., Scaling laws and
     compute-optimal training beyond fixed training durations, 2024).
 
@@ -70,7 +70,11 @@ def lr_factor(config: OptimConfig, total_steps: int, step: int) -> float:
     """
     warmup_steps = round(config.warmup * total_steps)
     if step < warmup_steps:
-        return (step + 1) / warmup_steps if config.warmup_shape == "linear" else 1.0
+        if config.warmup_shape == "constant":
+            return 1.0
+        if config.initial_lr is None:
+            return (step + 1) / warmup_steps
+        return config.initial_lr + (1 - config.initial_lr) * step / warmup_steps
     start = warmup_steps if config.schedule == "cosine" else max(warmup_steps, round((1 - config.decay) * total_steps))
     progress = min(1.0, max(0.0, (step - start) / max(1, total_steps - start)))
     fall = 0.5 * (1 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1 - math.sqrt(progress)

@@ -1,4 +1,4 @@
-"""The pinned row of a published model, written into the catalogue's source."""
+"""The pinned row of a published model, written into the catalog's source."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 import mvmr_zoo.pinned
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import ModelCard, Pin
-from mvmr_zoo.catalog import CATALOG, PARAMETERS
+from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.checkpoint import CheckpointConfig
-from mvmr_zoo.encoder import Encoder
+from mvmr_zoo.encoder import encoder_cost
 
 _HEAD = '''"""Models published on the Hub, each pinned to one commit. Written by `training.push --update-catalog`."""
 
@@ -29,20 +26,23 @@ PINNED: tuple[ModelCard, ...] = {rows}
 
 
 def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
-    """The catalogue's row of a published folder: what the folder says, and what an earlier row of its name knew."""
+    """The catalog's row of a published folder: what the folder says, and what an earlier row of its name knew."""
     before = CATALOG.get(config.name)
+    cost = encoder_cost(config.architecture, config.preprocess.crop_px)
     row = ModelCard(
         name=config.name,
         summary=config.source.partition(". ")[0],
         architecture=config.architecture,
         embedding_dim=config.embedding_dim,
+        aligned_dim=config.aligned_dim,
+        default_output=config.default_output,
         preprocess=config.preprocess,
         license=config.license,
         origin=f"https://huggingface.co/{pin.repo}",
         task=config.task,
         data=config.data,
-        parameters=PARAMETERS[config.architecture],
-        macs=_macs(config),
+        parameters=cost.parameters,
+        macs=cost.macs,
         pin=pin,
         measured=config.metrics,
     )
@@ -57,13 +57,6 @@ def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
             origin=before.origin,
         )
     return row
-
-
-def _macs(config: CheckpointConfig) -> int:
-    px = config.preprocess.crop_px
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        Encoder(config.architecture).eval()(torch.zeros(1, 3, px, px))
-    return int(counter.get_total_flops() // 2)
 
 
 def pin_in_catalog(config: CheckpointConfig, pin: Pin, path: Path | None = None) -> Path:

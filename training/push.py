@@ -17,7 +17,7 @@ import typer
 from mvmr_zoo.card import Figure, Pin, is_licensed
 from mvmr_zoo.checkpoint import README_FILE, Checkpoint, read_checkpoint, write_facts
 from mvmr_zoo.errors import ConfigError, printable
-from mvmr_zoo.evaluate import read_report
+from mvmr_zoo.evaluate import card_figures, read_report
 from mvmr_zoo.hub import HubSpec, Pushed, add_tag, check_tag, parse_hub_spec, pull, push
 from mvmr_zoo.terminal import explain_errors
 from mvmr_zoo.verify import verify
@@ -31,24 +31,18 @@ def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], tar
     """Copy a checkpoint folder to `target` as it will be published: figures of the reports, their files, the card.
 
     Args:
-        checkpoint: what is published; its folder is not changed.
-        where: it is published.
+        checkpoint: Is published; its folder is not changed.
+        where: The repository.
         reports: JSON files that the protocols wrote.
-        target: an empty folder.
+        target: An empty folder.
 
     Raises:
-        ConfigError: a report is of other weights or another preprocessing.
-        DataError: a report cannot be read.
+        ConfigError: A report is of other weights or another preprocessing.
+        DataError: A report cannot be read.
     """
     figures: dict[str, Figure] = dict(checkpoint.config.metrics)
     for path in reports:
-        report = read_report(path)
-        mine = (checkpoint.weights_digest, checkpoint.config.preprocess.digest)
-        if (report.weights, report.preprocess) != mine:
-            raise ConfigError(
-                f"{path} was measured on {report.model} of other weights or another preprocessing than those of "
-                f"{checkpoint.folder}. Measure again."
-            )
+        measured = card_figures(checkpoint, read_report(path), f"{REPORTS}/{path.name}")
         if not path.name.isascii() or not path.name.isprintable():
             raise ConfigError(
                 f"the report {printable(path.name)} has a name that not every machine can write; rename it."
@@ -57,7 +51,7 @@ def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], tar
             raise ConfigError(f"two reports are named {path.name}; give them different names.")
         (target / REPORTS).mkdir(exist_ok=True)
         shutil.copyfile(path, target / REPORTS / path.name)
-        figures |= {name: replace(f, source=f"{REPORTS}/{path.name}") for name, f in report.figures.items()}
+        figures |= measured
     for name in checkpoint.config.sha256:
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, target / name)
@@ -70,14 +64,14 @@ def publish(prepared: Checkpoint, where: HubSpec, *, private: bool, tag: str | N
     """Upload in one commit, then load back from the Hub into an empty cache and check the golden answers.
 
     Args:
-        prepared: the folder `prepare` made.
-        where: the repository.
-        private: whether only its owner may see it.
-        tag: of the commit.
+        prepared: The folder that `prepare` made.
+        where: The repository.
+        private: Whether only its owner may see it.
+        tag: Of the commit.
 
     Raises:
-        HubError: the Hub cannot be reached or refuses.
-        CheckpointError: what came back is not what went up.
+        HubError: The Hub cannot be reached or refuses.
+        CheckpointError: The downloaded folder differs from the uploaded one.
     """
     pushed = push(prepared.folder, where.repo, private=private, tag=tag, message=f"{prepared.config.name}, by mvmr-zoo")
     with tempfile.TemporaryDirectory() as empty:
@@ -96,10 +90,10 @@ def run(
         typer.Option(help="An evaluation report (JSON) of these weights; may be repeated."),
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Only you may see the repository.")] = False,
-    tag: Annotated[str | None, typer.Option(help="A tag for the commit, as v1.")] = None,
+    tag: Annotated[str | None, typer.Option(help="A tag for the commit, for example v1.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the card and the files; upload nothing.")] = False,
     update_catalog: Annotated[
-        bool, typer.Option("--update-catalog", help="Write the model's pinned row into this checkout's catalogue.")
+        bool, typer.Option("--update-catalog", help="Write the model's pinned row into this checkout's catalog.")
     ] = False,
 ) -> None:
     """Publish a checkpoint folder on the Hugging Face Hub: checked before, loaded back after."""

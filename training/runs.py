@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from mvmr_zoo.card import Figure
 from mvmr_zoo.checkpoint import Head
 from mvmr_zoo.errors import ConfigError, DataError
 from training.callbacks import Health, KnnMonitor, OnlineLinear, image_features, knn_every
@@ -21,6 +22,10 @@ from training.losses.regression import TEACHER
 from training.module import Classifier, MVMRModule
 from training.targets import Targets, representation_targets, teacher_targets
 from training.trainer import Setup, fit, prepare
+
+_SOURCE = "the training run"
+_ALIGNMENT_IMAGES = 512
+"""Training images whose features order the numbers of `aligned`."""
 
 
 def pretrain(config: PretrainConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
@@ -100,7 +105,8 @@ def finetune(config: FinetuneConfig, *, resume: bool = False, allow_change: bool
     if len(setup.split.held_out):
         features = image_features(module.encoder, preprocess, setup.data, setup.split.held_out)
         predictions = (features @ head.weight.T + head.bias).argmax(axis=1)
-        metrics["held_out/top1"] = float((predictions == setup.data.labels[setup.split.held_out]).mean())
+        right = predictions == setup.data.labels[setup.split.held_out]
+        metrics["held_out/top1"] = Figure(value=float(right.mean()), source=_SOURCE, images=len(right))
     return finish(module.encoder, config, metrics, head=head, class_names=setup.data.class_names).folder
 
 
@@ -138,12 +144,19 @@ def _train(
     if not fit(module, dataset, config, setup, plan, callbacks):
         return None
     result = None if measured is None else measured.result
+    features = None
+    if isinstance(loss, DistillationLoss) and len(module.projector) == 1:
+        sample = np.sort(np.random.default_rng(config.run.seed).permutation(setup.split.train)[:_ALIGNMENT_IMAGES])
+        features = image_features(module.encoder, config.views.encoder_preprocess, setup.data, sample)
     return finish(
         module.encoder,
         config,
-        {"held_out/knn@1": result.accuracy} if result is not None and result.held_out else {},
+        {"held_out/knn@1": Figure(value=result.accuracy, source=_SOURCE, images=result.queries)}
+        if result is not None and result.held_out
+        else {},
         projector=module.projector,
         teacher_mean=loss.teacher_mean if isinstance(loss, DistillationLoss) else None,
+        features=features,
     ).folder
 
 

@@ -11,6 +11,7 @@ from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.resolve import find_checkpoint
 from mvmr_zoo.state_dicts import differences
 from training.config import StudentConfig
+from training.console import say
 
 
 def make_encoder(config: StudentConfig) -> Encoder:
@@ -43,7 +44,7 @@ def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
     if before is not None:
         kept = {name: torch.from_numpy(tensor).float() for name, tensor in before.items()}
         if wrong := differences(kept, made.state_dict()):
-            print(f"The projector stored with {config.start_from} is not used: {wrong[0]}.", flush=True)
+            say(f"The projector stored with {config.start_from} is not used: {wrong[0]}.")
         else:
             made.load_state_dict(kept, strict=False)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import time
 import warnings
 from collections.abc import Sequence
@@ -20,8 +21,9 @@ from mvmr_zoo.checkpoint import check_destination, read_checkpoint
 from mvmr_zoo.datasets import ImageSet, JoinedImages, open_images, stat_fingerprint
 from mvmr_zoo.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
 from training.callbacks import Ema, Progress
-from training.checkpointing import FILE, AtomicCheckpointIO, CheckpointWriter, RunRecord, check_same_run
+from training.checkpointing import FILE, AtomicCheckpointIO, CheckpointWriter, RunRecord, check_same_run, saved_step
 from training.config import TaskConfig
+from training.console import duration, say
 from training.data import Plan, RemainingBatches, Split, label_digest, stratified_split
 
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -86,7 +88,7 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
     if resume and not allow_change:
         _check_not_finished(output / config.run.name)
     check_destination(output / config.run.name)
-    print(f"Opening {', '.join(config.data.sources)}", flush=True)
+    say(f"Opening {', '.join(config.data.sources)}")
     data = _open(config)
     if not len(data):
         raise DataError(f"{config.data.train} holds no image.")
@@ -95,12 +97,19 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
     if last.exists():
         check_same_run(last, config, identity, allow_change=allow_change)
     split = stratified_split(data.labels, config.data.held_out, config.run.seed, limit=config.data.limit)
+    say(f"{_images(data)}: {len(split.train):,} to train on, {len(split.held_out):,} held out")
     return Setup(data=data, split=split, identity=identity, resume_from=last if last.exists() else None)
 
 
 def _open(config: TaskConfig) -> ImageSet:
     opened = [open_images(source, config.data.root) for source in config.data.sources]
     return opened[0] if len(opened) == 1 else JoinedImages(tuple(opened))
+
+
+def _images(data: ImageSet) -> str:
+    """How many there are, and of how many classes."""
+    classes = len(data.class_names)
+    return f"{len(data):,} images" + (f" of {classes:,} classes" if classes else " without classes")
 
 
 def _check_not_finished(folder: Path) -> None:
@@ -157,8 +166,14 @@ class Batches(pl.LightningDataModule):
             self._dataset,
             batch_sampler=batches,
             num_workers=self._workers,
+            worker_init_fn=_ignore_interrupts,
             pin_memory=trainer.strategy.root_device.type == "cuda",
         )
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Leave Ctrl-C to the main process, which finishes its step first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def fit(
@@ -172,11 +187,14 @@ def fit(
     """Train to the end of the plan. Returns whether this process writes the result.
 
     Raises:
+        FinishedError: The run to resume has finished, and the plan has no further step.
         ConfigError: A precision or a number of devices that this machine does not have.
         TrainingError: The loss is not finite, or the embeddings collapsed.
     """
     began = time.monotonic()
     output = Path(config.run.output)
+    if setup.resume_from is not None and saved_step(setup.resume_from) >= plan.total_steps:
+        _check_not_finished(output / config.run.name)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # hints about its own options
         first = min(round(config.optim.warmup * plan.total_steps), plan.total_steps - 1)
@@ -188,7 +206,7 @@ def fit(
                 *(averaging if config.optim.ema > 0 else []),
                 *callbacks,  # before the writer, so that a checkpoint has their state after the step
                 RunRecord(config, setup.identity),
-                Progress(config.optim.batch_size),
+                Progress(config.optim.batch_size, config.data.workers),
                 CheckpointWriter(output, config.run.save_every_minutes),
             ],
         )
@@ -198,8 +216,10 @@ def fit(
             ckpt_path=setup.resume_from,
             weights_only=True,
         )
-    if trainer.is_global_zero:
-        print(f"Trained to step {plan.total_steps:,}, {time.monotonic() - began:.0f} s in this run", flush=True)
+    say(
+        f"Trained to step {plan.total_steps:,} in {duration(time.monotonic() - began)}. "
+        f"Figures: {trainer.log_dir}/metrics.csv"
+    )
     return trainer.is_global_zero
 
 
@@ -225,6 +245,7 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
         num_nodes=config.trainer.nodes,
         strategy="ddp" if several else "auto",
         sync_batchnorm=several and cuda,
+        benchmark=cuda,
         precision=_PRECISIONS[config.trainer.precision],  # type: ignore[arg-type]
         accumulate_grad_batches=config.optim.accumulate,
         gradient_clip_val=config.optim.clip_norm,

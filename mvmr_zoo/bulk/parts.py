@@ -148,9 +148,8 @@ def read_parts(place: Place) -> PartsManifest:
             raise DataError(
                 f"{place.name}/{MANIFEST_FILE} has schema {values['schema']}; this release reads {_SCHEMA}."
             )
-        facts = {field.name: values[field.name] for field in dataclasses.fields(EmbeddingsFacts)}
         rows = {str(name): int(count) for name, count in values["parts"].items()}
-        return PartsManifest(facts=EmbeddingsFacts(**facts), rows=rows, reasons=Counter(values["failed"]))
+        return PartsManifest(facts=EmbeddingsFacts.from_json(values), rows=rows, reasons=Counter(values["failed"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
             f"{place.name}/{MANIFEST_FILE} is damaged, or not that of Parquet parts. Give a folder that "

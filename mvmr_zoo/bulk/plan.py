@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.bulk.inputs import InputList
+from mvmr_zoo.card import output_in_words
 from mvmr_zoo.embeddings import MANIFEST_FILE, EmbeddingsFacts, shard_name
-from mvmr_zoo.errors import DataError
+from mvmr_zoo.errors import DataError, printable
 from mvmr_zoo.json_file import read_json_object
+
+if TYPE_CHECKING:
+    from mvmr_zoo.model import Model
 
 PLAN_FILE = "plan.json"
 FOLDERS = ("img_emb", "metadata", "failures")
@@ -53,6 +58,18 @@ class Plan:
         """The first input of a shard, and the first of the next."""
         first = shard * self.shard_rows
         return first, min(first + self.shard_rows, self.inputs.count)
+
+
+def facts_of(model: Model) -> EmbeddingsFacts:
+    """Whose the unit vectors of a model are."""
+    return EmbeddingsFacts(
+        model=printable(model.spec),
+        weights_digest=model.vectors_digest,
+        preprocess_digest=model.preprocess.digest,
+        dim=model.dim,
+        normalized=True,
+        output=model.output,
+    )
 
 
 @contextmanager
@@ -104,8 +121,14 @@ def settle_plan(base: Path, plan: Plan) -> Plan:
         plan.facts.preprocess_digest,
         plan.facts.normalized,
     ):
-        told = "an earlier version" if found.facts.model == plan.facts.model else f"not {plan.facts.model}"
-        raise DataError(f"{base} is made by the model {found.facts.model}, {told}. {advice}")
+        before, now = (output_in_words(each.output, each.dim) for each in (found.facts, plan.facts))
+        if found.facts.model != plan.facts.model:
+            told = f"made by the model {found.facts.model}, not {plan.facts.model}"
+        elif before != now:
+            told = f"made of the model's output {before}; now it would be {now}"
+        else:
+            told = f"made by the model {found.facts.model}, an earlier version"
+        raise DataError(f"{base} is {told}. {advice}")
     if found.inputs != plan.inputs:
         raise DataError(
             f"{base} is made of another list: {found.inputs.count} inputs of {found.source}, now "
@@ -121,9 +144,8 @@ def _read_plan(path: Path) -> Plan:
         values = read_json_object(path)
         if values["schema"] != _SCHEMA:
             raise DataError(f"{path} has schema {values['schema']}; this release reads {_SCHEMA}.")
-        facts = {field.name: values[field.name] for field in dataclasses.fields(EmbeddingsFacts)}
         return Plan(
-            facts=EmbeddingsFacts(**facts),
+            facts=EmbeddingsFacts.from_json(values),
             source=str(values["source"]),
             inputs=InputList(int(values["count"]), str(values["digest"])),
             shard_rows=int(values["shard_rows"]),

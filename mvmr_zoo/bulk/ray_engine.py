@@ -14,19 +14,21 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvmr_zoo.bulk.inputs import Input
 from mvmr_zoo.bulk.parts import PARTS_FOLDER, PartsManifest, claim_parts, finish_parts, part_table
 from mvmr_zoo.bulk.places import Place, explained
+from mvmr_zoo.bulk.plan import facts_of
 from mvmr_zoo.bulk.shared import SharedPhotos, shared_photos
 from mvmr_zoo.embeddings import EmbeddingsFacts
-from mvmr_zoo.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, one_line, printable
+from mvmr_zoo.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, one_line
 from mvmr_zoo.features import embed_stream
 from mvmr_zoo.images import SUFFIXES
 from mvmr_zoo.model import Model
-from mvmr_zoo.zoo import load
+from mvmr_zoo.zoo import Device, load
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,13 +85,7 @@ def embed_on_ray(
     ray = _import_ray()
     photos, place = shared_photos(source), claim_parts(output)
     parts = place.below(PARTS_FOLDER)
-    facts = EmbeddingsFacts(
-        model=printable(model.spec),
-        weights_digest=model.weights_digest,
-        preprocess_digest=model.preprocess.digest,
-        dim=model.card.embedding_dim,
-        normalized=True,
-    )
+    facts = facts_of(model)
     images = len(photos.others)
     if photos.files != []:
         with _cluster():
@@ -115,7 +111,7 @@ class _Embedder:
 
     Args:
         spec: of the encoder.
-        facts: of the one that the run was started with.
+        facts: of the one that the run was started with; they say which output.
         place: the folder of the photos.
         pool: whose actor it is.
         batch_size: images an inference call.
@@ -123,11 +119,10 @@ class _Embedder:
 
     def __init__(self, spec: str, facts: EmbeddingsFacts, place: Place, pool: _Pool, batch_size: int) -> None:
         self._place, self._pool, self._batch_size = place, pool, batch_size
-        self._model = load(spec, device="cuda") if pool.gpus else load(spec, device="cpu", threads=pool.threads)
-        if (self._model.weights_digest, self._model.preprocess.digest) != (
-            facts.weights_digest,
-            facts.preprocess_digest,
-        ):
+        device: Device = "cuda" if pool.gpus else "cpu"
+        threads = None if pool.gpus else pool.threads
+        self._model = load(spec, output=facts.output, dim=facts.asked_dim, device=device, threads=threads)
+        if replace(facts_of(self._model), model=facts.model) != facts:
             raise CheckpointError(f"{facts.model} is another model on {os.uname().nodename}. Copy the folder there.")
 
     def __call__(self, files: pa.Table) -> pa.Table:

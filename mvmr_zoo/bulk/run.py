@@ -13,9 +13,8 @@ import numpy as np
 
 from mvmr_zoo.bulk.failures import count_reasons, failures_file, write_failures
 from mvmr_zoo.bulk.inputs import Input, Source
-from mvmr_zoo.bulk.plan import FOLDERS, Plan, claimed, settle_plan
+from mvmr_zoo.bulk.plan import FOLDERS, Plan, claimed, facts_of, settle_plan
 from mvmr_zoo.embeddings import (
-    EmbeddingsFacts,
     read_counts,
     shard_files,
     write_manifest,
@@ -95,15 +94,10 @@ def embed_source(
     base, stamp, inputs = Path(folder), source.stamp(), source.listed()
     if not inputs.count:
         raise DataError(f"{source.name} lists no image.")
-    facts = EmbeddingsFacts(
-        model=printable(model.spec),
-        weights_digest=model.weights_digest,
-        preprocess_digest=model.preprocess.digest,
-        dim=model.card.embedding_dim,
-        normalized=True,
-    )
     with claimed(base):
-        plan = settle_plan(base, Plan(facts=facts, source=printable(source.name), inputs=inputs, shard_rows=shard_rows))
+        plan = settle_plan(
+            base, Plan(facts=facts_of(model), source=printable(source.name), inputs=inputs, shard_rows=shard_rows)
+        )
         finished = read_counts(base)
         if finished is not None:
             return BulkReport(

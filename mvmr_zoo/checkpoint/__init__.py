@@ -33,6 +33,7 @@ from mvmr_zoo.checkpoint.files import (
     README_FILE,
     WEIGHTS_FILE,
     check_digest,
+    count_parameters,
     file_digest,
 )
 from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, golden_images, lowest_cosine
@@ -63,6 +64,7 @@ __all__ = [
     "check_destination",
     "check_digest",
     "check_hash_names",
+    "count_parameters",
     "file_digest",
     "golden_images",
     "lowest_cosine",

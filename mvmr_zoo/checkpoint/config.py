@@ -28,7 +28,7 @@ class CheckpointConfig:
     Args:
         schema_version: of this layout.
         name: of the model.
-        architecture: a name in `encoder.BACKBONES`.
+        architecture: as `encoder.Encoder` takes it.
         embedding_dim: D.
         aligned_dim: A, the length of an aligned vector; 0 where there is no such output. In the file it is `outputs`,
             which holds the length of each; a folder without it has features alone.

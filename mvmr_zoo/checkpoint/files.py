@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from mvmr_zoo.errors import CheckpointError, one_line
+from mvmr_zoo.state_dicts import is_statistic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,4 +62,18 @@ def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype that NumPy lacks
+        raise CheckpointError(f"{path}: not a readable safetensors file ({one_line(error)}).") from None
+
+
+def count_parameters(path: Path) -> int:
+    """The numbers in a weights file except batch norm's statistics; only the file's header is read.
+
+    Raises:
+        CheckpointError: the file is not a safetensors file.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = [name for name in file.keys() if not is_statistic(name)]
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({one_line(error)}).") from None

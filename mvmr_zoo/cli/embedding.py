@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from mvmr_zoo.cli.options import ModelDim, ModelOutput, check_folder_option
 from mvmr_zoo.errors import ConfigError, printable
 from mvmr_zoo.terminal import SOME_FAILED, explain_errors
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Callable
 
     from mvmr_zoo.bulk import BulkReport
+    from mvmr_zoo.card import Output
+    from mvmr_zoo.model import Model
 
 app = typer.Typer()
 
@@ -39,6 +43,8 @@ def embed(
     model: Annotated[
         str | None, typer.Option(help="Model name or checkpoint folder. Default: the one in the package.")
     ] = None,
+    model_output: ModelOutput = None,
+    dim: ModelDim = None,
     engine: Annotated[
         str, typer.Option(help="local, or ray: Parquet files, made on every machine of a Ray cluster.")
     ] = "local",
@@ -49,8 +55,16 @@ def embed(
     """Vectors of many images, in files that autofaiss and clip-retrieval read. Run it again to go on after a kill."""
     if engine not in ENGINES:
         raise ConfigError(f"--engine is {engine!r}; expected {' or '.join(ENGINES)}.")
+    check_folder_option(output)
+
+    def encoder() -> Model:
+        from mvmr_zoo.catalog import DEFAULT_MODEL
+        from mvmr_zoo.zoo import load
+
+        return load(model or DEFAULT_MODEL, output=cast("Output", model_output), dim=dim)
+
     run = _embed_on_ray if engine == "ray" else _embed_here
-    failed = run(source, output, model, shard_rows, batch_size)
+    failed = run(source, output, encoder, shard_rows, batch_size)
     if failed and strict:
         raise typer.Exit(SOME_FAILED)
 
@@ -68,19 +82,16 @@ def gather(
     _tell(gather_parquet(parts, output, shard_rows=shard_rows), os.fspath(output))
 
 
-def _embed_here(source: str, output: str, model: str | None, shard_rows: int, batch_size: int) -> int:
+def _embed_here(source: str, output: str, encoder: Callable[[], Model], shard_rows: int, batch_size: int) -> int:
     """Embed on this machine; returns how many images failed."""
     from mvmr_zoo.bulk import embed_source, open_source
-    from mvmr_zoo.catalog import DEFAULT_MODEL
     from mvmr_zoo.progress import progress_bar
-    from mvmr_zoo.zoo import load
 
     inputs, folder = open_source(source), Path(output)
     with progress_bar("embedding") as progress:
         try:
-            encoder = load(model or DEFAULT_MODEL)
             report = embed_source(
-                inputs, encoder, folder, shard_rows=shard_rows, batch_size=batch_size, progress=progress
+                inputs, encoder(), folder, shard_rows=shard_rows, batch_size=batch_size, progress=progress
             )
         except KeyboardInterrupt:
             typer.echo("Finished shards are kept; run the same command to go on.", err=True)
@@ -89,13 +100,11 @@ def _embed_here(source: str, output: str, model: str | None, shard_rows: int, ba
     return report.failed
 
 
-def _embed_on_ray(source: str, output: str, model: str | None, shard_rows: int, batch_size: int) -> int:
+def _embed_on_ray(source: str, output: str, encoder: Callable[[], Model], shard_rows: int, batch_size: int) -> int:
     """Embed on a Ray cluster; returns how many images failed."""
     from mvmr_zoo.bulk.ray_engine import embed_on_ray
-    from mvmr_zoo.catalog import DEFAULT_MODEL
-    from mvmr_zoo.zoo import load
 
-    found = embed_on_ray(source, load(model or DEFAULT_MODEL), output, rows_per_part=shard_rows, batch_size=batch_size)
+    found = embed_on_ray(source, encoder(), output, rows_per_part=shard_rows, batch_size=batch_size)
     failed = found.reasons.total()
     typer.echo(
         f"{printable(output)}: {found.images - failed} of {found.images} images embedded, in {len(found.rows)} "

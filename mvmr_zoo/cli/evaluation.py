@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from mvmr_zoo.cli.options import ModelDim, ModelOutput, check_folder_option
 from mvmr_zoo.errors import printable
 from mvmr_zoo.terminal import SOME_FAILED, explain_errors
 
 if TYPE_CHECKING:
+    from mvmr_zoo.card import Output as VectorOutput
     from mvmr_zoo.evaluate import Evaluation, Report
 
 app = typer.Typer(help="Measure encoders by fixed protocols.", no_args_is_help=True)
@@ -46,6 +48,8 @@ def _command(protocol: str) -> Callable[..., None]:
     def command(
         model: Spec,
         data: Data,
+        model_output: ModelOutput = None,
+        dim: ModelDim = None,
         data_root: DataRoot = None,
         download: Download = False,
         seed: Seed = 0,
@@ -58,6 +62,7 @@ def _command(protocol: str) -> Callable[..., None]:
         from mvmr_zoo.evaluate import Options, evaluate, evaluate_all
         from mvmr_zoo.evaluate.attach import attachable
 
+        check_folder_option(output)
         if plots and output is None:
             raise ConfigError("--plots draws into the folder of --output, which is not given.")
         if ten_crop and protocol not in ("linear", _ALL):
@@ -67,9 +72,10 @@ def _command(protocol: str) -> Callable[..., None]:
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)  # rather now than after an hour
         options = Options(seed=seed, ten_crop=ten_crop)
+        asked: dict[str, Any] = {"output": model_output, "dim": dim, "root": data_root}
         if protocol == _ALL:
             failed = False
-            for name, result in evaluate_all(model, data, root=data_root, options=options, download=download):
+            for name, result in evaluate_all(model, data, **asked, options=options, download=download):
                 if isinstance(result, MvmrError):
                     failed = True
                     typer.echo(f"{name} cannot be measured: {printable(str(result))}", err=True)
@@ -78,7 +84,7 @@ def _command(protocol: str) -> Callable[..., None]:
             if failed:
                 raise typer.Exit(SOME_FAILED)
             return
-        found = evaluate(protocol, model, data, root=data_root, options=options, download=download)
+        found = evaluate(protocol, model, data, **asked, options=options, download=download)
         _finish(protocol, found, output, attach=attach, plots=plots)
 
     return command
@@ -95,16 +101,34 @@ def compare(
     second: Spec,
     data: Data,
     protocol: Annotated[str, typer.Option(help="knn, linear, linear-sgd, semi, voc07 or retrieval.")] = "knn",
+    first_output: Annotated[str | None, typer.Option(help="features or aligned, of the first model.")] = None,
+    first_dim: Annotated[int | None, typer.Option(help="Length of its aligned vectors; all if not given.")] = None,
+    second_output: Annotated[str | None, typer.Option(help="features or aligned, of the second model.")] = None,
+    second_dim: Annotated[int | None, typer.Option(help="Length of its aligned vectors; all if not given.")] = None,
     data_root: DataRoot = None,
     download: Download = False,
     seed: Seed = 0,
 ) -> None:
-    """Two models on the same test images, with a paired bootstrap of the difference."""
+    """Two models, or two outputs of one, on the same test images, with a paired bootstrap of the difference."""
     from mvmr_zoo.evaluate import Options
     from mvmr_zoo.evaluate import compare as run
 
-    rows = run(protocol, first, second, data, root=data_root, options=Options(seed=seed), download=download)
-    typer.echo(f"{printable(first)}, less {printable(second)}; 95 % intervals, {rows[0].first.images} test images")
+    found = run(
+        protocol,
+        first,
+        second,
+        data,
+        first_output=cast("VectorOutput", first_output),
+        first_dim=first_dim,
+        second_output=cast("VectorOutput", second_output),
+        second_dim=second_dim,
+        root=data_root,
+        options=Options(seed=seed),
+        download=download,
+    )
+    rows = found.rows
+    one, other = (printable(f"{each.spec}{each.shown_output}") for each in (found.first, found.second))
+    typer.echo(f"{one}, less {other}; 95 % intervals, {rows[0].first.images} test images")
     typer.echo(f"{'':<24} {'first':<24} {'second':<24} difference")
     for row in rows:
         typer.echo(f"{row.name:<24} {row.first!s:<24} {row.second!s:<24} {row.difference}")
@@ -134,7 +158,8 @@ def _finish(protocol: str, evaluation: Evaluation, output: Path | None, *, attac
 
     report, path = evaluation.report, None
     if output is not None:
-        name = f"{report.model}-{report.data}-{protocol}"
+        shown = report.model if report.output == "features" else f"{report.model}-{report.output}-{report.dim}"
+        name = f"{shown}-{report.data}-{protocol}"
         path = output / f"{''.join(char if char.isalnum() or char in '-_.' else '-' for char in name)}.json"
         if path.exists() and read_report(path).images != report.images:
             raise ConfigError(f"{path} is a report on other images; give another --output.")
@@ -151,7 +176,7 @@ def _finish(protocol: str, evaluation: Evaluation, output: Path | None, *, attac
 
 
 def _show(report: Report, path: Path | None) -> None:
-    what = printable(f"{report.protocol} of {report.model} on {report.data}")
+    what = printable(f"{report.protocol} of {report.model}{report.shown_output} on {report.data}")
     typer.echo(f"{what}, seed {report.seed}, {report.seconds} s")
     for name, figure in report.figures.items():
         typer.echo(f"  {printable(name):<34} {figure}  of {figure.images} images")

@@ -13,6 +13,7 @@ from mvmr_zoo.terminal import AsJson, explain_errors, own_name
 
 if TYPE_CHECKING:
     from mvmr_zoo.card import ModelCard
+    from mvmr_zoo.checkpoint import CheckpointConfig
     from mvmr_zoo.official import Imported
 
 app = typer.Typer()
@@ -74,6 +75,7 @@ def info(name: Name, as_json: AsJson = False) -> None:
         "where": _WHERE[card.location],
         "architecture": card.architecture,
         "dimension": card.embedding_dim,
+        "outputs": _outputs(card),
         "parameters": f"{card.parameters:,}" if card.parameters else "not known",
         "MACs": f"{card.macs:,} an image" if card.macs else "not known",
         "input": f"{preprocess.crop_px} px, the centre of {preprocess.resize_px} px, {preprocess.interpolation}",
@@ -141,6 +143,7 @@ def verify(spec: Spec) -> None:
     typer.echo(f"folder        {printable(str(found.checkpoint.folder))}")
     typer.echo(f"schema        {found.checkpoint.config.schema_version}, every field right")
     typer.echo(f"hashes        {len(found.checkpoint.config.sha256)} files, all right")
+    typer.echo(f"outputs       {_outputs(found.checkpoint.config)}")
     typer.echo(f"ONNX Runtime  cosine {report.onnx:.6f} to the golden answers")
     if report.torch is None or report.agreement is None:
         typer.echo("PyTorch       not installed, not checked; `pip install 'mvmr-zoo[cpu]'` brings it")
@@ -183,7 +186,12 @@ _WHERE = {"package": "package", "zoo": "zoo", "hub": "Hub", "path": "folder", "e
 def _plain(card: ModelCard) -> dict[str, object]:
     from dataclasses import asdict
 
-    return asdict(card) | {"input_px": card.input_px}
+    return asdict(card) | {"input_px": card.input_px, "outputs": card.outputs}
+
+
+def _outputs(facts: ModelCard | CheckpointConfig) -> str:
+    told = ", ".join(f"{output} {dim}" for output, dim in facts.outputs.items())
+    return told if len(facts.outputs) == 1 else f"{told}; {facts.default_output} by default"
 
 
 def _bounds(given: list[str]) -> dict[str, float]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mvmr_zoo.errors import ConfigError
 
 index_app = typer.Typer(help="The photo library: add folders, see how it stands.", no_args_is_help=True)
 
@@ -20,6 +23,17 @@ ModelSpec = Annotated[
     typer.Option(help="Model name or checkpoint folder. Default: the library's own, or the one in the package."),
 ]
 
+ModelOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--model-output", help="features, or aligned, for retrieval with a distilled model. Default: its own."
+    ),
+]
+ModelDim = Annotated[
+    int | None,
+    typer.Option("--dim", help="Length of aligned vectors: only their first numbers are kept. Default: all."),
+]
+
 DeviceName = Annotated[
     str,
     typer.Option("--device", help="auto, cpu or cuda, which also searches the index on the GPU (needs mvmr-zoo[gpu])."),
@@ -31,6 +45,14 @@ def library_folder(library: Path | None) -> Path:
     from mvmr_zoo.home import default_library_path
 
     return library if library is not None else default_library_path()
+
+
+def check_folder_option(output: str | os.PathLike[str] | None) -> None:
+    """Raise ConfigError where --output, which names a file or folder here, is given an output of a model."""
+    from mvmr_zoo.card import OUTPUTS
+
+    if output is not None and os.fspath(output) in OUTPUTS:
+        raise ConfigError(f"--output got {os.fspath(output)}; expected where to write. Give --model-output {output}.")
 
 
 def tell(text: str) -> None:

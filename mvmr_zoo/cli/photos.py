@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mvmr_zoo.cli.options import DeviceName, Library, ModelSpec, index_app, tell
+from mvmr_zoo.cli.options import DeviceName, Library, ModelDim, ModelSpec, index_app, tell
 from mvmr_zoo.errors import printable
 from mvmr_zoo.terminal import SOME_FAILED, explain_errors, own_name
 
 if TYPE_CHECKING:
+    from mvmr_zoo.card import Output
     from mvmr_zoo.zoo import Device
 
 app = typer.Typer()
@@ -24,6 +25,15 @@ def index_add(
     folders: Annotated[list[Path], typer.Argument(help="Folders of photos; subfolders are searched too.")],
     library: Library = None,
     model: ModelSpec = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "--model-output",
+            help="features or aligned, of a new library. Default: the library's own, or the model's.",
+        ),
+    ] = None,
+    dim: ModelDim = None,
     device: DeviceName = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a photo could not be indexed.")] = False,
     allow_empty: Annotated[
@@ -42,7 +52,9 @@ def index_add(
 
     globs = Globs(tuple(include or ()), tuple(exclude or ()))
     with (
-        PhotoLibrary(library, model=model, device=cast("Device", device)) as photos,
+        PhotoLibrary(
+            library, model=model, output=cast("Output", output), dim=dim, device=cast("Device", device)
+        ) as photos,
         progress_bar("indexing") as progress,
     ):
         try:

@@ -46,6 +46,8 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
                 {
                     "library": str(status.folder),
                     "model": status.model,
+                    "output": status.output,
+                    "dim": status.dim,
                     "photos": status.photos,
                     "missing": status.missing,
                     "index": _plain(status),
@@ -59,7 +61,10 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
         )
         return
     typer.echo(f"library   {printable(str(status.folder))}")
-    typer.echo(f"model     {printable(status.model or 'none yet')}")
+    from mvmr_zoo.card import output_in_words
+
+    output = f" ({output_in_words(status.output, status.dim)})" if status.output and status.dim else ""
+    typer.echo(f"model     {printable(status.model or 'none yet')}{output}")
     missing = f", and {status.missing} missing (`{own_name()} index prune` forgets them)" if status.missing else ""
     typer.echo(f"photos    {status.photos}{missing}")
     typer.echo(f"index     {_index_in_words(status)}")

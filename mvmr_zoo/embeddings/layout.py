@@ -7,9 +7,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
+from mvmr_zoo.card import OUTPUTS, Output, asked_dim
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MANIFEST_FILE = "manifest.json"
 
@@ -20,10 +25,11 @@ class EmbeddingsFacts:
 
     Args:
         model: spec of the encoder.
-        weights_digest: SHA-256 of its weights.
+        weights_digest: SHA-256 of what makes its vectors, as `Model.vectors_digest`; of features that of the weights.
         preprocess_digest: of its preprocessing.
         dim: D.
         normalized: whether rows have unit length.
+        output: which of the encoder's outputs they are.
     """
 
     model: str
@@ -31,6 +37,21 @@ class EmbeddingsFacts:
     preprocess_digest: str
     dim: int
     normalized: bool
+    output: Output = "features"
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The facts among the fields of a manifest. Raises KeyError or ValueError where they are not."""
+        output = values.get("output", "features")  # older manifests are of features
+        if output not in OUTPUTS:
+            raise ValueError(f"output is {output!r}")
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "output"]
+        return cls(**{name: values[name] for name in names}, output=output)
+
+    @property
+    def asked_dim(self) -> int | None:
+        """What `load` takes as `dim` to give such vectors again."""
+        return asked_dim(self.output, self.dim)
 
 
 def is_embeddings_folder(base: Path) -> bool:
@@ -55,8 +76,8 @@ def read_facts(base: Path) -> EmbeddingsFacts | None:
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return EmbeddingsFacts(**{field.name: values[field.name] for field in dataclasses.fields(EmbeddingsFacts)})
-    except (ValueError, KeyError, TypeError):
+        return EmbeddingsFacts.from_json(values)
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path} is damaged.") from None
 
 

@@ -13,6 +13,7 @@ attach   figures into a checkpoint folder
 draw, plots, retrieval_sheet, captions   pictures
 """
 
+from mvmr_zoo.evaluate.attach import card_figures
 from mvmr_zoo.evaluate.bootstrap import Difference, Measured, difference, figure, mean_of
 from mvmr_zoo.evaluate.knn import knn
 from mvmr_zoo.evaluate.labels import Answers
@@ -22,13 +23,14 @@ from mvmr_zoo.evaluate.pixels import raw_pixels
 from mvmr_zoo.evaluate.protocols import PROTOCOLS, Options
 from mvmr_zoo.evaluate.report import Report, read_report, write_report
 from mvmr_zoo.evaluate.retrieval import RetrievalResult, retrieval
-from mvmr_zoo.evaluate.run import Comparison, Evaluation, compare, evaluate, evaluate_all
+from mvmr_zoo.evaluate.run import Compared, Comparison, Evaluation, compare, evaluate, evaluate_all
 from mvmr_zoo.evaluate.semi import SemiResult, semi
 from mvmr_zoo.evaluate.voc07 import VocResult, voc07
 
 __all__ = [
     "PROTOCOLS",
     "Answers",
+    "Compared",
     "Comparison",
     "Difference",
     "Evaluation",
@@ -40,6 +42,7 @@ __all__ = [
     "RetrievalResult",
     "SemiResult",
     "VocResult",
+    "card_figures",
     "compare",
     "difference",
     "evaluate",

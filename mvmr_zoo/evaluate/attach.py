@@ -13,6 +13,7 @@ from mvmr_zoo.foreign import is_foreign
 from mvmr_zoo.resolve import find
 
 if TYPE_CHECKING:
+    from mvmr_zoo.card import Figure
     from mvmr_zoo.evaluate.report import Report
 
 
@@ -37,14 +38,39 @@ def attachable(spec: str) -> Checkpoint:
 def attach_report(report: Report, path: Path | None) -> Checkpoint:
     """Write the figures into `config.json` and the card; `path` is the report's file, which they name as their source.
 
-    The best epoch of `linear-sgd@1` stays in the report: it is chosen on test.
-
     Raises:
-        ConfigError: the folder's weights are not the ones measured.
+        ConfigError: the folder's weights or alignment are not the ones measured.
     """
     checkpoint = attachable(report.spec)
-    if checkpoint.weights_digest != report.weights:
-        raise ConfigError(f"{report.spec} has other weights than the report; measure it again.")
     source = path.as_posix() if path is not None else "mvmr-zoo eval"
-    figures = {name: each for name, each in report.figures.items() if not name.endswith(BEST_EPOCH)}
-    return add_metrics(checkpoint, {name: replace(each, source=source) for name, each in figures.items()})
+    return add_metrics(checkpoint, card_figures(checkpoint, report, source))
+
+
+def card_figures(checkpoint: Checkpoint, report: Report, source: str) -> dict[str, Figure]:
+    """The figures of a report as they stand in a checkpoint's `config.json`, by name.
+
+    Those of `aligned` stand beside those of features: their names end in `/aligned`, or in `/aligned/dim=K` where only
+    K numbers were measured. The best epoch of `linear-sgd@1` stays in the report: it is chosen on test.
+
+    Args:
+        checkpoint: the figures are of.
+        report: with the figures.
+        source: that each figure names.
+
+    Raises:
+        ConfigError: the checkpoint's weights, alignment or preprocessing are not the ones measured.
+    """
+    measured = (checkpoint.vectors_digest(report.output, report.dim), checkpoint.config.preprocess.digest)
+    if (report.weights, report.preprocess) != measured:
+        raise ConfigError(
+            f"{checkpoint.folder} has other weights or another preprocessing than the report on {report.model}. "
+            "Measure it again."
+        )
+    suffix = "" if report.output == "features" else f"/{report.output}"
+    if suffix and report.dim != checkpoint.config.outputs[report.output]:
+        suffix += f"/dim={report.dim}"
+    return {
+        f"{name}{suffix}": replace(each, source=source)
+        for name, each in report.figures.items()
+        if not name.endswith(BEST_EPOCH)
+    }

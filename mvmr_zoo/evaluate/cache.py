@@ -1,7 +1,8 @@
 """Features computed once: a second protocol on the same encoder and images reads no image.
 
-The key is the hash of the weights and of the preprocessing, the view, and the hash of the images. What the images
-hash to is remembered by their files' paths, sizes and times of change, so that it too is found without reading them.
+The key is the hash of what makes the vectors and of the preprocessing, the view, and the hash of the images. What the
+images hash to is remembered by their files' paths, sizes and times of change, so that it too is found without reading
+them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def cache_folder() -> Path:
 
 
 def cached_features(model: Model, data: ImageSet, view: View = CENTRE) -> NDArray[np.float32]:
-    """The features of every image, not normalised: `(N, D)` float32, in the set's order.
+    """The vectors of every image, not normalised: `(N, D)` float32, in the set's order.
 
     Args:
         model: the encoder.
@@ -46,9 +47,9 @@ def cached_features(model: Model, data: ImageSet, view: View = CENTRE) -> NDArra
         ImageError: an image cannot be read.
         DataError: a file cannot be read.
     """
-    identity = " ".join((model.weights_digest, model.preprocess.digest, view.name, images_digest(data)))
+    identity = " ".join((model.vectors_digest, model.preprocess.digest, view.name, images_digest(data)))
     path = cache_folder() / "features" / f"{hashlib.sha256(identity.encode()).hexdigest()}.npy"
-    found = _load(path, len(data), model.card.embedding_dim)
+    found = _load(path, len(data), model.dim)
     if found is not None:
         return found
     made = _features(model, data, view)
@@ -60,7 +61,7 @@ def cached_features(model: Model, data: ImageSet, view: View = CENTRE) -> NDArra
 
 def ten_crop_features(model: Model, data: ImageSet) -> NDArray[np.float32]:
     """The mean features of each image's ten crops, `(N, D)` float32. See `cached_features`."""
-    total = np.zeros((len(data), model.card.embedding_dim), np.float32)
+    total = np.zeros((len(data), model.dim), np.float32)
     for view in TEN_CROPS:
         total += cached_features(model, data, view)
     return total / np.float32(len(TEN_CROPS))
@@ -72,8 +73,8 @@ def _features(model: Model, data: ImageSet, view: View) -> NDArray[np.float32]:
     def seen(row: int, _: int) -> Image.Image:
         return view(data.image(row, min_px=view.min_px(model.preprocess)), model.preprocess, row)
 
-    rows, dim = range(len(data)), model.card.embedding_dim
-    return embed(model.engine, cropped, rows, dim=dim, skip=False, normalize=False, decode=seen).vectors
+    rows = range(len(data))
+    return embed(model.engine, cropped, rows, dim=model.dim, skip=False, normalize=False, decode=seen).vectors
 
 
 def images_digest(data: ImageSet) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvmr_zoo.atomic import write_whole
+from mvmr_zoo.card import output_in_words
 from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.errors import DataError, printable
 from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH
@@ -26,7 +27,11 @@ _HEAD = "| model | data | protocol | figure | 95 % interval | published |\n| ---
 
 def report_markdown(report: Report) -> str:
     """One report as a page."""
-    lines = [f"# {report.protocol} of {_cell(report.model)} on {_cell(report.data)}", "", _HEAD + _rows(report)]
+    lines = [
+        f"# {report.protocol} of {_cell(report.model + report.shown_output)} on {_cell(report.data)}",
+        "",
+        _HEAD + _rows(report),
+    ]
     if report.confusions:
         lines += ["", "| class | taken for | images | of its class |", "| --- | --- | --- | --- |"]
         lines += [
@@ -35,6 +40,7 @@ def report_markdown(report: Report) -> str:
         ]
     facts = {
         "spec": report.spec,
+        **({"output": output_in_words(report.output, report.dim)} if report.dim else {}),
         "weights": report.weights,
         "preprocessing": report.preprocess,
         **{f"{split} images": digest for split, digest in report.images.items()},
@@ -53,7 +59,7 @@ def read_reports(folder: Path) -> list[Report]:
             f"{folder} is not a folder. `mvmr-zoo eval PROTOCOL MODEL --data DATA --output FOLDER` fills one."
         )
     reports = [read_report(path) for path in sorted(folder.glob("*.json"))]
-    return sorted(reports, key=lambda report: (report.data, report.protocol, report.model))
+    return sorted(reports, key=lambda report: (report.data, report.protocol, report.model, report.output, report.dim))
 
 
 def table_markdown(reports: Iterable[Report]) -> str:
@@ -90,7 +96,13 @@ def _rows(report: Report) -> str:
     card = CATALOG.get(report.model)
     published = {} if card is None else {_plain(name): each for name, each in card.published.items()}
     return "\n".join(
-        _row(report.model, report.data, name.removeprefix(f"{report.data}/"), figure, published.get(_plain(name)))
+        _row(
+            report.model + report.shown_output,
+            report.data,
+            name.removeprefix(f"{report.data}/"),
+            figure,
+            published.get(_plain(name)),
+        )
         for name, figure in report.figures.items()
         if not any(part in name for part in _LEFT_OUT)
     )

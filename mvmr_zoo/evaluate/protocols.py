@@ -68,11 +68,13 @@ class Protocol:
         name: with its version.
         measure: from an encoder, the splits and options to figures.
         refuses: why it does not apply to an encoder and splits; "" where it does.
+        classifier: whether it measures the encoder's own classifier, which reads features whatever the output is.
     """
 
     name: str
     measure: Callable[[Model, Splits, Options], Outcome]
     refuses: Callable[[Model, Splits], str]
+    classifier: bool = False
 
 
 def _knn(model: Model, splits: Splits, options: Options) -> Outcome:
@@ -171,7 +173,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "knn": Protocol("knn@1", _knn, _one_class),
     "linear": Protocol("linear@1", _linear, _one_class),
     "linear-sgd": Protocol("linear-sgd@1", _linear_sgd, _one_class),
-    "semi": Protocol("semi@1", _semi, _own_classifier),
+    "semi": Protocol("semi@1", _semi, _own_classifier, classifier=True),
     "voc07": Protocol("voc07@1", _voc07, _several_classes),
     "retrieval": Protocol("retrieval@1", _retrieval, _one_class),
 }

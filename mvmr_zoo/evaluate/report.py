@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.card import Figure
+from mvmr_zoo.card import OUTPUTS, Figure, Output, output_in_words
 from mvmr_zoo.errors import ConfigError, DataError, one_line
 from mvmr_zoo.evaluate.labels import confusion_counts
 from mvmr_zoo.json_file import read_json_object
@@ -40,11 +40,13 @@ class Report:
         protocol: its name and version, as `knn@1`.
         data: name of the data set.
         model: name of the encoder.
-        weights: SHA-256 of its weights.
+        weights: SHA-256 of what makes its vectors, as `Model.vectors_digest`; of features that of its weights.
         preprocess: SHA-256 of its preprocessing.
         seed: of whatever was random.
         seconds: it took.
         spec: what `load` was given.
+        output: of the encoder that was measured, `features` or `aligned`.
+        dim: length of its vectors; 0 in reports from before there were two outputs.
         images: SHA-256 of the images measured on, and of those fitted on, by split.
         machine: processor, cores, system, and versions of what computed.
         confusions: the worst pairs of classes, the worst first.
@@ -59,10 +61,17 @@ class Report:
     seed: int
     seconds: float
     spec: str = ""
+    output: Output = "features"
+    dim: int = 0
     images: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
     confusions: tuple[Confusion, ...] = ()
     figures: Mapping[str, Figure]
+
+    @property
+    def shown_output(self) -> str:
+        """What stands behind the encoder's name, for people: its output in brackets where that is not features."""
+        return "" if self.output == "features" else f" ({output_in_words(self.output, self.dim)})"
 
 
 def worst_confusions(
@@ -105,6 +114,9 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     for name in ("images", "machine"):
         if not isinstance(values.get(name, {}), dict):
             raise DataError(f"{path}: {name} is {type(values[name]).__name__}, expected an object.")
+    if values.get("output", "features") not in OUTPUTS or type(values.get("dim", 0)) is not int:
+        told = f"output is {values.get('output')!r} and dim {values.get('dim')!r}"
+        raise DataError(f"{path}: {told}, expected {' or '.join(OUTPUTS)} and a whole number.")
     if not isinstance(values["figures"], dict):
         raise DataError(f"{path}: figures is {type(values['figures']).__name__}, expected an object of figures.")
     try:

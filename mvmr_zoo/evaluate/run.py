@@ -17,7 +17,7 @@ from mvmr_zoo.evaluate.report import Confusion, Report, worst_confusions
 from mvmr_zoo.zoo import load
 
 if TYPE_CHECKING:
-    from mvmr_zoo.card import Figure
+    from mvmr_zoo.card import Figure, Output
     from mvmr_zoo.model import Model
 
 
@@ -39,11 +39,21 @@ class Comparison(NamedTuple):
     difference: Difference
 
 
+class Compared(NamedTuple):
+    """The reports on two encoders, and their figures side by side."""
+
+    first: Report
+    second: Report
+    rows: list[Comparison]
+
+
 def evaluate(
     protocol: str,
     spec: str,
     data: str,
     *,
+    output: Output | None = None,
+    dim: int | None = None,
     root: str | os.PathLike[str] | None = None,
     options: Options = DEFAULTS,
     download: bool = False,
@@ -54,6 +64,8 @@ def evaluate(
         protocol: a name in `PROTOCOLS`.
         spec: of the encoder, as `load` takes it.
         data: of the data set, as `open_splits` takes it.
+        output: of the encoder, as `load` takes it.
+        dim: likewise.
         root: where named data sets lie.
         options: the seed, and what is measured besides.
         download: fetch a named data set that is not there.
@@ -64,7 +76,8 @@ def evaluate(
         ImageError: an image cannot be read.
     """
     chosen = _protocol(protocol)
-    splits, model = open_splits(data, root, seed=options.seed, download=download), load(spec)
+    splits = open_splits(data, root, seed=options.seed, download=download)
+    model = load(spec, output=output, dim=dim)
     return measure(chosen, spec, model, splits, options)
 
 
@@ -72,6 +85,8 @@ def evaluate_all(
     spec: str,
     data: str,
     *,
+    output: Output | None = None,
+    dim: int | None = None,
     root: str | os.PathLike[str] | None = None,
     options: Options = DEFAULTS,
     download: bool = False,
@@ -80,7 +95,8 @@ def evaluate_all(
 
     Arguments and errors of `evaluate`.
     """
-    splits, model = open_splits(data, root, seed=options.seed, download=download), load(spec)
+    splits = open_splits(data, root, seed=options.seed, download=download)
+    model = load(spec, output=output, dim=dim)
     for name, protocol in PROTOCOLS.items():
         if not protocol.refuses(model, splits):
             try:
@@ -92,6 +108,8 @@ def evaluate_all(
 def measure(protocol: Protocol, spec: str, model: Model, splits: Splits, options: Options) -> Evaluation:
     """One protocol on an encoder and splits that are open. Raises ConfigError where it does not apply."""
     _check_applies(protocol, model, splits)
+    if protocol.classifier:
+        model = model.with_features()
     began = time.perf_counter()
     outcome = protocol.measure(model, splits, options)
     figures = {f"{splits.name}/{name}": figure(each, seed=options.seed) for name, each in outcome.figures.items()}
@@ -103,7 +121,9 @@ def measure(protocol: Protocol, spec: str, model: Model, splits: Splits, options
         data=splits.name,
         model=model.card.name,
         spec=spec,
-        weights=model.weights_digest,
+        weights=model.vectors_digest,
+        output=model.output,
+        dim=model.dim,
         preprocess=model.preprocess.digest,
         images={"train": images_digest(splits.train), "test": images_digest(splits.test)},
         seed=options.seed,
@@ -121,17 +141,25 @@ def compare(
     second: str,
     data: str,
     *,
+    first_output: Output | None = None,
+    first_dim: int | None = None,
+    second_output: Output | None = None,
+    second_dim: int | None = None,
     root: str | os.PathLike[str] | None = None,
     options: Options = DEFAULTS,
     download: bool = False,
-) -> list[Comparison]:
+) -> Compared:
     """Two encoders on the same test images, figure by figure, with a paired bootstrap of the difference.
 
     Args:
         protocol: a name in `PROTOCOLS`.
         first: spec of an encoder.
-        second: spec of the other.
+        second: spec of the other; perhaps the same encoder with another output.
         data: of the data set, as `open_splits` takes it.
+        first_output: of the first, as `load` takes it.
+        first_dim: likewise.
+        second_output: of the other.
+        second_dim: likewise.
         root: where named data sets lie.
         options: as in `evaluate`.
         download: fetch a named data set that is not there.
@@ -142,8 +170,9 @@ def compare(
         ImageError: an image cannot be read.
     """
     chosen, splits = _protocol(protocol), open_splits(data, root, seed=options.seed, download=download)
-    one, other = (measure(chosen, spec, load(spec), splits, options) for spec in (first, second))
-    return [
+    one = measure(chosen, first, load(first, output=first_output, dim=first_dim), splits, options)
+    other = measure(chosen, second, load(second, output=second_output, dim=second_dim), splits, options)
+    rows = [
         Comparison(
             name,
             one.report.figures[f"{splits.name}/{name}"],
@@ -152,6 +181,7 @@ def compare(
         )
         for name, measured in one.outcome.figures.items()
     ]
+    return Compared(one.report, other.report, rows)
 
 
 def _protocol(name: str) -> Protocol:

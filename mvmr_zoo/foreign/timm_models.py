@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mvmr_zoo.architectures import timm_networks
 from mvmr_zoo.card import LICENSE_NOT_STATED, ModelCard
-from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError, closest
+from mvmr_zoo.errors import ConfigError, UnknownModelError, closest
 from mvmr_zoo.foreign.record import ForeignEncoder
 from mvmr_zoo.foreign.weights import fill, split_file, unavailable
 from mvmr_zoo.preprocess import Preprocess
@@ -21,28 +22,23 @@ def load(name: str) -> ForeignEncoder:
         CheckpointError: the file is of another network.
         MissingDependencyError: timm is not installed.
     """
-    try:
-        import timm
-        from timm.data.config import resolve_model_data_config
-    except ImportError as error:
-        raise MissingDependencyError("timm", "teachers", f"load timm:{name}") from error
     network, file = split_file(name)
-    if not timm.is_model(network.partition(".")[0]):
-        near = closest(network, timm.list_models())
+    if not timm_networks.is_known(network.partition(".")[0]):
+        near = closest(network, timm_networks.names())
         raise UnknownModelError(f"timm has no network {network!r}. Closest: {', '.join(near) or 'none'}.")
     try:
-        module: Any = timm.create_model(network, pretrained=file is None, num_classes=0)
+        module: Any = timm_networks.build(network, pretrained=file is None)
     except Exception as error:  # whatever the network and the hub raise
         raise unavailable(f"timm:{network}", error) from None
     if file is not None:
         fill(module, file, ignore=_classifier(module))
-    values: dict[str, Any] = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
+    values = timm_networks.data_config(module)
     return ForeignEncoder(
         card=ModelCard(
             name=f"timm:{network}",
             summary=f"timm's {network}" + (f", weights {file.name}" if file else ""),
             architecture=network,
-            embedding_dim=int(getattr(module, "head_hidden_size", module.num_features)),
+            embedding_dim=timm_networks.embedding_dim(module),
             preprocess=_preprocess(values, network),
             license=LICENSE_NOT_STATED,
             origin="https://github.com/huggingface/pytorch-image-models",

@@ -1,10 +1,12 @@
-"""A library belongs to one encoder, by the hash of its weights and its preprocessing."""
+"""A library belongs to one encoder and output, by the hash of what makes its vectors and of its preprocessing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.errors import LibraryMismatchError
+from mvmr_zoo.card import OUTPUTS, Output, output_in_words
+from mvmr_zoo.errors import ConfigError, LibraryDamagedError, LibraryMismatchError
+from mvmr_zoo.zoo import Device, load
 
 if TYPE_CHECKING:
     from mvmr_zoo.library.store import Store
@@ -15,27 +17,93 @@ _OTHER = {"weights": "other weights", "preprocess": "another preprocessing"}
 
 def bind(store: Store, model: Model) -> None:
     """From now on the library belongs to this encoder. Raises LibraryMismatchError where it belongs to another."""
-    store.settle_facts({"model": model.spec, "dim": str(model.card.embedding_dim), **_identity(model)})
+    facts = {"model": model.spec, "dim": str(model.dim), "output": model.output}
+    store.settle_facts(facts | _identity(model))
     check_bound(store, model)  # another command may have been first
 
 
+def bound_output(store: Store) -> Output:
+    """Which output the library's vectors are. Raises LibraryDamagedError where it is none that there is."""
+    text = store.fact("output") or "features"  # libraries from before there were two
+    for output in OUTPUTS:
+        if output == text:
+            return output
+    raise LibraryDamagedError(f"{store.path} says that its vectors are {text!r}; expected {' or '.join(OUTPUTS)}.")
+
+
+def load_bound(
+    store: Store, spec: str | None, output: Output | None, dim: int | None, *, default: str, device: Device
+) -> Model:
+    """The encoder of a library, with the output that it is bound to.
+
+    Args:
+        store: of the library.
+        spec: that is asked for; None is the library's own.
+        output: that is asked for; None is the library's own, or before the first photo the encoder's default.
+        dim: that is asked for; None likewise.
+        default: spec of the encoder before the first photo.
+        device: as `load` takes it.
+
+    Raises:
+        LibraryMismatchError: what is asked for is not what the library was made with.
+    """
+    bound = store.fact("model")
+    if bound is None:
+        return load(spec or default, output=output, dim=dim, device=device)
+    own = bound_output(store)
+    wanted = output or own
+    if dim is None and wanted == own == "aligned":
+        dim = store.dim
+    if output is not None or spec is None:
+        model = load(spec or bound, output=wanted, dim=dim, device=device)
+    else:
+        model = load_same_output(spec, bound, wanted, dim, device=device)
+    check_bound(store, model)
+    return model
+
+
+def load_same_output(spec: str, made_by: str, output: Output, dim: int | None, *, device: Device) -> Model:
+    """An encoder with the output that vectors were made of. One that lacks it gives its default: it is another encoder.
+
+    Args:
+        spec: of the encoder.
+        made_by: spec of the one that made the vectors; it must have the output.
+        output: of the vectors.
+        dim: as `load` takes it.
+        device: likewise.
+    """
+    try:
+        return load(spec, output=output, dim=dim, device=device)
+    except ConfigError:
+        if spec == made_by:
+            raise
+        return load(spec, device=device)
+
+
 def check_bound(store: Store, model: Model) -> None:
-    """Raise LibraryMismatchError where the library belongs to another encoder."""
+    """Raise LibraryMismatchError where the library belongs to another encoder or output."""
     folder = store.path.parent
     for name, value in _identity(model).items():
         if store.fact(name) in (None, value):
             continue
         bound = store.fact("model")
+        before, now = output_in_words(bound_output(store), store.dim), output_in_words(model.output, model.dim)
+        other = _OTHER[name] if before == now else f"{now}, not {before}"
+        if bound == model.spec and before != now:
+            raise LibraryMismatchError(
+                f"The library {folder} holds vectors of the output {before}; {now} was asked for. "
+                "Leave the output and its length out, or use another --library."
+            )
         if bound == model.spec:
             raise LibraryMismatchError(
                 f"The library {folder} was made by an earlier {bound!r}, with {_OTHER[name]}. "
                 "Move the library folder away and index again, or use another --library."
             )
         raise LibraryMismatchError(
-            f"The library {folder} was made by the model {bound!r}; {model.spec!r} has {_OTHER[name]}. "
+            f"The library {folder} was made by the model {bound!r}; {model.spec!r} has {other}. "
             f"Give `--model {bound}`, or another --library for {model.spec!r}."
         )
 
 
 def _identity(model: Model) -> dict[str, str]:
-    return {"weights": model.weights_digest, "preprocess": model.preprocess.digest}
+    return {"weights": model.vectors_digest, "preprocess": model.preprocess.digest}

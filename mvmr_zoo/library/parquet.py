@@ -17,6 +17,7 @@ from mvmr_zoo.atomic import written_whole
 from mvmr_zoo.embeddings import EmbeddingsFacts, Shard, open_shards, path_columns, read_counts, read_facts
 from mvmr_zoo.errors import ConfigError, DataError, LibraryError, printable
 from mvmr_zoo.features import unit
+from mvmr_zoo.library.binding import bound_output
 from mvmr_zoo.library.index import vector_parts
 from mvmr_zoo.library.store import Store
 
@@ -124,6 +125,7 @@ def _library_facts(store: Store) -> EmbeddingsFacts:
         preprocess_digest=store.fact("preprocess") or "",
         dim=store.dim,
         normalized=True,
+        output=bound_output(store),
     )
 
 
@@ -185,6 +187,7 @@ def _write(
         "weights_digest": facts.weights_digest,
         "preprocess_digest": facts.preprocess_digest,
         "dim": str(facts.dim),
+        "output": facts.output,
         "metric": METRIC,
     }
     schema = pa.schema(columns | more, metadata=told)

@@ -16,7 +16,7 @@ from mvmr_zoo.embeddings import is_embeddings_folder
 from mvmr_zoo.errors import ConfigError, LibraryError
 from mvmr_zoo.features import unit
 from mvmr_zoo.home import default_library_path
-from mvmr_zoo.library.binding import bind, check_bound
+from mvmr_zoo.library.binding import bind, load_bound
 from mvmr_zoo.library.build import EXACT_LIMIT, Note, retune, upkeep, vectors_of
 from mvmr_zoo.library.doctor import Finding, examine
 from mvmr_zoo.library.duplicates import COSINE, LIKENESS, Group, find_duplicates
@@ -34,11 +34,13 @@ from mvmr_zoo.library.store import Store
 from mvmr_zoo.library.tune import TARGET, check_recall
 from mvmr_zoo.library.update import AddReport, Progress, digest, update
 from mvmr_zoo.model import Model
-from mvmr_zoo.zoo import Device, load
+from mvmr_zoo.zoo import Device
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from mvmr_zoo.card import Output
 
 
 class PhotoLibrary:
@@ -47,6 +49,9 @@ class PhotoLibrary:
     Args:
         folder: of the library; None is `default_library_path()`.
         model: spec of the encoder. None is the one the library was made with, or the bundled one.
+        output: `features` or `aligned`, of a library that is made now. None is the one the library was made with, or
+            the encoder's default.
+        dim: how many numbers of `aligned` are kept, likewise.
         create: make the library where there is none.
         device: of the encoder, as `load` takes it; with `cuda` the index is searched on the GPU too.
 
@@ -60,6 +65,8 @@ class PhotoLibrary:
         folder: str | os.PathLike[str] | None = None,
         *,
         model: str | None = None,
+        output: Output | None = None,
+        dim: int | None = None,
         create: bool = True,
         device: Device = "auto",
     ) -> None:
@@ -72,7 +79,7 @@ class PhotoLibrary:
         if not create and not os.path.exists(self.folder / DATABASE_FILE):
             raise LibraryError(f"There is no library in {self.folder}. `mvmr-zoo index add PHOTO-FOLDER` makes one.")
         self._store = Store(self.folder)
-        self._spec, self._device = model, device
+        self._spec, self._output, self._dim, self._device = model, output, dim, device
         self._model: Model | None = None
         self._index: VectorIndex | None = None
 
@@ -89,12 +96,12 @@ class PhotoLibrary:
         """The encoder, loaded when first asked for.
 
         Raises:
-            LibraryMismatchError: the library was made by another one.
+            LibraryMismatchError: the library was made by another one, or of another output.
         """
         if self._model is None:
-            model = load(self._spec or self._store.fact("model") or DEFAULT_MODEL, device=self._device)
-            check_bound(self._store, model)
-            self._model = model
+            self._model = load_bound(
+                self._store, self._spec, self._output, self._dim, default=DEFAULT_MODEL, device=self._device
+            )
         return self._model
 
     def add(
@@ -123,8 +130,8 @@ class PhotoLibrary:
             LibraryMismatchError: the library was made by another model.
             LibraryBusyError: another command changes the library.
         """
-        if self._spec is not None:
-            _ = self.model  # refuse another model even where nothing changed
+        if (self._spec, self._output, self._dim) != (None, None, None):
+            _ = self.model  # refuse another model or output even where nothing changed
         with writing(self.folder):
             report = update(self._store, self._bound_model, folders, progress, allow_empty=allow_empty, globs=globs)
             upkeep(self.folder, self._store, note=note)

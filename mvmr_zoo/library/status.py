@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvmr_zoo.library.binding import bound_output
 from mvmr_zoo.library.build import needs_upkeep
 from mvmr_zoo.library.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
+    from mvmr_zoo.card import Output
     from mvmr_zoo.library.rows import FailureRow
     from mvmr_zoo.library.store import Store
 
@@ -21,6 +23,8 @@ class Status:
     Args:
         folder: of the library.
         model: spec of the encoder it is bound to, None before the first photo.
+        output: of the encoder that its vectors are, None before the first photo.
+        dim: how many numbers of `aligned` they keep; None for features.
         photos: how many it holds, those that are missing left out.
         missing: photos whose files were not there when last looked for; `prune` forgets them.
         failures: photos that could not be indexed, with the reason.
@@ -30,6 +34,8 @@ class Status:
 
     folder: Path
     model: str | None
+    output: Output | None
+    dim: int | None
     photos: int
     missing: int
     failures: list[FailureRow]
@@ -39,9 +45,13 @@ class Status:
 
 def read_status(folder: Path, store: Store) -> Status:
     """How things stand; changes nothing."""
+    model = store.fact("model")
+    output = None if model is None else bound_output(store)
     return Status(
         folder=folder,
-        model=store.fact("model"),
+        model=model,
+        output=output,
+        dim=store.dim if output == "aligned" else None,
         photos=store.count(),
         missing=len(store.paths("missing = 1")),
         failures=store.failures(),

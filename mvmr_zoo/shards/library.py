@@ -12,12 +12,13 @@ import numpy as np
 from mvmr_zoo.errors import ConfigError, LibraryMismatchError
 from mvmr_zoo.features import unit
 from mvmr_zoo.library.background import percentile
+from mvmr_zoo.library.binding import load_same_output
 from mvmr_zoo.library.query import Filters, Query, asked_vector
 from mvmr_zoo.library.search import Hit, asks_with
 from mvmr_zoo.model import Model
 from mvmr_zoo.shards.lists import Lists, nearest, open_lists, read_lists
 from mvmr_zoo.shards.mapped import MappedFolder
-from mvmr_zoo.zoo import Device, load
+from mvmr_zoo.zoo import Device
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,11 +53,12 @@ class ShardLibrary:
             LibraryMismatchError: the embeddings were made by another one.
         """
         if self._model is None:
-            model, facts = load(self._spec, device=self._device), self._mapped.facts
-            if (model.weights_digest, model.preprocess.digest) != (facts.weights_digest, facts.preprocess_digest):
+            facts = self._mapped.facts
+            model = load_same_output(self._spec, facts.model, facts.output, facts.asked_dim, device=self._device)
+            if (model.vectors_digest, model.preprocess.digest) != (facts.weights_digest, facts.preprocess_digest):
                 raise LibraryMismatchError(
-                    f"{self.folder} was made by the model {facts.model!r}; {model.spec!r} has other weights or "
-                    f"another preprocessing. Give --model with the one that made it."
+                    f"{self.folder} was made by the model {facts.model!r}; {model.spec!r} has other weights, "
+                    f"another preprocessing or another output. Give --model with the one that made it."
                 )
             self._model = model
         return self._model

@@ -14,10 +14,11 @@ import mvmr_zoo
 ROOT = Path(mvmr_zoo.__file__).parents[1]
 PACKAGES = ("mvmr_zoo", "training", "export", "demo")
 ORDER = (
-    "errors", "atomic", "json_file", "preprocess", "images", "card", "pinned", "catalog", "state_dicts", "encoder",
-    "checkpoint", "weights_file", "foreign", "graph", "runtime", "exported", "verify", "pack", "home", "hub", "resolve",
-    "archive", "official", "features", "embeddings", "nearest", "classify", "model", "zoo", "library", "shards", "bulk",
-    "datasets", "evaluate", "progress", "samples", "quickstart", "terminal", "cli",
+    "errors", "atomic", "json_file", "preprocess", "images", "card", "pinned", "catalog", "state_dicts",
+    "architectures", "encoder", "checkpoint", "weights_file", "foreign", "graph", "runtime", "exported", "verify",
+    "pack", "home", "hub", "resolve", "archive", "official", "features", "embeddings", "nearest", "classify", "model",
+    "zoo", "library", "shards", "bulk", "datasets", "evaluate", "progress", "samples", "quickstart", "terminal",
+    "cli",
 )  # fmt: skip
 EXPORT_ORDER = (
     "installed", "agreement", "limits", "options", "search", "stages", "inputs", "photos", "speed", "half", "int8",
@@ -29,6 +30,12 @@ DEMO_ORDER = (
     "services", "opening", "guard", "theme", "tabs", "api", "app", "space", "cli", "__main__",
 )  # fmt: skip
 TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicates", "compare", "models")
+TRAINING_ORDER = (
+    "losses", "data.augmentation", "data.views", "data.sampler", "config", "console", "data.subsets", "data.dataset",
+    "data", "targets", "optimizer", "student", "module", "callbacks", "finish", "checkpointing", "trainer", "runs",
+    "refusals", "cli", "pretrain", "distill", "finetune", "pin", "push",
+)  # fmt: skip
+"""`data` comes in parts, because the configuration holds the options of some of them."""
 PUBLIC = {
     "CATALOG", "Embeddings", "Failure", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess",
     "list_models", "load", "model_info",
@@ -37,8 +44,13 @@ PUBLIC = {
 
 def imported_modules(path: Path) -> set[str]:
     """Every module a file imports, anywhere in it."""
+    return imports_of(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    """Every module that parsed code imports."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -67,6 +79,38 @@ def test_modules_import_downward_only(package: str, order: tuple[str, ...]) -> N
             parts = name.split(".")
             if parts[0] == package and len(parts) > 1 and parts[1] in order and parts[1] != own:
                 assert order.index(parts[1]) < order.index(own), f"{path} imports {name}"
+
+
+def training_stage(name: str) -> str:
+    """The place in TRAINING_ORDER of a module or name such as `training.data.views`."""
+    parts = name.split(".")[1:]
+    return ".".join(parts[:2]) if ".".join(parts[:2]) in TRAINING_ORDER else parts[0]
+
+
+def test_training_imports_downward_only() -> None:
+    for path in (ROOT / "training").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if module == "training":
+            continue
+        own = training_stage(module)
+        assert own in TRAINING_ORDER, f"{own} has no place in the order"
+        for name in without_hints(path):
+            if name.startswith("training.") and (stage := training_stage(name)) != own:
+                assert stage in TRAINING_ORDER, f"{path} imports {name}"
+                assert TRAINING_ORDER.index(stage) < TRAINING_ORDER.index(own), f"{path} imports {name}"
+
+
+def without_hints(path: Path) -> set[str]:
+    """What a file imports when it runs: without the imports of `if TYPE_CHECKING`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    return imports_of(tree)
+
+
+def test_importing_training_loads_no_torch() -> None:
+    assert not loaded_by("import training; dir(training)") & {"torch", "pytorch_lightning", "jsonargparse", "numpy"}
 
 
 def test_what_the_page_does_knows_no_gradio() -> None:

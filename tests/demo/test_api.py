@@ -71,7 +71,8 @@ def test_status(client: Client, page: Page) -> None:
     with PhotoLibrary(page.album.library) as library:
         photos = library.status().photos
     assert status == {
-        "photos": photos, "missing": 0, "failures": 0, "model": "resnet18-imagenette-kd", "dimension": 512,
+        "photos": photos, "missing": 0, "failures": 0, "model": "resnet18-imagenette-kd", "output": "features",
+        "dimension": 512,
     }  # fmt: skip
 
 

@@ -16,13 +16,15 @@ from export.check import check
 from export.options import ExportOptions
 from export.photos import folder_photos, sample_photos
 from export.write import Demands, export_onnx
-from mvmr_zoo.checkpoint import file_digest
+from mvmr_zoo.checkpoint import alignment_from_projector, file_digest
 from mvmr_zoo.errors import ConfigError, LimitError
 from mvmr_zoo.exported import Contract
+from mvmr_zoo.features import unit
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.samples import Samples
 from mvmr_zoo.zoo import load
 
+from ..conftest import make_checkpoint
 from ..exported_folders import AGREEMENT, FILES, KINDS, MEASURED, ExportedFolders, write_alike
 
 INPUTS = {
@@ -264,3 +266,61 @@ def test_the_samples_where_no_photos_are_given(
     assert len(said["names"]) == 13 * 12
     assert {name.partition("/")[0] for name in said["names"]} == {"library", "queries"}
     assert check(tmp_path / "out").passed
+
+
+@pytest.fixture(scope="module")
+def distilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder with two outputs, `aligned` by default."""
+    weight = np.random.default_rng(0).standard_normal((90, 64)).astype(np.float32)
+    alignment = alignment_from_projector(weight, None)
+    folder = tmp_path_factory.mktemp("distilled") / "distilled"
+    return make_checkpoint(folder, "resnet8", alignment=alignment, default_output="aligned").folder
+
+
+@pytest.mark.parametrize(
+    ("options", "output", "dim"),
+    [
+        (ExportOptions(), "aligned", 64),
+        (ExportOptions(dim=10, stage="full", unit_norm=True), "aligned", 10),
+        (ExportOptions(dtype="fp16"), "aligned", 64),
+        (ExportOptions(dtype="int8", output="aligned"), "aligned", 64),
+        (ExportOptions(output="features"), "features", 64),
+    ],
+)
+def test_the_output_asked_for_is_exported(
+    distilled: Path, exports: ExportedFolders, tmp_path: Path, options: ExportOptions, output: str, dim: int
+) -> None:
+    made = export_onnx(str(distilled), tmp_path / "out", options, exports.demands)
+    assert (made.contract.output, made.contract.embedding_dim) == (output, dim)
+    assert ("output" in certificate(tmp_path / "out")["contract"]) == (output == "aligned")
+    (given,) = onnx.load(tmp_path / "out" / "model.onnx").graph.output
+    assert given.name == output
+    model = load(tmp_path / "out")
+    assert (model.output, model.dim) == (output, dim)
+    original = load(distilled, output=output, dim=options.dim)
+    paths = sorted(exports.photos.rglob("*.jpg"))[:8]
+    cosines = (model.embed(paths) * original.embed(paths)).sum(axis=1)
+    assert cosines.min() > (0.98 if options.dtype == "int8" else 0.999)
+    assert check(tmp_path / "out", images=exports.photos).passed
+    if output == "features":
+        assert model.vectors_digest == model.weights_digest == file_digest(tmp_path / "out" / "model.onnx")
+        with pytest.raises(ConfigError, match="has features alone"):
+            load(tmp_path / "out", output="aligned")
+        return
+    short = load(tmp_path / "out", dim=5)
+    np.testing.assert_allclose(short.embed(paths), unit(model.embed(paths)[:, :5]), atol=1e-5)
+    assert len({model.vectors_digest, short.vectors_digest, model.weights_digest}) == 3
+    with pytest.raises(ConfigError, match="has aligned alone"):
+        load(tmp_path / "out", output="features")
+    with pytest.raises(ConfigError, match=rf"dim=65; .* has {dim} aligned numbers"):
+        load(tmp_path / "out", dim=65)
+
+
+def test_outputs_that_cannot_be_exported(distilled: Path, exports: ExportedFolders, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--head reads features, but --output got aligned"):
+        ExportOptions(head=True, output="aligned")
+    with pytest.raises(ConfigError, match="has features alone"):
+        export_onnx(exports.spec, tmp_path / "out", ExportOptions(output="aligned"), exports.demands)
+    with pytest.raises(ConfigError, match=r"dim=65; .* has 64 aligned numbers"):
+        export_onnx(str(distilled), tmp_path / "out", ExportOptions(dim=65), exports.demands)
+    assert not (tmp_path / "out").exists()

@@ -62,5 +62,5 @@ def test_weights_of_the_wrong_shape_or_name_are_refused() -> None:
 
 
 def test_unknown_architecture() -> None:
-    with pytest.raises(ConfigError, match="resnet8x4"):
+    with pytest.raises(ConfigError, match=r"Closest: resnet1.* Expected: .*resnet8x4, or a classification network"):
         Encoder("resnet19")

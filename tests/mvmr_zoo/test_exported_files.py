@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ def test_a_model_that_does_not_run(copy: Path) -> None:
         {"head": True},
         {"unit_norm": True},
         {"embedding_dim": 3},
+        {"output": "aligned"},
         {"size_px": None},
         {"batch": 2},
         {"preprocess": Preprocess(resize_px=36, crop_px=20).to_dict()},
@@ -117,7 +119,12 @@ def test_a_contract_that_is_not_the_models(fields: dict[str, object], copy: Path
 
 
 def test_a_contract_survives_json() -> None:
-    assert Contract.from_dict(json.loads(json.dumps(CONTRACT.to_dict()))) == CONTRACT
+    for contract in (CONTRACT, replace(CONTRACT, output="aligned")):
+        assert Contract.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
+
+
+def test_a_contract_of_features_is_what_it_was_before_there_were_two_outputs() -> None:
+    assert "output" not in CONTRACT.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -140,6 +147,8 @@ def test_a_contract_survives_json() -> None:
         {"preprocess": None},
         {"preprocess": [36, 32]},
         {"preprocess": {"crop_px": 32}},
+        {"output": "words"},
+        {"output": ["aligned"]},
         {"more": 1},
     ],
 )

@@ -16,6 +16,7 @@ from mvmr_zoo.runtime import TorchEngine
 from training.callbacks.ema import averaged_encoder
 from training.callbacks.log import Every, write
 from training.config import TaskConfig
+from training.console import say
 from training.data import Plan, Split
 
 BANK_PER_CLASS = 100
@@ -118,7 +119,7 @@ class KnnMonitor(pl.Callback):
             return
         self.result = knn_accuracy(encoder, self._preprocess, self._data, self._split)
         write(trainer, {f"knn/{'held_out' if self.result.held_out else 'train'}": self.result.accuracy})
-        print(f"Step {trainer.global_step:,}: {self.result}, at {self._preprocess.crop_px} px", flush=True)
+        say(f"Step {trainer.global_step:,}: {self.result}, at {self._preprocess.crop_px} px")
 
 
 def _halves(labels: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

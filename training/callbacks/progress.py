@@ -4,84 +4,105 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
-LINE_SECONDS = 60
-"""Seconds between two lines where standard error is not a terminal."""
+from training.console import LINE_SECONDS, duration, say, terminal
+
+_DRAW_SECONDS = 0.5
+_RATE_SECONDS = 60
+"""The speed is that of the last minute, so that it follows a machine that other work slows down."""
 
 
 class Progress(pl.Callback):
-    """Draws on standard error: a bar on a terminal, else one line a minute and at both ends.
+    """Draws a bar on standard error where that is a terminal, else prints one line a minute and at both ends.
+
+    Only the first process does. Lines that are printed while the bar is there appear above it.
 
     Args:
         batch_size: Images per batch, over all processes.
+        workers: Processes that prepare views.
     """
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, batch_size: int, workers: int) -> None:
         self._batch_size = batch_size
+        self._workers = workers
         self._bar: Bar | None = None
-        self._printed = 0.0
+        self._task = TaskID(0)
+        self._shown = 0.0
+        self._times: deque[tuple[float, int]] = deque()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the bar at the step that training starts from."""
+        """Print what is about to run, and start the bar at the step that training starts from."""
         if not trainer.is_global_zero:
             return
-        self._start, self._began = trainer.global_step, time.monotonic()
-        device = trainer.strategy.root_device
-        print(
-            f"Training steps {self._start + 1:,} to {trainer.max_steps:,} on {device}, "
-            f"{self._batch_size} images a batch",
-            flush=True,
+        self._start = trainer.global_step
+        if self._start:
+            say(f"Resuming from step {self._start:,}, which {trainer.ckpt_path} holds")
+        processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+        accumulated = trainer.accumulate_grad_batches
+        several = f" in {accumulated} batches" if accumulated > 1 else ""
+        say(
+            f"Training {trainer.max_steps - self._start:,} steps of {self._batch_size * accumulated:,} images"
+            f"{several} on {_device(trainer.strategy.root_device)}{processes}"
         )
-        if sys.stderr.isatty():
-            columns = (
-                TextColumn("step"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[facts]}"),
-                TimeRemainingColumn(),
-            )
-            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("", total=trainer.max_steps, completed=self._start, facts="")
+        if (console := terminal()) is not None:
+            columns = (TextColumn("Training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
+            self._bar = Bar(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
+            facts = f"starting {self._workers} workers" if self._workers else "first step"
+            self._task = self._bar.add_task("", total=trainer.max_steps, completed=self._start, facts=facts)
             self._bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: object) -> None:
         """Show the step."""
-        if not trainer.is_global_zero:
+        step = trainer.global_step
+        if not trainer.is_global_zero or step == self._start:
             return
-        now, step = time.monotonic(), trainer.global_step
-        due = now - self._printed >= (0.5 if self._bar else LINE_SECONDS)
-        if not due and step not in (self._start + 1, trainer.max_steps):
+        now = time.monotonic()
+        at_end = step in (self._start + 1, trainer.max_steps)
+        if not at_end and now - self._shown < (_DRAW_SECONDS if self._bar else LINE_SECONDS):
             return
-        self._printed = now
+        self._shown = now
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        loss = loss.item() if isinstance(loss, torch.Tensor) else float("nan")
-        done = max(1, step - self._start)
-        rate = done * self._batch_size * trainer.accumulate_grad_batches / (now - self._began)
-        facts = f"loss {loss:.3f} · {rate:,.0f} images/s"
+        facts = [f"loss {loss.item() * trainer.accumulate_grad_batches:.3f}"] if isinstance(loss, torch.Tensor) else []
+        if (seconds := self._step_seconds(now, step)) is not None:
+            images = self._batch_size * trainer.accumulate_grad_batches
+            left = (trainer.max_steps - step) * seconds
+            facts += [f"{images / seconds:,.0f} images/s", f"{duration(left)} left" if left else "done"]
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, facts=facts)
-        else:
-            left = (trainer.max_steps - step) * (now - self._began) / done
-            print(
-                f"Step {step:,} of {trainer.max_steps:,}: {facts}, {_duration(left)} left", file=sys.stderr, flush=True
-            )
+            self._bar.update(self._task, completed=step, facts=", ".join(facts))
+        if self._bar is None or step == trainer.max_steps:
+            say(f"Step {step:,} of {trainer.max_steps:,}: {', '.join(facts)}")
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove the bar."""
+        self._stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Remove the bar, so that the error stands by itself."""
+        self._stop()
+
+    def _step_seconds(self, now: float, step: int) -> float | None:
+        """Seconds per step over the last minute; None at the first step, which includes the start of the workers."""
+        self._times.append((now, step))
+        while len(self._times) > 2 and now - self._times[0][0] > _RATE_SECONDS:
+            self._times.popleft()
+        began, first = self._times[0]
+        return (now - began) / (step - first) if step > first else None
+
+    def _stop(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
-def _duration(seconds: float) -> str:
-    """`45 s`, `12 min` or `3.2 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _device(device: torch.device) -> str:
+    """`cpu with 2 threads`, or the name of the GPU."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu with {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)

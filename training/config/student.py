@@ -53,6 +53,8 @@ class OptimConfig:
             the last `decay` share of the run, so that a run can be extended or cut at any time.
         warmup: Share of the run that is the warm-up, in [0, 1).
         warmup_shape: `linear` rises to the peak. `constant` holds the peak, as the paper's released distillations do.
+        initial_lr: Share of the peak at the first step of a linear warm-up, in [0, 1]. None starts one step above 0,
+            at 1 / warm-up steps.
         decay: Share of the run in which `wsd` falls, in (0, 1).
         ema: Decay of an exponential moving average of the weights, which the finished encoder then has; 0 for none.
     """
@@ -69,6 +71,7 @@ class OptimConfig:
     schedule: Literal["cosine", "wsd"] = "cosine"
     warmup: float = 0.05
     warmup_shape: Literal["linear", "constant"] = "linear"
+    initial_lr: float | None = None
     decay: float = 0.2
     ema: float = 0.0
 
@@ -83,6 +86,14 @@ class OptimConfig:
         require(0 <= self.warmup < 1, "optim.warmup", self.warmup, "a share in [0, 1)")
         require(0 < self.decay < 1, "optim.decay", self.decay, "a share in (0, 1)")
         require(0 <= self.final_lr <= 1, "optim.final_lr", self.final_lr, "a share in [0, 1]")
+        initial_lr = 0 if self.initial_lr is None else self.initial_lr
+        require(0 <= initial_lr <= 1, "optim.initial_lr", self.initial_lr, "a share in [0, 1]")
+        require(
+            self.initial_lr is None or self.warmup_shape == "linear",
+            "optim.initial_lr",
+            self.initial_lr,
+            "no value with optim.warmup_shape: constant",
+        )
         require(0 <= self.ema < 1, "optim.ema", self.ema, "in [0, 1)")
         decays = math.isfinite(self.weight_decay) and self.weight_decay >= 0
         require(decays, "optim.weight_decay", self.weight_decay, "at least 0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -74,18 +75,18 @@ class AugmentConfig:
     """A policy, and values that replace the policy's own where they are given.
 
     Args:
-        policy: A name in `POLICIES`.
+        policy: One of the paper's three: `paper`, `cifar` or `cifar20`.
         where: Where color and blur are computed: `workers` per image, `device` for the whole batch. Crops are
             always made by the workers.
-        min_scale: See `Policy`, as the rest.
-        flip: See `Policy`.
-        brightness: See `Policy`.
-        contrast: See `Policy`.
-        saturation: See `Policy`.
-        hue: See `Policy`.
-        jitter: See `Policy`.
-        gray: See `Policy`.
-        blur: See `Policy`.
+        min_scale: Smallest share of the photo's area in a crop. None is the policy's own, as in the rest.
+        flip: Probability of a horizontal flip.
+        brightness: Factors lie in [1 - b, 1 + b].
+        contrast: As `brightness`.
+        saturation: As `brightness`.
+        hue: Shifts lie in [-h, h] turns of the color wheel, at most 0.5.
+        jitter: Probability that brightness, contrast, saturation and hue change.
+        gray: Probability of a gray view.
+        blur: Probability of a Gaussian blur.
     """
 
     policy: Literal["paper", "cifar", "cifar20"] = "paper"
@@ -117,10 +118,15 @@ class AugmentConfig:
     @property
     def parameters(self) -> Policy:
         """The policy with the given values in place of its own."""
-        own = POLICIES[self.policy]
-        known = {field.name for field in dataclasses.fields(own)}
-        given = {name: getattr(self, name) for name in known if getattr(self, name, None) is not None}
-        return dataclasses.replace(own, **given)
+        return _parameters(self)
+
+
+@functools.cache
+def _parameters(config: AugmentConfig) -> Policy:
+    own = POLICIES[config.policy]
+    known = {field.name for field in dataclasses.fields(own)}
+    given = {name: getattr(config, name) for name in known if getattr(config, name, None) is not None}
+    return dataclasses.replace(own, **given)
 
 
 class Box(NamedTuple):

@@ -100,7 +100,6 @@ class ViewDataset(Dataset[Example]):
             augment = self.config.second_view
             second = draw_view(augment.parameters, image.width, image.height, draw.px, draw.seed + 1)
             other, other_color = _augmented(image, draw.px, augment, second)
-        alpha = self.config.mixup
         return Example(
             augmented=augmented,
             color=color,
@@ -109,7 +108,7 @@ class ViewDataset(Dataset[Example]):
             plain=plain_view(self.config, image, draw.px) if self.with_plain else _NOTHING,
             source=_NOTHING if self.source is None else self._source(image, view, self.source),
             targets={name: torch.from_numpy(np.array(rows[cached_row])) for name, rows in self.targets.items()},
-            mix=torch.tensor(np.random.default_rng((draw.seed, 1)).beta(alpha, alpha) if alpha else 1.0).float(),
+            mix=self._mix(draw.seed),
             label=torch.tensor(self.data.labels[row]),
         )
 
@@ -123,6 +122,11 @@ class ViewDataset(Dataset[Example]):
         repeat = draw.epoch % k
         fixed = cached_view(self.config, image, row, repeat)
         return fixed._replace(color=view.color), row * k + repeat
+
+    def _mix(self, seed: int) -> Tensor:
+        """The share of this image in a mixup."""
+        alpha = self.config.mixup
+        return torch.tensor(np.random.default_rng((seed, 1)).beta(alpha, alpha) if alpha else 1.0, dtype=torch.float32)
 
     def _source(self, image: Image.Image, view: View, source: Source) -> Tensor:
         if not source.same_view:

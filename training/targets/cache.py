@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.datasets import ImageSet, stat_fingerprint
 from mvmr_zoo.errors import DataError, describe_os_error
-from mvmr_zoo.progress import progress_bar
 from training.config import CacheConfig
+from training.console import counted
 
 BLOCK = 256
 """Rows that are computed, written and recorded together: the most that a kill can cost."""
@@ -125,7 +125,7 @@ def _build(
         print(f"{producer.name}: continuing a cache that has {done:,} of {total:,} rows", flush=True)
     else:
         print(f"{producer.name}: computing {total:,} rows, once, into {home}", flush=True)
-    with progress_bar(producer.name) as progress:
+    with counted(producer.name, done) as progress:
         for start in range(done, total, BLOCK):
             indices = np.arange(start, min(start + BLOCK, total))
             values = producer.compute(indices)

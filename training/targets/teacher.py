@@ -25,6 +25,7 @@ from mvmr_zoo.errors import DataError
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import Engine, traced_engine
 from training.config import CacheConfig, TeacherConfig, ViewConfig
+from training.console import say
 from training.data import cached_view, crop_image, read_for_views, to_tensor
 from training.targets.cache import Producer, cached_rows
 
@@ -43,11 +44,13 @@ class Teacher:
     """
 
     def __init__(self, spec: str, px: int | None = None) -> None:
-        self.model = mvmr_zoo.load(spec, device="cpu")
+        say(f"Loading the teacher {spec}")
+        # ONNX Runtime runs it on CPUs; tracing the graph takes seconds that a GPU run need not spend
+        self.model = mvmr_zoo.load(spec, device="cpu", runtime="torch" if torch.cuda.is_available() else "onnx")
         own = self.model.preprocess
         self.preprocess: Preprocess = own if px is None else own.scaled(px)
         self.name = self.model.card.name
-        self.dim = self.model.card.embedding_dim
+        self.dim = self.model.dim
         self._network: torch.nn.Module | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
@@ -57,7 +60,7 @@ class Teacher:
     @property
     def digest(self) -> str:
         """Hash of its weights and preprocessing."""
-        return hashlib.sha256(f"{self.model.weights_digest} {self.preprocess.digest}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.model.vectors_digest} {self.preprocess.digest}".encode()).hexdigest()
 
     def __call__(self, images: Tensor) -> Tensor:
         """Embeddings `(N, T)` float32, not normalized, of `(N, 3, px, px)` uint8 or float in [0, 1], on their device.
@@ -118,9 +121,10 @@ def _plain_rows(config: TeacherConfig, data: ImageSet, folder: Path, cache: Cach
         name, digest, dim = f"{teacher.name}-{config.px}px", teacher.digest, teacher.dim
         compute = functools.partial(_embed_plain, teacher, data)
     else:
+        say(f"Loading the teacher {config.spec}")
         model = mvmr_zoo.load(config.spec)
-        name, dim = model.card.name, model.card.embedding_dim
-        digest = hashlib.sha256(f"{model.weights_digest} {model.preprocess.digest}".encode()).hexdigest()
+        name, dim = model.card.name, model.dim
+        digest = hashlib.sha256(f"{model.vectors_digest} {model.preprocess.digest}".encode()).hexdigest()
         compute = functools.partial(embed_images, model.engine, model.preprocess, data, dim=dim)
     return cached_rows(folder, data, Producer(name=name, digest=digest, dim=dim, compute=compute), cache)
 

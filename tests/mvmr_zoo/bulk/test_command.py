@@ -103,3 +103,17 @@ def test_killed_and_run_again_it_gives_the_same_files(
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps  # finished shards were left alone
     assert run(*arguments, "-o", whole, home=tmp_path).returncode == 0
     assert content(killed) == content(whole)
+
+
+def test_the_output_of_the_model(photo_folder: Path, tmp_path: Path, aligned_checkpoint: Checkpoint) -> None:
+    out, spec = tmp_path / "out", aligned_checkpoint.folder
+    asked = ("--model", spec, "--model-output", "aligned", "--dim", 20)
+    assert run("embed", photo_folder, "-o", out, *asked, home=tmp_path).returncode == 0
+    facts = read_embeddings(out).facts
+    assert facts is not None
+    assert (facts.output, facts.dim) == ("aligned", 20)
+    refused(run("embed", photo_folder, "-o", out, "--model", spec, home=tmp_path), "aligned, 20 numbers; now")
+    refused(
+        run("embed", photo_folder, "-o", out, "--output", "aligned", home=tmp_path),
+        "--output got aligned; expected where to write. Give --model-output aligned.",
+    )

@@ -268,3 +268,14 @@ def _path(row: dict[str, object]) -> str:
 
 def _failures(folder: Path, number: int) -> Path:
     return folder / "failures" / f"failures_{number}.parquet"
+
+
+def test_workers_give_the_output_asked_for(cluster: str, aligned_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 6)
+    model = load(aligned_checkpoint.folder, dim=20)
+    found = embed_on_ray(os.fspath(photos), model, os.fspath(tmp_path / "parts"))
+    assert (found.facts.output, found.facts.dim, found.reasons.total()) == ("aligned", 20, 0)
+    gather_parquet(tmp_path / "parts", tmp_path / "e")
+    gathered = read_embeddings(tmp_path / "e")
+    assert gathered.facts == found.facts
+    assert cosines(gathered.rows(np.arange(6)), model.embed(gathered.image_paths)).min() >= 0.9999

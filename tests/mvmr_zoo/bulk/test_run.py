@@ -208,3 +208,31 @@ def test_twelve_shards_stand_in_order_by_name_too(photo_folder: Path, tmp_path: 
         (out / name).unlink()
     assert embed_source(source, model, out, shard_rows=1).made == 2
     assert content(out) == whole
+
+
+def test_another_output(aligned_checkpoint: Checkpoint, photo_folder: Path, tmp_path: Path) -> None:
+    """The folder says which it holds, goes on with no other, and one from before there were two is of features."""
+    source, out = open_source(photo_folder), tmp_path / "e"
+    model = load(aligned_checkpoint.folder, dim=20)
+    embed_source(source, model, out)
+    found = read_embeddings(out)
+    assert found.facts is not None
+    assert (found.facts.output, found.facts.dim, found.facts.asked_dim) == ("aligned", 20, 20)
+    assert found.facts.weights_digest == model.vectors_digest
+    assert (found.rows(np.arange(12)) * model.embed(found.image_paths)).sum(axis=1).min() >= 0.9999
+    assert embed_source(source, model, out).was_finished
+    features = load(aligned_checkpoint.folder, output="features")
+    with pytest.raises(DataError, match="made of the model's output aligned, 20 numbers; now it would be features"):
+        embed_source(source, features, out)
+    embed_source(source, features, tmp_path / "f")
+    for name in ("plan.json", "manifest.json"):
+        values = json.loads((tmp_path / "f" / name).read_text())
+        assert (values.pop("output"), values["weights_digest"]) == ("features", aligned_checkpoint.weights_digest)
+        (tmp_path / "f" / name).write_text(json.dumps(values))
+    assert embed_source(source, features, tmp_path / "f").was_finished
+    facts = read_embeddings(tmp_path / "f").facts
+    assert facts is not None
+    assert (facts.output, facts.asked_dim) == ("features", None)
+    (tmp_path / "f" / "manifest.json").write_text(json.dumps({**values, "output": "words"}))
+    with pytest.raises(DataError, match=r"manifest\.json is damaged"):
+        read_embeddings(tmp_path / "f")

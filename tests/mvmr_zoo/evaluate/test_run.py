@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mvmr_zoo
-from mvmr_zoo.checkpoint import Checkpoint, Head
+from mvmr_zoo.checkpoint import Checkpoint, Head, alignment_from_projector
 from mvmr_zoo.datasets import embed_images, image_folder
 from mvmr_zoo.errors import ConfigError, DataError
-from mvmr_zoo.evaluate import Options, compare, evaluate, knn, read_report
+from mvmr_zoo.evaluate import Options, compare, evaluate, knn, read_report, retrieval
+from mvmr_zoo.evaluate.attach import attach_report
 from mvmr_zoo.evaluate.cache import cached_features, images_digest, ten_crop_features
 from mvmr_zoo.evaluate.views import TEN_CROPS
 
@@ -170,7 +172,7 @@ def test_two_encoders_side_by_side(
     checkpoint: Checkpoint, other_checkpoint: Checkpoint, data: Path, zoo: Path, tmp_path: Path
 ) -> None:
     first, second = str(checkpoint.folder), str(other_checkpoint.folder)
-    rows = {row.name: row for row in compare("knn", first, second, f"folder:{data}")}
+    rows = {row.name: row for row in compare("knn", first, second, f"folder:{data}").rows}
     row = rows["knn@1"]
     assert row.first == evaluate("knn", first, f"folder:{data}").report.figures["data/knn@1"]
     assert row.difference.value == pytest.approx(row.first.value - row.second.value, abs=2e-4)
@@ -256,8 +258,6 @@ def test_small_classes_are_tested_on_too(checkpoint: Checkpoint, tmp_path: Path,
 
 
 def test_attached_figures_stand_on_the_card(tmp_path: Path, data: Path, checkpoint: Checkpoint) -> None:
-    import shutil
-
     copy = shutil.copytree(checkpoint.folder, tmp_path / "copy")
     done = run("eval", "knn", copy, "--data", f"folder:{data}", "--attach", home=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -287,3 +287,77 @@ def test_figures_are_not_attached_in_the_hubs_cache(
     command = ("-m", "mvmr_zoo.cli", "eval", "knn", "hf-hub:org/tiny", "--data", f"folder:{data}", "--attach")
     refused(user.run(*command), "lies in the Hub's cache")
     assert user.load("hf-hub:org/tiny", HF_HUB_OFFLINE="1") == before
+
+
+def test_a_report_says_which_output_it_measured(aligned_checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
+    spec, here = str(aligned_checkpoint.folder), f"folder:{data}"
+    whole, short, features = (
+        evaluate("retrieval", spec, here, output=output, dim=dim).report
+        for output, dim in ((None, None), (None, 3), ("features", None))
+    )
+    assert [(each.output, each.dim) for each in (whole, short, features)] == [
+        ("aligned", 256), ("aligned", 3), ("features", 256),
+    ]  # fmt: skip
+    assert len({each.weights for each in (whole, short, features)}) == 3  # bound to what they measured
+    assert features.weights == aligned_checkpoint.weights_digest
+    test = image_folder(data / "val")
+    for report in (whole, short, features):
+        model = mvmr_zoo.load(spec, output=report.output, dim=report.dim if report.output == "aligned" else None)
+        assert report.weights == model.vectors_digest
+        alone = retrieval(model.embed(test.paths), test.labels).precisions.mean()
+        assert report.figures["data/retrieval@1/map"].value == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_classifier_is_measured_on_features(tmp_path: Path, data: Path, zoo: Path) -> None:
+    head = Head(np.random.default_rng(0).standard_normal((2, 256)).astype(np.float32), np.zeros(2, np.float32))
+    weight = np.random.default_rng(0).standard_normal((300, 256)).astype(np.float32)
+    tuned = make_checkpoint(
+        tmp_path / "tuned", head=head, class_names=("b", "a"), alignment=alignment_from_projector(weight, None),
+        default_output="aligned",
+    )  # fmt: skip
+    by_default, by_features = (
+        evaluate("semi", str(tuned.folder), f"folder:{data}", output=output).report for output in (None, "features")
+    )
+    assert by_default.output == "features"
+    assert (by_default.figures, by_default.weights) == (by_features.figures, tuned.weights_digest)
+
+
+def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None:
+    spec = shutil.copytree(aligned_checkpoint.folder, tmp_path / "copy")
+    options = ("--data", f"folder:{data}", "--output", tmp_path / "reports")
+    for more in ((), ("--dim", 20), ("--model-output", "features")):
+        done = run("eval", "knn", spec, *options, *more, "--attach", home=tmp_path)
+        assert done.returncode == 0, done.stderr
+    names = {"distilled-aligned-256-data-knn", "distilled-aligned-20-data-knn", "distilled-data-knn"}
+    assert {path.stem for path in (tmp_path / "reports").iterdir()} == names
+    page = (tmp_path / "reports" / "distilled-aligned-20-data-knn.md").read_text()
+    assert "knn@1 of distilled (aligned, 20 numbers) on data" in page
+    assert "- output: aligned, 20 numbers" in page
+    table = run("eval", "table", "--reports", tmp_path / "reports", home=tmp_path).stdout
+    assert all(f"| {shown} |" in table for shown in ("distilled", "distilled (aligned, 20 numbers)"))
+    card = (tmp_path / "copy" / "README.md").read_text()
+    assert all(f"| {name} |" in card for name in ("data/knn@1", "data/knn@1/aligned", "data/knn@1/aligned/dim=20"))
+    assert run("verify", spec, home=tmp_path).returncode == 0
+    for words, message in (
+        (("--model-output", "words"), "load got output='words'"),
+        (("--output", "aligned"), "--output got aligned; expected where to write. Give --model-output aligned."),
+        (("--dim", 300), "has 256 aligned numbers"),
+    ):
+        refused(run("eval", "knn", spec, *options[:2], *words, home=tmp_path), message)
+    both = ("--first-output", "aligned", "--first-dim", 20, "--second-output", "features")
+    done = run("eval", "compare", spec, spec, *options[:2], *both, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"{spec} (aligned, 20 numbers), less {spec};" in done.stdout
+
+
+def test_figures_of_another_alignment_are_not_attached(
+    aligned_checkpoint: Checkpoint, data: Path, zoo: Path, tmp_path: Path
+) -> None:
+    spec = str(shutil.copytree(aligned_checkpoint.folder, tmp_path / "copy"))
+    report = evaluate("knn", spec, f"folder:{data}").report
+    assert "data/knn@1/aligned" in attach_report(report, None).config.metrics
+    weight = np.random.default_rng(1).standard_normal((300, 256)).astype(np.float32)
+    other = make_checkpoint(tmp_path / "copy", alignment=alignment_from_projector(weight, None))
+    assert other.weights_digest == aligned_checkpoint.weights_digest
+    with pytest.raises(ConfigError, match="has other weights or another preprocessing than the report"):
+        attach_report(report, None)

@@ -110,6 +110,7 @@ def test_whose_vectors_they_are(filled: PhotoLibrary, checkpoint: Checkpoint, tm
         "weights_digest": filled.model.weights_digest,
         "preprocess_digest": filled.model.preprocess.digest,
         "dim": "256",
+        "output": "features",
         "metric": "cosine",
     }
 
@@ -136,6 +137,7 @@ def test_rows_of_an_embeddings_folder(tmp_path: Path, monkeypatch: pytest.Monkey
         "weights_digest": "1",
         "preprocess_digest": "2",
         "dim": "4",
+        "output": "features",
         "metric": "cosine",
     }
 

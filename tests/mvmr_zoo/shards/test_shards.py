@@ -16,7 +16,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from mvmr_zoo import Model, load
-from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.bulk.plan import facts_of
+from mvmr_zoo.checkpoint import Checkpoint, alignment_from_projector
 from mvmr_zoo.embeddings import EmbeddingsFacts, write_embeddings
 from mvmr_zoo.errors import ConfigError, DataError, LibraryBusyError, LibraryError, LibraryMismatchError
 from mvmr_zoo.features import unit
@@ -26,7 +27,7 @@ from mvmr_zoo.shards import build as shards_build
 from mvmr_zoo.shards.mapped import Paths, write_paths
 
 from ...command_line import refused, run
-from ...conftest import write_photos
+from ...conftest import make_checkpoint, write_photos
 
 ROWS, SHARD = 11_000, 3_000
 
@@ -259,3 +260,29 @@ def test_paths_of_any_bytes(tmp_path: Path) -> None:
     write_paths(tmp_path, names)
     paths = Paths(tmp_path, 4)
     assert [str(paths[row]) for row in range(4)] == ["a", ".", "é\udcff\n", "b" * 255]
+
+
+def test_an_embeddings_folder_of_another_output(
+    aligned_checkpoint: Checkpoint, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """Searched without a word about the output: the folder says which."""
+    photos, random = write_photos(tmp_path / "photos", 12), np.random.default_rng(0)
+    model = load(aligned_checkpoint.folder, dim=20)
+    paths = sorted(map(str, photos.rglob("*.jpg")))
+    vectors = np.concatenate([unit(random.standard_normal((ROWS, 20)).astype("f4")), model.embed(paths)])
+    names = [f"/far/{number}.jpg" for number in range(ROWS)] + paths
+    write_embeddings(tmp_path / "e", [(vectors, names)], facts_of(model))
+    build_lists(tmp_path / "e", recall=0.9)
+    library = ShardLibrary(tmp_path / "e")
+    hits = library.search(paths[0], 1, keep_query=True)
+    assert (library.model.output, library.model.dim) == ("aligned", 20)
+    assert hits[0].score > 0.999
+    for other in (checkpoint, copied_with_other_weights(tmp_path)):  # the first has features alone
+        with pytest.raises(LibraryMismatchError, match="has other weights, another preprocessing or another output"):
+            _ = ShardLibrary(tmp_path / "e", model=str(other.folder)).model
+
+
+def copied_with_other_weights(folder: Path) -> Checkpoint:
+    """An encoder with the same outputs and other weights."""
+    weight = np.random.default_rng(1).standard_normal((300, 256)).astype(np.float32)
+    return make_checkpoint(folder / "other", seed=1, alignment=alignment_from_projector(weight, None))

@@ -7,39 +7,59 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mvmr_zoo.errors import require
 
+_SOBEL = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
+"""Left minus right, smoothed downward. Its transpose is top minus bottom."""
+
 
 class Hog(nn.Module):
-    """A histogram of unsigned gradient directions per cell, L1-normalized.
+    """A histogram of unsigned gradient directions per cell.
 
-    Gradients are central differences, zero at the border, of the channel where they are largest, as in
-    `skimage.feature.hog`. The paper has 24 bins and cells of 8 x 8.
+    `linear` and `hard` use central differences, zero at the border, of the channel where they are largest, and
+    L1-normalized cells, as `skimage.feature.hog` does. `released` is the descriptor of the paper's released code:
+    one histogram per channel, Sobel gradients with zeros outside the image, and no normalization. There a pixel
+    of magnitude m adds m to one bin and 1 - m to the next, so that flat areas vote as much as edges. The released runs
+    apply it to normalized images; on images in [0, 1] its values are others.
+
+    The paper has 24 bins and cells of 8 x 8.
 
     Args:
         bins: Over half a turn, at least 2.
         cell_px: Side of a cell. Pixels at the right and bottom that do not fill a cell are left out.
-        votes: `linear` shares a magnitude between the two nearest bins, `hard` gives it to the bin it falls in.
+        mode: `linear` shares a magnitude between the two nearest bins, `hard` gives it to the bin it falls in,
+            `released` is described above.
 
     Raises:
         ConfigError: A value is out of range.
     """
 
-    def __init__(self, bins: int = 24, cell_px: int = 8, votes: Literal["linear", "hard"] = "linear") -> None:
+    def __init__(
+        self, bins: int = 24, cell_px: int = 8, mode: Literal["linear", "hard", "released"] = "linear"
+    ) -> None:
         super().__init__()
         require(bins >= 2, "hog.bins", bins, "at least 2")
         require(cell_px >= 1, "hog.cell_px", cell_px, "at least 1")
-        require(votes in ("linear", "hard"), "hog.votes", votes, "linear or hard")
+        require(mode in ("linear", "hard", "released"), "hog.mode", mode, "linear, hard or released")
         self.bins = bins
         self.cell_px = cell_px
-        self.votes = votes
+        self.mode = mode
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(N, cells down * cells across * bins)` float32 in [0, 1] of images `(N, C, H, W)`."""
-        n, _, height, width = images.shape
+        """Histograms of images `(N, C, H, W)`.
+
+        `linear` and `hard` give `(N, cells down * cells across * bins)` in [0, 1], bins fastest. `released` gives
+        `(N, C * bins * cells down * cells across)`, columns of cells fastest.
+        """
+        height, width = images.shape[-2:]
         down, across = height // self.cell_px, width // self.cell_px
         require(min(down, across) >= 1, "image side", min(height, width), f"at least one cell of {self.cell_px} px")
+        return self._released(images) if self.mode == "released" else self._normalized(images, down, across)
+
+    def _normalized(self, images: Tensor, down: int, across: int) -> Tensor:
+        n = len(images)
         magnitude, turn = gradients(images)
         inside = (slice(None), slice(down * self.cell_px), slice(across * self.cell_px))
         magnitude, turn = magnitude[inside], turn[inside]
@@ -49,7 +69,7 @@ class Hog(nn.Module):
         cell = cell + torch.arange(n, device=images.device)[:, None, None] * (down * across * self.bins)
         histogram = torch.zeros(n * down * across * self.bins, dtype=images.dtype, device=images.device)
         place = turn * self.bins
-        if self.votes == "hard":
+        if self.mode == "hard":
             histogram.index_add_(0, (cell + place.long().clamp_max(self.bins - 1)).flatten(), magnitude.flatten())
         else:
             # bin b is centered at (b + 1/2) / bins of half a turn, and the last is neighbor of the first
@@ -60,6 +80,17 @@ class Hog(nn.Module):
                 histogram.index_add_(0, index.flatten(), (magnitude * part).flatten())
         cells = histogram.view(n, down * across, self.bins)
         return (cells / (cells.sum(dim=2, keepdim=True) + 1e-5)).flatten(1)
+
+    def _released(self, images: Tensor) -> Tensor:
+        n, channels, height, width = images.shape
+        kernels = torch.stack([_SOBEL, _SOBEL.T])[:, None].to(images)
+        across, down = F.conv2d(images.reshape(n * channels, 1, height, width), kernels, padding=1).unbind(dim=1)
+        magnitude = torch.hypot(across, down)[:, None]
+        place = torch.atan2(across, down)[:, None] / math.pi * self.bins  # the direction along the edge
+        votes = images.new_zeros(n * channels, self.bins, height, width)
+        votes.scatter_(1, place.floor().long().remainder(self.bins), magnitude)
+        votes.scatter_add_(1, place.ceil().long().remainder(self.bins), 1 - magnitude)
+        return F.avg_pool2d(votes, self.cell_px).view(n, -1)
 
 
 def gradients(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, get_args, get_origin, get_type_hints
 from torch import Tensor
 
 from mvmr_zoo.errors import ConfigError, closest
+from training.config.expected import expected
 from training.targets.representations.hog import Hog
 from training.targets.representations.local_deviation import LocalDeviation
 from training.targets.representations.pixels import Pixels
@@ -52,7 +53,7 @@ def build_representation(kind: str, options: Mapping[str, Any]) -> Representatio
             near = closest(name, parameters)[:1] or parameters
             raise ConfigError(f"Representation {kind} has no option {name}. It has: {', '.join(near) or 'none'}.")
         if name in hints and not _fits(value, hints[name]):
-            raise ConfigError(f"{kind}.{name} is {value!r}; expected {getattr(hints[name], '__name__', hints[name])}.")
+            raise ConfigError(f"{kind}.{name} is {value!r}; expected {expected(hints[name])}.")
     representation: Representation = made(**options)
     return representation
 

@@ -52,7 +52,7 @@ def test_the_digest_follows_the_options() -> None:
     [
         ("hogg", {}, "Closest: hog"),
         ("hog", {"bin": 9}, "no option bin. It has: bins"),
-        ("hog", {"bins": 9.5}, r"hog\.bins is 9\.5; expected int"),
+        ("hog", {"bins": 9.5}, r"hog\.bins is 9\.5; expected a whole number"),
         ("hog", {"votes": "soft"}, r"hog\.votes is"),
         ("local_deviation", {"window": 4}, r"local_deviation\.window is 4; expected odd"),
         ("scattering", {"scales": 0}, r"scattering\.scales is 0"),

@@ -1,0 +1,98 @@
+"""From a name such as `regnet_x_400mf` or `timm:resnet50d` to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mvmr_zoo.architectures import timm_networks, torchvision_networks
+from mvmr_zoo.errors import ConfigError, closest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Library = Literal["torchvision", "timm"]
+
+
+class NetworkName(NamedTuple):
+    """A network as its library names it."""
+
+    library: Library
+    name: str
+
+
+class Headless(NamedTuple):
+    """A network without its classifier: `(N, 3, H, W)` to `(N, D)`.
+
+    `module` has random weights. `embedding_dim` is D.
+    """
+
+    module: nn.Module
+    embedding_dim: int
+
+
+def find_network(name: str, own: Iterable[str] = ()) -> NetworkName:
+    """Which library has a classification network of this name. No network is built.
+
+    A bare name is torchvision's where torchvision has it, otherwise timm's. `torchvision:NAME` and
+    `timm:NAME` name the library. timm is only imported if torchvision does not answer.
+
+    Args:
+        name: A bare name, or `torchvision:NAME`, or `timm:NAME`.
+        own: Names to offer besides the two libraries' own in the error for an unknown name.
+
+    Raises:
+        ConfigError: Neither library has the name, or the network is not a classification network
+            with one output.
+        MissingDependencyError: torchvision does not have the name and timm is not installed.
+    """
+    prefix, separator, rest = name.partition(":")
+    if not separator:
+        if torchvision_networks.is_known(name):
+            return NetworkName("torchvision", name)
+        if timm_networks.is_known(name):
+            return NetworkName("timm", name)
+        known = [*own, *torchvision_networks.names(), *timm_networks.names()]
+        raise _unknown(name, known, ", ".join([*own, "or a classification network of torchvision or timm"]))
+    if prefix == "torchvision":
+        if torchvision_networks.is_known(rest):
+            return NetworkName("torchvision", rest)
+        raise _unknown(name, torchvision_networks.names(), "a classification network of torchvision", prefix)
+    if prefix == "timm":
+        if timm_networks.is_known(rest):
+            return NetworkName("timm", rest)
+        raise _unknown(name, timm_networks.names(), "a network of timm, without the name of its weights", prefix)
+    raise ConfigError(f"No architecture is named {name!r}. Expected NAME, torchvision:NAME or timm:NAME.")
+
+
+def build_headless(network: NetworkName) -> Headless:
+    """Build a network that `find_network` found, with random weights. Nothing is downloaded."""
+    if network.library == "torchvision":
+        module = torchvision_networks.build(network.name)
+        return Headless(module, torchvision_networks.cut_classifier(module))
+    module = timm_networks.build(network.name)
+    return Headless(module, timm_networks.embedding_dim(module))
+
+
+def zero_init_residual(module: nn.Module) -> None:
+    """Start the residual branches of a network at zero, by the last scale of each.
+
+    Done for torchvision's ResNets and RegNets, and for every block of timm that has `zero_init_last`
+    (ResNets, RegNets and their relatives). Other networks are left as they are.
+    """
+    from torch import nn
+
+    for norm in torchvision_networks.residual_scales(module):
+        nn.init.zeros_(norm.weight)  # type: ignore[arg-type]  # of a batch norm
+    for block in module.modules():
+        zero = getattr(block, "zero_init_last", None)
+        if callable(zero):
+            zero()
+
+
+def _unknown(name: str, known: Iterable[str], expected: str, prefix: str = "") -> ConfigError:
+    wanted = name.removeprefix(f"{prefix}:").partition(".")[0]  # timm's NAME.TAG names weights
+    near = [f"{prefix}:{each}" if prefix else each for each in closest(wanted, known)]
+    return ConfigError(
+        f"No architecture is named {name!r}. Closest: {', '.join(near) or 'none'}. Expected: {expected}."
+    )
