@@ -142,8 +142,8 @@ class CheckpointWriter(pl.Callback):
         if stop:
             raise SIGTERMException(128 + (self._received or signal.SIGTERM))
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the previous handlers."""
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the previous handlers, which are Lightning's. It restores the first ones after this."""
         self._restore()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+from mvmr_zoo.datasets.joined import JoinedImages
 from mvmr_zoo.datasets.subset import Subset
 from mvmr_zoo.errors import DataError, describe_os_error
 
@@ -22,7 +23,13 @@ def stat_fingerprint(images: ImageSet) -> str:
     Raises:
         DataError: A file cannot be found.
     """
-    digest = hashlib.sha256(f"{images.name} {len(images)}".encode())
+    digest = hashlib.sha256(f"{images.name} {len(images)}".encode("utf-8", "surrogateescape"))
+    if isinstance(images, JoinedImages):
+        digest.update(" ".join(map(stat_fingerprint, images.parts)).encode())
+        return digest.hexdigest()
+    if isinstance(images, Subset):
+        digest.update(stat_fingerprint(images.images).encode() + images.rows.tobytes())
+        return digest.hexdigest()
     try:
         for path in images.files:
             name = os.fspath(path)
@@ -31,6 +38,4 @@ def stat_fingerprint(images: ImageSet) -> str:
             digest.update(f"{short}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise DataError(describe_os_error(error)) from None
-    if isinstance(images, Subset):
-        digest.update(images.rows.tobytes())
     return digest.hexdigest()

@@ -81,5 +81,7 @@ class JoinedImages:
         return np.cumsum([len(part) for part in self.parts])
 
     def _place(self, index: int) -> tuple[ImageSet, int]:
+        if not 0 <= index < len(self):  # a negative row would be one of the first set's
+            raise IndexError(f"image {index} of {len(self)}")
         which = int(np.searchsorted(self._ends, index, side="right"))
         return self.parts[which], index - (int(self._ends[which - 1]) if which else 0)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
+import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
 from mvmr_zoo.checkpoint import read_checkpoint
+from training.checkpointing import CheckpointWriter
 from training.cli import main
 
 NAME = "small"
 EVERY_STEP = "--run.save_every_minutes=1e-6"
+QUIET = "--monitor.knn_every_epochs=0"
 PIXELS = "--representations.terms=[{kind: pixels}]"
 OFF = ("--loss.invariance=0", "--loss.variance=0", "--loss.views=0")
 
@@ -73,3 +78,16 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def stop_at_step(patch: pytest.MonkeyPatch, step: int) -> None:
+    """Send this process SIGTERM as it finishes a step."""
+    finish = CheckpointWriter.on_train_batch_end
+
+    def stop(self: CheckpointWriter, trainer: pl.Trainer, *more: object) -> None:
+        if trainer.global_step == step:
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL  # else this would end the tests
+            signal.raise_signal(signal.SIGTERM)
+        finish(self, trainer, *more)
+
+    patch.setattr(CheckpointWriter, "on_train_batch_end", stop)

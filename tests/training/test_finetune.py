@@ -13,7 +13,7 @@ from mvmr_zoo.checkpoint import read_checkpoint
 from mvmr_zoo.datasets import image_folder
 
 from ..conftest import make_checkpoint, write_photos
-from .small import NAME, train
+from .small import NAME, QUIET, same_weights, stop_at_step, train
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_a_tenth_of_the_labels(photos: Path, start: Path, tmp_path: Path) -> Non
     made = read_checkpoint(tmp_path / "run" / NAME)
     assert made.config.class_names == ("a", "b")
     assert 0 <= made.config.metrics["held_out/top1"].value <= 1
-    assert "Fine-tuned with labels, on 0.5" in made.config.source
+    assert "Fine-tuned with labels on 0.5" in made.config.source
     head = made.head()
     assert head is not None
     assert head.weight.shape == (2, 64)
@@ -48,14 +48,15 @@ def test_a_tenth_of_the_labels(photos: Path, start: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "again" / "subset-0.5.csv").exists()
 
 
-def test_classes_that_differ_are_told_apart(photos: Path, start: Path, tmp_path: Path) -> None:
+def test_classes_that_differ_are_distinguished(photos: Path, start: Path, tmp_path: Path) -> None:
     """Photos against negatives: encoder and head of the finished checkpoint together, by its own preprocessing."""
     negatives = tmp_path / "photos"
     shutil.copytree(photos, negatives)
     for path in (negatives / "b").iterdir():
         with Image.open(path) as photo:
             ImageOps.invert(photo.convert("RGB").rotate(90)).save(path)
-    more = (f"--student.start_from={start}", "--data.held_out=0", "--optim.epochs=12", "--optim.peak_lr=0.01")
+    plain = ("--views.augment.jitter=0", "--views.augment.gray=0", "--views.augment.min_scale=0.5")
+    more = (f"--student.start_from={start}", "--data.held_out=0", "--optim.epochs=12", "--optim.peak_lr=0.01", *plain)
     assert train("finetune", negatives, tmp_path, *more) == 0
     folder, images = tmp_path / NAME, image_folder(negatives)
     head = read_checkpoint(folder).head()
@@ -64,20 +65,18 @@ def test_classes_that_differ_are_told_apart(photos: Path, start: Path, tmp_path:
     assert (logits.argmax(axis=1) == images.labels).mean() > 0.75
 
 
-def test_killed_and_resumed_is_the_same(photos: Path, start: Path, tmp_path: Path) -> None:
-    more = (f"--student.start_from={start}", "--run.save_every_steps=3")
+def test_stopped_and_resumed_is_the_same(
+    photos: Path, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = (f"--student.start_from={start}", QUIET)
     assert train("finetune", photos, tmp_path / "whole", *more) == 0
-    whole = read_checkpoint(tmp_path / "whole" / NAME)
-    # the last save of the whole run, before its end, is where a killed one would go on
     resumed = tmp_path / "resumed"
-    resumed.mkdir()
-    (tmp_path / "whole" / "last.ckpt").rename(resumed / "last.ckpt")
-    (tmp_path / "whole" / "subset-1.csv").rename(resumed / "subset-1.csv")
+    stop_at_step(monkeypatch, 3)
+    assert train("finetune", photos, resumed, *more) == 143
+    monkeypatch.undo()
     assert train("finetune", photos, resumed, *more, "--resume") == 0
-    again = read_checkpoint(resumed / NAME)
-    for name, tensor in whole.weights().items():
-        np.testing.assert_array_equal(again.weights()[name], tensor, err_msg=name)
-    first, second = whole.head(), again.head()
+    same_weights(resumed, tmp_path / "whole")
+    first, second = (read_checkpoint(folder / NAME).head() for folder in (tmp_path / "whole", resumed))
     assert first is not None
     assert second is not None
     np.testing.assert_array_equal(first.weight, second.weight)

@@ -19,11 +19,6 @@ class Ema(EMAWeightAveraging):
     def __init__(self, decay: float, *, start: int) -> None:
         super().__init__(decay=decay, update_starting_at_step=start)
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Make the average on the device of the run, to which the module itself moves later."""
-        self._device = trainer.strategy.root_device
-        super().setup(trainer, pl_module, stage)
-
     @property
     def encoder(self) -> Encoder | None:
         """The encoder with averaged weights, or None outside training and before the first step that counts."""

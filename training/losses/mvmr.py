@@ -121,7 +121,7 @@ class MVMRLoss(nn.Module):
         for name, correlation in self._correlations(z, z0, representations, wanted).items():
             terms[name] = correlation if self.sign == "released" and name != VIEWS else 1 - correlation
             weights[name] = self.views if name == VIEWS else wanted[name]
-        total = z.new_zeros(())
+        total = 0 * z.sum()  # with gradients even where no term applies yet
         for name, term in terms.items():
             total = total + weights[name] * term
         return LossTerms(total, terms)

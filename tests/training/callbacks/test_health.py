@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import dcor
 import numpy as np
 import pytest
 import torch
-from training.monitors.spread import dependence, spread
+
+from training.callbacks.health import dependence, spread
+
+from ..small import EVERY_STEP, PIXELS, logged, train
 
 
 def test_effective_rank_of_known_spectra() -> None:
@@ -23,8 +27,8 @@ def test_effective_rank_of_known_spectra() -> None:
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
 def test_wide_and_tall_batches_agree_with_numpy(shape: tuple[int, int]) -> None:
     z = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    centred = z.numpy() - z.numpy().mean(axis=0)
-    singular = np.linalg.svd(centred.astype(np.float64), compute_uv=False)
+    centered = z.numpy() - z.numpy().mean(axis=0)
+    singular = np.linalg.svd(centered.astype(np.float64), compute_uv=False)
     share = singular[singular > 1e-9] / singular.sum()
     assert spread(z).rank == pytest.approx(np.exp(-(share * np.log(share)).sum()), rel=1e-3)
     assert spread(z).std == pytest.approx(z.numpy().std(axis=0, ddof=1).mean(), rel=1e-5)
@@ -48,3 +52,40 @@ def test_dependence_stands_beside_its_value_under_independence() -> None:
     assert found["dcor/noise"] == pytest.approx(found["dcor/noise/independent"], abs=0.1)
     assert found["dcor/same/independent"] < 0.5
     assert not any(name.startswith("dcor_unbiased") for name in dependence(z[:3], {"same": z[:3]}))
+
+
+def test_collapse_stops_the_run_and_names_the_term(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Views are pulled together and nothing keeps embeddings apart."""
+    more = (
+        "--representations.terms=[{kind: pixels, weight: 0}]",
+        "--loss.invariance=1",
+        "--loss.variance=0",
+        "--loss.views=0",
+        "--optim.peak_lr=0.05",
+        "--optim.weight_decay=0",
+        "--optim.epochs=40",
+        "--student.projector=[32]",
+        "--monitor.collapse_rank=6",
+        EVERY_STEP,
+    )
+    assert train("pretrain", photos, tmp_path, *more) == 2
+    error = capsys.readouterr().err
+    assert "The embeddings collapsed by step" in error
+    assert "invariance" in error
+    assert "`variance`, which keeps them apart, has weight 0: raise loss.variance" in error
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert all(torch.isfinite(tensor).all() for tensor in last["state_dict"].values())
+
+
+def test_every_n_steps_and_at_both_ends(photos: Path, tmp_path: Path) -> None:
+    more = (
+        PIXELS,
+        "--monitor.every_steps=3",
+        "--optim.epochs=4",
+        "--monitor.knn_every_epochs=0",
+        "--monitor.linear_lr=0",
+    )
+    assert train("pretrain", photos, tmp_path, *more) == 0
+    assert [int(row["step"]) for row in logged(tmp_path)] == [1, 3, 6, 8]

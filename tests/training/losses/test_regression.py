@@ -108,6 +108,16 @@ def test_the_bank_holds_the_last_rows_and_never_the_batch_itself() -> None:
     assert not loss.bank.requires_grad
 
 
+def test_the_first_batch_has_a_loss_of_zero_that_can_be_descended() -> None:
+    z, target = embeddings()
+    z.requires_grad_()
+    found = bank_loss(20)(z, None, {TEACHER: target})
+    found.total.backward()
+    assert found.total == 0
+    assert found.terms == {}
+    assert torch.equal(z.grad, torch.zeros_like(z))
+
+
 def test_a_bank_smaller_than_a_batch() -> None:
     loss = bank_loss(5)
     for seed in range(2):
