@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.config.targets import AUGMENTED_PIXELS, PAPER_REPRESENTATIONS
+from training.config.objective import AUGMENTED_PIXELS, PAPER_REPRESENTATIONS
 from training.losses import MVMRLoss
 from training.targets.representations import build_representation
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mvmr_zoo.errors import TrainingError
 from training.config import FinetuneConfig, TaskConfig, ViewConfig
-from training.config.targets import AUGMENTED_PIXELS
+from training.config.objective import AUGMENTED_PIXELS
 from training.data import Example, color_batch
 from training.losses import LossTerms, MVMRLoss
 from training.optimizer import scheduled_optimizer

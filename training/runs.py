@@ -14,7 +14,7 @@ from mvmr_zoo.checkpoint import Head
 from mvmr_zoo.errors import ConfigError, DataError
 from training.callbacks import Health, KnnMonitor, OnlineLinear, image_features, knn_every
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
-from training.config.targets import AUGMENTED_PIXELS
+from training.config.objective import AUGMENTED_PIXELS
 from training.data import Split, ViewDataset, subset_file
 from training.finish import finish
 from training.losses import DistillationLoss, MVMRLoss

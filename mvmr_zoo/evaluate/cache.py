@@ -38,6 +38,8 @@ def cache_folder() -> Path:
 def cached_features(model: Model, data: ImageSet, view: View = CENTRE) -> NDArray[np.float32]:
     """The vectors of every image, not normalised: `(N, D)` float32, in the set's order.
 
+    Vectors of `aligned` are computed from cached features, so that measuring both outputs encodes every image once.
+
     Args:
         model: the encoder.
         data: the images.
@@ -47,6 +49,9 @@ def cached_features(model: Model, data: ImageSet, view: View = CENTRE) -> NDArra
         ImageError: an image cannot be read.
         DataError: a file cannot be read.
     """
+    if model.output == "aligned" and model.alignment is not None and model.features_engine is not None:
+        features = cached_features(model.with_features(), data, view)
+        return np.asarray(features @ model.alignment.matrix[: model.dim].T, np.float32)
     identity = " ".join((model.vectors_digest, model.preprocess.digest, view.name, images_digest(data)))
     path = cache_folder() / "features" / f"{hashlib.sha256(identity.encode()).hexdigest()}.npy"
     found = _load(path, len(data), model.dim)

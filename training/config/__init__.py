@@ -1,10 +1,10 @@
 """Every option of a run, as frozen dataclasses that are checked when they are made.
 
-data      DataConfig, ViewConfig
-student   StudentConfig, OptimConfig
-targets   RepresentationsConfig, TeacherConfig, LossConfig, DistillLossConfig
-run       RunConfig, MonitorConfig, TrainerConfig
-here      PretrainConfig, DistillConfig, FinetuneConfig: the three commands
+images     DataConfig, ViewConfig
+network    StudentConfig, OptimConfig
+objective  RepresentationsConfig, TeacherConfig, LossConfig, DistillLossConfig
+run        RunConfig, MonitorConfig, TrainerConfig
+here       PretrainConfig, DistillConfig, FinetuneConfig: the three commands
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvmr_zoo.errors import ConfigError, require
-from training.config.data import DataConfig, ViewConfig
-from training.config.run import MonitorConfig, RunConfig, TrainerConfig
-from training.config.student import OptimConfig, StudentConfig
-from training.config.targets import (
+from training.config.images import DataConfig, ViewConfig
+from training.config.network import OptimConfig, StudentConfig
+from training.config.objective import (
     CacheConfig,
     DistillLossConfig,
     LossConfig,
@@ -24,6 +23,7 @@ from training.config.targets import (
     RepresentationsConfig,
     TeacherConfig,
 )
+from training.config.run import MonitorConfig, RunConfig, TrainerConfig
 
 __all__ = [
     "CacheConfig",

@@ -22,7 +22,7 @@ from training.data.sampler import Draw
 from training.data.views import color_image, color_row, crop_image, to_tensor
 
 if TYPE_CHECKING:
-    from training.config.data import ViewConfig
+    from training.config.images import ViewConfig
 
 _NOTHING = torch.empty(0)
 

@@ -3,10 +3,10 @@
 representations   fixed representations of images
 teacher           a teacher's embeddings
 cache             rows that are computed once and kept on disk
-fixed             Targets: what a run uses of these
+build             Targets: what a run uses of these
 """
 
-from training.targets.fixed import Targets, representation_targets, teacher_targets
+from training.targets.build import Targets, representation_targets, teacher_targets
 from training.targets.teacher import Teacher
 
 __all__ = ["Targets", "Teacher", "representation_targets", "teacher_targets"]

@@ -17,7 +17,7 @@ from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import DRAFT_MARGIN
 from training.config import RepresentationsConfig, TeacherConfig, ViewConfig
-from training.config.targets import AUGMENTED_PIXELS
+from training.config.objective import AUGMENTED_PIXELS
 from training.data import Source, plain_view, read_for_views
 from training.losses.regression import TEACHER
 from training.targets.cache import Producer, cached_rows
