@@ -120,7 +120,7 @@ def test_sigterm_saves_and_the_run_continues_bit_for_bit(
     output = tmp_path / "stopped"
     stop_at_step(monkeypatch, 3)
     assert train("pretrain", photos, output, *more) == 143
-    assert capsys.readouterr().err.splitlines()[-1] == "Stopped by SIGTERM. Run it again with --resume to continue."
+    assert capsys.readouterr().err.splitlines()[-1] == "Stopped. Run the same command with --resume to continue."
     assert signal.getsignal(signal.SIGTERM) == before
     monkeypatch.undo()
     assert torch.load(output / "last.ckpt", weights_only=True)["global_step"] == 3

@@ -104,7 +104,7 @@ def test_every_option_trains(more: list[str], photos: Path, checkpoint: Checkpoi
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--optim.peak_lrr=1"], "peak_lr"),
+        (["--optim.peak_lrr=1"], "Closest: --optim.peak_lr"),
         (["--optim.peak_lr=nan"], "optim.peak_lr"),
         (["--optim.batch_size=500"], "fewer than one batch"),
         (["--data.train=/nowhere"], "/nowhere is not a folder"),

@@ -76,8 +76,8 @@ def test_no_folder_is_recorded(train: str, shown: str, tmp_path: Path) -> None:
 def test_several_sources_are_each_recorded_and_named(tmp_path: Path) -> None:
     sources = (f"{tmp_path}/imagenette/train", f"{tmp_path}/imagenette/extra", "stl10:unlabeled")
     config = PretrainConfig(data=DataConfig(train=sources), run=RunConfig(output="x", name="y"))
-    assert training_record(config)["data"]["train"] == ["imagenette/train", "imagenette/extra", "stl10:unlabeled"]
-    assert data_names(config) == ("imagenette", "stl10")
+    assert training_record(config)["data"]["train"] == ["imagenette/train", "extra", "stl10:unlabeled"]
+    assert data_names(config) == ("imagenette", "extra", "stl10")
     named = PretrainConfig(data=DataConfig(train=sources, name="photos"), run=RunConfig(output="x", name="y"))
     assert data_names(named) == ("photos",)
 

@@ -97,6 +97,12 @@ def test_a_constant_warm_up_holds_the_peak(schedule: str) -> None:
     assert [lr_factor(config, 20, step) for step in range(6, 20)] == [lr_factor(linear, 20, s) for s in range(6, 20)]
 
 
+def test_a_warm_up_from_a_given_share_of_the_peak() -> None:
+    config = OptimConfig(warmup=0.2, initial_lr=0.1)
+    assert [lr_factor(config, 20, step) for step in range(5)] == pytest.approx([0.1, 0.325, 0.55, 0.775, 1.0])
+    assert lr_factor(OptimConfig(warmup=0.2, initial_lr=0.0), 20, 0) == 0
+
+
 def test_a_saved_state_continues_with_another_configuration() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     old = scheduled_optimizer(model, OptimConfig(peak_lr=1.0, warmup=0), total_steps=10)
@@ -121,6 +127,8 @@ def test_a_saved_state_continues_with_another_configuration() -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
+        ({"initial_lr": 2}, r"optim\.initial_lr is 2; expected a share in \[0, 1\]"),
+        ({"initial_lr": 0.5, "warmup_shape": "constant"}, r"optim\.initial_lr is 0\.5; expected no value"),
         ({"decay": 0}, r"optim\.decay is 0; expected a share in \(0, 1\)"),
         ({"decay": 1}, r"optim\.decay is 1"),
         ({"ema": 1}, r"optim\.ema is 1; expected in \[0, 1\)"),

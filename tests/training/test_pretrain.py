@@ -68,7 +68,7 @@ def test_the_released_sign_turns_the_terms_round(photos: Path, tmp_path: Path) -
         ["--views.augment.where=device", "--data.workers=1"],
         ["--views.sizes=[{start: 0, px: 32}, {start: 0.5, px: 40}]", "--optim.schedule=wsd", "--optim.ema=0.9"],
         ["--views.augment.policy=cifar20", "--views.second.policy=cifar", "--views.second.where=device"],
-        ["--student.architecture=resnet18-small", "--student.projector=[16]", "--trainer.tensorboard=true", EVERY_STEP],
+        ["--student.architecture=resnet8x4", "--student.projector=[16]", "--trainer.tensorboard=true", EVERY_STEP],
     ],
 )
 def test_every_option_trains(more: list[str], photos: Path, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_photo_that_a_worker_cannot_read_is_one_line(tmp_path: Path, capsys: p
         (["--run.name=resnet50-clip-kd"], "a name that is not in the catalog"),
         (["--student.architecture=resnet_of_nobody"], "resnet_of_nobody"),
         (["--optim.peak_lr=nan"], "optim.peak_lr"),
-        (["--optim.peak_lrr=1"], "Closest option: peak_lr"),
+        (["--optim.peak_lrr=1"], "Closest: --optim.peak_lr"),
         (["--optim.batch_size=99"], "fewer than one batch of 99"),
         (["--trainer.precision=fp16"], "fp16, which needs CUDA"),
         (["--trainer.accelerator=cuda"], "PyTorch finds no CUDA device"),

@@ -12,8 +12,9 @@ from torch import Tensor
 def count_sketch(rows: Tensor, dim: int) -> Tensor:
     """`(N, dim)` of rows `(N, K)`: each value is added, with a random sign, to a random one of `dim` sums.
 
-    A squared distance keeps its mean and varies by about `sqrt(2 / dim)` of itself (Charikar et al., Finding frequent
-    items in data streams, 2002; Weinberger et al., Feature hashing, 2009). Every process draws the same projection.
+    Over all draws, a squared distance keeps its mean and varies by about `sqrt(2 / dim)` of itself (Charikar et al.,
+    Finding frequent items in data streams, 2002; Weinberger et al., Feature hashing, 2009). One draw can be further off
+    where few values hold most of the distance. Every process draws the same projection.
 
     Args:
         rows: Float.

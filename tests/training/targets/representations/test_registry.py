@@ -41,7 +41,7 @@ def test_the_digest_follows_every_file_of_the_package(monkeypatch: pytest.Monkey
 
 
 def test_the_digest_follows_the_options() -> None:
-    options: list[dict[str, object]] = [{}, {"bins": 9}, {"votes": "hard"}]
+    options: list[dict[str, object]] = [{}, {"bins": 9}, {"mode": "hard"}]
     digests = {representation_digest(build_representation("hog", each), each) for each in options}
     assert len(digests) == 3
     assert representation_digest(build_representation("hog", {"bins": 24}), {"bins": 24}) in digests  # the default
@@ -53,7 +53,7 @@ def test_the_digest_follows_the_options() -> None:
         ("hogg", {}, "Closest: hog"),
         ("hog", {"bin": 9}, "no option bin. It has: bins"),
         ("hog", {"bins": 9.5}, r"hog\.bins is 9\.5; expected a whole number"),
-        ("hog", {"votes": "soft"}, r"hog\.votes is"),
+        ("hog", {"mode": "soft"}, r"hog\.mode is 'soft'; expected one of linear, hard, released"),
         ("local_deviation", {"window": 4}, r"local_deviation\.window is 4; expected odd"),
         ("scattering", {"scales": 0}, r"scattering\.scales is 0"),
         ("dct", {}, "No representation is named 'dct'"),

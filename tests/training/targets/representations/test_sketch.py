@@ -15,16 +15,26 @@ def rows(n: int, k: int, seed: int) -> torch.Tensor:
     return torch.randn(n, k, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=15, deadline=None)
-@given(width=st.integers(3000, 9000), dim=st.sampled_from([256, 1024]), seed=st.integers(0, 99), sparse=st.booleans())
-def test_squared_distances_keep_their_mean_and_vary_as_stated(width: int, dim: int, seed: int, sparse: bool) -> None:
-    before = rows(40, width, seed)
-    if sparse:  # a few values matter, as the low frequencies of images do
-        before = before / torch.arange(1, width + 1)
-    ratio = (torch.pdist(count_sketch(before, dim)) / torch.pdist(before)) ** 2
-    stated = math.sqrt(2 / dim)
-    assert abs(float(ratio.mean()) - 1) < 3 * stated
-    assert float((ratio - 1).pow(2).mean().sqrt()) < 2 * stated
+@settings(max_examples=10, deadline=None)
+@given(width=st.integers(3000, 9000), dim=st.sampled_from([256, 1024]), seed=st.integers(0, 99))
+def test_squared_distances_keep_their_mean_and_vary_as_stated(width: int, dim: int, seed: int) -> None:
+    before = rows(30, width, seed)
+    ratio = squared_ratios(before, dim)
+    assert abs(float(ratio.mean()) - 1) < 2 * math.sqrt(2 / dim)
+    assert float((ratio - 1).pow(2).mean().sqrt()) < 1.5 * math.sqrt(2 / dim)
+
+
+def test_the_error_is_as_stated_over_the_draws_where_few_values_matter() -> None:
+    """As of images, whose low frequencies hold most. Each width has draws of its own."""
+    errors = []
+    for width in range(3000, 3060):
+        ratio = squared_ratios(rows(20, width, 0) / torch.arange(1, width + 1), 256)
+        errors.append((ratio - 1).pow(2).mean())
+    assert float(torch.stack(errors).mean().sqrt()) < 1.5 * math.sqrt(2 / 256)
+
+
+def squared_ratios(before: torch.Tensor, dim: int) -> torch.Tensor:
+    return (torch.pdist(count_sketch(before, dim)) / torch.pdist(before)) ** 2
 
 
 def test_the_correlation_with_embeddings_keeps_its_value() -> None:
