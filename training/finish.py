@@ -46,7 +46,7 @@ def finish(
     """Write the checkpoint folder of a trained encoder: fp16 weights, graph, golden answers, card.
 
     A distillation whose projector is one linear map gets a second output, `aligned`: the projection of the features
-    into the teacher's space.
+    into the teacher's space. It is the default then, because it retrieves better (docs/method.md).
 
     Args:
         encoder: Comes back in evaluation mode, with its weights rounded to fp16.
@@ -62,6 +62,14 @@ def finish(
         CheckpointError: Something else has the folder's place, or ONNX Runtime and PyTorch differ.
     """
     say(f"Writing {Path(config.run.output) / config.run.name}")
+    alignment = None
+    follows = isinstance(config, DistillConfig) and (config.loss.regression > 0 or config.loss.similarity > 0)
+    if follows and projector is not None and len(projector) == 1:
+        linear = projector[0]
+        assert isinstance(linear, nn.Linear)
+        mean = None if teacher_mean is None else teacher_mean.cpu().numpy()
+        weight = linear.weight.detach().float().cpu().numpy()
+        alignment = alignment_from_projector(weight, mean, features=features)
     facts = CheckpointConfig(
         schema_version=SCHEMA_VERSION,
         name=config.run.name,
@@ -76,15 +84,8 @@ def finish(
         training=training_record(config),
         metrics=metrics,
         class_names=tuple(class_names),
+        default_output="features" if alignment is None else "aligned",
     )
-    alignment = None
-    follows = isinstance(config, DistillConfig) and (config.loss.regression > 0 or config.loss.similarity > 0)
-    if follows and projector is not None and len(projector) == 1:
-        linear = projector[0]
-        assert isinstance(linear, nn.Linear)
-        mean = None if teacher_mean is None else teacher_mean.cpu().numpy()
-        weight = linear.weight.detach().float().cpu().numpy()
-        alignment = alignment_from_projector(weight, mean, features=features)
     return pack(
         encoder,
         Path(config.run.output) / config.run.name,

@@ -114,7 +114,7 @@ class MVMRModule(pl.LightningModule):
     def _targets(self, batch: Example) -> dict[str, Tensor]:
         found = {name: self._mix(rows, batch.mix) for name, rows in batch.targets.items()}
         if self.live:
-            source = batch.source
+            source = batch.source if batch.source.numel() else batch.plain
             if self.config.views.mixup > 0:
                 source = self._mix(source.float() / 255, batch.mix)
             found |= {name: self._narrow(compute(source)) for name, compute in self.live.items()}

@@ -69,12 +69,15 @@ class Protocol:
         measure: from an encoder, the splits and options to figures.
         refuses: why it does not apply to an encoder and splits; "" where it does.
         classifier: whether it measures the encoder's own classifier, which reads features whatever the output is.
+        prefers_features: Whether it measures features where no output is given. Linear probes do, because features hold
+            more than their projection into the teacher's space.
     """
 
     name: str
     measure: Callable[[Model, Splits, Options], Outcome]
     refuses: Callable[[Model, Splits], str]
     classifier: bool = False
+    prefers_features: bool = False
 
 
 def _knn(model: Model, splits: Splits, options: Options) -> Outcome:
@@ -171,10 +174,10 @@ def _own_classifier(model: Model, splits: Splits) -> str:
 
 PROTOCOLS: dict[str, Protocol] = {
     "knn": Protocol("knn@1", _knn, _one_class),
-    "linear": Protocol("linear@1", _linear, _one_class),
-    "linear-sgd": Protocol("linear-sgd@1", _linear_sgd, _one_class),
+    "linear": Protocol("linear@1", _linear, _one_class, prefers_features=True),
+    "linear-sgd": Protocol("linear-sgd@1", _linear_sgd, _one_class, prefers_features=True),
     "semi": Protocol("semi@1", _semi, _own_classifier, classifier=True),
-    "voc07": Protocol("voc07@1", _voc07, _several_classes),
+    "voc07": Protocol("voc07@1", _voc07, _several_classes, prefers_features=True),
     "retrieval": Protocol("retrieval@1", _retrieval, _one_class),
 }
 """By the name that the command line takes."""

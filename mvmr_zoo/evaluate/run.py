@@ -77,7 +77,7 @@ def evaluate(
     """
     chosen = _protocol(protocol)
     splits = open_splits(data, root, seed=options.seed, download=download)
-    model = load(spec, output=output, dim=dim)
+    model = _with_output(chosen, load(spec, output=output, dim=dim), output, dim)
     return measure(chosen, spec, model, splits, options)
 
 
@@ -100,9 +100,15 @@ def evaluate_all(
     for name, protocol in PROTOCOLS.items():
         if not protocol.refuses(model, splits):
             try:
-                yield name, measure(protocol, spec, model, splits, options)
+                yield name, measure(protocol, spec, _with_output(protocol, model, output, dim), splits, options)
             except MvmrError as error:
                 yield name, error
+
+
+def _with_output(protocol: Protocol, model: Model, output: Output | None, dim: int | None) -> Model:
+    """The model with the output that the protocol measures where none is given."""
+    given = output is not None or dim is not None
+    return model.with_features() if protocol.prefers_features and not given and model.features_engine else model
 
 
 def measure(protocol: Protocol, spec: str, model: Model, splits: Splits, options: Options) -> Evaluation:

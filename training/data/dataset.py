@@ -36,7 +36,7 @@ class Example(NamedTuple):
         other: A second augmented view, as `augmented`.
         other_color: As `color`.
         plain: `(3, px, px)` uint8, the plain view.
-        source: `(3, S, S)` uint8, the image that live targets are computed from.
+        source: `(3, S, S)` uint8, the image that live targets are computed from. Empty where it is `plain`.
         targets: `(K,)` each, cached targets by name.
         mix: Share of this image in a mixup, a scalar.
         label: Class, -1 where unknown; an int64 scalar.
@@ -106,7 +106,7 @@ class ViewDataset(Dataset[Example]):
             other=other,
             other_color=other_color,
             plain=plain_view(self.config, image, draw.px) if self.with_plain else _NOTHING,
-            source=_NOTHING if self.source is None else self._source(image, view, self.source),
+            source=self._source(image, view, draw.px),
             targets={name: torch.from_numpy(np.array(rows[cached_row])) for name, rows in self.targets.items()},
             mix=self._mix(draw.seed),
             label=torch.tensor(self.data.labels[row]),
@@ -128,7 +128,10 @@ class ViewDataset(Dataset[Example]):
         alpha = self.config.mixup
         return torch.tensor(np.random.default_rng((seed, 1)).beta(alpha, alpha) if alpha else 1.0, dtype=torch.float32)
 
-    def _source(self, image: Image.Image, view: View, source: Source) -> Tensor:
+    def _source(self, image: Image.Image, view: View, px: int) -> Tensor:
+        source = self.source
+        if source is None or (self.with_plain and source == Source(preprocess=self.config.preprocess(px))):
+            return _NOTHING  # there is no source, or it is the plain view
         if not source.same_view:
             return to_tensor(source.preprocess.crop(image))
         policy, own = self.config.augment.parameters, source.preprocess

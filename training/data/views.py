@@ -63,7 +63,7 @@ def crop_image(
 
 def to_tensor(image: Image.Image) -> Tensor:
     """`(3, H, W)` uint8 of an RGB image."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
 
 
 def kernel_px(px: int) -> int:

@@ -12,7 +12,7 @@ import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint, Head, alignment_from_projector
 from mvmr_zoo.datasets import embed_images, image_folder
 from mvmr_zoo.errors import ConfigError, DataError
-from mvmr_zoo.evaluate import Options, compare, evaluate, knn, read_report, retrieval
+from mvmr_zoo.evaluate import Options, compare, evaluate, evaluate_all, knn, read_report, retrieval
 from mvmr_zoo.evaluate.attach import attach_report
 from mvmr_zoo.evaluate.cache import cached_features, images_digest, ten_crop_features
 from mvmr_zoo.evaluate.views import TEN_CROPS
@@ -320,6 +320,20 @@ def test_a_classifier_is_measured_on_features(tmp_path: Path, data: Path, zoo: P
     )
     assert by_default.output == "features"
     assert (by_default.figures, by_default.weights) == (by_features.figures, tuned.weights_digest)
+
+
+def test_linear_probes_measure_features_unless_told_otherwise(
+    aligned_checkpoint: Checkpoint, data: Path, zoo: Path
+) -> None:
+    spec, here = str(aligned_checkpoint.folder), f"folder:{data}"
+    asked = (("linear", None, None), ("linear", "aligned", None), ("linear", None, 5), ("knn", None, None))
+    reports = [evaluate(protocol, spec, here, output=output, dim=dim).report for protocol, output, dim in asked]
+    assert [(each.output, each.dim) for each in reports] == [
+        ("features", 256), ("aligned", 256), ("aligned", 5), ("aligned", 256),
+    ]  # fmt: skip
+    by_name = {name: each.report.output for name, each in evaluate_all(spec, here)}
+    assert by_name["linear"] == "features"
+    assert by_name["retrieval"] == "aligned"
 
 
 def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None:

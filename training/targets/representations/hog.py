@@ -34,6 +34,12 @@ class Hog(nn.Module):
 
     Raises:
         ConfigError: A value is out of range.
+
+    Example:
+        >>> import torch
+        >>> from training import Hog
+        >>> Hog()(torch.rand(2, 3, 32, 32)).shape  # 4 x 4 cells of 24 bins
+        torch.Size([2, 384])
     """
 
     def __init__(

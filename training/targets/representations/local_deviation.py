@@ -16,6 +16,12 @@ class LocalDeviation(nn.Module):
 
     Raises:
         ConfigError: The window is even or too small.
+
+    Example:
+        >>> import torch
+        >>> from training import LocalDeviation
+        >>> LocalDeviation()(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 3072])
     """
 
     def __init__(self, window: int = 3) -> None:

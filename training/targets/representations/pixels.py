@@ -6,7 +6,14 @@ from torch import Tensor, nn
 
 
 class Pixels(nn.Module):
-    """Images, flattened."""
+    """Images, flattened.
+
+    Example:
+        >>> import torch
+        >>> from training import Pixels
+        >>> Pixels()(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 3072])
+    """
 
     def forward(self, images: Tensor) -> Tensor:
         """`(N, C H W)` of images `(N, C, H, W)`."""

@@ -39,6 +39,12 @@ class Scattering(nn.Module):
 
     Raises:
         ConfigError: A value is out of range.
+
+    Example:
+        >>> import torch
+        >>> from training import Scattering
+        >>> Scattering()(torch.rand(2, 3, 32, 32)).shape  # 3 channels, 81 paths, 8 x 8 places
+        torch.Size([2, 15552])
     """
 
     def __init__(self, scales: int = 2, orientations: int = 8, max_order: int = 2) -> None:
