@@ -120,13 +120,27 @@ def test_sigterm_saves_and_the_run_continues_bit_for_bit(
     output = tmp_path / "stopped"
     stop_at_step(monkeypatch, 3)
     assert train("pretrain", photos, output, *more) == 143
-    assert capsys.readouterr().err.splitlines()[-1] == "Stopped by SIGTERM. Run it again with --resume to continue."
+    assert capsys.readouterr().err.splitlines()[-1] == "Stopped. Run the same command with --resume to continue."
     assert signal.getsignal(signal.SIGTERM) == before
     monkeypatch.undo()
     assert torch.load(output / "last.ckpt", weights_only=True)["global_step"] == 3
     assert not (output / NAME).exists()
     assert train("pretrain", photos, output, *more, "--resume") == 0
     same_weights(output, tmp_path / "whole")
+
+
+def test_layers_that_draw_at_random_draw_the_same_after_a_stop(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """efficientnet_b0 has stochastic depth."""
+    network = "--student.architecture=efficientnet_b0"
+    more = (network, PIXELS, QUIET, *OFF, "--optim.epochs=3", "--optim.accumulate=2")
+    assert train("pretrain", photos, tmp_path / "whole", *more) == 0
+    stop_at_step(monkeypatch, 1)
+    assert train("pretrain", photos, tmp_path / "stopped", *more) == 143
+    monkeypatch.undo()
+    assert train("pretrain", photos, tmp_path / "stopped", *more, "--resume") == 0
+    same_weights(tmp_path / "stopped", tmp_path / "whole")
 
 
 def stop_after_micro_batch(patch: pytest.MonkeyPatch, number: int) -> list[int]:
