@@ -43,6 +43,8 @@ _FIXED = (
     "loss.memory_bank",
 )
 """What `--allow_config_change` may not change, because the state would not fit or would mean something else."""
+_STATEFUL = ("loss.similarity", "optim.ema")
+"""Options with a state of their own, which `--allow_config_change` may not turn on or off."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -185,7 +187,8 @@ def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change:
     if not changed:
         return
     differences = "; ".join(f"{name}: {old.get(name)} before, {new.get(name)} now" for name in changed)
-    fixed = [name for name in changed if name.startswith(_FIXED)]
+    switched = [name for name in _STATEFUL if bool(old.get(name)) != bool(new.get(name))]
+    fixed = [name for name in changed if name.startswith(_FIXED) or name in switched]
     if fixed and allow_change:
         raise ConfigError(f"{path} cannot be resumed with another {', '.join(fixed)} ({differences}). Start a new run.")
     if not allow_change:
