@@ -193,18 +193,19 @@ def fit(
     """
     began = time.monotonic()
     output = Path(config.run.output)
-    if setup.resume_from is not None and saved_step(setup.resume_from) >= plan.total_steps:
+    complete = setup.resume_from is not None and saved_step(setup.resume_from) >= plan.total_steps
+    if complete:
         _check_not_finished(output / config.run.name)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # hints about its own options
         first = min(round(config.optim.warmup * plan.total_steps), plan.total_steps - 1)
-        averaging = [Ema(config.optim.ema, start=first)]
+        averaging = [Ema(config.optim.ema, start=first)] if config.optim.ema > 0 else []
+        measuring = [*averaging, *callbacks]
         trainer = _trainer(
             config,
             plan,
             [
-                *(averaging if config.optim.ema > 0 else []),
-                *callbacks,  # before the writer, so that a checkpoint has their state after the step
+                *measuring,  # before the writer, so that a checkpoint has their state after the step
                 RunRecord(config, setup.identity),
                 Progress(config.optim.batch_size, config.data.workers),
                 CheckpointWriter(output, config.run.save_every_minutes),
@@ -216,6 +217,9 @@ def fit(
             ckpt_path=setup.resume_from,
             weights_only=True,
         )
+    if complete:  # the trainer had no step to do, and did not call them
+        for callback in measuring:
+            callback.on_train_end(trainer, module)
     say(
         f"Trained to step {plan.total_steps:,} in {duration(time.monotonic() - began)}. "
         f"Figures: {trainer.log_dir}/metrics.csv"
