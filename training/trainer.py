@@ -21,7 +21,15 @@ from mvmr_zoo.checkpoint import check_destination, read_checkpoint
 from mvmr_zoo.datasets import ImageSet, JoinedImages, open_images, stat_fingerprint
 from mvmr_zoo.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
 from training.callbacks import Ema, Progress
-from training.checkpointing import FILE, AtomicCheckpointIO, CheckpointWriter, RunRecord, check_same_run, saved_step
+from training.checkpointing import (
+    FILE,
+    AtomicCheckpointIO,
+    CheckpointWriter,
+    RunRecord,
+    all_steps_done,
+    check_same_run,
+    saved_step,
+)
 from training.config import TaskConfig
 from training.console import duration, say
 from training.data import Plan, RemainingBatches, Split, label_digest, stratified_split
@@ -85,7 +93,7 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
     last = output / FILE
     if last.exists() and not resume:
         raise DataError(f"{last} exists. Add --resume to continue that run, or choose another run.output.")
-    if resume and not allow_change:
+    if resume and not allow_change and (not last.exists() or all_steps_done(last)):
         _check_not_finished(output / config.run.name)
     check_destination(output / config.run.name)
     say(f"Opening {', '.join(config.data.sources)}")

@@ -243,6 +243,16 @@ def test_a_finished_run_can_be_trained_longer(finished: Path, photos: Path, tmp_
     assert read_checkpoint(output / NAME).weights_digest != before
 
 
+def test_a_run_that_is_trained_longer_can_be_stopped_and_resumed(finished: Path, photos: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(finished, tmp_path / "longer"))
+    longer = (PIXELS, QUIET, "--optim.epochs=4", "--resume")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at_step(patch, 6)
+        assert train("pretrain", photos, output, *longer, "--allow_config_change") == 143
+    assert train("pretrain", photos, output, *longer) == 0
+    assert torch.load(output / "last.ckpt", weights_only=True)["global_step"] == 8
+
+
 def test_a_run_is_not_started_over(finished: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("pretrain", photos, finished, PIXELS, QUIET) == 2
     assert "Add --resume to continue that run, or choose another run.output" in capsys.readouterr().err
