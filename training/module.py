@@ -158,6 +158,8 @@ class Classifier(pl.LightningModule):
         total_steps: Optimizer steps of the whole run.
     """
 
+    logged: dict[str, Tensor]
+
     def __init__(self, config: FinetuneConfig, classes: int, total_steps: int) -> None:
         super().__init__()
         self.config = config
@@ -184,7 +186,7 @@ class Classifier(pl.LightningModule):
                 "The last checkpoint is good. Start again with a lower optim.peak_lr and another run.output."
             )
         accuracy = (logits.argmax(dim=1) == batch.label).float().mean()
-        self.log_dict({"loss/cross_entropy": loss.detach(), "train/accuracy": accuracy})
+        self.logged = {"loss/cross_entropy": loss.detach(), "train/accuracy": accuracy}
         return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

@@ -266,7 +266,6 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
         logger=loggers,
-        log_every_n_steps=config.monitor.every_steps,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
