@@ -22,6 +22,7 @@ from training.optimizer import reschedule
 
 FILE = "last.ckpt"
 _KEY = "mvmr_config"
+_TOTAL = "mvmr_total_steps"
 _FREE = (
     "data.train",  # the fingerprint covers it
     "data.name",
@@ -43,6 +44,8 @@ _FIXED = (
     "loss.memory_bank",
 )
 """What `--allow_config_change` may not change, because the state would not fit or would mean something else."""
+_STATEFUL = ("loss.similarity", "optim.ema")
+"""Options with a state of their own, which `--allow_config_change` may not turn on or off."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -89,6 +92,7 @@ class RunRecord(pl.Callback):
                 "checkpoint is good. Start again with a lower optim.peak_lr and another run.output."
             )
         checkpoint[_KEY] = self._record
+        checkpoint[_TOTAL] = trainer.max_steps
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -172,11 +176,7 @@ def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change:
         photos: Fingerprint of its images.
         allow_change: Print the differences and continue, where the state still fits.
     """
-    try:
-        before = torch.load(path, weights_only=True, map_location="cpu", mmap=True)[_KEY]
-    except Exception as error:  # a damaged file fails in torch's own ways
-        raise ConfigError(f"{path} cannot be resumed from: {one_line(error)}") from None
-    old, new = flat(before), flat(_record(config, photos))
+    old, new = flat(_read(path)[_KEY]), flat(_record(config, photos))
     changed = [
         name
         for name in sorted(old.keys() | new.keys())
@@ -185,7 +185,8 @@ def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change:
     if not changed:
         return
     differences = "; ".join(f"{name}: {old.get(name)} before, {new.get(name)} now" for name in changed)
-    fixed = [name for name in changed if name.startswith(_FIXED)]
+    switched = [name for name in _STATEFUL if bool(old.get(name)) != bool(new.get(name))]
+    fixed = [name for name in changed if name.startswith(_FIXED) or name in switched]
     if fixed and allow_change:
         raise ConfigError(f"{path} cannot be resumed with another {', '.join(fixed)} ({differences}). Start a new run.")
     if not allow_change:
@@ -195,8 +196,24 @@ def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change:
 
 
 def saved_step(path: Path) -> int:
-    """The optimizer step that a checkpoint of `check_same_run` was written at."""
-    return int(torch.load(path, weights_only=True, map_location="cpu", mmap=True)["global_step"])
+    """The optimizer step that `last.ckpt` was written at. Raises ConfigError for a damaged file."""
+    return int(_read(path)["global_step"])
+
+
+def all_steps_done(path: Path) -> bool:
+    """Whether `last.ckpt` was written after the last step of its run. Raises ConfigError for a damaged file."""
+    saved = _read(path)
+    return int(saved["global_step"]) >= int(saved[_TOTAL])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+        if missing := {_KEY, _TOTAL, "global_step"} - saved.keys():
+            raise ValueError(f"it has no {min(missing)}")
+    except Exception as error:  # a damaged file fails in torch's own ways
+        raise ConfigError(f"{path} cannot be resumed from: {one_line(error)}") from None
+    return saved
 
 
 def _record(config: TaskConfig, photos: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -81,6 +82,7 @@ class MVMRModule(pl.LightningModule):
 
     def training_step(self, batch: Example, batch_idx: int) -> Tensor:
         """The loss of one batch over all processes. What callbacks need is left in `record`."""
+        _seed_layers(self, self.config.run.seed, batch_idx)
         with torch.autocast(self.device.type, enabled=False):  # fixed functions of pixels stay in fp32
             augmented = self._mix(colored(batch.augmented, batch.color), batch.mix)
             targets = self._targets(batch)
@@ -156,6 +158,8 @@ class Classifier(pl.LightningModule):
         total_steps: Optimizer steps of the whole run.
     """
 
+    logged: dict[str, Tensor]
+
     def __init__(self, config: FinetuneConfig, classes: int, total_steps: int) -> None:
         super().__init__()
         self.config = config
@@ -171,6 +175,7 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Example, batch_idx: int) -> Tensor:
         """The cross-entropy of one batch."""
+        _seed_layers(self, self.config.run.seed, batch_idx)
         with torch.autocast(self.device.type, enabled=False):
             augmented = colored(batch.augmented, batch.color)
         logits = self.head(self.encoder(self.normalize(augmented)))
@@ -181,7 +186,7 @@ class Classifier(pl.LightningModule):
                 "The last checkpoint is good. Start again with a lower optim.peak_lr and another run.output."
             )
         accuracy = (logits.argmax(dim=1) == batch.label).float().mean()
-        self.log_dict({"loss/cross_entropy": loss.detach(), "train/accuracy": accuracy})
+        self.logged = {"loss/cross_entropy": loss.detach(), "train/accuracy": accuracy}
         return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -208,6 +213,11 @@ class Normalize(nn.Module):
         """`(N, 3, H, W)` float32, channels last, of images in [0, 1] or uint8."""
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
         return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+def _seed_layers(module: pl.LightningModule, seed: int, batch_idx: int) -> None:
+    """Make dropout and stochastic depth a function of the batch and the process, so that a resumed run repeats them."""
+    torch.manual_seed(int(np.random.default_rng((seed, 7, batch_idx, module.global_rank)).integers(2**62)))
 
 
 def colored(images: Tensor, colors: Tensor) -> Tensor:

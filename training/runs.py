@@ -12,7 +12,7 @@ import torch
 from mvmr_zoo.card import Figure
 from mvmr_zoo.checkpoint import Head
 from mvmr_zoo.errors import ConfigError, DataError
-from training.callbacks import Health, KnnMonitor, OnlineLinear, image_features, knn_every
+from training.callbacks import Health, KnnMonitor, LogValues, OnlineLinear, image_features, knn_every
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
 from training.config.objective import AUGMENTED_PIXELS
 from training.data import Split, ViewDataset, subset_file
@@ -95,7 +95,7 @@ def finetune(config: FinetuneConfig, *, resume: bool = False, allow_change: bool
     torch.manual_seed(config.run.seed)
     module = Classifier(config, setup.classes, plan.total_steps)
     preprocess = config.views.encoder_preprocess
-    callbacks = []
+    callbacks: list[pl.Callback] = [LogValues(config.monitor.every_steps)]
     if every := knn_every(config, plan, setup.data.labels):
         callbacks.append(KnnMonitor(setup.data, setup.split, every, preprocess))
     if not fit(module, dataset, config, setup, plan, callbacks):

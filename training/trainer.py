@@ -21,7 +21,15 @@ from mvmr_zoo.checkpoint import check_destination, read_checkpoint
 from mvmr_zoo.datasets import ImageSet, JoinedImages, open_images, stat_fingerprint
 from mvmr_zoo.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
 from training.callbacks import Ema, Progress
-from training.checkpointing import FILE, AtomicCheckpointIO, CheckpointWriter, RunRecord, check_same_run, saved_step
+from training.checkpointing import (
+    FILE,
+    AtomicCheckpointIO,
+    CheckpointWriter,
+    RunRecord,
+    all_steps_done,
+    check_same_run,
+    saved_step,
+)
 from training.config import TaskConfig
 from training.console import duration, say
 from training.data import Plan, RemainingBatches, Split, label_digest, stratified_split
@@ -85,7 +93,7 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
     last = output / FILE
     if last.exists() and not resume:
         raise DataError(f"{last} exists. Add --resume to continue that run, or choose another run.output.")
-    if resume and not allow_change:
+    if resume and not allow_change and (not last.exists() or all_steps_done(last)):
         _check_not_finished(output / config.run.name)
     check_destination(output / config.run.name)
     say(f"Opening {', '.join(config.data.sources)}")
@@ -193,18 +201,19 @@ def fit(
     """
     began = time.monotonic()
     output = Path(config.run.output)
-    if setup.resume_from is not None and saved_step(setup.resume_from) >= plan.total_steps:
+    complete = setup.resume_from is not None and saved_step(setup.resume_from) >= plan.total_steps
+    if complete:
         _check_not_finished(output / config.run.name)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # hints about its own options
         first = min(round(config.optim.warmup * plan.total_steps), plan.total_steps - 1)
-        averaging = [Ema(config.optim.ema, start=first)]
+        averaging = [Ema(config.optim.ema, start=first)] if config.optim.ema > 0 else []
+        measuring = [*averaging, *callbacks]
         trainer = _trainer(
             config,
             plan,
             [
-                *(averaging if config.optim.ema > 0 else []),
-                *callbacks,  # before the writer, so that a checkpoint has their state after the step
+                *measuring,  # before the writer, so that a checkpoint has their state after the step
                 RunRecord(config, setup.identity),
                 Progress(config.optim.batch_size, config.data.workers),
                 CheckpointWriter(output, config.run.save_every_minutes),
@@ -216,6 +225,9 @@ def fit(
             ckpt_path=setup.resume_from,
             weights_only=True,
         )
+    if complete:  # the trainer had no step to do, and did not call them
+        for callback in measuring:
+            callback.on_train_end(trainer, module)
     say(
         f"Trained to step {plan.total_steps:,} in {duration(time.monotonic() - began)}. "
         f"Figures: {trainer.log_dir}/metrics.csv"
@@ -254,7 +266,6 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
         logger=loggers,
-        log_every_n_steps=config.monitor.every_steps,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,

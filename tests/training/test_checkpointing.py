@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 
 from mvmr_zoo.checkpoint import Checkpoint, read_checkpoint
+from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.errors import TrainingError
 from training.checkpointing import AtomicCheckpointIO, CheckpointWriter
 
@@ -129,6 +130,24 @@ def test_sigterm_saves_and_the_run_continues_bit_for_bit(
     same_weights(output, tmp_path / "whole")
 
 
+def test_layers_that_draw_at_random_draw_the_same_after_a_stop(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = (PIXELS, QUIET, *OFF, "--optim.epochs=4", "--optim.accumulate=2")
+
+    def drops(self: Encoder, images: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = torch.nn.functional.dropout(self.backbone(images), 0.5, self.training)
+        return found
+
+    monkeypatch.setattr(Encoder, "forward", drops)
+    assert train("pretrain", photos, tmp_path / "whole", *more) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at_step(patch, 1)
+        assert train("pretrain", photos, tmp_path / "stopped", *more) == 143
+    assert train("pretrain", photos, tmp_path / "stopped", *more, "--resume") == 0
+    same_weights(tmp_path / "stopped", tmp_path / "whole")
+
+
 def stop_after_micro_batch(patch: pytest.MonkeyPatch, number: int) -> list[int]:
     """Send SIGTERM after some micro-batches. The list has the steps done after each."""
     seen: list[int] = []
@@ -224,6 +243,16 @@ def test_a_finished_run_can_be_trained_longer(finished: Path, photos: Path, tmp_
     assert read_checkpoint(output / NAME).weights_digest != before
 
 
+def test_a_run_that_is_trained_longer_can_be_stopped_and_resumed(finished: Path, photos: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(finished, tmp_path / "longer"))
+    longer = (PIXELS, QUIET, "--optim.epochs=4", "--resume")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at_step(patch, 6)
+        assert train("pretrain", photos, output, *longer, "--allow_config_change") == 143
+    assert train("pretrain", photos, output, *longer) == 0
+    assert torch.load(output / "last.ckpt", weights_only=True)["global_step"] == 8
+
+
 def test_a_run_is_not_started_over(finished: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("pretrain", photos, finished, PIXELS, QUIET) == 2
     assert "Add --resume to continue that run, or choose another run.output" in capsys.readouterr().err
@@ -253,6 +282,28 @@ def test_what_the_state_does_not_fit_is_never_allowed(
     error = capsys.readouterr().err
     assert f"cannot be resumed with another {option.partition('=')[0]}" in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("before", "now"), [("0", "1"), ("1", "0")])
+def test_what_has_a_state_is_not_turned_on_or_off(
+    before: str,
+    now: str,
+    photos: Path,
+    checkpoint: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    more = (*OFF, QUIET, f"--teacher.spec={checkpoint.folder}", "--student.projector=[32, 256]")
+    stop_at_step(monkeypatch, 1)
+    on = (f"--loss.similarity={before}", f"--optim.ema={0.5 * float(before)}")
+    assert train("distill", photos, tmp_path, *more, *on) == 143
+    again = (f"--loss.similarity={now}", f"--optim.ema={0.5 * float(now)}", "--resume", "--allow_config_change")
+    assert train("distill", photos, tmp_path, *more, *again) == 2
+    assert "cannot be resumed with another loss.similarity, optim.ema" in capsys.readouterr().err
+    monkeypatch.undo()
+    kept = (f"--loss.similarity={2 * float(before)}", f"--optim.ema={0.6 * float(before)}", *again[2:])
+    assert train("distill", photos, tmp_path, *more, *kept) == 0
 
 
 def test_an_allowed_learning_rate_and_weight_decay_count(stopped: Path, photos: Path) -> None:

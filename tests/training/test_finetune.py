@@ -13,7 +13,7 @@ from mvmr_zoo.checkpoint import read_checkpoint
 from mvmr_zoo.datasets import image_folder
 
 from ..conftest import make_checkpoint, write_photos
-from .small import NAME, QUIET, same_weights, stop_at_step, train
+from .small import NAME, QUIET, logged, same_weights, stop_at_step, train
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,11 @@ def test_a_run_that_cannot_start_is_one_clear_line(
     error = capsys.readouterr().err
     assert says in error
     assert len(error.splitlines()) == 1
+
+
+def test_the_first_and_the_last_step_are_logged(photos: Path, start: Path, tmp_path: Path) -> None:
+    more = (f"--student.start_from={start}", "--optim.accumulate=2", "--monitor.every_steps=100", QUIET)
+    assert train("finetune", photos, tmp_path, *more) == 0
+    rows = logged(tmp_path, "loss/cross_entropy")
+    assert [int(row["step"]) for row in rows] == [1, 4]
+    assert all(0 <= float(row["train/accuracy"]) <= 1 for row in rows)

@@ -11,6 +11,17 @@ from training.callbacks.ema import Ema
 from training.callbacks.health import Health
 from training.callbacks.knn import KnnMonitor, image_features, knn_accuracy, knn_every
 from training.callbacks.linear import OnlineLinear
+from training.callbacks.log import LogValues
 from training.callbacks.progress import Progress
 
-__all__ = ["Ema", "Health", "KnnMonitor", "OnlineLinear", "Progress", "image_features", "knn_accuracy", "knn_every"]
+__all__ = [
+    "Ema",
+    "Health",
+    "KnnMonitor",
+    "LogValues",
+    "OnlineLinear",
+    "Progress",
+    "image_features",
+    "knn_accuracy",
+    "knn_every",
+]

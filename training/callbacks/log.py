@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytorch_lightning as pl
+from torch import Tensor
 
 
 def write(trainer: pl.Trainer, values: Mapping[str, float]) -> None:
@@ -33,3 +34,20 @@ class Every:
             return False
         self._last = step
         return True
+
+
+class LogValues(pl.Callback):
+    """Logs what a module leaves in `logged`, every n optimizer steps.
+
+    Args:
+        every_steps: n, at least 1.
+    """
+
+    def __init__(self, every_steps: int) -> None:
+        self._every = Every(every_steps)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        """Log when it is time."""
+        if self._every.due(trainer.global_step, trainer.max_steps):
+            values: Mapping[str, Tensor] = pl_module.logged  # type: ignore[assignment]
+            write(trainer, {name: value.item() for name, value in values.items()})

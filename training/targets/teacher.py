@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 import mvmr_zoo
 from mvmr_zoo.datasets import ImageFolder, ImageSet, Subset, embed_images
 from mvmr_zoo.embeddings import read_embeddings
-from mvmr_zoo.errors import DataError
+from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import Engine, traced_engine
 from training.config import CacheConfig, TeacherConfig, ViewConfig
@@ -51,7 +51,12 @@ class Teacher:
         self.preprocess: Preprocess = own if px is None else own.scaled(px)
         self.name = self.model.card.name
         self.dim = self.model.dim
-        self._network: torch.nn.Module | None = None
+        if self.model.engine.reads != "normalized":
+            raise ConfigError(
+                f"The teacher {spec} is an export that prepares its images itself; expected one that reads normalized "
+                "images. Use its checkpoint, or teacher.view: plain with teacher.cached: true."
+            )
+        self._network: nn.Module | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
         """Averaged copies of the student share their teacher."""
@@ -84,13 +89,23 @@ class Teacher:
         """ONNX Runtime for images of the teacher's size."""
         if self.preprocess.crop_px == self.model.preprocess.crop_px:
             return self.model.engine
-        return traced_engine(self.model.encoder, size_px=self.preprocess.crop_px)
+        return traced_engine(self._encoder, size_px=self.preprocess.crop_px)
 
-    def _module(self, device: torch.device) -> torch.nn.Module:
+    @functools.cached_property
+    def _encoder(self) -> nn.Module:
+        """The network on a CPU, with the model's own output."""
+        encoder = self.model.encoder.eval().requires_grad_(False)
+        if self.model.output == "features" or self.model.alignment is None:
+            return encoder
+        matrix = torch.from_numpy(self.model.alignment.matrix[: self.dim])
+        aligned = nn.Linear(matrix.shape[1], self.dim, bias=False)
+        aligned.weight = nn.Parameter(matrix, requires_grad=False)
+        return nn.Sequential(encoder, aligned).eval()
+
+    def _module(self, device: torch.device) -> nn.Module:
         """The network on a device."""
         if self._network is None or next(self._network.parameters()).device != device:
-            network = self.model.encoder.eval().requires_grad_(False)
-            self._network = network.to(device).to(memory_format=torch.channels_last)
+            self._network = self._encoder.to(device).to(memory_format=torch.channels_last)
         return self._network
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from mvmr_zoo.checkpoint import read_checkpoint
 from mvmr_zoo.encoder import Encoder
 from training.callbacks import Ema
 from training.callbacks.ema import averaged_encoder
 from training.checkpointing import AtomicCheckpointIO
 
-from ..small import EVERY_STEP, PIXELS, logged, train, weights
+from ..small import EVERY_STEP, NAME, PIXELS, logged, same_weights, train, weights
 
 DECAY = 0.6
 
@@ -82,3 +84,17 @@ def test_a_run_shorter_than_its_warm_up_averages_its_last_step(photos: Path, tmp
     for name, tensor in weights(tmp_path / "average").items():
         np.testing.assert_array_equal(tensor, expected[name], err_msg=name)
     assert len(logged(tmp_path / "average")) == 2
+
+
+def test_a_run_that_was_stopped_before_its_result_was_written_still_has_the_average(
+    photos: Path, tmp_path: Path
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert train("pretrain", photos, whole, PIXELS, f"--optim.ema={DECAY}") == 0
+    shutil.copytree(whole, stopped)
+    shutil.rmtree(stopped / NAME)
+    assert train("pretrain", photos, stopped, PIXELS, f"--optim.ema={DECAY}", "--resume") == 0
+    same_weights(stopped, whole)
+    found, expected = (read_checkpoint(output / NAME).config.metrics for output in (stopped, whole))
+    assert found == expected
+    assert found

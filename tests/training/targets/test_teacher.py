@@ -11,7 +11,8 @@ import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets import ImageFolder, ImageSet, image_folder
 from mvmr_zoo.embeddings import EmbeddingsFacts, write_embeddings
-from mvmr_zoo.errors import DataError
+from mvmr_zoo.errors import ConfigError, DataError
+from mvmr_zoo.runtime import OnnxEngine
 from training.config import TeacherConfig, ViewConfig
 from training.data import AugmentConfig, SizeStage
 from training.targets.teacher import MEAN_IMAGES, Teacher, live_teacher_mean, teacher_mean, teacher_rows
@@ -193,3 +194,24 @@ def test_a_teacher_whose_library_is_missing_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     assert train("distill", photo_folder, tmp_path, "--teacher.spec=timm:resnet10t") == 2
     assert "pip install 'mvmr-zoo[teachers]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("px", [None, 40])
+def test_a_teacher_gives_the_output_that_its_folder_names(px: int | None, aligned_checkpoint: Checkpoint) -> None:
+    teacher = Teacher(str(aligned_checkpoint.folder), px)
+    alignment = aligned_checkpoint.alignment()
+    assert alignment is not None
+    assert teacher.dim == len(alignment.matrix)
+    side, own = teacher.preprocess.crop_px, teacher.preprocess
+    images = torch.randint(256, (2, 3, side, side), dtype=torch.uint8)
+    normalized = (images.float() / 255 - torch.tensor(own.mean).view(3, 1, 1)) / torch.tensor(own.std).view(3, 1, 1)
+    features = teacher.model.encoder(normalized)
+    torch.testing.assert_close(teacher(images), features @ torch.from_numpy(alignment.matrix).T, rtol=1e-3, atol=1e-4)
+
+
+def test_an_export_that_prepares_its_images_itself_is_refused(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnnxEngine, "reads", "pixels")
+    with pytest.raises(ConfigError, match="expected one that reads normalized images"):
+        Teacher(str(checkpoint.folder))
