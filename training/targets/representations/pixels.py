@@ -9,5 +9,5 @@ class Pixels(nn.Module):
     """Images, flattened."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(N, C H W)` of images `(N, C, H, W)`."""
+        """Map images `(N, C, H, W)` to `(N, C * H * W)`."""
         return images.flatten(1)
