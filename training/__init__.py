@@ -7,18 +7,18 @@
 The commands are `python -m training.pretrain`, `training.distill`, `training.finetune` and `training.push`.
 
 losses          MVMRLoss, DistillationLoss, distance correlation
-targets         what embeddings are made dependent on: representations, teachers
+targets         the targets of the losses: fixed representations, a teacher's embeddings
 data            augmentation, data set, sampler, subsets
-config          every option, as frozen dataclasses; recipes/ has the runs' own values as YAML
+config          every option, as frozen dataclasses; recipes/ holds YAML files of them
 runs            pretrain, distill and finetune as functions
 module          the LightningModules
 trainer         from a configuration to a trained module
-callbacks       what is measured and shown
+callbacks       measurements and progress
 checkpointing   last.ckpt
-finish          the finished checkpoint folder
+finish          writes the finished checkpoint folder
 cli             the shared command line
 
-Importing this loads nothing until a name is used.
+Importing the package imports no submodule until a name is used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`last.ckpt`: written atomically, with finite weights only, and bound to the configuration that made it."""
+"""`last.ckpt`: written atomically, with finite weights only, and bound to the configuration of its run."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from training.optimizer import reschedule
 FILE = "last.ckpt"
 _KEY = "mvmr_config"
 _TOTAL = "mvmr_total_steps"
-_FREE = (
-    "data.train",  # the fingerprint covers it
+_UNCHECKED = (
+    "data.train",  # its images are compared by fingerprint
     "data.name",
     "data.workers",
     "run.name",
     "run.save_every_minutes",
     "trainer.tensorboard",
 )
-"""Options that change no weight, like those of `monitor`."""
-_FIXED = (
+"""Options that do not affect the weights, as all of `monitor`. They may differ on resume."""
+_UNCHANGEABLE = (
     "data.limit",
     "data.held_out",
     "student.",
@@ -43,13 +43,16 @@ _FIXED = (
     "run.seed",
     "loss.memory_bank",
 )
-"""What `--allow_config_change` may not change, because the state would not fit or would mean something else."""
+"""Options that must not differ even with `--allow_config_change`.
+
+With other values, the saved state would not fit, or the run would read other images.
+"""
 _STATEFUL = ("loss.similarity", "optim.ema")
-"""Options with a state of their own, which `--allow_config_change` may not turn on or off."""
+"""Options with a state of their own, which `--allow_config_change` must not turn on or off."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target and renames, so that a kill leaves either the old file or the new one."""
+    """Writes a new file and renames it, so that an interruption leaves either the old file or the new one."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
@@ -70,10 +73,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class RunRecord(pl.Callback):
-    """Stores the configuration and the images' fingerprint in checkpoints, and refuses weights that are not finite.
+    """Stores the configuration and the images' fingerprint in checkpoints, and rejects weights that are not finite.
 
     Args:
-        config: The run.
+        config: Configuration of the run.
         photos: Fingerprint of its images and labels.
     """
 
@@ -84,7 +87,7 @@ class RunRecord(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the record. Raises TrainingError, which keeps the previous file, where a weight is not finite."""
+        """Add the record. Raises TrainingError if a weight is not finite, so that the previous file is kept."""
         broken = [name for name, p in pl_module.named_parameters() if not torch.isfinite(p).all()]
         if broken:
             raise TrainingError(
@@ -97,25 +100,24 @@ class RunRecord(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Replace the learning rate, schedule and weight decay by those of the present configuration."""
-        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = (
-            False  # else a longer run stops here
-        )
+        """Replace the learning rate, schedule and weight decay by those of the current configuration."""
+        # otherwise Lightning would end a run that is extended
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
         for optimizer, schedule in zip(checkpoint["optimizer_states"], checkpoint["lr_schedulers"], strict=True):
             reschedule(optimizer, schedule, self._optim, checkpoint["global_step"], trainer.max_steps)
 
 
 class CheckpointWriter(pl.Callback):
-    """Writes `last.ckpt` at intervals, after the last step, and on SIGTERM or Ctrl-C, after which all stop.
+    """Writes `last.ckpt` at intervals, after the last step, and on SIGTERM or Ctrl-C.
 
-    A second Ctrl-C stops at once.
+    After a signal, all processes finish their step and stop. A second Ctrl-C stops at once.
 
-    Lightning's own SIGTERM handler would stop at the next micro-batch, and would communicate with other processes from
-    within the handler.
+    Lightning's own SIGTERM handler is replaced: it would stop in the middle of an optimizer step, and would
+    communicate with other processes from within the handler.
 
     Args:
-        folder: Of `last.ckpt`.
-        every_minutes: Minutes from one checkpoint to the next, positive.
+        folder: Folder of `last.ckpt`.
+        every_minutes: Minutes between checkpoints, positive.
     """
 
     def __init__(self, folder: Path, every_minutes: float) -> None:
@@ -134,7 +136,7 @@ class CheckpointWriter(pl.Callback):
             self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        """Save after a finished step where it is time, and stop if any process received the signal."""
+        """Save after an optimizer step if a checkpoint is due, and stop if any process received a signal."""
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
@@ -147,7 +149,7 @@ class CheckpointWriter(pl.Callback):
             raise SIGTERMException(128 + (self._received or signal.SIGTERM))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the previous handlers, which are Lightning's. It restores the first ones after this."""
+        """Restore Lightning's handlers. Lightning then restores the original ones."""
         self._restore()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -171,27 +173,31 @@ def check_same_run(path: Path, config: TaskConfig, photos: str, *, allow_change:
     """Raise ConfigError, naming each difference, unless `path` was written by this run on these images.
 
     Args:
-        path: Of `last.ckpt`.
-        config: The run to resume.
-        photos: Fingerprint of its images.
-        allow_change: Print the differences and continue, where the state still fits.
+        path: Path of `last.ckpt`.
+        config: Configuration of the run to resume.
+        photos: Fingerprint of its images and labels.
+        allow_change: Print the differences and continue if the saved state still fits.
     """
     old, new = flat(_read(path)[_KEY]), flat(_record(config, photos))
     changed = [
         name
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name) and name not in _FREE and not name.startswith("monitor.")
+        if old.get(name) != new.get(name) and name not in _UNCHECKED and not name.startswith("monitor.")
     ]
     if not changed:
         return
     differences = "; ".join(f"{name}: {old.get(name)} before, {new.get(name)} now" for name in changed)
     switched = [name for name in _STATEFUL if bool(old.get(name)) != bool(new.get(name))]
-    fixed = [name for name in changed if name.startswith(_FIXED) or name in switched]
+    fixed = [name for name in changed if name.startswith(_UNCHANGEABLE) or name in switched]
     if fixed and allow_change:
-        raise ConfigError(f"{path} cannot be resumed with another {', '.join(fixed)} ({differences}). Start a new run.")
+        raise ConfigError(
+            f"{path} cannot be resumed after a change of {', '.join(fixed)} ({differences}). Start a new run."
+        )
     if not allow_change:
         hint = "" if fixed else ", or add --allow_config_change"
-        raise ConfigError(f"{path} was written by another configuration ({differences}). Use that one{hint}.")
+        raise ConfigError(
+            f"{path} was written with another configuration ({differences}). Use that configuration{hint}."
+        )
     say(f"Resuming with another configuration: {differences}")
 
 
@@ -219,5 +225,5 @@ def _read(path: Path) -> dict[str, Any]:
 def _record(config: TaskConfig, photos: str) -> dict[str, Any]:
     found = {**training_record(config), "photos": photos, "ranks": config.trainer.ranks}
     if isinstance(config, DistillConfig):
-        found["teacher"]["spec"] = config.teacher.spec  # in full, since this file stays on its machine
+        found["teacher"]["spec"] = config.teacher.spec  # in full, because last.ckpt is not published
     return found

@@ -23,7 +23,7 @@ from training.refusals import refusal
 from training.runs import distill, finetune, pretrain
 from training.trainer import FinishedError
 
-_OWN = ("config", "resume", "allow_config_change")
+_COMMAND_OPTIONS = ("config", "resume", "allow_config_change")
 
 COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "pretrain": (PretrainConfig, pretrain),
@@ -38,8 +38,8 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
 
     Args:
         command: `pretrain`, `distill` or `finetune`.
-        description: For `--help`.
-        arguments: Of the command line; None takes the process's own.
+        description: Text for `--help`.
+        arguments: Command-line arguments. None reads `sys.argv`.
 
     Returns:
         The exit code: 0 done, 2 could not run, 128 + N stopped by signal N (130 by Ctrl-C, 143 by SIGTERM).
@@ -51,7 +51,7 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
     read = parser(config, description)
     try:
         made = read.instantiate(read.parse_args(words))
-        values = {name: value for name, value in vars(made).items() if name not in _OWN}
+        values = {name: value for name, value in vars(made).items() if name not in _COMMAND_OPTIONS}
         folder = run(config(**values), resume=made.resume, allow_change=made.allow_config_change)
     except FinishedError as finished:
         say(str(finished))
@@ -75,7 +75,7 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
 
 
 def parser(config: type, description: str | None) -> jsonargparse.ArgumentParser:
-    """The command line: every field of the dataclass `config`, `--config FILE`, `--resume`."""
+    """The argument parser: every field of the dataclass `config`, `--config FILE`, `--resume`."""
     made = jsonargparse.ArgumentParser(
         description=description,
         exit_on_error=False,
@@ -86,12 +86,12 @@ def parser(config: type, description: str | None) -> jsonargparse.ArgumentParser
     made.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of the options below.")
     made.add_argument("--resume", action="store_true", help=f"Continue from {FILE} in the same run.output.")
     made.add_argument(
-        "--allow_config_change", action="store_true", help="Resume although options changed, and print which."
+        "--allow_config_change", action="store_true", help="Resume with changed options, and print the changes."
     )
     made.add_class_arguments(config)
     for action in made._actions:
         if isinstance(action.default, tuple) and all(dataclasses.is_dataclass(value) for value in action.default):
-            # a tuple of dataclasses can be read, but not printed
+            # jsonargparse parses a tuple of dataclasses, but cannot print one
             made.set_defaults({action.dest: [dataclasses.asdict(value) for value in action.default]})
         section = dataclasses.is_dataclass(getattr(action, "basetype", None))
         if section or any(name.endswith(".help") for name in action.option_strings):
@@ -100,7 +100,7 @@ def parser(config: type, description: str | None) -> jsonargparse.ArgumentParser
 
 
 class _Help(jsonargparse.DefaultHelpFormatter):
-    """Names types in words."""
+    """Describes types in words."""
 
     def _get_type_str(self, action: argparse.Action) -> str | None:
         hint: Any = getattr(action, "_typehint", None) or action.type
@@ -108,7 +108,7 @@ class _Help(jsonargparse.DefaultHelpFormatter):
 
 
 def _one_line(error: MvmrError) -> str:
-    """The message; of an error in a worker process the end of its traceback."""
+    """The message on one line. For an error in a worker process, this is the end of its traceback."""
     original = re.search(r"\nmvmr_zoo\.errors\.\w+: (.*)", str(error), re.DOTALL)
     return " ".join((original.group(1) if original else str(error)).split())
 

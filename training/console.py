@@ -1,4 +1,4 @@
-"""What a run prints: lines of the first process, and a bar on a terminal or a line a minute elsewhere."""
+"""Output of a run: lines of the first process, and progress as a bar on a terminal or a line per minute elsewhere."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from rich.console import Console
 from mvmr_zoo.progress import progress_bar
 
 LINE_SECONDS = 60
-"""Seconds between two lines where standard error is not a terminal."""
+"""Seconds between two progress lines if standard error is not a terminal."""
 
 
 @rank_zero_only
 def say(text: str, *, error: bool = False) -> None:
-    """Print a line on the first of several processes, on standard error where `error` is true."""
+    """Print a line in the first process only, to standard error if `error`."""
     print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def terminal() -> Console | None:
-    """Standard error, where it is a terminal that bars can be drawn on."""
+    """Standard error, or None if it is not a terminal that can draw bars."""
     console = Console(stderr=True)
     return console if console.is_terminal and not console.is_dumb_terminal else None
 
 
 @contextmanager
 def counted(what: str, first: int) -> Iterator[Callable[[int, int], None]]:
-    """Gives a function of rows done and rows to do, which shows them.
+    """Yield a function of the number of finished rows and of all rows, which shows them.
 
     Args:
-        what: Is counted.
-        first: Rows that were done before.
+        what: Label of the progress.
+        first: Number of rows that were finished before.
     """
     if terminal() is not None:
         with progress_bar(what) as update:

@@ -1,4 +1,4 @@
-"""From a trained encoder to its checkpoint folder, and the configuration as the folder and the model card state it."""
+"""Writes the checkpoint folder of a trained encoder, and describes the run for the folder and the model card."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from mvmr_zoo.state_dicts import without_counters
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
 from training.console import say
 
-_OF_PATHS = ("local-dir", "onnx", "embeddings")
+_PATH_KINDS = ("local-dir", "onnx", "embeddings")
 """Kinds of model specs whose name is a path."""
 
 _SPLITS = ("train", "training", "val", "valid", "validation", "test")
-"""Folders that say nothing about their photos without the folder above."""
+"""Folder names that identify a data set only together with the name of the parent folder."""
 
 
 def finish(
@@ -49,17 +49,17 @@ def finish(
     into the teacher's space. It is the default then, because it retrieves better (docs/method.md).
 
     Args:
-        encoder: Comes back in evaluation mode, with its weights rounded to fp16.
-        config: The run; the folder is `run.output/run.name`.
+        encoder: The encoder. It is left in evaluation mode, with its weights rounded to fp16.
+        config: Configuration of the run. The folder is `run.output/run.name`.
         metrics: Measured figures by protocol.
-        projector: Is stored too, so that training can continue from the folder.
+        projector: The projector, stored so that training can continue from the folder.
         teacher_mean: `(T,)`, subtracted from the teacher's embeddings during training.
-        features: `(N, D)` of some training images, by which the numbers of `aligned` are ordered.
-        head: A linear classifier of the features, where one was trained.
-        class_names: Of its outputs.
+        features: `(N, D)` features of some training images, by which the dimensions of `aligned` are ordered.
+        head: A linear classifier of the features, if one was trained.
+        class_names: Class names of its outputs.
 
     Raises:
-        CheckpointError: Something else has the folder's place, or ONNX Runtime and PyTorch differ.
+        CheckpointError: The folder exists and is not a checkpoint folder, or ONNX Runtime and PyTorch differ.
     """
     say(f"Writing {Path(config.run.output) / config.run.name}")
     alignment = None
@@ -103,7 +103,7 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def training_record(config: TaskConfig) -> dict[str, Any]:
-    """The configuration as plain values, without folders of this machine and values that have a field of their own."""
+    """The configuration as plain values, without local paths and without options that have their own field."""
     record: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     record["data"]["train"] = [_without_folders(source) for source in config.data.sources]
     if len(config.data.sources) == 1:
@@ -129,9 +129,9 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def spec_name(spec: str) -> str:
-    """A model spec without folders of this machine: only the last part of a path stays."""
+    """A model spec without local folders: a path is reduced to its last part."""
     kind, separator, rest = spec.partition(":")
-    if separator and kind in _OF_PATHS:
+    if separator and kind in _PATH_KINDS:
         return f"{kind}:{_last(rest)}"
     if separator and kind in foreign.KINDS:
         name, at, file = rest.partition("@")
@@ -169,7 +169,7 @@ def task(config: TaskConfig) -> Task:
 
 
 def data_names(config: TaskConfig) -> tuple[str, ...]:
-    """Names of the data: `data.name`, or those of its folders and data sets without their splits."""
+    """Names of the data: `data.name`, or the names of its folders and data sets without their splits."""
     if config.data.name:
         return (config.data.name,)
     names = [re.split("[/:#]", _without_folders(source))[0] for source in config.data.sources]
@@ -178,7 +178,7 @@ def data_names(config: TaskConfig) -> tuple[str, ...]:
 
 def note(config: TaskConfig) -> str:
     """The note of the model card."""
-    published = f"For this recipe its authors publish {config.run.published}." if config.run.published else ""
+    published = f"The paper reports {config.run.published} for this recipe." if config.run.published else ""
     return " ".join(text for text in (config.run.note, published) if text)
 
 

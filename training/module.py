@@ -22,19 +22,19 @@ from training.student import make_encoder, make_projector
 from training.targets.representations import count_sketch
 
 SKETCH_DIM = 8192
-"""Live representations wider than this are projected to it before processes exchange them."""
+"""Wider live representations are projected to this dimension before processes exchange them."""
 
 
 class StepRecord(NamedTuple):
-    """The last batch of all processes together, without gradients, for the callbacks.
+    """The last batch over all processes, without gradients, for the callbacks.
 
     Args:
-        features: `(N, D)` of the augmented view.
+        features: `(N, D)` encoder features of the augmented view.
         labels: `(N,)`, -1 where unknown.
         z: `(N, P)` embeddings of the augmented view.
         z0: `(N, P)` embeddings of the plain view, or None.
-        targets: `(N, K)` each, by name.
-        loss: The terms.
+        targets: Targets by name, each `(N, K)`.
+        loss: The loss and its terms.
     """
 
     features: Tensor
@@ -46,12 +46,12 @@ class StepRecord(NamedTuple):
 
 
 class MVMRModule(pl.LightningModule):
-    """Trains an encoder and a projector by a loss.
+    """Trains an encoder and a projector.
 
     Args:
-        config: The run.
-        loss: Minimized.
-        live: Targets that are computed in every step, from `Example.source`.
+        config: Configuration of the run.
+        loss: The loss to minimize.
+        live: Functions by name that compute a target from `Example.source` in every step.
         total_steps: Optimizer steps of the whole run.
         second_view: Whether the pixels of a second augmented view are a target.
     """
@@ -81,9 +81,9 @@ class MVMRModule(pl.LightningModule):
             self.encoder.compile()
 
     def training_step(self, batch: Example, batch_idx: int) -> Tensor:
-        """The loss of one batch over all processes. What callbacks need is left in `record`."""
+        """The loss of one batch over all processes. Sets `record` for the callbacks."""
         _seed_layers(self, self.config.run.seed, batch_idx)
-        with torch.autocast(self.device.type, enabled=False):  # fixed functions of pixels stay in fp32
+        with torch.autocast(self.device.type, enabled=False):  # color and targets are computed in fp32
             augmented = self._mix(colored(batch.augmented, batch.color), batch.mix)
             targets = self._targets(batch)
         features = self.encoder(self.normalize(augmented))
@@ -92,9 +92,9 @@ class MVMRModule(pl.LightningModule):
         targets = {name: self._gather(rows) for name, rows in targets.items()}
         loss: LossTerms = self.loss(z, z0, targets)
         if not torch.isfinite(loss.total):
-            culprits = [name for name, term in loss.terms.items() if not torch.isfinite(term)]
+            not_finite = [name for name, term in loss.terms.items() if not torch.isfinite(term)]
             raise TrainingError(
-                f"The loss is not finite at step {self.global_step}, in {', '.join(culprits) or 'the sum'}. "
+                f"The loss is not finite at step {self.global_step}, in {', '.join(not_finite) or 'the sum'}. "
                 "The last checkpoint is good. Start again with a lower optim.peak_lr and another run.output."
             )
         with torch.no_grad():
@@ -125,7 +125,7 @@ class MVMRModule(pl.LightningModule):
         return found
 
     def _mix(self, rows: Tensor, share: Tensor) -> Tensor:
-        """Each of a pair of rows mixed with the other, `(N, ...)`; both take the share of the first."""
+        """Mix the two rows of each pair, `(N, ...)`. Both use the share of the first row."""
         if self.config.views.mixup == 0:
             return rows
         shares = share[0::2].repeat_interleave(2).view(-1, *[1] * (rows.ndim - 1)).to(rows)
@@ -133,7 +133,7 @@ class MVMRModule(pl.LightningModule):
         return shares * rows + (1 - shares) * partner
 
     def _narrow(self, rows: Tensor) -> Tensor:
-        """Wide rows projected, where processes exchange them."""
+        """Project wide rows if there are several processes, which exchange them."""
         return count_sketch(rows, SKETCH_DIM) if self.trainer.world_size > 1 and rows.shape[1] > SKETCH_DIM else rows
 
     def _gather(self, rows: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ class Classifier(pl.LightningModule):
     """Trains all weights of an encoder and a linear head by cross-entropy. The head starts at zero.
 
     Args:
-        config: The run.
+        config: Configuration of the run.
         classes: Number of classes.
         total_steps: Optimizer steps of the whole run.
     """
@@ -210,7 +210,7 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(N, 3, H, W)` float32, channels last, of images in [0, 1] or uint8."""
+        """Normalize images `(N, 3, H, W)`, float in [0, 1] or uint8. Returns float32, channels last."""
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
         return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
@@ -221,5 +221,5 @@ def _seed_layers(module: pl.LightningModule, seed: int, batch_idx: int) -> None:
 
 
 def colored(images: Tensor, colors: Tensor) -> Tensor:
-    """Augmented views in [0, 1], with the color changes that the workers left to the device."""
+    """Augmented views in [0, 1], after the color changes that run on the device."""
     return color_batch(images, colors) if colors.numel() else images

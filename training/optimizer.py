@@ -29,7 +29,7 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimi
 
 
 def scheduled_optimizer(module: nn.Module, config: OptimConfig, total_steps: int) -> OptimizerLRSchedulerConfig:
-    """What `LightningModule.configure_optimizers` returns: the optimizer and its schedule over `total_steps`."""
+    """The optimizer and its schedule over `total_steps`, for `LightningModule.configure_optimizers`."""
     optimizer = make_optimizer(module, config)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, functools.partial(lr_factor, config, total_steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -43,9 +43,9 @@ def reschedule(
     Args:
         optimizer: State of the optimizer.
         schedule: State of its schedule.
-        config: Learning rate, schedule and weight decay from now on.
-        step: Optimizer steps done.
-        total_steps: Of the whole run.
+        config: The new learning rate, schedule and weight decay.
+        step: Number of finished optimizer steps.
+        total_steps: Optimizer steps of the whole run.
     """
     groups = optimizer["param_groups"]
     for group, decay in zip(groups, _decays(config), strict=True):
@@ -59,14 +59,14 @@ def reschedule(
 def lr_factor(config: OptimConfig, total_steps: int, step: int) -> float:
     """The share of the peak learning rate at a step.
 
-    The warm-up rises linearly from `initial_lr` to 1, or holds 1. `cosine` then falls by half a cosine to
+    The warm-up rises linearly from `initial_lr` to 1, or stays at 1. `cosine` then falls by half a cosine to
     `final_lr`. `wsd` holds 1 and falls in its last part as `1 - sqrt(progress)` (Hägele et al., Scaling laws and
     compute-optimal training beyond fixed training durations, 2024).
 
     Args:
         config: The schedule.
-        total_steps: Of the whole run; the factor stays at `final_lr` after them.
-        step: Optimizer steps done, from 0.
+        total_steps: Optimizer steps of the whole run. After them, the factor stays at `final_lr`.
+        step: Number of finished optimizer steps, from 0.
     """
     warmup_steps = round(config.warmup * total_steps)
     if step < warmup_steps:

@@ -15,7 +15,7 @@ from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.checkpoint import CheckpointConfig
 from mvmr_zoo.encoder import encoder_cost
 
-_HEAD = '''"""Models published on the Hub, each pinned to one commit. Written by `training.push --update-catalog`."""
+_SOURCE = '''"""Models published on the Hub, each pinned to one commit. Written by `training.push --update-catalog`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ PINNED: tuple[ModelCard, ...] = {rows}
 
 
 def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
-    """The catalog's row of a published folder: what the folder says, and what an earlier row of its name knew."""
+    """The catalog's row of a published folder.
+
+    If an earlier row has the same name and architecture, its summary, published figures, origin and location are kept.
+    """
     before = CATALOG.get(config.name)
     cost = encoder_cost(config.architecture, config.preprocess.crop_px)
     row = ModelCard(
@@ -60,14 +63,15 @@ def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
 
 
 def pin_in_catalog(config: CheckpointConfig, pin: Pin, path: Path | None = None) -> Path:
-    """Write the row of a published folder into `mvmr_zoo/pinned.py`, in place of an earlier one of its name.
+    """Write the row of a published folder into `mvmr_zoo/pinned.py`. It replaces an earlier row of the same name.
 
     Args:
-        config: of the folder, as it lies on the Hub.
-        pin: where it lies.
-        path: of the file; None is that of the package in use.
+        config: Configuration of the folder on the Hub.
+        pin: Location of the folder on the Hub.
+        path: Path of the file. None is the file of the imported package.
 
-    Returns the file.
+    Returns:
+        The path of the file.
     """
     target = path or Path(mvmr_zoo.pinned.__file__)
     rows = {card.name: card for card in (*mvmr_zoo.pinned.PINNED, pinned_row(config, pin))}
@@ -80,11 +84,11 @@ def pinned_source(cards: Iterable[ModelCard]) -> str:
     rows = "".join(f"    {_literal(card, 4)},\n" for card in sorted(cards, key=lambda card: card.name))
     names = [name for name in ("Figure", "ModelCard", "Pin") if name == "ModelCard" or f"{name}(" in rows]
     imports = "from mvmr_zoo.preprocess import Preprocess\n" if rows else ""
-    return _HEAD.format(names=", ".join(names), imports=imports, rows=f"(\n{rows})" if rows else "()")
+    return _SOURCE.format(names=", ".join(names), imports=imports, rows=f"(\n{rows})" if rows else "()")
 
 
 def _literal(value: Any, indent: int) -> str:
-    """A value as Python source, one field a line; what has its default is left out."""
+    """A value as Python source, one field per line. Fields with their default are omitted."""
     inner, outer = " " * (indent + 4), " " * indent
     if is_dataclass(value):
         given = [

@@ -24,31 +24,29 @@ from mvmr_zoo.verify import verify
 from training.pin import pin_in_catalog
 
 REPORTS = "reports"
-"""Folder of a repository that holds the evaluation reports its figures come from."""
+"""Folder of a repository with the evaluation reports behind its figures."""
 
 
 def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], target: Path) -> Checkpoint:
-    """Copy a checkpoint folder to `target` as it will be published: figures of the reports, their files, the card.
+    """Copy a checkpoint folder to `target`, with the reports, their figures and the model card.
 
     Args:
-        checkpoint: Is published; its folder is not changed.
+        checkpoint: The checkpoint to publish. Its folder is not changed.
         where: The repository.
-        reports: JSON files that the protocols wrote.
+        reports: JSON reports of evaluation protocols.
         target: An empty folder.
 
     Raises:
-        ConfigError: A report is of other weights or another preprocessing.
+        ConfigError: A report was measured with other weights or another preprocessing.
         DataError: A report cannot be read.
     """
     figures: dict[str, Figure] = dict(checkpoint.config.metrics)
     for path in reports:
         measured = card_figures(checkpoint, read_report(path), f"{REPORTS}/{path.name}")
         if not path.name.isascii() or not path.name.isprintable():
-            raise ConfigError(
-                f"the report {printable(path.name)} has a name that not every machine can write; rename it."
-            )
+            raise ConfigError(f"The report {printable(path.name)} has a name that is not printable ASCII. Rename it.")
         if (target / REPORTS / path.name).exists():
-            raise ConfigError(f"two reports are named {path.name}; give them different names.")
+            raise ConfigError(f"Two reports are named {path.name}. Give them different names.")
         (target / REPORTS).mkdir(exist_ok=True)
         shutil.copyfile(path, target / REPORTS / path.name)
         figures |= measured
@@ -66,11 +64,11 @@ def publish(prepared: Checkpoint, where: HubSpec, *, private: bool, tag: str | N
     Args:
         prepared: The folder that `prepare` made.
         where: The repository.
-        private: Whether only its owner may see it.
-        tag: Of the commit.
+        private: Whether the repository is private.
+        tag: Tag of the commit.
 
     Raises:
-        HubError: The Hub cannot be reached or refuses.
+        HubError: The Hub cannot be reached, or rejects the upload.
         CheckpointError: The downloaded folder differs from the uploaded one.
     """
     pushed = push(prepared.folder, where.repo, private=private, tag=tag, message=f"{prepared.config.name}, by mvmr-zoo")
@@ -89,9 +87,9 @@ def run(
         list[Path] | None,
         typer.Option(help="An evaluation report (JSON) of these weights; may be repeated."),
     ] = None,
-    private: Annotated[bool, typer.Option("--private", help="Only you may see the repository.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
     tag: Annotated[str | None, typer.Option(help="A tag for the commit, for example v1.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the card and the files; upload nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the card and the files without uploading.")] = False,
     update_catalog: Annotated[
         bool, typer.Option("--update-catalog", help="Write the model's pinned row into this checkout's catalog.")
     ] = False,
@@ -105,8 +103,8 @@ def run(
     checkpoint = read_checkpoint(folder)
     if not is_licensed(checkpoint.config.license) and not private:
         raise ConfigError(
-            f"{folder}: license is not stated, so nobody may publish these weights. --private keeps the repository "
-            "to yourself."
+            f"{folder} states no license, so these weights may not be published. Add --private for a private "
+            "repository."
         )
     verify(checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
@@ -119,11 +117,11 @@ def run(
             return
         pushed = publish(prepared, where, private=private, tag=tag)
         digest = prepared.config_digest
-    typer.echo(f"{pushed.url}\nLoaded back from the Hub: hashes and golden answers are right.")
+    typer.echo(f"{pushed.url}\nLoaded back from the Hub: hashes and golden answers match.")
     typer.echo(f'Try it: mvmr_zoo.load("hf-hub:{where.repo}@{tag or pushed.where.revision}")')
     if update_catalog:
         place = pin_in_catalog(prepared.config, Pin(repo=where.repo, revision=pushed.where.revision, sha256=digest))
-        typer.echo(f"Pinned in {place}; commit it.")
+        typer.echo(f"Pinned in {place}. Commit that file.")
 
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)

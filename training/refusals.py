@@ -1,4 +1,4 @@
-"""Why a command line is refused, in one sentence: which option, in which file, what it is and what it must be."""
+"""Explains in one sentence why a command line is rejected: the option, its file, its value and what was expected."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _EXAMPLE = "for example `optim: {epochs: 10}`"
 
 
 def refusal(error: Exception, arguments: Sequence[str], options: Sequence[str], config: type) -> str:
-    """Why `arguments` were refused.
+    """Explain why `arguments` were rejected.
 
     Args:
-        error: Of jsonargparse.
-        arguments: The words of the command line.
-        options: Every option of the command line, with its dashes.
+        error: The error of jsonargparse.
+        arguments: The command-line arguments.
+        options: All options of the command line, with their dashes.
         config: The dataclass of the configuration.
     """
     for sentence in _mistakes(list(arguments), options, config):
@@ -37,7 +37,7 @@ def _missing(names: Sequence[str]) -> str:
     *first, last = names
     listed = f"{', '.join(first)} and {last} are" if first else f"{last} is"
     words = " ".join(f"--{name} {name.split('.')[-1].upper()}" for name in names)
-    return f"{listed} not given. Add {words}, or state {'them' if first else 'it'} in the file of --config."
+    return f"{listed} not given. Add {words}, or set {'them' if first else 'it'} in the --config file."
 
 
 def _mistakes(words: list[str], options: Sequence[str], config: type) -> Iterator[str]:
@@ -56,12 +56,16 @@ def _mistakes(words: list[str], options: Sequence[str], config: type) -> Iterato
             continue
         elif name in ("--resume", "--allow_config_change"):
             if separator:
-                yield f"{name} takes no value, and was given {value!r}."
+                yield f"{name} takes no value, but got {value!r}."
         elif not separator and not words:
             yield f"{name} needs a value: {_kind(name, config)}."
         else:
             value = value if separator else words.pop(0)
-            if wrong := _mistake_of_file(Path(value), config) if name == "--config" else _of(name, value, config):
+            if (
+                wrong := _mistake_of_file(Path(value), config)
+                if name == "--config"
+                else _mistake_of_option(name, value, config)
+            ):
                 yield wrong
 
 
@@ -69,7 +73,7 @@ def _kind(name: str, config: type) -> str:
     return "a YAML file" if name == "--config" else expected(_hint(name, config))
 
 
-def _of(name: str, text: str, config: type) -> str | None:
+def _mistake_of_option(name: str, text: str, config: type) -> str | None:
     """What is wrong with an option's value on the command line."""
     hint = _hint(name, config)
     if hint is str:
@@ -101,7 +105,7 @@ def _mistake_of_file(path: Path, config: type) -> str | None:
     except yaml.YAMLError as error:
         return _yaml_mistake(path, text, error)
     if values is None or not isinstance(values, dict):
-        what = "is empty" if not text.strip() else "holds no options by name"
+        what = "is empty" if not text.strip() else "does not map options to values"
         return f"{path} {what}; expected YAML, {_EXAMPLE}."
     values = {name: value for name, value in values.items() if name not in ("resume", "allow_config_change")}
     wrong = mistake(values, config, "")
@@ -117,5 +121,5 @@ def _yaml_mistake(path: Path, text: str, error: yaml.YAMLError) -> str:
     if line.lstrip(" ").startswith("\t"):
         return f"{path}, line {mark.line + 1}: the line starts with a tab. Indent with spaces."
     started = getattr(error, "context_mark", None)
-    since = f" What is not complete begins in line {started.line + 1}." if started is not None else ""
+    since = f" The incomplete part begins in line {started.line + 1}." if started is not None else ""
     return f"{path}, line {mark.line + 1} is not YAML: {getattr(error, 'problem', '')}.{since}"

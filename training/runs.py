@@ -25,19 +25,19 @@ from training.trainer import Setup, fit, prepare
 
 _SOURCE = "the training run"
 _ALIGNMENT_IMAGES = 512
-"""Training images whose features order the numbers of `aligned`."""
+"""Number of training images by whose features the dimensions of `aligned` are ordered."""
 
 
 def pretrain(config: PretrainConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
-    """Train, and return the finished checkpoint folder; None on every process but the first.
+    """Pretrain an encoder without labels. Returns the finished checkpoint folder; None in all but the first process.
 
     Args:
-        config: The whole run.
-        resume: Continue from `last.ckpt` of the same output folder, or start where there is none yet.
-        allow_change: Resume with another configuration, where the state still fits.
+        config: Configuration of the run.
+        resume: Continue from `last.ckpt` in the same output folder. Start a new run if there is none.
+        allow_change: Resume with a changed configuration if the saved state still fits.
 
     Raises:
-        ConfigError: Options do not fit each other, or not those of the run to resume.
+        ConfigError: Options conflict with each other or with those of the run to resume.
         FinishedError: The run to resume has finished.
         DataError: Images are missing or too few.
         TrainingError: The loss is not finite, or the embeddings collapsed.
@@ -50,15 +50,15 @@ def pretrain(config: PretrainConfig, *, resume: bool = False, allow_change: bool
 
 
 def distill(config: DistillConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
-    """Train, and return the finished checkpoint folder; None on every process but the first.
+    """Distill a teacher into an encoder. Returns the finished checkpoint folder; None in all but the first process.
 
     Args:
-        config: The whole run.
-        resume: Continue from `last.ckpt` of the same output folder, or start where there is none yet.
-        allow_change: Resume with another configuration, where the state still fits.
+        config: Configuration of the run.
+        resume: Continue from `last.ckpt` in the same output folder. Start a new run if there is none.
+        allow_change: Resume with a changed configuration if the saved state still fits.
 
     Raises:
-        ConfigError: Options do not fit each other, or not those of the run to resume.
+        ConfigError: Options conflict with each other or with those of the run to resume.
         FinishedError: The run to resume has finished.
         DataError: Images are missing or too few.
         TrainingError: The loss is not finite, or the embeddings collapsed.
@@ -76,17 +76,17 @@ def distill(config: DistillConfig, *, resume: bool = False, allow_change: bool =
 
 
 def finetune(config: FinetuneConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
-    """Train, and return the finished checkpoint folder; None on every process but the first.
+    """Fine-tune an encoder and a classifier. Returns the finished checkpoint folder; None in all but the first process.
 
     Args:
-        config: The whole run.
-        resume: Continue from `last.ckpt` of the same output folder, or start where there is none yet.
-        allow_change: Resume with another configuration, where the state still fits.
+        config: Configuration of the run.
+        resume: Continue from `last.ckpt` in the same output folder. Start a new run if there is none.
+        allow_change: Resume with a changed configuration if the saved state still fits.
 
     Raises:
-        ConfigError: Options do not fit each other, or not those of the run to resume.
+        ConfigError: Options conflict with each other or with those of the run to resume.
         FinishedError: The run to resume has finished.
-        DataError: Images are missing, too few, or without labels; the subset's file is of other images.
+        DataError: Images are missing, too few, or without labels, or the subset file lists other images.
         TrainingError: The loss is not finite.
     """
     setup = _with_subset(config, prepare(config, resume=resume, allow_change=allow_change))
@@ -105,8 +105,8 @@ def finetune(config: FinetuneConfig, *, resume: bool = False, allow_change: bool
     if len(setup.split.held_out):
         features = image_features(module.encoder, preprocess, setup.data, setup.split.held_out)
         predictions = (features @ head.weight.T + head.bias).argmax(axis=1)
-        right = predictions == setup.data.labels[setup.split.held_out]
-        metrics["held_out/top1"] = Figure(value=float(right.mean()), source=_SOURCE, images=len(right))
+        correct = predictions == setup.data.labels[setup.split.held_out]
+        metrics["held_out/top1"] = Figure(value=float(correct.mean()), source=_SOURCE, images=len(correct))
     return finish(module.encoder, config, metrics, head=head, class_names=setup.data.class_names).folder
 
 
@@ -116,10 +116,10 @@ def _train(
     """The common part of pretraining and distillation: from a loss and its targets to a checkpoint folder.
 
     Args:
-        config: The run.
+        config: Configuration of the run.
         setup: Its images.
-        loss: Minimized.
-        targets: What embeddings are made dependent on.
+        loss: The loss to minimize.
+        targets: The targets of the loss.
         second_view: Whether the pixels of a second augmented view are a target.
     """
     plan = setup.plan(config)
@@ -161,10 +161,13 @@ def _train(
 
 
 def _with_subset(config: FinetuneConfig, setup: Setup) -> Setup:
-    """The run on the subset's images, which the held-out ones exclude."""
+    """The setup with the subset as training images. Its images are removed from the held-out ones."""
     labels = setup.data.labels
     if labels.min() < 0 or setup.classes < 2:
-        raise DataError(f"{config.data.train} has no label for every image; fine-tuning needs two classes or more.")
+        raise DataError(
+            f"{config.data.train} has images without a label, or fewer than two classes. Fine-tuning needs labels for "
+            "all images and at least two classes."
+        )
     path = Path(config.subset or Path(config.run.output) / f"subset-{config.share:g}.csv")
     chosen = subset_file(path, setup.data, config.share, config.run.seed, setup.split.train)
     held_out = np.setdiff1d(setup.split.held_out, chosen)

@@ -15,7 +15,7 @@ from training.console import say
 
 
 def make_encoder(config: StudentConfig) -> Encoder:
-    """The encoder, with random weights or those of `config.start_from`.
+    """The encoder, with random weights or the weights of `config.start_from`.
 
     Raises:
         ConfigError: `start_from` names an encoder of another architecture.
@@ -33,11 +33,11 @@ def make_encoder(config: StudentConfig) -> Encoder:
 
 
 def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
-    """The projector, with random weights, or those stored with `config.start_from` where they fit.
+    """The projector, with random weights, or with those stored with `config.start_from` if they fit.
 
     Args:
-        config: Of the student.
-        input_dim: D of the encoder.
+        config: Configuration of the student.
+        input_dim: Feature dimension D of the encoder.
     """
     made = projector(input_dim, config.projector)
     before = None if config.start_from is None else find_checkpoint(config.start_from).projector()
@@ -51,7 +51,7 @@ def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
 
 
 def projector(input_dim: int, widths: tuple[int, ...]) -> nn.Sequential:
-    """Linear layers without bias, batch norm and ReLU between: `(N, input_dim)` to `(N, widths[-1])`."""
+    """Linear layers without bias, with batch norm and ReLU between them: `(N, input_dim)` to `(N, widths[-1])`."""
     layers: list[nn.Module] = []
     for i, width in enumerate(widths):
         if i:

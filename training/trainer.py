@@ -43,13 +43,13 @@ class FinishedError(ConfigError):
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """A run that can start.
+    """A checked run that can start.
 
     Args:
         data: All images.
-        split: Images that are trained on, and images that are held out.
+        split: Training images and held-out images.
         identity: Fingerprint of the images and their labels.
-        resume_from: The checkpoint to continue from; None starts a new run.
+        resume_from: The checkpoint to continue from. None starts a new run.
     """
 
     data: ImageSet
@@ -70,7 +70,7 @@ class Setup:
 
     @property
     def classes(self) -> int:
-        """Number of classes of the images; 0 where they have no labels."""
+        """Number of classes of the images; 0 if they have no labels."""
         return len(self.data.class_names)
 
 
@@ -78,15 +78,15 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
     """Open the images, and check everything about them and the output folder that could stop the run later.
 
     Args:
-        config: The run.
-        resume: Continue from `last.ckpt` of the same output folder, or start where there is none yet.
-        allow_change: Resume with another configuration, where the state still fits.
+        config: Configuration of the run.
+        resume: Continue from `last.ckpt` in the same output folder. Start a new run if there is none.
+        allow_change: Resume with a changed configuration if the saved state still fits.
 
     Raises:
         ConfigError: The run to resume had another configuration.
         FinishedError: The run to resume has finished.
-        DataError: Images are missing, or of one class only; the output folder holds another run.
-        CheckpointError: Something else has the place of the finished checkpoint.
+        DataError: Images are missing or of one class only, or the output folder holds another run.
+        CheckpointError: `run.output/run.name` exists and is not a checkpoint folder.
     """
     _check_batch_size(config)
     output = Path(config.run.output)
@@ -115,7 +115,7 @@ def _open(config: TaskConfig) -> ImageSet:
 
 
 def _images(data: ImageSet) -> str:
-    """How many there are, and of how many classes."""
+    """The number of images and classes in words."""
     classes = len(data.class_names)
     return f"{len(data):,} images" + (f" of {classes:,} classes" if classes else " without classes")
 
@@ -135,7 +135,7 @@ def _check_classes(config: TaskConfig, data: ImageSet) -> None:
     monitored = config.monitor.knn_every_epochs > 0 or config.monitor.linear_lr > 0
     if monitored and len(np.unique(data.labels[data.labels >= 0])) == 1:
         raise DataError(
-            f"{config.data.train} holds one class only, {data.class_names[0]}; k-NN and the linear head "
+            f"{config.data.train} holds only one class, {data.class_names[0]}. k-NN and the linear head "
             "need two. Use more classes, use a folder without subfolders, or set monitor.knn_every_epochs and "
             "monitor.linear_lr to 0."
         )
@@ -150,12 +150,12 @@ def _check_batch_size(config: TaskConfig) -> None:
 
 
 class Batches(pl.LightningDataModule):
-    """Gives the trainer the remaining batches, and each process its share of them.
+    """Loads the remaining batches of a run. Each process reads its share of every batch.
 
     Args:
         dataset: Maps a `Draw` to an example.
-        plan: The run's batches.
-        workers: Processes that prepare examples.
+        plan: The batches of the run.
+        workers: Number of processes that prepare examples.
     """
 
     def __init__(self, dataset: Dataset[Any], plan: Plan, workers: int) -> None:
@@ -165,7 +165,7 @@ class Batches(pl.LightningDataModule):
         self._workers = workers
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """The plan from the trainer's step on."""
+        """The batches of the plan from the trainer's current step on."""
         trainer = self.trainer
         assert trainer is not None
         first = trainer.global_step * self._plan.accumulate
@@ -180,7 +180,7 @@ class Batches(pl.LightningDataModule):
 
 
 def _ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which finishes its step first."""
+    """Ignore Ctrl-C in a worker. The main process handles it after its step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -195,8 +195,8 @@ def fit(
     """Train to the end of the plan. Returns whether this process writes the result.
 
     Raises:
-        FinishedError: The run to resume has finished, and the plan has no further step.
-        ConfigError: A precision or a number of devices that this machine does not have.
+        FinishedError: The run to resume has finished, and the plan has no further steps.
+        ConfigError: This machine does not support the precision or the accelerator.
         TrainingError: The loss is not finite, or the embeddings collapsed.
     """
     began = time.monotonic()
@@ -205,7 +205,9 @@ def fit(
     if complete:
         _check_not_finished(output / config.run.name)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # hints about its own options
+        warnings.filterwarnings(
+            "ignore", module="pytorch_lightning|lightning_fabric"
+        )  # hints about Lightning's options
         first = min(round(config.optim.warmup * plan.total_steps), plan.total_steps - 1)
         averaging = [Ema(config.optim.ema, start=first)] if config.optim.ema > 0 else []
         measuring = [*averaging, *callbacks]
@@ -243,9 +245,8 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
         raise ConfigError("trainer.precision is fp16, which needs CUDA; expected fp32 or bf16 here.")
     if config.trainer.accelerator == "cuda" and not cuda:
         raise ConfigError("trainer.accelerator is cuda, but PyTorch finds no CUDA device; expected auto or cpu here.")
-    loggers: list[Logger] = [
-        CSVLogger(output, name="logs", flush_logs_every_n_steps=1)
-    ]  # a version of its own for every resume
+    # every resume writes another version folder
+    loggers: list[Logger] = [CSVLogger(output, name="logs", flush_logs_every_n_steps=1)]
     if config.trainer.tensorboard:
         try:
             loggers.append(TensorBoardLogger(output, name="logs", version=loggers[0].version))

@@ -280,7 +280,7 @@ def test_what_the_state_does_not_fit_is_never_allowed(
 ) -> None:
     assert train("pretrain", photos, stopped, PIXELS, QUIET, f"--{option}", "--resume", "--allow_config_change") == 2
     error = capsys.readouterr().err
-    assert f"cannot be resumed with another {option.partition('=')[0]}" in error
+    assert f"cannot be resumed after a change of {option.partition('=')[0]}" in error
     assert len(error.splitlines()) == 1
 
 

@@ -67,7 +67,7 @@ def never_runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         ("--allow-config-change", "There is no option --allow-config-change. Closest: --allow_config_change."),
         ("--optim.epochs", "--optim.epochs needs a value: a number."),
         ("--optim 3", "--optim names a section. Give its options one by one, as `--optim.OPTION VALUE`."),
-        ("--resume=yes", "--resume takes no value, and was given 'yes'."),
+        ("--resume=yes", "--resume takes no value, but got 'yes'."),
         ("photos", "Unexpected argument 'photos'. Options are written `--section.option value`."),
         ("--config missing.yaml", "--config cannot be read. missing.yaml: No such file or directory."),
         ("--run.name resnet50-imagenet", "run.name is resnet50-imagenet; expected a name that is not in the catalog"),
@@ -92,7 +92,7 @@ def test_a_wrong_command_line_is_refused_in_words(
         ("views: {sizes: [{start: 0, px: big}]}", ": views.sizes[0].px is 'big'; expected a whole number."),
         ("optim: {epochs: 3\ndata: 4", ", line 2 is not YAML: did not find expected ',' or '}'."),
         ("optim:\n\tepochs: 3", ", line 2: the line starts with a tab. Indent with spaces."),
-        ("- a", " holds no options by name; expected YAML, for example `optim: {epochs: 10}`."),
+        ("- a", " does not map options to values; expected YAML, for example `optim: {epochs: 10}`."),
         ("", " is empty; expected YAML, for example `optim: {epochs: 10}`."),
     ],
 )
@@ -114,9 +114,7 @@ def test_a_file_that_is_no_text_is_refused(
 
 def test_missing_options_are_named_with_what_to_add(capfd: pytest.CaptureFixture[str], never_runs: list[Any]) -> None:
     refused(answer(capfd, ""), "data.train, run.output and run.name are not given. Add --data.train TRAIN --run.output")
-    refused(
-        answer(capfd, "--data.train A --run.output B"), "run.name is not given. Add --run.name NAME, or state it in"
-    )
+    refused(answer(capfd, "--data.train A --run.output B"), "run.name is not given. Add --run.name NAME, or set it in")
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

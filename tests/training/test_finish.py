@@ -93,7 +93,7 @@ def test_the_card_says_how_it_was_trained() -> None:
         "Distilled from onnx:t.onnx, which saw the student's crops, by MV-MR. "
         "Terms of its loss: regression (weight 1), similarity (weight 2); distance correlation: not used."
     )
-    assert note(distilled) == "A note. For this recipe its authors publish 1 %."
+    assert note(distilled) == "A note. The paper reports 1 % for this recipe."
     pretrained = PretrainConfig(**common)
     assert "Trained without labels by MV-MR" in recipe(pretrained)
     assert "hog (weight 1)" in recipe(pretrained)

@@ -122,7 +122,7 @@ def test_what_is_refused_before_anything_is_uploaded(
         "names no repository": (tiny, "--repo", "../tiny"),
         "expected ORG/NAME alone": (tiny, "--repo", "org/tiny@dev"),
         "'a b' cannot be a tag": (tiny, "--repo", "org/tiny", "--tag", "a b"),
-        "two reports are named knn.json": (tiny, "--repo", "org/tiny", *reports),
+        "Two reports are named knn.json": (tiny, "--repo", "org/tiny", *reports),
     }
     for message, arguments in attempts.items():
         asks_the_hub = "public" in message or "already" in message or "forbids" in message

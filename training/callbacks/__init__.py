@@ -1,10 +1,10 @@
-"""What is measured and shown during training. The test split is never read.
+"""Measurements and progress during training. The test split is never read.
 
-health     every loss term, dCor beside its value under independence, spread of the embeddings, collapse
+health     loss terms, dCor and its value for independent batches, spread of the embeddings, collapse
 knn        k-NN accuracy on held-out images
 linear     a linear head trained beside the encoder, on detached features
 ema        a moving average of the weights
-progress   the bar or the lines on the terminal
+progress   a bar on a terminal, or lines
 """
 
 from training.callbacks.ema import Ema

@@ -12,8 +12,8 @@ class Ema(EMAWeightAveraging):
     """Lightning's moving average of weights and batch norm statistics; the finished encoder has the average.
 
     Args:
-        decay: In (0, 1).
-        start: First optimizer step that counts.
+        decay: Decay of the average, in (0, 1).
+        start: First optimizer step whose weights are averaged.
     """
 
     def __init__(self, decay: float, *, start: int) -> None:
@@ -21,7 +21,7 @@ class Ema(EMAWeightAveraging):
 
     @property
     def encoder(self) -> Encoder | None:
-        """The encoder with averaged weights, or None outside training and before the first step that counts."""
+        """The encoder with averaged weights, or None outside training and before the first averaged step."""
         if self._average_model is None or not self._average_model.n_averaged:
             return None
         encoder = self._average_model.module.encoder
@@ -30,7 +30,7 @@ class Ema(EMAWeightAveraging):
 
 
 def averaged_encoder(trainer: pl.Trainer, module: pl.LightningModule) -> Encoder:
-    """The encoder with averaged weights where the run averages them, else the module's own."""
+    """The encoder with averaged weights if the run averages them, otherwise the encoder of the module."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     averages = [callback.encoder for callback in callbacks if isinstance(callback, Ema)]
     encoder = averages[0] if averages and averages[0] is not None else module.encoder

@@ -1,4 +1,4 @@
-"""Logs every term, every dependence and the embeddings' spread, and stops a run that collapses."""
+"""Logs loss terms, distance correlations and the spread of the embeddings, and stops a collapsed run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Health(pl.Callback):
     """Logs `loss/TERM`, `dcor/NAME`, `spread/std` and `spread/rank` every n optimizer steps.
 
     Args:
-        config: How often, and the least effective rank.
+        config: Interval of the measurements, and the least effective rank.
     """
 
     def __init__(self, config: MonitorConfig) -> None:
@@ -34,7 +34,7 @@ class Health(pl.Callback):
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
-        """Measure when it is time. Raises TrainingError where the embeddings have collapsed."""
+        """Measure if due. Raises TrainingError if the embeddings have collapsed."""
         step = trainer.global_step
         assert isinstance(pl_module, MVMRModule)
         if not self._every.due(step, pl_module.total_steps):
@@ -59,17 +59,17 @@ class Health(pl.Callback):
 
 def _remedy(module: MVMRModule) -> str:
     if module.loss.variance == 0:
-        return "The term `variance`, which keeps them apart, has weight 0: raise loss.variance"
-    return "The term `variance` does not keep them apart: raise loss.variance, or lower optim.peak_lr"
+        return "The term `variance`, which prevents this, has weight 0. Raise loss.variance"
+    return "The term `variance` did not prevent this. Raise loss.variance, lower optim.peak_lr"
 
 
 class Spread(NamedTuple):
-    """How far one batch of embeddings spreads.
+    """The spread of one batch of embeddings.
 
     Args:
         std: Mean standard deviation of a dimension.
-        rank: The effective rank, from 1 to min(N - 1, D), 0 for a constant batch: exp of the entropy of the
-            normalized singular values (Roy, Vetterli, *The effective rank*, 2007).
+        rank: The effective rank: exp of the entropy of the normalized singular values (Roy, Vetterli, *The effective
+            rank*, 2007). It is from 1 to min(N - 1, D), or 0 for a constant batch.
     """
 
     std: float
@@ -93,9 +93,9 @@ def spread(z: Tensor) -> Spread:
 def dependence(z: Tensor, others: Mapping[str, Tensor]) -> dict[str, float]:
     """The distance correlation of embeddings `(N, P)` with each of `others` `(N, K)`, by both estimators.
 
-    `dcor/NAME` is the biased estimate. `dcor/NAME/independent` is the same with the rows of one side shifted by one,
-    so that they no longer belong together: its value for independent batches. `dcor_unbiased/NAME` is about 0 for
-    independent batches; it is left out for fewer than 4 rows.
+    `dcor/NAME` is the biased estimate. `dcor/NAME/independent` is the same with the rows of one side shifted by one.
+    The rows then no longer match, so it estimates the value for independent batches. `dcor_unbiased/NAME` is about 0
+    for independent batches. It is omitted for fewer than 4 rows.
     """
     found: dict[str, float] = {}
     of_z, *rest = centered_distances(z, *others.values(), estimator="biased")

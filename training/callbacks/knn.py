@@ -1,4 +1,4 @@
-"""k-NN accuracy while training runs."""
+"""k-NN accuracy during training."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from training.data import Plan, Split
 BANK_PER_CLASS = 100
 """Train images per class that queries are compared with."""
 QUERIES_PER_CLASS = 100
-"""Images per class whose class is predicted: a standard error of 1.5 points for ten classes."""
+"""Images per class whose class is predicted. The standard error is 1.5 points for ten classes."""
 BANK_IMAGES = 5000
-"""Train images in all, so that a measurement takes seconds whatever the number of classes."""
+"""Train images in total. The limit keeps a measurement to seconds for any number of classes."""
 QUERY_IMAGES = 2000
-"""Queries in all."""
+"""Queries in total."""
 
 
 class KnnResult(NamedTuple):
     """A k-NN measurement.
 
     Args:
-        accuracy: In [0, 1].
-        queries: Images whose class was predicted.
-        bank: Images they were compared with.
+        accuracy: Share of correct predictions, in [0, 1].
+        queries: Number of images whose class was predicted.
+        bank: Number of images that the queries were compared with.
         held_out: Whether the queries are held out of training.
     """
 
@@ -53,18 +53,19 @@ def knn_accuracy(encoder: Encoder, preprocess: Preprocess, data: ImageSet, split
     """k-NN accuracy of the backbone's features, on the encoder's device.
 
     Args:
-        encoder: Comes back in training mode.
-        preprocess: Of the finished encoder.
+        encoder: The encoder. It is left in training mode.
+        preprocess: Preprocessing of the finished encoder.
         data: All images.
-        split: The queries are held out; where none are, train images of every class are queries or bank by turns.
+        split: The held-out images are the queries. If there are none, half of each class's training images are
+            queries and half are the bank.
     """
     held_out = len(split.held_out) > 0
     train, pool = split if held_out else _halves(data.labels, split.train)
     bank = _sample(data.labels, train, BANK_PER_CLASS, BANK_IMAGES)
     queries = _sample(data.labels, pool, QUERIES_PER_CLASS, QUERY_IMAGES)
-    known = image_features(encoder, preprocess, data, bank)
-    asked = image_features(encoder, preprocess, data, queries)
-    accuracy = knn(known, data.labels[bank], asked, data.labels[queries]).accuracy
+    bank_features = image_features(encoder, preprocess, data, bank)
+    query_features = image_features(encoder, preprocess, data, queries)
+    accuracy = knn(bank_features, data.labels[bank], query_features, data.labels[queries]).accuracy
     return KnnResult(accuracy, len(queries), len(bank), held_out)
 
 
@@ -79,7 +80,7 @@ def image_features(
 
 
 def knn_every(config: TaskConfig, plan: Plan, labels: NDArray[np.int64]) -> int:
-    """Optimizer steps from one measurement to the next; 0 where nothing is measured."""
+    """Optimizer steps between measurements; 0 if nothing is measured."""
     if not config.monitor.knn_every_epochs or len(np.unique(labels[labels >= 0])) < 2:
         return 0
     return max(1, round(config.monitor.knn_every_epochs * plan.batches_per_epoch / plan.accumulate))
@@ -90,9 +91,9 @@ class KnnMonitor(pl.Callback):
 
     Args:
         data: All images of the run.
-        split: Which are held out.
-        every_steps: How often, at least 1.
-        preprocess: Of the finished encoder.
+        split: Training and held-out images.
+        every_steps: Optimizer steps between measurements, at least 1.
+        preprocess: Preprocessing of the finished encoder.
     """
 
     result: KnnResult | None = None
@@ -105,7 +106,7 @@ class KnnMonitor(pl.Callback):
         self._preprocess = preprocess
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
-        """Measure, log and print when it is time. One process does, the others wait at the next step."""
+        """Measure, log and print if due. The first process does this, and the others wait at the next step."""
         at_end = trainer.global_step == trainer.max_steps
         if not at_end and self._every.due(trainer.global_step, trainer.max_steps):
             self._measure(trainer, averaged_encoder(trainer, pl_module))
@@ -123,13 +124,13 @@ class KnnMonitor(pl.Callback):
 
 
 def _halves(labels: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Each half of `rows` has half of every class."""
+    """Two halves of `rows`, each with half of every class."""
     by_class = rows[np.argsort(labels[rows], kind="stable")]
     return by_class[0::2], by_class[1::2]
 
 
 def _sample(labels: NDArray[np.int64], rows: NDArray[np.int64], per_class: int, total: int) -> NDArray[np.int64]:
-    """At most `per_class` of `rows` of each class, and at most `total`; none without a label."""
+    """At most `per_class` of the labeled `rows` of each class, and at most `total` in all."""
     classes = np.unique(labels[rows][labels[rows] >= 0])
     each = min(per_class, max(1, total // max(1, len(classes))))
     return np.concatenate([rows[labels[rows] == label][:each] for label in classes[:total]])

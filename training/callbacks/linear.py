@@ -14,14 +14,14 @@ from training.module import MVMRModule
 
 
 class OnlineLinear(pl.Callback):
-    """Logs `linear/accuracy` and `linear/loss`, for each batch before the head learns from it.
+    """Logs `linear/accuracy` and `linear/loss` of a batch, measured before the head is trained on it.
 
-    The head has its own optimiser, kept in the checkpoint with it; no gradient reaches the encoder.
+    The head has its own optimizer. Checkpoints hold the state of both. No gradient reaches the encoder.
 
     Args:
         classes: Number of classes.
-        lr: Learning rate (Adam).
-        every_steps: How often it logs.
+        lr: Learning rate of Adam.
+        every_steps: Optimizer steps between log entries.
     """
 
     def __init__(self, classes: int, lr: float, every_steps: int) -> None:
@@ -33,7 +33,7 @@ class OnlineLinear(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make the head, or restore it from the checkpoint."""
         assert isinstance(pl_module, MVMRModule)
-        with torch.random.fork_rng(devices=[]):  # the encoder's own draws must not depend on a monitor
+        with torch.random.fork_rng(devices=[]):  # the head must not change the random numbers of the run
             head = nn.Linear(pl_module.encoder.embedding_dim, self._classes)
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
@@ -64,7 +64,7 @@ class OnlineLinear(pl.Callback):
             write(trainer, {"linear/accuracy": accuracy.item(), "linear/loss": loss.item()})
 
     def state_dict(self) -> dict[str, Any]:
-        """Head, feature statistics and optimiser."""
+        """State of the head, its feature statistics and its optimizer."""
         return {
             "norm": self._norm.state_dict(),
             "head": self._head.state_dict(),

@@ -1,4 +1,4 @@
-"""When a callback measures, and how its values reach every logger of the run."""
+"""Decides when a callback measures, and logs its values."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def write(trainer: pl.Trainer, values: Mapping[str, float]) -> None:
 
 
 class Every:
-    """True once every n optimizer steps, and at the first and the last step.
+    """Decides when to measure: every n optimizer steps, and at the first and the last step.
 
     Args:
-        steps: n, at least 1.
-        ends: Whether the first and the last step count too.
+        steps: Number n of steps, at least 1.
+        ends: Whether to measure at the first and the last step too.
     """
 
     def __init__(self, steps: int, *, ends: bool = True) -> None:

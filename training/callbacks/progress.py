@@ -1,4 +1,4 @@
-"""A progress bar with step, loss, images per second and time left; lines where there is no terminal."""
+"""A progress bar with step, loss, images per second and time left, or lines if there is no terminal."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from training.console import LINE_SECONDS, duration, say, terminal
 
 _DRAW_SECONDS = 0.5
 _RATE_SECONDS = 60
-"""The speed is that of the last minute, so that it follows a machine that other work slows down."""
+"""The speed is measured over the last minute, so that it follows changes in the load of the machine."""
 
 
 class Progress(pl.Callback):
-    """Draws a bar on standard error where that is a terminal, else prints one line a minute and at both ends.
+    """Draws a bar on standard error if it is a terminal.
 
-    Only the first process does. Lines that are printed while the bar is there appear above it.
+    Otherwise it prints a line at the first step, every minute, and at the last step. Only the first process shows
+    progress. Lines that are printed while the bar is shown appear above it.
 
     Args:
         batch_size: Images per batch, over all processes.
-        workers: Processes that prepare views.
+        workers: Number of processes that prepare views.
     """
 
     def __init__(self, batch_size: int, workers: int) -> None:
@@ -38,7 +39,7 @@ class Progress(pl.Callback):
         self._times: deque[tuple[float, int]] = deque()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print what is about to run, and start the bar at the step that training starts from."""
+        """Print the size of the run, and start the bar at the first step."""
         if not trainer.is_global_zero:
             return
         self._start = trainer.global_step
@@ -84,7 +85,7 @@ class Progress(pl.Callback):
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Remove the bar, so that the error stands by itself."""
+        """Remove the bar, so that the error message is printed on its own lines."""
         self._stop()
 
     def _step_seconds(self, now: float, step: int) -> float | None:

@@ -51,13 +51,13 @@ class TaskConfig:
     """Options of all three commands.
 
     Args:
-        data: Which images.
+        data: The images.
         run: Where the results are written.
-        views: How the student sees the images.
+        views: The student's views of the images.
         student: The network.
         optim: The optimizer.
         monitor: What is measured during training.
-        trainer: What the run runs on.
+        trainer: Hardware and precision.
     """
 
     data: DataConfig
@@ -79,7 +79,7 @@ class PretrainConfig(TaskConfig):
     """A run of MV-MR without labels; see `TaskConfig`.
 
     Args:
-        representations: What embeddings are made dependent on.
+        representations: The fixed representations that embeddings are compared with.
         loss: The other terms, and the estimator.
     """
 
@@ -87,12 +87,12 @@ class PretrainConfig(TaskConfig):
     loss: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where no term has a weight, or for mixup, which has no meaning here."""
+        """Raise ConfigError if no term has a positive weight, or for mixup or fixed views, which need a teacher."""
         weights = [self.loss.invariance, self.loss.variance, self.loss.views]
         weights += [term.weight for term in self.representations.terms]
         require(max(weights) > 0, "loss and representations.terms", weights, "at least one positive weight")
-        require(self.views.mixup == 0, "views.mixup", self.views.mixup, "0 without a teacher that sees the same view")
-        require(self.views.k == 0, "views.k", self.views.k, "0 without a teacher that sees the same view")
+        require(self.views.mixup == 0, "views.mixup", self.views.mixup, "0, because mixup needs a teacher")
+        require(self.views.k == 0, "views.k", self.views.k, "0, because fixed views need a teacher")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +108,10 @@ class DistillConfig(TaskConfig):
     loss: DistillLossConfig = field(default_factory=DistillLossConfig)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for options of views, teacher and loss that do not fit each other."""
+        """Raise ConfigError for options of views, teacher and loss that conflict with each other."""
         same, mixup, k = self.teacher.view == "same", self.views.mixup, self.views.k
         require(mixup == 0 or same, "views.mixup", mixup, "0, or teacher.view: same, so that targets are mixed too")
-        require(k == 0 or same, "views.k", k, "0, or teacher.view: same, whose embeddings are cached for K views")
+        require(k == 0 or same, "views.k", k, "0, or teacher.view: same, so that the teacher reads the fixed views")
         loss = self.loss
         plain = max(loss.invariance, loss.views)
         require(
@@ -148,10 +148,10 @@ class FinetuneConfig(TaskConfig):
     `student.projector`, `monitor.linear_lr` and `monitor.collapse_rank` have no effect here.
 
     Args:
-        share: Share of each class's images to train on, in (0, 1], without the held-out ones.
-        subset: File that lists them. It is written where it does not exist, and read and checked where it does.
-            None is `subset-SHARE.csv` in the run's output.
-        label_smoothing: In [0, 1).
+        share: Share of each class to train on, in (0, 1], held-out images excluded.
+        subset: File that lists these images. It is written if it does not exist; otherwise it is read and checked.
+            None is `subset-SHARE.csv` in `run.output`.
+        label_smoothing: Label smoothing of the cross-entropy, in [0, 1).
     """
 
     share: float = 1.0
@@ -159,10 +159,10 @@ class FinetuneConfig(TaskConfig):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a share or a smoothing out of range, or nothing to start from."""
+        """Raise ConfigError for a value out of range, or without an encoder to start from."""
         require(0 < self.share <= 1, "share", self.share, "above 0, at most 1")
         require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "in [0, 1)")
-        require(self.views.mixup == 0, "views.mixup", self.views.mixup, "0: labels are not mixed")
-        require(self.views.k == 0, "views.k", self.views.k, "0: views are cached for teachers only")
+        require(self.views.mixup == 0, "views.mixup", self.views.mixup, "0, because labels are not mixed")
+        require(self.views.k == 0, "views.k", self.views.k, "0, because fixed views need a teacher")
         if self.student.start_from is None:
             raise ConfigError("student.start_from is not given; expected the model spec of the encoder to fine-tune.")

@@ -1,4 +1,4 @@
-"""What kind of value an option takes, in words, and what is wrong with a given one."""
+"""Describes in words which values an option accepts, and what is wrong with a given value."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _WORDS: dict[object, tuple[str, str]] = {
     bool: ("true or false", "values true or false"),
     type(None): ("null", "nulls"),
 }
-"""One value of a type, and several."""
+"""Each type in words, singular and plural."""
 
 
 def expected(hint: Any) -> str:
-    """The values of a type in words, for example `null or a number`."""
+    """The accepted values of a type in words, for example `null or a number`."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint in _WORDS:
         return _WORDS[hint][0]
@@ -43,12 +43,12 @@ def _several(hint: Any) -> str:
 
 
 def mistake(value: object, hint: Any, name: str) -> str | None:
-    """The first thing that is wrong with plain values as YAML holds them, as a sentence; None where they fit.
+    """A sentence about the first value from YAML that does not fit its type. None if all values fit.
 
     Args:
-        value: For an option, or a mapping for a section of options.
+        value: Value of an option, or a mapping for a section of options.
         hint: Its type; a dataclass for a section.
-        name: Of the option, such as `optim.peak_lr`; "" for a whole configuration.
+        name: Name of the option, such as `optim.peak_lr`; "" for a whole configuration.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
@@ -87,7 +87,7 @@ def _mistake_of_section(values: Mapping[Any, object], section: Any, name: str) -
         full = f"{name}.{key}" if name else str(key)
         if key not in hints:
             near = closest(str(key), hints)[:1]
-            hint = f"Closest: {near[0]}." if near else f"It has: {', '.join(hints)}."
+            hint = f"Closest: {near[0]}." if near else f"Known: {', '.join(hints)}."
             return (f"{name} has no option {key}. " if name else f"no section is named {key}. ") + hint
         if dataclasses.is_dataclass(hints[key]) and not isinstance(value, Mapping):
             return f"{full} is {shown(value)}; expected options, such as `{full}: {example(hints[key])}`."
@@ -100,7 +100,7 @@ def _mistake_of_section(values: Mapping[Any, object], section: Any, name: str) -
         and each.default_factory is dataclasses.MISSING
         and each.name not in values
     ]
-    if missing and "[" in name:  # an element of a list is complete, a section need not be
+    if missing and "[" in name:  # list elements have no defaults from elsewhere, sections may be partial
         return f"{name} has no {missing[0]}; expected {_several(section)}."
     return None
 

@@ -1,4 +1,4 @@
-"""Options: which images, and how the student sees them."""
+"""Options: the images, and the student's views of them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from training.data.sampler import SizeStage
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which images.
+    """The images of a run.
 
     Args:
         train: One source or a list of them: a folder (one subfolder per class, or no classes at all), `parquet:PATH`,
-            or `stl10:SPLIT`, `cifar10`, `cifar20`, `cifar100` below `root`. Without fine-tuning, classes are only
-            used by callbacks.
-        name: Name of the data, for the model card. Empty takes it from `train`.
+            or `stl10:SPLIT`, `cifar10`, `cifar20`, `cifar100` below `root`. Pretraining and distillation use classes
+            in callbacks only.
+        name: Name of the data on the model card. Empty derives it from `train`.
         root: Folder of named data sets.
-        limit: Train on at most this many images, the same share of each class. None takes all.
-        held_out: Share of each class that is not trained on, for the k-NN callback, in [0, 0.5]. With 0 the callback
-            measures on images that are trained on, and says so.
-        workers: Processes that prepare views.
-        cache: Folder of cached representations and teacher embeddings, which runs may share. None is
-            `cache` in the run's output.
+        limit: Maximum number of training images, the same share of each class. None uses all.
+        held_out: Share of each class that is held out for the k-NN callback, in [0, 0.5]. With 0, the callback
+            measures on training images, and its output says so.
+        workers: Number of processes that prepare views.
+        cache: Folder of cached representations and teacher embeddings. Several runs can share it. None is
+            `cache` in `run.output`.
     """
 
     train: str | tuple[str, ...]
@@ -54,20 +54,21 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """How the student sees a photo.
+    """The student's views of a photo.
 
     Args:
-        sizes: Image sizes, each from a share of the run on. The first starts at 0.
-        encoder_px: The size that the finished encoder reads. Random crops show things larger than they
-            are in a whole photo, so about 1.3 times the last training size suits (Touvron et al.,
-            Fixing the train-test resolution discrepancy, 2019).
-        crop_ratio: The plain view's share of the resized photo's short side: 0.875 is 224 of 256; 1 keeps it whole.
-        mean: Of RGB values in [0, 1], by channel.
-        std: Likewise, positive.
+        sizes: Image sizes, each with the share of the run at which it starts. The first starts at 0.
+        encoder_px: Image size of the finished encoder, in pixels. Random crops magnify objects, so about
+            1.3 times the last training size works well (Touvron et al., Fixing the train-test resolution
+            discrepancy, 2019).
+        crop_ratio: Share of the resized photo's short side that the plain view keeps: 0.875 is 224 of 256 px. 1 keeps
+            all of it.
+        mean: Mean of the RGB values in [0, 1], by channel.
+        std: Standard deviation of the same values, positive.
         augment: The augmented view.
-        second: The second augmented view, where a representation needs one. None is `augment`.
-        k: Draw crops and flips from K fixed views per photo: the view is a function of photo and epoch mod K.
-            0 draws new ones in every epoch. A teacher with `view: same` can then be cached.
+        second: The second augmented view, if a representation needs one. None is `augment`.
+        k: Number K of fixed views per photo. Epoch e uses the crop and flip of view e mod K, so that a teacher
+            with `view: same` can be cached. 0 draws new views in every epoch.
         seed: Random seed of the K fixed views.
         mixup: Parameter of the Beta distribution from which the shares of mixed image pairs are drawn (Zhang et al.,
             mixup, 2018). 1 is uniform, 0 mixes nothing.
@@ -110,11 +111,11 @@ class ViewConfig:
 
     @property
     def cached_view_px(self) -> int:
-        """The short side that a photo keeps for its K cached views. It never changes, so that crops stay the same."""
+        """Least short side of a decoded photo for its K cached views. It is constant, so that crops stay the same."""
         return max(self.smallest_photo_px(self.largest_px), DRAFT_MARGIN * self.preprocess(self.largest_px).resize_px)
 
     def smallest_photo_px(self, px: int) -> int:
-        """The short side below which the smallest crop would have to be enlarged to `px`."""
+        """The short side below which the smallest crop would be enlarged to reach `px`."""
         return int(px / self.augment.parameters.min_scale**0.5)
 
     @property

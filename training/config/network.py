@@ -17,11 +17,11 @@ class StudentConfig:
     Args:
         architecture: `resnet18`, `resnet18-small`, `resnet50`, `resnet50-small`, `resnet8`, `resnet8x4`, or the name of
             a classification network of torchvision or timm.
-        projector: Widths of the projector's layers, the last being the embedding's. The layers are linear without
-            bias, with batch norm and ReLU between. The paper's: 8192, 8192, 8192.
-        zero_init_residual: Start every residual branch at zero, where the network has a last scale for it.
-        start_from: Model spec of a checkpoint of the same architecture. The encoder starts from its weights, and
-            the projector too if one of these widths was kept. None starts from random weights.
+        projector: Widths of the projector's layers. The last is the embedding dimension. The layers are linear without
+            bias, with batch norm and ReLU between them. The paper uses 8192, 8192, 8192.
+        zero_init_residual: Start every residual branch at zero, in networks whose branches end in a scale.
+        start_from: Model spec of a checkpoint of the same architecture. The encoder starts from its weights. The
+            projector does too if the checkpoint has one of the same widths. None starts from random weights.
     """
 
     architecture: str = "resnet18"
@@ -42,21 +42,22 @@ class OptimConfig:
     Args:
         name: `adam`, `adamw` or `sgd` (Nesterov momentum 0.9).
         peak_lr: Learning rate after the warm-up.
-        final_lr: Share of the peak at the end, in [0, 1].
+        final_lr: Learning rate at the end, as a share of the peak in [0, 1].
         weight_decay: L2 for `adam` and `sgd`, decoupled for `adamw`.
         decay_vectors: Decay biases and batch norm too, as the paper's released runs do.
         batch_size: Images per loss, over all processes together.
-        accumulate: Batches whose losses are averaged into one optimizer step.
-        clip_norm: Largest L2 norm of the whole gradient. None does not clip.
+        accumulate: Number of batches whose losses are averaged into one optimizer step.
+        clip_norm: Largest L2 norm of the whole gradient. None disables clipping.
         epochs: Passes over the images.
         schedule: `cosine` falls from the end of the warm-up. `wsd` (warmup, stable, decay) holds the peak and falls in
-            the last `decay` share of the run, so that a run can be extended or cut at any time.
-        warmup: Share of the run that is the warm-up, in [0, 1).
+            the last `decay` share of the run. A run that still holds the peak can be extended.
+        warmup: Length of the warm-up as a share of the run, in [0, 1).
         warmup_shape: `linear` rises to the peak. `constant` holds the peak, as the paper's released distillations do.
-        initial_lr: Share of the peak at the first step of a linear warm-up, in [0, 1]. None starts one step above 0,
-            at 1 / warm-up steps.
+        initial_lr: Learning rate at the first step of a linear warm-up, as a share of the peak in [0, 1]. None is
+            1 / (warm-up steps).
         decay: Share of the run in which `wsd` falls, in (0, 1).
-        ema: Decay of an exponential moving average of the weights, which the finished encoder then has; 0 for none.
+        ema: Decay of an exponential moving average of the weights, in [0, 1). The finished encoder has the averaged
+            weights. 0 disables it.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"

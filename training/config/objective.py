@@ -1,4 +1,4 @@
-"""Options: what embeddings are made dependent on, and the loss."""
+"""Options: the targets and the loss."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mvmr_zoo.errors import require
 from training.losses import DistillationLoss, Estimator, MVMRLoss, Sign
 
 AUGMENTED_PIXELS = "augmented_pixels"
-"""The representation that is not a function of the plain view: the pixels of a second augmented view."""
+"""The pixels of a second augmented view. All other representations are functions of the plain view."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CacheConfig:
-    """How rows are kept.
+    """How rows are stored.
 
     Args:
-        dtype: `float16` or `float32`.
+        dtype: Number format on disk, `float16` or `float32`.
     """
 
     dtype: Literal["float16", "float32"] = "float16"
@@ -33,7 +33,7 @@ class RepresentationConfig:
     Args:
         kind: `pixels`, `augmented_pixels`, `scattering`, `hog`, `local_deviation`, or the import
             path of your own class, `package.module:Name`.
-        weight: Weight of `1 - dCor` between embeddings and it, at least 0.
+        weight: Weight of `1 - dCor` between the embeddings and the representation, at least 0.
         options: The class's parameters, for example `{scales: 2, orientations: 8}`.
     """
 
@@ -42,7 +42,7 @@ class RepresentationConfig:
     options: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a weight out of range, or options where there are none."""
+        """Raise ConfigError for a weight out of range, or for options of `augmented_pixels`, which has none."""
         name = f"weight of representation {self.kind}"
         require(0 <= self.weight < math.inf, name, self.weight, "at least 0")
         if self.kind == AUGMENTED_PIXELS:
@@ -59,11 +59,11 @@ class RepresentationsConfig:
     """All fixed representations.
 
     Args:
-        terms: Which ones, each once; the paper's five by default.
+        terms: The representations, each at most once. The default is the paper's five.
         sign: `paper` maximizes the dependence, `released` minimizes it, as the authors' released code does.
-        px: Side of the plain view they are computed from. None is the largest of `views.sizes`.
-        cached: Compute them once and keep them on disk, instead of in every step.
-        cache: How they are kept.
+        px: Side in pixels of the plain view that they are computed from. None is the largest of `views.sizes`.
+        cached: Compute the representations once and store them on disk. Otherwise every step computes them.
+        cache: How they are stored.
     """
 
     terms: tuple[RepresentationConfig, ...] = PAPER_REPRESENTATIONS
@@ -85,13 +85,13 @@ class TeacherConfig:
 
     Args:
         spec: Any model spec, such as `open_clip:ViT-B-16/laion400m_e32` or `effnet-lite:0`, or
-            `embeddings:FOLDER` with vectors that were computed before.
-        view: `plain` shows the teacher the whole photo. `same` shows it the crop and flip (and mixup) of the
-            student's view, without its color changes.
-        px: Side of the image that the teacher reads. None is its own.
-        cached: Compute its embeddings once and keep them, instead of in every step. With `view: same` this needs
-            `views.k`.
-        cache: How they are kept.
+            `embeddings:FOLDER` with precomputed vectors.
+        view: With `plain`, the teacher reads the whole photo. With `same`, it reads the crop and flip (and mixup) of
+            the student's view, without the color changes.
+        px: Side in pixels of the images that the teacher reads. None is the side of its own preprocessing.
+        cached: Compute the embeddings once and store them on disk. Otherwise every step computes them. With
+            `view: same` this needs `views.k`.
+        cache: How they are stored.
     """
 
     spec: str = "effnet-lite:0"
@@ -113,8 +113,8 @@ class LossConfig:
         invariance: Weight of the mean squared error between the two views' embeddings.
         variance: Weight of the hinge on the standard deviation of every embedding dimension.
         views: Weight of `1 - dCor` between the two views' embeddings.
-        estimator: Of the distance correlation, `biased` or `unbiased`.
-        std_margin: The hinge's target, positive.
+        estimator: Estimator of the distance correlation, `biased` or `unbiased`.
+        std_margin: Standard deviation below which the hinge is positive.
     """
 
     invariance: float = 1.0
@@ -124,7 +124,7 @@ class LossConfig:
     std_margin: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for values that the loss refuses, before hours are spent on its targets."""
+        """Raise ConfigError for values that the loss rejects, before its targets are computed."""
         MVMRLoss({}, **dataclasses.asdict(self))
 
 
@@ -138,8 +138,8 @@ class DistillLossConfig(LossConfig):
             projector must then end in the teacher's dimension. Not in the paper.
         similarity: Weight of the divergence between the teacher's and the student's similarities to past teacher
             embeddings. The projector must end in the teacher's dimension here too. Not in the paper.
-        memory_bank: Past teacher embeddings that the similarity term compares with.
-        temperature: Of the similarity term.
+        memory_bank: Number of past teacher embeddings in the memory bank of the similarity term.
+        temperature: Softmax temperature of the similarity term.
     """
 
     teacher: float = 1.0
@@ -149,5 +149,5 @@ class DistillLossConfig(LossConfig):
     temperature: float = 0.07
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for values that the loss refuses, or no positive weight."""
+        """Raise ConfigError for values that the loss rejects, or without a positive weight."""
         DistillationLoss(teacher_dim=0, **dataclasses.asdict(self))

@@ -1,4 +1,4 @@
-"""Options: where a run is written, what is measured along the way, and what it runs on."""
+"""Options: the output of a run, its measurements, and its hardware."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.errors import require
 
 RESERVED_NAMES = ("cache", "logs", "last.ckpt")
-"""What a run writes into its output folder beside the checkpoint folder."""
+"""Names that a run uses in its output folder beside the checkpoint folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +21,13 @@ class RunConfig:
 
     Args:
         output: Folder for logs, `last.ckpt` and the finished checkpoint folder.
-        name: Name of the checkpoint folder and of the model. Names of the catalog are refused.
+        name: Name of the checkpoint folder and of the model. It must not be in the catalog.
         seed: Random seed of initialization, order and augmentation.
         save_every_minutes: How often `last.ckpt` is written.
-        license: Of the weights, for the model card, for example `apache-2.0`. `not stated` keeps the model private.
-        note: A paragraph for the model card: what a reader of its figures must know.
-        published: What the paper reports for this run, as text; "" where it reports nothing.
+        license: License of the weights for the model card, for example `apache-2.0`. With `not stated`, the model can
+            only be published in a private repository.
+        note: A paragraph for the model card that explains its figures.
+        published: Result that the paper reports for this run, as text. Empty if it reports none.
     """
 
     output: str
@@ -38,14 +39,14 @@ class RunConfig:
     published: str = ""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a name that cannot be a folder of its own, or an interval out of range."""
+        """Raise ConfigError for a name that cannot be used, or an interval out of range."""
         plain = Path(self.name).name == self.name and self.name not in ("", ".", "..", *RESERVED_NAMES)
         require(plain, "run.name", self.name, f"a plain folder name other than {', '.join(RESERVED_NAMES)}")
         require(
             self.name not in CATALOG,
             "run.name",
             self.name,
-            "a name that is not in the catalog, because `mvmr_zoo.load` would confuse the two",
+            "a name that is not in the catalog, because `mvmr_zoo.load` finds the catalog's model by it",
         )
         positive = math.isfinite(self.save_every_minutes) and self.save_every_minutes > 0
         require(positive, "run.save_every_minutes", self.save_every_minutes, "a positive number")
@@ -56,11 +57,11 @@ class MonitorConfig:
     """What is measured during training. No option here changes the encoder's weights.
 
     Args:
-        every_steps: How often terms, correlations and spread are logged, in optimizer steps. The first and the last
-            step are always logged.
-        knn_every_epochs: How often k-NN accuracy is measured; 0 never.
-        linear_lr: Learning rate of the online linear head; 0 trains none.
-        collapse_rank: Stop when the embeddings' effective rank stays below this; 0 never stops.
+        every_steps: How often loss terms, correlations and spread are logged, in optimizer steps. The first and the
+            last step are always logged.
+        knn_every_epochs: How often k-NN accuracy is measured, in epochs. 0 disables it.
+        linear_lr: Learning rate of the online linear head. 0 disables the head.
+        collapse_rank: Stop if the effective rank of the embeddings stays below this. 0 disables the check.
     """
 
     every_steps: int = 10
@@ -79,14 +80,14 @@ class MonitorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """What the run runs on.
+    """Hardware, precision and log format of a run.
 
     Args:
-        accelerator: `auto` takes a GPU where PyTorch finds one.
-        devices: Processes on this machine, one per device. Under torchrun, its own number counts.
-        nodes: Machines.
-        precision: `bf16` and `fp16` are mixed precision. The loss is computed in fp32 in every case.
-        compile: Compile the encoder with `torch.compile`. It takes a minute or more to start.
+        accelerator: `auto` uses a GPU if PyTorch finds one.
+        devices: Processes on this machine, one per device. Under torchrun, torchrun's number is used instead.
+        nodes: Number of machines.
+        precision: `bf16` and `fp16` are mixed precision. The loss is always computed in fp32.
+        compile: Compile the encoder with `torch.compile`. Compilation takes a minute or more.
         tensorboard: Write TensorBoard logs beside the CSV ones.
     """
 
@@ -104,7 +105,7 @@ class TrainerConfig:
 
     @property
     def local_ranks(self) -> int:
-        """Processes on this machine: `devices`, or torchrun's number where it started this one."""
+        """Processes on this machine: `devices`, or torchrun's number if torchrun started this process."""
         return int(os.environ.get("LOCAL_WORLD_SIZE", self.devices))
 
     @property

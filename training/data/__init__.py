@@ -1,10 +1,10 @@
-"""What a training step reads: which images, in which order, in which views.
+"""The input of a training step: images, their order and their views.
 
 augmentation   policies, and the random draws of a view
 views          a view's crop and color
 sampler        the whole run as a list of batches
 dataset        one photo's views and cached targets
-subsets        what is trained on, what is held out, and fixed subsets for few labels
+subsets        training and held-out images, and fixed subsets for few labels
 """
 
 from training.data.augmentation import POLICIES, AugmentConfig, Policy, draw_view

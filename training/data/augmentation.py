@@ -26,12 +26,12 @@ class Policy:
         crop: `resized` is a random part of the photo, resized. `padded` is the whole photo, shifted by up to
             an eighth of its side (4 of 32 px), black outside.
         min_scale: Smallest share of the photo's area in a resized crop.
-        interpolation: Of the crop.
+        interpolation: Filter of the crop.
         flip: Probability of a horizontal flip.
-        brightness: Factors lie in [1 - b, 1 + b]; likewise `contrast` and `saturation`.
+        brightness: Strength b. Factors are in [max(0, 1 - b), 1 + b].
         contrast: See `brightness`.
         saturation: See `brightness`.
-        hue: Shifts lie in [-h, h] turns of the color wheel, at most 0.5.
+        hue: Strength h, at most 0.5. Shifts are in [-h, h] turns of the color wheel.
         jitter: Probability that the four color changes apply.
         gray: Probability of a gray view.
         blur: Probability of a Gaussian blur.
@@ -72,18 +72,18 @@ _STRENGTHS = ("brightness", "contrast", "saturation")
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """A policy, and values that replace the policy's own where they are given.
+    """A policy, and values that override it.
 
     Args:
         policy: One of the paper's three: `paper`, `cifar` or `cifar20`.
-        where: Where color and blur are computed: `workers` per image, `device` for the whole batch. Crops are
-            always made by the workers.
-        min_scale: Smallest share of the photo's area in a crop. None is the policy's own, as in the rest.
+        where: Where color and blur are computed: per image in the `workers`, or for the whole batch on the `device`.
+            Crops are always computed in the workers.
+        min_scale: Smallest share of the photo's area in a crop. None keeps the value of the policy, here and below.
         flip: Probability of a horizontal flip.
-        brightness: Factors lie in [1 - b, 1 + b].
-        contrast: As `brightness`.
-        saturation: As `brightness`.
-        hue: Shifts lie in [-h, h] turns of the color wheel, at most 0.5.
+        brightness: Strength b. Factors are in [max(0, 1 - b), 1 + b].
+        contrast: Like `brightness`.
+        saturation: Like `brightness`.
+        hue: Strength h, at most 0.5. Shifts are in [-h, h] turns of the color wheel.
         jitter: Probability that brightness, contrast, saturation and hue change.
         gray: Probability of a gray view.
         blur: Probability of a Gaussian blur.
@@ -117,7 +117,7 @@ class AugmentConfig:
 
     @property
     def parameters(self) -> Policy:
-        """The policy with the given values in place of its own."""
+        """The policy with the overriding values."""
         return _parameters(self)
 
 
@@ -132,7 +132,7 @@ def _parameters(config: AugmentConfig) -> Policy:
 class Box(NamedTuple):
     """The part of a photo that a view shows, in pixels of that photo.
 
-    For the padded crop `left` and `top` are the shift, and `width` and `height` the view's side.
+    For the padded crop, `left` and `top` are the shift, and `width` and `height` are the side of the view.
     """
 
     left: int
@@ -145,8 +145,8 @@ class Color(NamedTuple):
     """The color changes of one view.
 
     Args:
-        factors: Of brightness, contrast, saturation (1 changes nothing) and the hue shift in turns (0 changes
-            nothing).
+        factors: Factors of brightness, contrast and saturation (1 changes nothing), and the hue shift in turns (0
+            changes nothing).
         order: The order in which the four are applied, as indices into `factors`.
         gray: Whether the view becomes gray.
         sigma: Standard deviation of the blur in pixels, 0 for none.
@@ -159,7 +159,7 @@ class Color(NamedTuple):
 
 
 class View(NamedTuple):
-    """All draws of one view."""
+    """All random values of one view."""
 
     box: Box
     flip: bool
@@ -167,17 +167,17 @@ class View(NamedTuple):
 
 
 def draw_view(policy: Policy, width: int, height: int, px: int, seed: int) -> View:
-    """The view of a `width` x `height` photo that `seed` draws.
+    """Draw a view of a `width` x `height` photo.
 
-    Every value is drawn whatever its probability, so that one option changes only what it names. Crop and flip
-    do not depend on the color options.
+    Every value is drawn whatever its probability, so that a change of one option leaves the other values unchanged.
+    Crop and flip do not depend on the color options.
 
     Args:
-        policy: The distribution.
-        width: Of the photo in pixels.
-        height: Of the photo in pixels.
-        px: Side of the view.
-        seed: At least 0.
+        policy: The distribution of views.
+        width: Width of the photo in pixels.
+        height: Height of the photo in pixels.
+        px: Side of the view in pixels.
+        seed: Random seed, at least 0.
     """
     random = np.random.default_rng(seed)
     box = _padded(random, px) if policy.crop == "padded" else _resized(random, width, height, policy.min_scale)
@@ -203,7 +203,7 @@ def _padded(random: np.random.Generator, px: int) -> Box:
 
 
 def _resized(random: np.random.Generator, width: int, height: int, min_scale: float) -> Box:
-    """As torchvision's RandomResizedCrop: ten tries, then the largest center crop of an allowed ratio."""
+    """Like torchvision's RandomResizedCrop: ten tries, then the largest center crop of an allowed ratio."""
     scales = random.uniform(min_scale, 1.0, size=10)
     ratios = np.exp(random.uniform(math.log(RATIOS[0]), math.log(RATIOS[1]), size=10))
     places = random.random(2)

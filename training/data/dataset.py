@@ -28,18 +28,18 @@ _NOTHING = torch.empty(0)
 
 
 class Example(NamedTuple):
-    """A photo's views and targets; collated, each has a leading N. What no term reads is empty.
+    """A photo's views and targets. Fields that no term reads are empty. Collated, each field has a leading N.
 
     Args:
         augmented: `(3, px, px)` float32 in [0, 1], or uint8 where the device computes the color.
         color: `(COLOR_DIM,)` float32, the color changes of `augmented` that the device computes.
-        other: A second augmented view, as `augmented`.
-        other_color: As `color`.
+        other: A second augmented view, like `augmented`.
+        other_color: Its color changes, like `color`.
         plain: `(3, px, px)` uint8, the plain view.
         source: `(3, S, S)` uint8, the image that live targets are computed from. Empty where it is `plain`.
-        targets: `(K,)` each, cached targets by name.
-        mix: Share of this image in a mixup, a scalar.
-        label: Class, -1 where unknown; an int64 scalar.
+        targets: Cached targets by name, each `(K,)`.
+        mix: Share of this image in a mixup, a float32 scalar.
+        label: Class, an int64 scalar; -1 if unknown.
     """
 
     augmented: Tensor
@@ -59,7 +59,7 @@ class Source:
 
     Args:
         preprocess: Its size, and the filter and crop of the plain view.
-        same_view: Show the crop and flip of the augmented view instead of the plain view.
+        same_view: Whether it has the crop and flip of the augmented view instead.
     """
 
     preprocess: Preprocess
@@ -72,13 +72,13 @@ class ViewDataset(Dataset[Example]):
 
     Args:
         data: All images of the run.
-        rows: `(M,)`, the images that are trained on. A draw counts among them.
+        rows: `(M,)` int64, indices of the training images. `Draw.photo` is a position in them.
         config: The student's views.
         with_plain: Whether to make the plain view.
         with_other: Whether to make a second augmented view.
-        targets: Cached targets by name: `(len(data) * max(1, k), K)`, with the K cached views of image i in the rows
-            from `i * k` on.
-        source: The image for live targets; None where there are none.
+        targets: Cached targets by name, each `(len(data) * max(1, k), K)` with `k = config.k`. The fixed views of image
+            i have the rows from `i * k` on.
+        source: The image for live targets; None without live targets.
     """
 
     data: ImageSet
@@ -138,7 +138,7 @@ class ViewDataset(Dataset[Example]):
         return to_tensor(crop_image(image, own.crop_px, policy, view, own.resampling))
 
     def _needed_px(self, px: int) -> int:
-        """The short side that the decoded photo must keep for all its views."""
+        """The least short side of the decoded photo, for all its views."""
         if self.config.k:
             return self.config.cached_view_px
         needed = [self.config.smallest_photo_px(px)]
@@ -152,7 +152,10 @@ class ViewDataset(Dataset[Example]):
 
 
 def read_for_views(data: ImageSet, row: int, min_px: int) -> Image.Image:
-    """An RGB photo whose short side keeps `min_px` or more. Raises DataError, which can leave a worker process."""
+    """Decode an RGB photo, possibly at a reduced size with a short side of at least `min_px`.
+
+    Raises DataError, because an ImageError cannot be pickled in a worker process.
+    """
     try:
         return data.image(row, min_px=min_px)
     except ImageError as error:
@@ -160,7 +163,7 @@ def read_for_views(data: ImageSet, row: int, min_px: int) -> Image.Image:
 
 
 def cached_view(config: ViewConfig, image: Image.Image, row: int, repeat: int) -> View:
-    """View `repeat` of the K cached views of photo `row`. It depends on nothing else than `views.seed`."""
+    """View `repeat` of the K cached views of photo `row`. It does not depend on the run's seed, only on `views`."""
     seed = int(np.random.default_rng((config.seed, 5, row, repeat)).integers(2**62))
     return draw_view(config.augment.parameters, image.width, image.height, config.largest_px, seed)
 
@@ -171,7 +174,7 @@ def plain_view(config: ViewConfig, image: Image.Image, px: int) -> Tensor:
 
 
 def _augmented(image: Image.Image, px: int, augment: AugmentConfig, view: View) -> tuple[Tensor, Tensor]:
-    """A view, and the color changes that are left to the device."""
+    """A view, and the color changes that run on the device."""
     pixels = to_tensor(crop_image(image, px, augment.parameters, view))
     if augment.where == "device":
         return pixels, color_row(view.color)

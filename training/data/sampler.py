@@ -1,7 +1,6 @@
-"""The whole run as one list of batches: which photos, at which size, under which seeds.
+"""The whole run as one list of batches: the photos, the size of their views, and their seeds.
 
-Everything about batch t is a pure function of t, so a run that resumes at batch t reads exactly what
-it would have read without the interruption.
+Batch t is a pure function of t, so a resumed run reads exactly the batches of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from mvmr_zoo.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class SizeStage:
-    """Views of `px` pixels a side from the share `start` of the run on."""
+    """The side of the views in pixels, `px`, from the share `start` of the run on."""
 
     start: float
     px: int
@@ -37,14 +36,14 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What every batch of a run reads.
+    """The batches of a run.
 
     Args:
         photos: Number of photos.
         batch_size: Photos per batch.
         epochs: Passes over the photos. An incomplete last batch of a pass is dropped.
         sizes: Image sizes by share of the run.
-        seed: Of order and augmentation.
+        seed: Random seed of order and augmentation.
         accumulate: Batches per optimizer step.
     """
 
@@ -98,15 +97,15 @@ def _order(seed: int, epoch: int, photos: int) -> NDArray[np.int64]:
 
 
 class RemainingBatches(Sampler[list[Draw]]):
-    """A batch sampler over the batches of a plan from `first` on, with one rank's equal share of each.
+    """A batch sampler over the batches of a plan from `first` on. Each rank gets an equal share of every batch.
 
     Its length is that of the whole plan, because the trainer counts the batches before `first` too.
 
     Args:
-        plan: Of the run.
-        first: The first batch, from 0.
-        rank: Of this process.
-        ranks: Processes that share every batch.
+        plan: The batches of the run.
+        first: Number of the first batch, from 0.
+        rank: Rank of this process.
+        ranks: Number of processes that share every batch.
     """
 
     def __init__(self, plan: Plan, first: int, *, rank: int = 0, ranks: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Which images a run trains on: the held-out split, and fixed stratified subsets in index files."""
+"""The training images of a run: the held-out split, and fixed stratified subsets in index files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import DataError
 
-_HEAD = ("index", "image")
+_COLUMNS = ("index", "image")
 
 
 class Split(NamedTuple):
-    """Sorted indices into the images: those that are trained on, and those held out for the callbacks."""
+    """Sorted indices of the training images, and of the images held out for the callbacks."""
 
     train: NDArray[np.int64]
     held_out: NDArray[np.int64]
@@ -29,10 +29,10 @@ def stratified_split(labels: NDArray[np.int64], share: float, seed: int, *, limi
     """Hold out `share` of every class, at random but fixed by the seed.
 
     Args:
-        labels: `(N,)`. Images without a label, -1, are all trained on.
-        share: Held out, in [0, 1).
+        labels: `(N,)`. Images without a label, -1, are never held out.
+        share: Share to hold out, in [0, 1).
         seed: Random seed.
-        limit: Train on at most this many of the others, the same share of every class. None keeps all.
+        limit: Maximum number of training images, the same share of every class. None keeps all.
     """
     random = np.random.default_rng((seed, 2))
     order = {label: random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)}
@@ -44,15 +44,15 @@ def stratified_split(labels: NDArray[np.int64], share: float, seed: int, *, limi
         ends = np.cumsum([len(members) for members in rest])
         shares = np.diff(np.round(ends * limit / available).astype(int), prepend=0)
         rest = [members[:count] for members, count in zip(rest, shares, strict=True)]
-    return Split(_sorted(rest), _sorted(held_out))
+    return Split(_sorted_union(rest), _sorted_union(held_out))
 
 
 def stratified_subset(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
     """Sorted indices of `share` of every class, at least one image of each, without replacement.
 
     Args:
-        labels: `(N,)`. Images labeled -1 are left out.
-        share: In (0, 1].
+        labels: `(N,)`. Images labeled -1 are excluded.
+        share: Share of every class, in (0, 1].
         seed: Random seed.
     """
     random = np.random.default_rng((seed, 3))
@@ -77,15 +77,15 @@ def name_digest(images: ImageSet) -> str:
 
 
 def subset_file(path: Path, images: ImageSet, share: float, seed: int, among: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The indices that a file lists. A file that does not exist is written first.
+    """The indices that a file lists. If the file does not exist, it is written first.
 
     It begins with the data set's name, a digest of its image names and of its labels, the share and the seed.
     Each further row is an image's index and name.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         images: The whole data set.
-        share: Of each class, in (0, 1].
+        share: Share of each class, in (0, 1].
         seed: Random seed.
         among: Indices that a new file may list.
 
@@ -110,7 +110,7 @@ def subset_file(path: Path, images: ImageSet, share: float, seed: int, among: ND
     for name, expected in facts.items():
         if found.get(name) != expected and name != "data":
             raise DataError(
-                f"{path} was made for {name} {found.get(name)}, this run has {expected}. "
+                f"{path} was made for {name} {found.get(name)}; this run has {expected}. "
                 "Use another subset file, or delete this one to write it again."
             )
     listed = [row for row in rows[len(found) + 1 :] if row]
@@ -128,10 +128,10 @@ def _text(facts: dict[str, str], images: ImageSet, chosen: NDArray[np.int64]) ->
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerows([f"# {name}", value] for name, value in facts.items())
-    writer.writerow(_HEAD)
+    writer.writerow(_COLUMNS)
     writer.writerows([int(index), images.describe(int(index))] for index in chosen)
     return file.getvalue()
 
 
-def _sorted(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _sorted_union(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.sort(np.concatenate(parts)).astype(np.int64) if parts else np.empty(0, np.int64)

@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional
 from training.data.augmentation import Color, Policy, View, draw_view
 
 COLOR_DIM = 10
-"""Numbers that describe the color of one view; see `color_row`."""
+"""Length of the vector that describes the color of one view; see `color_row`."""
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _CHANGES = (
@@ -30,9 +30,9 @@ def augment_image(image: Image.Image, px: int, policy: Policy, seed: int) -> Ten
 
     Args:
         image: RGB, of any size.
-        px: Side of the view.
+        px: Side of the view in pixels.
         policy: The distribution of views.
-        seed: The same seed makes the same view. The global generators are not used.
+        seed: Random seed. Global generators are not used.
     """
     view = draw_view(policy, image.width, image.height, px, seed)
     return color_image(to_tensor(crop_image(image, px, policy, view)).float() / 255, view.color)
@@ -41,14 +41,14 @@ def augment_image(image: Image.Image, px: int, policy: Policy, seed: int) -> Ten
 def crop_image(
     image: Image.Image, px: int, policy: Policy, view: View, resample: Image.Resampling | None = None
 ) -> Image.Image:
-    """The crop and flip of a view, `px` a side, whatever side the view was drawn for.
+    """The crop and flip of a view, resized to `px` x `px`. The view may have been drawn for another size.
 
     Args:
         image: RGB.
-        px: Side of the result.
-        policy: That the view was drawn from.
-        view: Its draws.
-        resample: Filter; None is the policy's.
+        px: Side of the result in pixels.
+        policy: The policy that the view was drawn from.
+        view: The view.
+        resample: Filter. None is the filter of the policy.
     """
     box, resample = view.box, RESAMPLING[policy.interpolation] if resample is None else resample
     if policy.crop == "resized":
@@ -62,17 +62,17 @@ def crop_image(
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """`(3, H, W)` uint8 of an RGB image."""
+    """Convert an RGB image to `(3, H, W)` uint8."""
     return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
 
 
 def kernel_px(px: int) -> int:
-    """Side of the blur's kernel for views of `px`, odd."""
+    """Side in pixels of the blur kernel for views of side `px`, odd."""
     return 2 * int(0.05 * px) + 1
 
 
 def color_image(pixels: Tensor, color: Color) -> Tensor:
-    """Jitter, gray and blur of `(3, px, px)` float in [0, 1]."""
+    """Apply jitter, gray and blur to `(3, px, px)` float in [0, 1]."""
     for i in color.order:
         factor = color.factors[i]
         if factor != (0.0 if i == 3 else 1.0):
@@ -133,7 +133,7 @@ def _hue(pixels: Tensor, turns: Tensor) -> Tensor:
         torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
     hue = (sextant / 6 + turns[:, 0]) % 1.0
-    # the inverse without branches: Smith, Color gamut transform pairs, 1978, in closed form
+    # from HSV to RGB without branches (Smith, Color gamut transform pairs, 1978)
     shift = torch.tensor([5.0, 3.0, 1.0], device=pixels.device).view(1, 3, 1, 1)
     k = (shift + hue[:, None] * 6) % 6
     turned = value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)

@@ -2,7 +2,7 @@
 
 distance_correlation   distance correlation and covariance of two batches
 mvmr                   MVMRLoss, the paper's loss
-regression             DistillationLoss: MVMRLoss, regression onto a teacher, and a memory bank of its features
+regression             DistillationLoss: MVMRLoss, regression onto a teacher, and similarities to a memory bank
 """
 
 from training.losses.distance_correlation import Estimator, distance_correlation, distance_covariance

@@ -1,8 +1,8 @@
-"""Distance correlation and covariance of two batches. Row i of one belongs to row i of the other.
+"""Distance correlation and covariance of two batches with paired rows.
 
 Székely, Rizzo, Bakirov, *Annals of Statistics* 35(6), 2007 (biased, the paper's) and Székely,
-Rizzo, *Annals of Statistics* 42(6), 2014 (unbiased). Computed in fp32 or better, whatever the
-precision around it. Gradients are finite at zero distance and for constant batches.
+Rizzo, *Annals of Statistics* 42(6), 2014 (unbiased). Computed in fp32 or better, also under
+autocast. Gradients are finite at zero distance and for constant batches.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def distance_correlation(x: Tensor, y: Tensor, estimator: Estimator = "biased") 
         x: `(N, Dx)` float.
         y: `(N, Dy)` float.
         estimator: `biased` is the square root of the V-statistic, in [0, 1]. It depends on N and D
-            even for independent batches. `unbiased` is the U-centered square as it is, in [-1, 1],
-            about 0 for independent batches; it needs N >= 4.
+            even for independent batches. `unbiased` is the U-centered estimate of the square, in [-1, 1].
+            It is about 0 for independent batches and needs N >= 4.
 
     Raises:
         ValueError: The batches have different N, or too few rows for the estimator.
@@ -46,7 +46,7 @@ def distance_covariance(x: Tensor, y: Tensor, estimator: Estimator = "biased") -
         x: `(N, Dx)` float.
         y: `(N, Dy)` float.
         estimator: `biased` is the square root of the V-statistic, at least 0. `unbiased` is the U-statistic
-            of the square, which may be negative; it needs N >= 4.
+            of the square. It may be negative and needs N >= 4.
 
     Raises:
         ValueError: The batches have different N, or too few rows for the estimator.
@@ -68,21 +68,21 @@ def distance_covariance(x: Tensor, y: Tensor, estimator: Estimator = "biased") -
 
 
 def full_precision(x: Tensor) -> Tensor:
-    """`x` in fp32, or in its own dtype where that is wider."""
+    """`x` in fp32, or in its own dtype if that is wider."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def centered_distances(*batches: Tensor, estimator: Estimator) -> list[Tensor]:
-    """The centered distance matrix `(N, N)` of each batch `(N, D)`, as `correlate` takes them.
+    """The centered distance matrix `(N, N)` of each batch `(N, D)`, for `correlate`.
 
-    A batch that enters several correlations needs its matrix only once.
+    The matrix of a batch can be used in several correlations.
     """
     rows = {len(batch) for batch in batches}
     if len(rows) != 1:
-        raise ValueError(f"distance correlation got batches of {sorted(rows)} rows; expected the same number")
+        raise ValueError(f"Distance correlation got batches of {sorted(rows)} rows; expected the same number.")
     least = 4 if estimator == "unbiased" else 2
     if min(rows) < least:
-        raise ValueError(f"the {estimator} estimator got {min(rows)} rows; expected at least {least}")
+        raise ValueError(f"The {estimator} estimator got {min(rows)} rows; expected at least {least}.")
     return [centered(pairwise_distances(batch), estimator) for batch in batches]
 
 
@@ -96,8 +96,8 @@ def correlate(a: Tensor, b: Tensor, *, estimator: Estimator) -> Tensor:
     covariance = (a * b).sum()
     powers = (a * a).sum(), (b * b).sum()
     tiny, eps = torch.finfo(a.dtype).tiny, torch.finfo(a.dtype).eps
-    # double `where`: the gradient of a square root at zero is infinite even where it is not taken;
-    # negated comparisons: what is no number must come out as no number
+    # Double `where`: the infinite gradient of a square root at zero would become NaN even in the branch not taken.
+    # Negated comparisons: NaN must stay NaN.
     varied = ~((powers[0] <= tiny) | (powers[1] <= tiny))
     norms = [torch.where(varied, power, 1.0).sqrt() for power in powers]
     squared = torch.where(varied, covariance / norms[0] / norms[1], 0.0)
@@ -108,9 +108,9 @@ def correlate(a: Tensor, b: Tensor, *, estimator: Estimator) -> Tensor:
 
 
 def pairwise_distances(x: Tensor) -> Tensor:
-    """Euclidean distances between the rows of `(N, D)`: `(N, N)`, in fp32 or better, zero diagonal.
+    """Euclidean distances between the rows of `(N, D)`: `(N, N)`, in fp32 or better, with a zero diagonal.
 
-    Rows that are equal to within rounding have distance zero and no gradient.
+    Rows that are equal to within rounding have distance zero and gradient zero.
     """
     with torch.autocast(x.device.type, enabled=False):
         distances: Tensor = _Distances.apply(full_precision(x))
@@ -121,20 +121,20 @@ class _Distances(torch.autograd.Function):
     """Distances by the Gram matrix, with the gradient written out.
 
     With W = G / d, zero where d is zero, and S = W + W^T, the gradient of row i is
-    sum_j S_ij (x_i - x_j), so one matrix product does what autograd needs two and several passes over
-    `(N, D)` for.
+    sum_j S_ij (x_i - x_j). This takes one matrix product. Autograd would take two, and several passes
+    over `(N, D)`.
     """
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
-        centered = x - x.mean(dim=0, keepdim=True)  # distances are the same, cancellation is less
+        centered = x - x.mean(dim=0, keepdim=True)  # reduces cancellation, and does not change distances
         gram = centered @ centered.T
         norms = gram.diagonal()
         sums = norms[:, None] + norms[None, :]
         squared = sums - 2 * gram
-        # below this a squared distance is rounding error of the three terms above
-        together = squared <= 4 * torch.finfo(x.dtype).eps * sums
-        distances = torch.where(together, 0.0, squared).sqrt()
+        # below this, a squared distance is rounding error of the three terms above
+        equal = squared <= 4 * torch.finfo(x.dtype).eps * sums
+        distances = torch.where(equal, 0.0, squared).sqrt()
         distances.fill_diagonal_(0.0)
         ctx.save_for_backward(x, distances)
         return distances
@@ -143,9 +143,9 @@ class _Distances(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         x, distances = ctx.saved_tensors
-        pull = torch.where(distances > 0, gradient / distances, 0.0)
-        pull = pull + pull.T
-        return torch.addmm(pull.sum(dim=1, keepdim=True) * x, pull, x, alpha=-1)
+        w = torch.where(distances > 0, gradient / distances, 0.0)
+        s = w + w.T
+        return torch.addmm(s.sum(dim=1, keepdim=True) * x, s, x, alpha=-1)
 
 
 def _double_centered(d: Tensor) -> Tensor:

@@ -25,11 +25,11 @@ VIEWS = "views"
 
 
 class LossTerms(NamedTuple):
-    """A loss and what it consists of.
+    """A loss and its terms.
 
     Args:
         total: The weighted sum, a scalar with gradients.
-        terms: Each unweighted term by name, a scalar. Terms of weight 0 are not computed.
+        terms: The unweighted terms by name, each a scalar. Terms of weight 0 are not computed.
     """
 
     total: Tensor
@@ -43,12 +43,13 @@ class MVMRLoss(nn.Module):
         weights: Weight of `1 - dCor(z, r)` for each representation by name, at least 0. None gives each
             representation the weight 1.
         invariance: Weight of the mean squared error between the two views' embeddings.
-        variance: Weight of the hinge that keeps the standard deviation of every embedding dimension at `std_margin`.
+        variance: Weight of the hinge that keeps the standard deviation of every embedding dimension at `std_margin` or
+            above.
         views: Weight of `1 - dCor(z, z0)`.
         estimator: `biased` (the paper's) or `unbiased`; see `distance_correlation`.
-        sign: `paper` maximizes the dependence on the representations. `released` adds `+dCor` and so minimizes it,
-            as the authors' released code does.
-        std_margin: The hinge's target, positive.
+        sign: `paper` maximizes the dependence on the representations. `released` adds `+dCor`, which minimizes the
+            dependence, as in the authors' released code.
+        std_margin: Standard deviation below which the hinge is positive, above 0.
 
     Raises:
         ConfigError: A weight is negative or not finite, or the margin is not positive.
@@ -91,7 +92,7 @@ class MVMRLoss(nn.Module):
 
     @property
     def reads_plain_view(self) -> bool:
-        """Whether any term reads `z0`. Where none does, the plain view need not be encoded."""
+        """Whether any term reads `z0`. If none does, the plain view need not be encoded."""
         return self.invariance > 0 or self.variance > 0 or self.views > 0
 
     def forward(self, z: Tensor, z0: Tensor | None, representations: Mapping[str, Tensor]) -> LossTerms:
@@ -99,7 +100,7 @@ class MVMRLoss(nn.Module):
 
         Args:
             z: `(N, P)` embeddings of the augmented view.
-            z0: `(N, P)` embeddings of the plain view, or None where `reads_plain_view` is false.
+            z0: `(N, P)` embeddings of the plain view, or None if `reads_plain_view` is false.
             representations: `(N, K)` each, by name. Those without a positive weight are ignored.
 
         Raises:
@@ -121,13 +122,13 @@ class MVMRLoss(nn.Module):
         for name, correlation in self._correlations(z, z0, representations, wanted).items():
             terms[name] = correlation if self.sign == "released" and name != VIEWS else 1 - correlation
             weights[name] = self.views if name == VIEWS else wanted[name]
-        total = 0 * z.sum()  # with gradients even where no term applies yet
+        total = 0 * z.sum()  # has gradients even if no term applies yet
         for name, term in terms.items():
             total = total + weights[name] * term
         return LossTerms(total, terms)
 
     def _weights_of(self, representations: Mapping[str, Tensor]) -> dict[str, float]:
-        """The positive weights."""
+        """The positive weight of each representation by name."""
         if self.weights is None:
             return dict.fromkeys(representations, 1.0)
         wanted = {name: weight for name, weight in self.weights.items() if weight > 0}

@@ -1,7 +1,7 @@
-"""Distillation: the MV-MR loss with the teacher as its representation, and two terms that follow the teacher closely.
+"""Distillation: the MV-MR loss with the teacher as its representation, and two further terms.
 
-The cosine regression compares each embedding with the teacher's. The similarity term compares how each of them
-relates to a memory bank of past teacher features (Fang et al., SEED, ICLR 2021). Neither is in the paper.
+The cosine regression compares each embedding with the teacher's. The similarity term compares their similarities to
+a memory bank of past teacher embeddings (Fang et al., SEED, ICLR 2021). Neither is in the paper.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TEACHER = "teacher"
 
 
 class DistillationLoss(MVMRLoss):
-    """`MVMRLoss` with the teacher's embedding as the only representation, and see below.
+    """`MVMRLoss` with the teacher's embedding as the only representation, and two further terms.
 
     Args:
         teacher: Weight of `1 - dCor` between embeddings and the teacher's.
@@ -30,12 +30,12 @@ class DistillationLoss(MVMRLoss):
             must then end in the teacher's dimension T.
         similarity: Weight of the Kullback-Leibler divergence between the teacher's and the student's similarities
             to the memory bank. The projector must end in T here too.
-        memory_bank: Teacher embeddings of past batches that the similarity term compares with.
+        memory_bank: Number of teacher embeddings of past batches in the memory bank, at least 1.
         temperature: Divides cosine similarities before the softmax.
-        teacher_mean: `(T,)`, subtracted from the teacher's embeddings by the two terms above; None subtracts
-            nothing. `set_teacher_mean` sets it later.
-        teacher_dim: T, needed where `similarity` is positive.
-        invariance: See `MVMRLoss`, as the rest.
+        teacher_mean: `(T,)`, subtracted from the teacher's embeddings in `regression` and `similarity`. None
+            subtracts nothing. `set_teacher_mean` sets it later.
+        teacher_dim: Dimension T of the teacher, required if `similarity` is positive.
+        invariance: See `MVMRLoss`.
         variance: See `MVMRLoss`.
         views: See `MVMRLoss`.
         estimator: See `MVMRLoss`.
@@ -98,15 +98,15 @@ class DistillationLoss(MVMRLoss):
             self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
 
     def set_teacher_mean(self, mean: Tensor) -> None:
-        """Subtract `(T,)` from the teacher's embeddings from now on."""
+        """Set the mean `(T,)` that is subtracted from the teacher's embeddings."""
         self.teacher_mean = mean
 
     def forward(self, z: Tensor, z0: Tensor | None, representations: Mapping[str, Tensor]) -> LossTerms:
-        """The loss of one batch; see `MVMRLoss.forward`. In training mode the memory bank takes up the batch.
+        """The loss of one batch; see `MVMRLoss.forward`. In training mode, the batch is added to the memory bank.
 
         Args:
             z: `(N, P)` embeddings of the augmented view.
-            z0: `(N, P)` embeddings of the plain view, or None where no term reads it.
+            z0: `(N, P)` embeddings of the plain view, or None if no term reads them.
             representations: The teacher's embeddings `(N, T)` under the name `teacher`.
         """
         total, terms = super().forward(z, z0, representations)
@@ -125,10 +125,10 @@ class DistillationLoss(MVMRLoss):
                 terms["similarity"] = similarity_divergence(z, target, used, self.temperature)
                 total = total + self.similarity * terms["similarity"]
             if self.training:
-                self._remember(target.detach())
+                self._add_to_bank(target.detach())
         return LossTerms(total, terms)
 
-    def _remember(self, target: Tensor) -> None:
+    def _add_to_bank(self, target: Tensor) -> None:
         """Put a batch of unit vectors `(N, T)` in front of the bank and drop the oldest rows."""
         rows = len(self.bank)
         self.bank = torch.cat([target, self.bank])[:rows]
@@ -136,7 +136,7 @@ class DistillationLoss(MVMRLoss):
 
 
 def cosine_regression(z: Tensor, target: Tensor) -> Tensor:
-    """The mean of `1 - cos` over rows: a scalar in [0, 2]. `z` and `target` are `(N, T)`."""
+    """The mean over rows of `1 - cos` of `z` and `target`, both `(N, T)`: a scalar in [0, 2]."""
     return 1 - F.cosine_similarity(full_precision(z), full_precision(target), dim=1).mean()
 
 

@@ -1,9 +1,9 @@
-"""What embeddings are made dependent on.
+"""The targets that the losses compare embeddings with.
 
 representations   fixed representations of images
 teacher           a teacher's embeddings
 cache             rows that are computed once and kept on disk
-build             Targets: what a run uses of these
+build             Targets: the targets of a run
 """
 
 from training.targets.build import Targets, representation_targets, teacher_targets

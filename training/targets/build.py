@@ -27,13 +27,13 @@ from training.targets.teacher import PRECOMPUTED, Teacher, live_teacher_mean, te
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What embeddings are made dependent on.
+    """The targets of a run.
 
     Args:
-        cached: Rows by name; see `ViewDataset.targets`.
+        cached: Cached rows by name; see `ViewDataset.targets`.
         live: Functions by name, each from `Example.source` `(N, 3, S, S)` to `(N, K)`.
-        source: How the image for `live` is made; None where there is none.
-        dims: K of each teacher or cached target by name.
+        source: How the image for `live` is made; None without live targets.
+        dims: Dimension T of the teacher's embeddings by name; empty without a teacher.
         mean: `(T,)`, the mean of the teacher's embeddings over the training images; None without a teacher.
     """
 
@@ -45,13 +45,13 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class OfPixels:
-    """A representation of uint8 pixels."""
+class _FromPixels:
+    """Applies a representation to uint8 pixels."""
 
     representation: Representation
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """`(N, K)` of `(N, 3, H, W)` uint8."""
+        """Map `(N, 3, H, W)` uint8 to `(N, K)`."""
         return self.representation(pixels.float() / 255)
 
 
@@ -59,8 +59,8 @@ def representation_targets(config: RepresentationsConfig, views: ViewConfig, dat
     """The targets of pretraining.
 
     Args:
-        config: Which representations, and whether they are cached.
-        views: The plain view they are computed from.
+        config: The representations, and whether they are cached.
+        views: The views. Representations are computed from the plain one.
         data: All images.
         folder: Folder of caches.
     """
@@ -71,7 +71,7 @@ def representation_targets(config: RepresentationsConfig, views: ViewConfig, dat
     px = config.px or views.largest_px
     _try(built, px)
     if not config.cached:
-        live = {name: OfPixels(each) for name, each in built.items()}
+        live = {name: _FromPixels(each) for name, each in built.items()}
         return Targets(live=live, source=Source(preprocess=views.preprocess(px)))
     options = {term.kind: term.options for term in kinds}
     producers = {name: _producer(name, each, options[name], views, px, data) for name, each in built.items()}
@@ -89,7 +89,7 @@ def teacher_targets(
         config: The teacher.
         views: The student's views.
         data: All images.
-        rows: Indices of the images that are trained on.
+        rows: Indices of the training images.
         folder: Folder of caches.
     """
     if config.cached or config.spec.startswith(PRECOMPUTED):
@@ -106,13 +106,13 @@ def teacher_targets(
 
 
 def _try(built: Mapping[str, Representation], px: int) -> None:
-    """Raise ConfigError before the run begins for options that do not fit the image size."""
+    """Raise ConfigError if a representation fails at this image size, before the run begins."""
     for name, representation in built.items():
         try:
             found = representation(torch.rand(2, 3, px, px))
         except ConfigError:
             raise
-        except Exception as error:  # a user's own code
+        except Exception as error:  # a custom class can raise anything
             raise ConfigError(f"Representation {name} fails on images (2, 3, {px}, {px}): {error}") from None
         if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2:
             shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
@@ -127,15 +127,15 @@ def _producer(
     px: int,
     data: ImageSet,
 ) -> Producer:
-    of_pixels = OfPixels(representation)
+    describe = _FromPixels(representation)
     least_px = DRAFT_MARGIN * views.preprocess(px).resize_px
 
     def compute(indices: NDArray[np.int64]) -> NDArray[np.float32]:
         with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
             pixels = list(pool.map(lambda i: plain_view(views, read_for_views(data, int(i), least_px), px), indices))
-        rows: NDArray[np.float32] = of_pixels(torch.stack(pixels)).numpy()
+        rows: NDArray[np.float32] = describe(torch.stack(pixels)).numpy()
         return rows
 
     text = f"{representation_digest(representation, options)} {views.preprocess(px).digest} {least_px}"
-    dim = of_pixels(torch.zeros(1, 3, px, px, dtype=torch.uint8)).shape[1]
+    dim = describe(torch.zeros(1, 3, px, px, dtype=torch.uint8)).shape[1]
     return Producer(name=f"{name}-{px}px", digest=hashlib.sha256(text.encode()).hexdigest(), dim=dim, compute=compute)

@@ -1,9 +1,9 @@
 """Fixed rows per image, computed once and kept on disk: representations and teacher embeddings.
 
-Each cache is a folder of its own, named by its producer and by a hash of everything its rows depend on:
+Each cache is one folder, named after its producer and a hash of everything that its rows depend on:
 
 NAME-KEY/
-manifest.json   everything the rows depend on in words, and how many rows are done
+manifest.json   what the rows depend on, and how many rows are done
 rows.npy        `(R, K)`, memory-mapped
 """
 
@@ -32,7 +32,7 @@ from training.config import CacheConfig
 from training.console import counted
 
 BLOCK = 256
-"""Rows that are computed, written and recorded together: the most that a kill can cost."""
+"""Number of rows that are computed, written and recorded together. An interruption loses at most this many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,12 @@ class Producer:
     """A function from images to rows, and what identifies it.
 
     Args:
-        name: Readable, for example `scattering` or `effnet-lite:0`.
-        digest: Hash of everything the rows depend on beside the images: weights, code, options, preprocessing.
-        dim: K.
+        name: Readable name, for example `scattering` or `effnet-lite:0`.
+        digest: Hash of everything that the rows depend on beside the images: weights, code, options, preprocessing.
+        dim: Length K of a row.
         compute: Maps the indices of some rows to the rows `(n, K)` float32.
         repeats: Rows per image. Row `i * repeats + j` belongs to image i.
-        facts: Further values that the rows depend on, for the manifest; they are part of the identity.
+        facts: Further values that the rows depend on. The hash includes them, and the manifest states them.
     """
 
     name: str
@@ -59,13 +59,13 @@ class Producer:
 def cached_rows(folder: Path, data: ImageSet, producer: Producer, config: CacheConfig) -> NDArray[np.floating[Any]]:
     """All rows `(N * repeats, K)`, read-only and memory-mapped. Missing rows are computed first.
 
-    A build that was killed continues where it stopped. Of several processes, one builds and the others wait.
+    An interrupted build continues where it stopped. If several processes call this, one builds and the others wait.
 
     Args:
-        folder: Folder of caches; this cache has a folder of its own in it.
+        folder: Folder of caches. This cache is a subfolder of it.
         data: The images.
-        producer: Makes the rows.
-        config: How they are kept.
+        producer: Computes the rows.
+        config: How the rows are stored.
 
     Raises:
         DataError: The folder holds rows of other images or another producer, it is damaged, or the disk is full.
@@ -75,16 +75,16 @@ def cached_rows(folder: Path, data: ImageSet, producer: Producer, config: CacheC
     identity = _identity(data, producer, config)
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     readable = re.sub(r"[^\w.-]+", "-", producer.name)
-    home = folder / f"{readable}-{key}"
+    cache_path = folder / f"{readable}-{key}"
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / "lock"):
-            done = _done(home, identity)
+        cache_path.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache_path / "lock"):
+            done = _done(cache_path, identity)
             if done < total:
-                _build(home, data, producer, config, identity, done)
+                _build(cache_path, data, producer, config, identity, done)
     except OSError as error:
-        raise DataError(f"{home}: the cache cannot be written. {describe_os_error(error)}") from None
-    return _open(home, total, identity)
+        raise DataError(f"{cache_path}: the cache cannot be written. {describe_os_error(error)}") from None
+    return _open(cache_path, total, identity)
 
 
 def _identity(data: ImageSet, producer: Producer, config: CacheConfig) -> dict[str, Any]:
@@ -97,34 +97,34 @@ def _identity(data: ImageSet, producer: Producer, config: CacheConfig) -> dict[s
     }
 
 
-def _done(home: Path, identity: dict[str, Any]) -> int:
-    """How many rows are done. Raises DataError for a cache of something else."""
-    path = home / "manifest.json"
+def _done(cache_path: Path, identity: dict[str, Any]) -> int:
+    """Number of finished rows. Raises DataError if the folder holds another cache."""
+    path = cache_path / "manifest.json"
     if not path.exists():
         return 0
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         found, done = manifest["identity"], int(manifest["done"])
     except (ValueError, KeyError, TypeError):
-        raise DataError(f"{path} is damaged. Delete {home} and run again.") from None
+        raise DataError(f"{path} is damaged. Delete {cache_path} and run again.") from None
     for name, expected in identity.items():
         if found.get(name) != expected:
             raise DataError(
-                f"{home} is a cache of another kind: its {name} is {found.get(name)}, this run's is {expected}. "
+                f"{cache_path} holds another cache: its {name} is {found.get(name)}; expected {expected}. "
                 "Delete that folder, or use another data.cache."
             )
     return done
 
 
 def _build(
-    home: Path, data: ImageSet, producer: Producer, config: CacheConfig, identity: dict[str, Any], done: int
+    cache_path: Path, data: ImageSet, producer: Producer, config: CacheConfig, identity: dict[str, Any], done: int
 ) -> None:
     total = len(data) * producer.repeats
-    rows = _writable(home, (total, producer.dim), config.dtype, done)
+    rows = _writable(cache_path, (total, producer.dim), config.dtype, done)
     if done:
         print(f"{producer.name}: continuing a cache that has {done:,} of {total:,} rows", flush=True)
     else:
-        print(f"{producer.name}: computing {total:,} rows, once, into {home}", flush=True)
+        print(f"{producer.name}: computing {total:,} rows, once, into {cache_path}", flush=True)
     with counted(producer.name, done) as progress:
         for start in range(done, total, BLOCK):
             indices = np.arange(start, min(start + BLOCK, total))
@@ -132,25 +132,25 @@ def _build(
             _check(values, indices, data, producer, config)
             rows[indices] = values
             rows.flush()
-            _record(home, identity, int(indices[-1]) + 1, total)
+            _record(cache_path, identity, int(indices[-1]) + 1, total)
             progress(int(indices[-1]) + 1, total)
 
 
-def _writable(home: Path, shape: tuple[int, int], dtype: str, done: int) -> np.memmap[Any, Any]:
-    path = home / "rows.npy"
+def _writable(cache_path: Path, shape: tuple[int, int], dtype: str, done: int) -> np.memmap[Any, Any]:
+    path = cache_path / "rows.npy"
     if done:
         rows = _load(path, shape[0], mode="r+")
         if rows.shape == shape and rows.dtype == dtype:
             return rows
-        raise DataError(f"{path} holds {rows.shape} {rows.dtype}; expected {shape} {dtype}. Delete {home}.")
-    needed, free = shape[0] * shape[1] * np.dtype(dtype).itemsize, shutil.disk_usage(home).free
+        raise DataError(f"{path} holds {rows.shape} {rows.dtype}; expected {shape} {dtype}. Delete {cache_path}.")
+    needed, free = shape[0] * shape[1] * np.dtype(dtype).itemsize, shutil.disk_usage(cache_path).free
     if needed > free:
         raise DataError(
-            f"{home} needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free. Use another data.cache, "
+            f"{cache_path} needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free. Use another data.cache, "
             "or store less: dtype float16 under representations.cache or teacher.cache."
         )
     rows = cast("np.memmap[Any, Any]", open_memmap(path, "w+", dtype, shape))
-    if hasattr(os, "posix_fallocate"):  # else a disk that fills up would kill the process when it writes
+    if hasattr(os, "posix_fallocate"):  # otherwise a write to a full disk would kill the process
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return rows
@@ -162,20 +162,22 @@ def _check(
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         bad = data.describe(int(indices[np.argmin(finite)]) // producer.repeats)
-        raise DataError(f"{producer.name} gave values for {bad} that are not finite.")
+        raise DataError(f"{producer.name} gives values that are not finite for {bad}.")
     if config.dtype == "float16" and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
-        raise DataError(f"{producer.name} gives values that float16 cannot hold. Set its cache.dtype to float32.")
+        raise DataError(f"{producer.name} gives values above the range of float16. Set its cache.dtype to float32.")
 
 
-def _record(home: Path, identity: dict[str, Any], done: int, total: int) -> None:
-    """Write durably that the first `done` rows are there."""
-    write_whole(home / "manifest.json", json.dumps({"identity": identity, "done": done, "rows": total}, indent=2))
+def _record(cache_path: Path, identity: dict[str, Any], done: int, total: int) -> None:
+    """Record durably that the first `done` rows are written."""
+    write_whole(cache_path / "manifest.json", json.dumps({"identity": identity, "done": done, "rows": total}, indent=2))
 
 
-def _open(home: Path, total: int, identity: dict[str, Any]) -> NDArray[np.floating[Any]]:
-    rows = _load(home / "rows.npy", total, mode="r")
+def _open(cache_path: Path, total: int, identity: dict[str, Any]) -> NDArray[np.floating[Any]]:
+    rows = _load(cache_path / "rows.npy", total, mode="r")
     if rows.dtype != identity["dtype"] or rows.ndim != 2:
-        raise DataError(f"{home / 'rows.npy'} holds {rows.dtype}; expected {identity['dtype']}. Delete {home}.")
+        raise DataError(
+            f"{cache_path / 'rows.npy'} holds {rows.dtype}; expected {identity['dtype']}. Delete {cache_path}."
+        )
     return rows
 
 

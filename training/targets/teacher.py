@@ -1,6 +1,6 @@
-"""A teacher's embeddings: computed once per image or view and cached, in every step, or read from an embeddings folder.
+"""A teacher's embeddings: cached, computed in every step, or read from an embeddings folder.
 
-The teacher reads the plain photo, or with `view: same` the crop and flip of the student's view, in its own
+The teacher reads the plain photo, or with `view: same` the crop and flip of the student's view. It has its own
 preprocessing.
 """
 
@@ -31,7 +31,7 @@ from training.targets.cache import Producer, cached_rows
 
 PRECOMPUTED = "embeddings:"
 MEAN_IMAGES = 4096
-"""Images from which the mean of a live teacher's embeddings is estimated: its standard error is 1/64 of a deviation."""
+"""Number of images for the mean of a live teacher's embeddings. Its standard error is 1/64 of their deviation."""
 _BATCH = 64
 
 
@@ -39,13 +39,13 @@ class Teacher:
     """A teacher that reads uint8 images on any device.
 
     Args:
-        spec: A model spec.
-        px: Side of the images it reads; None is its own.
+        spec: Model spec of the teacher.
+        px: Side of its images in pixels. None is the side of its own preprocessing.
     """
 
     def __init__(self, spec: str, px: int | None = None) -> None:
         say(f"Loading the teacher {spec}")
-        # ONNX Runtime runs it on CPUs; tracing the graph takes seconds that a GPU run need not spend
+        # only CPU runs use ONNX Runtime, whose graph takes seconds to trace
         self.model = mvmr_zoo.load(spec, device="cpu", runtime="torch" if torch.cuda.is_available() else "onnx")
         own = self.model.preprocess
         self.preprocess: Preprocess = own if px is None else own.scaled(px)
@@ -59,18 +59,19 @@ class Teacher:
         self._network: nn.Module | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
-        """Averaged copies of the student share their teacher."""
+        """Return the teacher itself, so that the averaged copy of a training module shares it."""
         return self
 
     @property
     def digest(self) -> str:
-        """Hash of its weights and preprocessing."""
+        """SHA-256 of its weights and preprocessing."""
         return hashlib.sha256(f"{self.model.vectors_digest} {self.preprocess.digest}".encode()).hexdigest()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Embeddings `(N, T)` float32, not normalized, of `(N, 3, px, px)` uint8 or float in [0, 1], on their device.
+        """Embed images `(N, 3, px, px)`, uint8 or float in [0, 1]. Returns `(N, T)` float32, not normalized.
 
-        ONNX Runtime computes them on a CPU, where it is two to four times as fast; PyTorch elsewhere.
+        The embeddings are on the device of the images. A CPU uses ONNX Runtime, which is two to four times as fast as
+        PyTorch there. Other devices use PyTorch.
         """
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
         mean, std = (
@@ -110,10 +111,10 @@ class Teacher:
 
 
 def teacher_rows(config: TeacherConfig, views: ViewConfig, data: ImageSet, folder: Path) -> NDArray[np.floating[Any]]:
-    """The teacher's embeddings, not normalized: `(N, T)`, or `(N * views.k, T)` where it sees the student's view.
+    """The teacher's embeddings, not normalized: `(N, T)`, or `(N * views.k, T)` with `view: same`.
 
     Args:
-        config: The teacher; a model spec is embedded by its fastest engine, `embeddings:FOLDER` is read as it is.
+        config: The teacher. The vectors of `embeddings:FOLDER` are read. Any other spec is loaded and run.
         views: The student's views.
         data: The images.
         folder: Folder of caches.
@@ -145,11 +146,11 @@ def _plain_rows(config: TeacherConfig, data: ImageSet, folder: Path, cache: Cach
 
 
 def teacher_mean(rows: NDArray[np.floating[Any]], chosen: NDArray[np.int64], repeats: int = 1) -> Tensor:
-    """The mean of the rows of some images, `(T,)` float32.
+    """The mean of the rows of the chosen images, `(T,)` float32.
 
     Args:
         rows: `(N * repeats, T)`.
-        chosen: Indices of images.
+        chosen: Indices of the images.
         repeats: Rows per image.
     """
     total = np.zeros(rows.shape[1])
@@ -160,7 +161,7 @@ def teacher_mean(rows: NDArray[np.floating[Any]], chosen: NDArray[np.int64], rep
 
 
 def live_teacher_mean(config: TeacherConfig, data: ImageSet, rows: NDArray[np.int64], folder: Path) -> Tensor:
-    """The mean embedding of `MEAN_IMAGES` plain images drawn from `rows`, `(T,)` float32; computed once and cached."""
+    """The mean embedding `(T,)` float32 of `MEAN_IMAGES` plain images drawn from `rows`. The embeddings are cached."""
     chosen = np.sort(np.random.default_rng(6).permutation(rows)[:MEAN_IMAGES])
     sample = Subset(data, chosen)
     return teacher_mean(_plain_rows(config, sample, folder, config.cache), np.arange(len(chosen)))
@@ -236,5 +237,5 @@ def _positions(folder: Path, paths: Iterable[tuple[int, str]], wanted: set[str])
     found: dict[str, int] = {}
     for row, name in paths:
         if name in wanted and found.setdefault(name, row) != row:
-            raise DataError(f"{folder} has two embeddings for {name}. Use a folder made of these images alone.")
+            raise DataError(f"{folder} has two embeddings for {name}. Use a folder of these images only.")
     return found

@@ -72,7 +72,7 @@ FLAT = DistillLossConfig(invariance=0, views=0, regression=1)
             r"teacher\.view is same; expected plain, because an embeddings folder holds one vector per photo",
         ),
         (FinetuneConfig, {}, r"student\.start_from is not given"),
-        (FinetuneConfig, {"views": ViewConfig(mixup=1)}, r"views\.mixup is 1; expected 0: labels are not mixed"),
+        (FinetuneConfig, {"views": ViewConfig(mixup=1)}, r"mixup is 1; expected 0, because labels are not mixed"),
         (FinetuneConfig, {"views": ViewConfig(k=1)}, r"views\.k is 1"),
         (FinetuneConfig, {"share": 0}, "share is 0"),
         (FinetuneConfig, {"label_smoothing": 1}, "label_smoothing is 1"),

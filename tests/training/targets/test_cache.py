@@ -91,7 +91,7 @@ def test_a_cache_of_another_kind_is_refused_by_name(images: ImageFolder, tmp_pat
     (theirs,), (ours,) = (tmp_path / "b").iterdir(), (tmp_path / "a").iterdir()
     shutil.rmtree(ours)
     shutil.copytree(theirs, ours)
-    with pytest.raises(DataError, match=r"ramp-.* of another kind: its producer_digest is 2, this run's is 1"):
+    with pytest.raises(DataError, match=r"ramp-.* holds another cache: its producer_digest is 2; expected 1"):
         cached_rows(tmp_path / "a", images, producer(), CacheConfig())
 
 
@@ -124,10 +124,10 @@ def test_values_that_are_no_numbers_or_too_large(images: ImageFolder, tmp_path: 
     def broken(indices: NDArray[np.int64]) -> NDArray[np.float32]:
         return np.where(indices[:, None] == 3, np.nan, ramp(indices)).astype(np.float32)
 
-    with pytest.raises(DataError, match=rf"ramp gave values for {images.describe(3)} that are not finite"):
+    with pytest.raises(DataError, match=rf"ramp gives values that are not finite for {images.describe(3)}"):
         cached_rows(tmp_path, images, producer(broken), CacheConfig())
     large = producer(lambda indices: ramp(indices) + np.float32(70000), name="large")
-    with pytest.raises(DataError, match="float16 cannot hold"):
+    with pytest.raises(DataError, match="above the range of float16"):
         cached_rows(tmp_path, images, large, CacheConfig())
     assert cached_rows(tmp_path, images, large, CacheConfig(dtype="float32")).max() > 70000
 
@@ -188,7 +188,7 @@ def test_a_value_that_is_not_finite_names_its_image(images: ImageFolder, tmp_pat
         return np.where(indices[:, None] == 22, np.nan, ramp(indices)).astype(np.float32)
 
     made = Producer(name="views", digest="1", dim=6, compute=broken, repeats=3)
-    with pytest.raises(DataError, match=rf"views gave values for {images.describe(7)} that are not finite"):
+    with pytest.raises(DataError, match=rf"views gives values that are not finite for {images.describe(7)}"):
         cached_rows(tmp_path, images, made, CacheConfig())
 
 

@@ -1,11 +1,11 @@
-"""Fixed representations of images, which MV-MR makes embeddings dependent on. Each is an `nn.Module`.
+"""Fixed representations of images, the targets of MV-MR. Each is an `nn.Module`.
 
 pixels            the pixels themselves
 local_deviation   standard deviation in small windows
 hog               histograms of oriented gradients
 scattering        wavelet scattering
-registry          from a name or an import path to one of them
-sketch            a random projection for wide ones
+registry          finds a representation by its name or import path
+sketch            a random projection of wide representations
 """
 
 from training.targets.representations.hog import Hog

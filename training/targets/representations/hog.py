@@ -12,24 +12,25 @@ from torch.nn import functional as F
 from mvmr_zoo.errors import require
 
 _SOBEL = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
-"""Left minus right, smoothed downward. Its transpose is top minus bottom."""
+"""Left minus right, smoothed vertically. Its transpose is top minus bottom."""
 
 
 class Hog(nn.Module):
     """A histogram of unsigned gradient directions per cell.
 
-    `linear` and `hard` use central differences, zero at the border, of the channel where they are largest, and
-    L1-normalized cells, as `skimage.feature.hog` does. `released` is the descriptor of the paper's released code:
-    one histogram per channel, Sobel gradients with zeros outside the image, and no normalization. There a pixel
-    of magnitude m adds m to one bin and 1 - m to the next, so that flat areas vote as much as edges. The released runs
-    apply it to normalized images; on images in [0, 1] its values are others.
+    `linear` and `hard` use central differences, zero at the border, of the channel with the largest gradient. Cells
+    are L1-normalized, as in `skimage.feature.hog`. `released` is the descriptor of the paper's released code: one
+    histogram per channel, Sobel gradients with zeros outside the image, and no normalization. In it, a pixel of
+    magnitude m adds m to one bin and 1 - m to the next, so flat areas count as much as edges. The released runs
+    apply it to normalized images. Its values on images in [0, 1] are different.
 
-    The paper has 24 bins and cells of 8 x 8.
+    The paper uses 24 bins and cells of 8 x 8.
 
     Args:
-        bins: Over half a turn, at least 2.
-        cell_px: Side of a cell. Pixels at the right and bottom that do not fill a cell are left out.
-        mode: `linear` shares a magnitude between the two nearest bins, `hard` gives it to the bin it falls in,
+        bins: Number of direction bins over half a turn, at least 2.
+        cell_px: Side of a cell in pixels, at least 1. Pixels at the right and bottom that do not fill a cell are
+            ignored.
+        mode: `linear` divides a magnitude between the two nearest bins. `hard` adds it to the bin of its direction.
             `released` is described above.
 
     Raises:
@@ -78,7 +79,7 @@ class Hog(nn.Module):
         if self.mode == "hard":
             histogram.index_add_(0, (cell + place.long().clamp_max(self.bins - 1)).flatten(), magnitude.flatten())
         else:
-            # bin b is centered at (b + 1/2) / bins of half a turn, and the last is neighbor of the first
+            # bin b is centered at (b + 1/2) / bins of half a turn; the last bin is a neighbor of the first
             lower = torch.floor(place - 0.5)
             share = place - 0.5 - lower
             for which, part in ((lower, 1 - share), (lower + 1, share)):
@@ -102,7 +103,7 @@ class Hog(nn.Module):
 def gradients(images: Tensor) -> tuple[Tensor, Tensor]:
     """Magnitude and direction of the strongest channel's gradient, both `(N, H, W)`.
 
-    The direction is unsigned, in [0, 1) of half a turn.
+    The direction is unsigned, a share of half a turn in [0, 1).
     """
     down, across = torch.zeros_like(images), torch.zeros_like(images)
     down[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]

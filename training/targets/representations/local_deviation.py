@@ -12,7 +12,7 @@ class LocalDeviation(nn.Module):
     """Per channel, the standard deviation of the `window` x `window` pixels around each pixel.
 
     Args:
-        window: Odd, at least 3; the paper has 3. Borders are reflected.
+        window: Side of the window in pixels, odd, at least 3. The paper uses 3. Borders are reflected.
 
     Raises:
         ConfigError: The window is even or too small.
@@ -30,10 +30,10 @@ class LocalDeviation(nn.Module):
         self.window = window
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(N, C H W)` float32, at least 0, of images `(N, C, H, W)` with sides above `window // 2`."""
+        """Map images `(N, C, H, W)` with sides above `window // 2` to `(N, C * H * W)` float32, at least 0."""
         reach = self.window // 2
         require(min(images.shape[-2:]) > reach, "image side", min(images.shape[-2:]), f"above {reach}")
-        # a mean of squares minus a squared mean loses digits where the mean is large: subtract most of it first
+        # E[x^2] - E[x]^2 loses digits if the mean is large, so the mean of the image is subtracted first
         shifted = images - images.mean(dim=(2, 3), keepdim=True)
         padded = F.pad(shifted, (reach,) * 4, mode="reflect")
         mean = F.avg_pool2d(padded, self.window, stride=1)

@@ -16,5 +16,5 @@ class Pixels(nn.Module):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(N, C H W)` of images `(N, C, H, W)`."""
+        """Map images `(N, C, H, W)` to `(N, C * H * W)`."""
         return images.flatten(1)

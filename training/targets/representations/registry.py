@@ -1,4 +1,4 @@
-"""From a name or an import path to a representation."""
+"""Finds a representation by its name or its import path."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from training.targets.representations.scattering import Scattering
 
 
 class Representation(Protocol):
-    """A fixed function of images, of each one by itself."""
+    """A fixed function that maps each image independently."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """`(N, K)` float of images `(N, 3, H, W)` float32 in [0, 1]."""
+        """Map images `(N, 3, H, W)` float32 in [0, 1] to `(N, K)` float."""
         ...
 
 
@@ -36,11 +36,11 @@ REPRESENTATIONS: dict[str, type] = {
 
 
 def build_representation(kind: str, options: Mapping[str, Any]) -> Representation:
-    """The representation of a name in `REPRESENTATIONS`, or of an import path `package.module:Name`.
+    """The representation with a name in `REPRESENTATIONS`, or at an import path `package.module:Name`.
 
     Args:
         kind: The name or the path of a class. Its constructor's parameters are its options.
-        options: By name; the others keep their defaults.
+        options: Options by name. The others keep their defaults.
 
     Raises:
         ConfigError: There is no such name, module or option, or a value has another type.
@@ -59,13 +59,13 @@ def build_representation(kind: str, options: Mapping[str, Any]) -> Representatio
 
 
 def representation_digest(representation: Representation, options: Mapping[str, Any]) -> str:
-    """SHA-256 of its class, its options and its source: everything its values depend on beside the images.
+    """SHA-256 of everything that the values depend on beside the images: class, options and source.
 
-    The source is this whole package for its own classes, and the file of the class for a user's.
+    The source is this whole package for its own classes, and the file of the class for a custom one.
 
     Args:
-        representation: As `build_representation` made it.
-        options: That it was made with.
+        representation: A result of `build_representation`.
+        options: The options it was built with.
     """
     made = type(representation)
     bound = inspect.signature(made).bind(**options)
@@ -83,8 +83,8 @@ def _imported(kind: str) -> type:
         near = closest(kind, REPRESENTATIONS)[:1]
         hint = f" Closest: {near[0]}." if near else ""
         raise ConfigError(
-            f"No representation is named {kind!r}; known are {', '.join(REPRESENTATIONS)}, "
-            f"or the import path of one, `package.module:Name`.{hint}"
+            f"No representation is named {kind!r}; expected one of {', '.join(REPRESENTATIONS)}, "
+            f"or an import path `package.module:Name`.{hint}"
         )
     try:
         found = getattr(importlib.import_module(path), name)
@@ -96,7 +96,7 @@ def _imported(kind: str) -> type:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Whether a plain value is of a field's type."""
+    """Whether a value has the type of a parameter."""
     if get_origin(hint) is None:
         return type(value) is hint or (hint is float and type(value) is int) or (hint is type(None) and value is None)
     arguments = get_args(hint)

@@ -3,12 +3,13 @@
     S0 = x * phi,  S1 = |x * psi_1| * phi,  S2 = ||x * psi_1| * psi_2| * phi
 
 with Morlet wavelets psi of several scales and directions, and a Gaussian low-pass phi, sampled every
-`2^scales` pixels. Values equal those of kymatio's `Scattering2D`, whose filters, borders and order of
-paths are taken over.
+`2^scales` pixels. The filters, the borders and the order of paths are those of kymatio's `Scattering2D`,
+and so are the values.
 
-What makes it fast: a wavelet's result is wanted at a lower resolution, so its spectrum is folded before
-the inverse transform; the Gaussian is separable, so smoothing and sampling are two small matrix
-products, which compute only what is kept; and work goes in chunks that stay in the processor's cache.
+Three things make it fast. A wavelet's output is needed at a lower resolution only, so its spectrum is
+folded before the inverse transform. The Gaussian is separable, so smoothing and sampling are two small
+matrix products that compute only the samples that are kept. Images are processed in chunks that fit the
+processor's cache.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from mvmr_zoo.errors import require
 from training.targets.representations.scattering_filters import Filters, filters
 
 _CHUNK_VALUES = 1 << 15
-"""Pixels, over all channels, that are worked on at once on a CPU: their spectra and filters fit a cache of some MB."""
+"""Pixels of a chunk on a CPU, over all channels. Their spectra and filters fit a cache of a few MB."""
 _CHUNK_VALUES_GPU = 1 << 22
-"""The same on a GPU, where a chunk should keep every multiprocessor busy: spectra of about 1 GB."""
+"""The same on a GPU, where a chunk must occupy every multiprocessor. Its spectra take about 1 GB."""
 
 
 class Scattering(nn.Module):
     """Scattering coefficients of each channel.
 
     Args:
-        scales: J, octaves of wavelets; there is one coefficient every `2^J` pixels.
-        orientations: L, directions over half a turn.
-        max_order: 1 or 2.
+        scales: Number J of octaves of wavelets. There is one coefficient every `2^J` pixels.
+        orientations: Number L of directions over half a turn.
+        max_order: Highest order, 1 or 2.
 
     Raises:
         ConfigError: A value is out of range.
@@ -57,7 +58,7 @@ class Scattering(nn.Module):
         self.max_order = max_order
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(N, C paths h w)` float32 of images `(N, C, H, W)`; see `maps`."""
+        """Map images `(N, C, H, W)` to `(N, C * paths * h * w)` float32; see `maps`."""
         return self.maps(images).flatten(1)
 
     @torch.no_grad()
@@ -68,7 +69,7 @@ class Scattering(nn.Module):
         then order 2 by the first wavelet and then the second.
 
         Raises:
-            ConfigError: a side is shorter than `2^J`.
+            ConfigError: A side is shorter than `2^J`.
         """
         n, channels, height, width = images.shape
         require(min(height, width) >= 2**self.scales, "image side", min(height, width), f"at least {2**self.scales}")
@@ -103,8 +104,8 @@ def _modulus(spectra: Tensor, psi: Tensor) -> Tensor:
     """|x * psi| sampled every k pixels: `(B, F, L, P / k, Q / k)` float32.
 
     Args:
-        spectra: of x, `(B, F, P, Q)` complex.
-        psi: spectra of L wavelets by blocks, `(k k, L, P Q / k k, 2)`, each real value twice.
+        spectra: Spectra of x, `(B, F, P, Q)` complex.
+        psi: Spectra of L wavelets in blocks, `(k k, L, P Q / k k, 2)`, each real value twice.
     """
     b, f, rows, columns = spectra.shape
     k = math.isqrt(len(psi))
@@ -116,8 +117,8 @@ def _modulus(spectra: Tensor, psi: Tensor) -> Tensor:
         folded = block * wavelets if folded is None else folded.addcmul_(block, wavelets)
     assert folded is not None
     waves = torch.view_as_complex(folded).view(b, f, -1, p, q)
-    squares = torch.view_as_real(torch.fft.ifft2(waves, norm="forward")).square_()  # psi carries the scale
-    return (squares[..., 0] + squares[..., 1]).sqrt_()  # abs() guards against overflow, at thrice the time
+    squares = torch.view_as_real(torch.fft.ifft2(waves, norm="forward")).square_()  # psi has the factor 1 / (P Q)
+    return (squares[..., 0] + squares[..., 1]).sqrt_()  # abs() avoids overflow, and takes three times as long
 
 
 def _smooth(maps: Tensor, bank: Filters, scale: int) -> Tensor:

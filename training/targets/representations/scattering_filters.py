@@ -14,18 +14,21 @@ from torch import Tensor
 SIGMA = 0.8
 """Width of the finest wavelet's envelope, in pixels."""
 XI = 3 * math.pi / 4
-"""Frequency of the finest wavelet, in radians a pixel."""
-_PI = 3.1415  # kymatio's, in the Gaussians' norm: kept so that values agree
+"""Frequency of the finest wavelet, in radians per pixel."""
+_PI = 3.1415  # kymatio's value in the norm of the Gaussians, kept so that results agree
 _PERIODS = range(-2, 3)
 
 
 class Filters(NamedTuple):
-    """What one image size needs.
+    """The filters for one image size.
 
-    `padding`: left, right, top, bottom, to be reflected. `psi[r][j]`: spectra of the wavelets of scale j
-    on maps sampled every 2^r pixels, cut into k x k blocks: `(k k, L, P Q / k k, 2)` with k = 2^(j - r),
-    each real value twice and divided by P Q. `phi[j]`: two matrices that smooth a map of scale j, sample
-    it every 2^(J - j) and cut off the padding: `(P, h)` for its columns and `(Q, w)` for its rows.
+    Args:
+        padding: Width of the reflected border at the left, right, top and bottom.
+        psi: `psi[r][j]` holds the spectra of the wavelets of scale j on maps sampled every 2^r pixels. They are cut
+            into k x k blocks: `(k k, L, P Q / k k, 2)` with k = 2^(j - r). Each real value is divided by P Q and
+            stored twice.
+        phi: `phi[j]` holds two matrices that smooth a map of scale j, sample it every 2^(J - j) and remove the
+            padding: `(P, h)` for its columns and `(Q, w)` for its rows.
     """
 
     padding: tuple[int, int, int, int]
@@ -56,23 +59,23 @@ def filters(height: int, width: int, scales: int, orientations: int, device: tor
         )
         for scale in range(scales)
     ]
-    extra, more = columns - width, rows - height
-    return Filters((extra // 2, (extra + 1) // 2, more // 2, (more + 1) // 2), psi, phi)
+    x, y = columns - width, rows - height
+    return Filters((x // 2, (x + 1) // 2, y // 2, (y + 1) // 2), psi, phi)
 
 
 def _padded(size: int, scales: int) -> int:
-    """Sides that 2^J divides, with at least half of 2^J pixels of border on both sides."""
+    """The side with its padding: divisible by 2^J, with a border of at least 2^J / 2 pixels on both sides."""
     step: int = 2**scales
     return ((size + step) // step + 1) * step
 
 
 def _morlet(rows: int, columns: int, scale: int, direction: int, orientations: int) -> NDArray[np.float64]:
-    """Spectrum `(rows, columns)` of a periodic Morlet wavelet, real: the wavelet is Hermitian."""
+    """Spectrum `(rows, columns)` of a periodic Morlet wavelet. It is real, because the wavelet is Hermitian."""
     angle = (int(orientations - orientations / 2 - 1) - direction) * math.pi / orientations
     sigma, slant = SIGMA * 2**scale, 4.0 / orientations
     wave = _gabor(rows, columns, sigma, angle, XI / 2**scale, slant)
     envelope = _gabor(rows, columns, sigma, angle, 0.0, slant)
-    wavelet = wave - wave.sum() / envelope.sum() * envelope  # of zero mean
+    wavelet = wave - wave.sum() / envelope.sum() * envelope  # zero mean
     spectrum: NDArray[np.float64] = np.fft.fft2(wavelet).real
     return spectrum
 
@@ -105,7 +108,7 @@ def _coarser(spectra: NDArray[np.float64], level: int) -> NDArray[np.float64]:
 
 
 def _low(values: NDArray[np.float64], axis: int, level: int) -> NDArray[np.float64]:
-    """Drop the frequencies a map sampled every 2^level pixels cannot hold."""
+    """Drop the frequencies that a map sampled every 2^level pixels cannot represent."""
     size = values.shape[axis]
     start, length = int(size * 2.0 ** (-level - 1)), int(size * (1 - 2.0**-level))
     kept = np.moveaxis(values.copy(), axis, 0)
@@ -123,7 +126,7 @@ def _blocks(spectra: NDArray[np.float64], k: int) -> Tensor:
 
 
 def _smoothing(spectrum: NDArray[np.float64], scale: int, scales: int, kept: int) -> Tensor:
-    """The matrix `(kept, P / 2^scale)` that smooths a map of scale `scale` along one axis, samples and cuts it."""
+    """The matrix `(kept, P / 2^scale)` that smooths, samples and crops a map of scale `scale` along one axis."""
     impulse = np.fft.ifft(_low(spectrum, 0, scale)).real
     size, step = len(impulse), 2 ** (scales - scale)
     sampled = np.arange(0, size, step)[1 : 1 + kept]

@@ -1,4 +1,4 @@
-"""A cheap random projection that keeps distances, for representations too wide to exchange between processes."""
+"""A fast random projection that keeps distances, for representations too wide to exchange between processes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from torch import Tensor
 
 
 def count_sketch(rows: Tensor, dim: int) -> Tensor:
-    """`(N, dim)` of rows `(N, K)`: each value is added, with a random sign, to a random one of `dim` sums.
+    """Project rows to `(N, dim)`: each value is added, with a random sign, to one of `dim` sums at random.
 
-    Over all draws, a squared distance keeps its mean and varies by about `sqrt(2 / dim)` of itself (Charikar et al.,
-    Finding frequent items in data streams, 2002; Weinberger et al., Feature hashing, 2009). One draw can be further off
-    where few values hold most of the distance. Every process draws the same projection.
+    Over all draws, the expected value of a squared distance is unchanged, and its relative standard deviation is about
+    `sqrt(2 / dim)` (Charikar et al., Finding frequent items in data streams, 2002; Weinberger et al., Feature hashing,
+    2009). The error of one draw can be larger where few values hold most of the distance. Every process draws the same
+    projection.
 
     Args:
-        rows: Float.
-        dim: At least 1.
+        rows: `(N, K)` float.
+        dim: Number of sums, at least 1.
     """
     places, signs = _draws(rows.shape[1], dim, rows.device)
     return rows.new_zeros(len(rows), dim).index_add_(1, places, rows * signs)
