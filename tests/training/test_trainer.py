@@ -121,3 +121,12 @@ def test_a_step_of_several_batches_is_shown_once(
 ) -> None:
     assert train("pretrain", photos, tmp_path, PIXELS, QUIET, "--optim.accumulate=2", "--optim.epochs=3") == 0
     assert capsys.readouterr().out.count("Step 1 of ") == 1
+
+
+def test_each_process_prepares_on_its_own_gpu(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    prepare(PretrainConfig(data=DataConfig(train=str(photos)), run=RunConfig(output=str(tmp_path), name=NAME)))
+    assert chosen == [1]

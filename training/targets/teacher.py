@@ -89,23 +89,13 @@ class Teacher:
         """ONNX Runtime for images of the teacher's size."""
         if self.preprocess.crop_px == self.model.preprocess.crop_px:
             return self.model.engine
-        return traced_engine(self._encoder, size_px=self.preprocess.crop_px)
-
-    @functools.cached_property
-    def _encoder(self) -> nn.Module:
-        """The network on a CPU, with the model's own output."""
-        encoder = self.model.encoder.eval().requires_grad_(False)
-        if self.model.output == "features" or self.model.alignment is None:
-            return encoder
-        matrix = torch.from_numpy(self.model.alignment.matrix[: self.dim])
-        aligned = nn.Linear(matrix.shape[1], self.dim, bias=False)
-        aligned.weight = nn.Parameter(matrix, requires_grad=False)
-        return nn.Sequential(encoder, aligned).eval()
+        return traced_engine(self.model.network, size_px=self.preprocess.crop_px)
 
     def _module(self, device: torch.device) -> nn.Module:
         """The network on a device."""
         if self._network is None or next(self._network.parameters()).device != device:
-            self._network = self._encoder.to(device).to(memory_format=torch.channels_last)
+            network = self.model.network.eval().requires_grad_(False)
+            self._network = network.to(device).to(memory_format=torch.channels_last)
         return self._network
 
 
