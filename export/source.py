@@ -40,13 +40,7 @@ class Source:
     @property
     def network(self) -> nn.Module:
         """Images `(N, 3, H, W)` to the model's output `(N, D)`, in evaluation mode, on the CPU."""
-        encoder = self.model.encoder
-        if self.model.output == "features" or self.model.alignment is None:
-            return encoder
-        matrix = torch.from_numpy(self.model.alignment.matrix[: self.model.dim])
-        projection = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
-        projection.weight = nn.Parameter(matrix, requires_grad=False)
-        return nn.Sequential(encoder, projection).eval()
+        return self.model.network
 
     @property
     def head(self) -> Head:

@@ -102,6 +102,23 @@ class Model:
         """
         return self.build()
 
+    @functools.cached_property
+    def network(self) -> nn.Module:
+        """`(N, 3, H, W)` to the vectors of `output`, not normalized, in evaluation mode, on the CPU.
+
+        Raises:
+            MissingDependencyError: PyTorch is not installed.
+        """
+        if self.output == "features" or self.alignment is None:
+            return self.encoder
+        import torch
+        from torch import nn
+
+        matrix = torch.from_numpy(self.alignment.matrix[: self.dim])
+        projection = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
+        projection.weight = nn.Parameter(matrix, requires_grad=False)
+        return nn.Sequential(self.encoder, projection).eval()
+
     @overload
     def embed(
         self,

@@ -11,11 +11,11 @@ import torch
 
 from mvmr_zoo.card import Figure
 from mvmr_zoo.checkpoint import Head
-from mvmr_zoo.errors import ConfigError, DataError
+from mvmr_zoo.errors import DataError
 from training.callbacks import Health, KnnMonitor, LogValues, OnlineLinear, image_features, knn_every
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
 from training.config.objective import AUGMENTED_PIXELS
-from training.data import Split, ViewDataset, subset_file
+from training.data import Plan, Split, ViewDataset, subset_file
 from training.finish import finish
 from training.losses import DistillationLoss, MVMRLoss
 from training.losses.regression import TEACHER
@@ -43,10 +43,11 @@ def pretrain(config: PretrainConfig, *, resume: bool = False, allow_change: bool
         TrainingError: The loss is not finite, or the embeddings collapsed.
     """
     setup = prepare(config, resume=resume, allow_change=allow_change)
+    plan = setup.plan(config)
     targets = representation_targets(config.representations, config.views, setup.data, config.cache_folder)
     weights = {term.kind: term.weight for term in config.representations.terms}
     loss = MVMRLoss(weights, sign=config.representations.sign, **dataclasses.asdict(config.loss))
-    return _train(config, setup, loss, targets, second_view=weights.get(AUGMENTED_PIXELS, 0) > 0)
+    return _train(config, setup, plan, loss, targets, second_view=weights.get(AUGMENTED_PIXELS, 0) > 0)
 
 
 def distill(config: DistillConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
@@ -64,15 +65,19 @@ def distill(config: DistillConfig, *, resume: bool = False, allow_change: bool =
         TrainingError: The loss is not finite, or the embeddings collapsed.
     """
     setup = prepare(config, resume=resume, allow_change=allow_change)
-    targets = teacher_targets(config.teacher, config.views, setup.data, setup.split.train, config.cache_folder)
-    dim, width = targets.dims[TEACHER], config.student.projector[-1]
-    if width != dim and (config.loss.regression > 0 or config.loss.similarity > 0):
-        raise ConfigError(
-            f"student.projector ends in {width}, but {config.teacher.spec} has {dim} features, and loss.regression "
-            "and loss.similarity compare the two. Change the last width, or set both weights to 0."
-        )
+    plan = setup.plan(config)
+    follows = config.loss.regression > 0 or config.loss.similarity > 0
+    targets = teacher_targets(
+        config.teacher,
+        config.views,
+        setup.data,
+        setup.split.train,
+        config.cache_folder,
+        width=config.student.projector[-1] if follows else None,
+    )
+    dim = targets.dims[TEACHER]
     loss = DistillationLoss(teacher_mean=targets.mean, teacher_dim=dim, **dataclasses.asdict(config.loss))
-    return _train(config, setup, loss, targets)
+    return _train(config, setup, plan, loss, targets)
 
 
 def finetune(config: FinetuneConfig, *, resume: bool = False, allow_change: bool = False) -> Path | None:
@@ -111,18 +116,18 @@ def finetune(config: FinetuneConfig, *, resume: bool = False, allow_change: bool
 
 
 def _train(
-    config: TaskConfig, setup: Setup, loss: MVMRLoss, targets: Targets, *, second_view: bool = False
+    config: TaskConfig, setup: Setup, plan: Plan, loss: MVMRLoss, targets: Targets, *, second_view: bool = False
 ) -> Path | None:
     """The common part of pretraining and distillation: from a loss and its targets to a checkpoint folder.
 
     Args:
         config: Configuration of the run.
         setup: Its images.
+        plan: Its batches.
         loss: The loss to minimize.
         targets: The targets of the loss.
         second_view: Whether the pixels of a second augmented view are a target.
     """
-    plan = setup.plan(config)
     dataset = ViewDataset(
         data=setup.data,
         rows=setup.split.train,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import time
 import warnings
@@ -89,6 +90,8 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
         CheckpointError: `run.output/run.name` exists and is not a checkpoint folder.
     """
     _check_batch_size(config)
+    if torch.cuda.is_available():  # what is computed before training must not all land on the first GPU
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     output = Path(config.run.output)
     last = output / FILE
     if last.exists() and not resume:

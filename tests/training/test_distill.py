@@ -139,3 +139,4 @@ def test_a_run_that_cannot_start_is_one_clear_line(
     assert message.format(teacher=checkpoint.folder) in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "last.ckpt").exists()
+    assert not list(tmp_path.rglob("rows.npy"))  # nothing was computed before

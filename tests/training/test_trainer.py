@@ -15,7 +15,7 @@ from training.config import DataConfig, OptimConfig, PretrainConfig, RunConfig, 
 from training.trainer import FinishedError, prepare
 
 from ..conftest import write_photos
-from .small import EVERY_STEP, NAME, PIXELS, same_weights, train
+from .small import EVERY_STEP, NAME, PIXELS, QUIET, same_weights, train
 
 
 def config(photos: Path | tuple[str, ...], output: Path, **data: object) -> PretrainConfig:
@@ -114,3 +114,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_good_weights(
     if (tmp_path / "last.ckpt").exists():
         last = torch.load(tmp_path / "last.ckpt", weights_only=True)
         assert all(torch.isfinite(tensor).all() for name, tensor in last["state_dict"].items() if "running" not in name)
+
+
+def test_a_step_of_several_batches_is_shown_once(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("pretrain", photos, tmp_path, PIXELS, QUIET, "--optim.accumulate=2", "--optim.epochs=3") == 0
+    assert capsys.readouterr().out.count("Step 1 of ") == 1
+
+
+def test_each_process_prepares_on_its_own_gpu(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    prepare(PretrainConfig(data=DataConfig(train=str(photos)), run=RunConfig(output=str(tmp_path), name=NAME)))
+    assert chosen == [1]

@@ -42,7 +42,7 @@ class Progress(pl.Callback):
         """Print the size of the run, and start the bar at the first step."""
         if not trainer.is_global_zero:
             return
-        self._start = trainer.global_step
+        self._start = self._done = trainer.global_step
         if self._start:
             say(f"Resuming from step {self._start:,}, which {trainer.ckpt_path} holds")
         processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
@@ -62,8 +62,9 @@ class Progress(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: object) -> None:
         """Show the step."""
         step = trainer.global_step
-        if not trainer.is_global_zero or step == self._start:
+        if not trainer.is_global_zero or step == self._done:  # a micro-batch finishes no step
             return
+        self._done = step
         now = time.monotonic()
         at_end = step in (self._start + 1, trainer.max_steps)
         if not at_end and now - self._shown < (_DRAW_SECONDS if self._bar else LINE_SECONDS):

@@ -142,6 +142,8 @@ class ViewDataset(Dataset[Example]):
         if self.config.k:
             return self.config.cached_view_px
         needed = [self.config.smallest_photo_px(px)]
+        if self.with_other:
+            needed.append(int(px / self.config.second_view.parameters.min_scale**0.5))
         if self.with_plain:
             needed.append(DRAFT_MARGIN * self.config.preprocess(px).resize_px)
         if self.source is not None:

@@ -22,7 +22,7 @@ from training.data import Source, plain_view, read_for_views
 from training.losses.regression import TEACHER
 from training.targets.cache import Producer, cached_rows
 from training.targets.representations import Representation, build_representation, representation_digest
-from training.targets.teacher import PRECOMPUTED, Teacher, live_teacher_mean, teacher_mean, teacher_rows
+from training.targets.teacher import PRECOMPUTED, Teacher, check_width, live_teacher_mean, teacher_mean, teacher_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,13 @@ def representation_targets(config: RepresentationsConfig, views: ViewConfig, dat
 
 
 def teacher_targets(
-    config: TeacherConfig, views: ViewConfig, data: ImageSet, rows: NDArray[np.int64], folder: Path
+    config: TeacherConfig,
+    views: ViewConfig,
+    data: ImageSet,
+    rows: NDArray[np.int64],
+    folder: Path,
+    *,
+    width: int | None = None,
 ) -> Targets:
     """The target of distillation.
 
@@ -91,12 +97,14 @@ def teacher_targets(
         data: All images.
         rows: Indices of the training images.
         folder: Folder of caches.
+        width: That the teacher's dimension T must be, or None for any. It is checked before anything is computed.
     """
     if config.cached or config.spec.startswith(PRECOMPUTED):
-        cached = teacher_rows(config, views, data, folder)
+        cached = teacher_rows(config, views, data, folder, width=width)
         mean = teacher_mean(cached, rows, repeats=max(1, views.k))
         return Targets(cached={TEACHER: cached}, dims={TEACHER: cached.shape[1]}, mean=mean)
     teacher = Teacher(config.spec, config.px)
+    check_width(config.spec, teacher.dim, width)
     return Targets(
         live={TEACHER: teacher},
         source=Source(preprocess=teacher.preprocess, same_view=config.view == "same"),

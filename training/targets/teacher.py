@@ -24,7 +24,7 @@ from mvmr_zoo.embeddings import read_embeddings
 from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import Engine, traced_engine
-from training.config import CacheConfig, TeacherConfig, ViewConfig
+from training.config import TeacherConfig, ViewConfig
 from training.console import say
 from training.data import cached_view, crop_image, read_for_views, to_tensor
 from training.targets.cache import Producer, cached_rows
@@ -90,27 +90,19 @@ class Teacher:
         """ONNX Runtime for images of the teacher's size."""
         if self.preprocess.crop_px == self.model.preprocess.crop_px:
             return self.model.engine
-        return traced_engine(self._encoder, size_px=self.preprocess.crop_px)
-
-    @functools.cached_property
-    def _encoder(self) -> nn.Module:
-        """The network on a CPU, with the model's own output."""
-        encoder = self.model.encoder.eval().requires_grad_(False)
-        if self.model.output == "features" or self.model.alignment is None:
-            return encoder
-        matrix = torch.from_numpy(self.model.alignment.matrix[: self.dim])
-        aligned = nn.Linear(matrix.shape[1], self.dim, bias=False)
-        aligned.weight = nn.Parameter(matrix, requires_grad=False)
-        return nn.Sequential(encoder, aligned).eval()
+        return traced_engine(self.model.network, size_px=self.preprocess.crop_px)
 
     def _module(self, device: torch.device) -> nn.Module:
         """The network on a device."""
         if self._network is None or next(self._network.parameters()).device != device:
-            self._network = self._encoder.to(device).to(memory_format=torch.channels_last)
+            network = self.model.network.eval().requires_grad_(False)
+            self._network = network.to(device).to(memory_format=torch.channels_last)
         return self._network
 
 
-def teacher_rows(config: TeacherConfig, views: ViewConfig, data: ImageSet, folder: Path) -> NDArray[np.floating[Any]]:
+def teacher_rows(
+    config: TeacherConfig, views: ViewConfig, data: ImageSet, folder: Path, *, width: int | None = None
+) -> NDArray[np.floating[Any]]:
     """The teacher's embeddings, not normalized: `(N, T)`, or `(N * views.k, T)` with `view: same`.
 
     Args:
@@ -118,20 +110,34 @@ def teacher_rows(config: TeacherConfig, views: ViewConfig, data: ImageSet, folde
         views: The student's views.
         data: The images.
         folder: Folder of caches.
+        width: That T must have, or None for any.
 
     Raises:
+        ConfigError: T is not `width`.
         UnknownModelError, CheckpointError, MissingDependencyError: The teacher cannot be loaded.
         DataError: The cache or the folder does not fit the images.
         ImageError: An image cannot be read.
     """
     if config.spec.startswith(PRECOMPUTED):
-        return _precomputed(Path(config.spec.removeprefix(PRECOMPUTED)), data)
-    if config.view == "same":
-        return cached_rows(folder, data, _view_producer(config, views, data), config.cache)
-    return _plain_rows(config, data, folder, config.cache)
+        rows = _precomputed(Path(config.spec.removeprefix(PRECOMPUTED)), data)
+        check_width(config.spec, rows.shape[1], width)
+        return rows
+    producer = _view_producer(config, views, data) if config.view == "same" else _plain_producer(config, data)
+    check_width(config.spec, producer.dim, width)
+    return cached_rows(folder, data, producer, config.cache)
 
 
-def _plain_rows(config: TeacherConfig, data: ImageSet, folder: Path, cache: CacheConfig) -> NDArray[np.floating[Any]]:
+def check_width(spec: str, dim: int, width: int | None) -> None:
+    """Raise ConfigError unless a teacher of `dim` features fits a projector of `width`, where that matters."""
+    if width not in (None, dim):
+        raise ConfigError(
+            f"student.projector ends in {width}, but {spec} has {dim} features, and loss.regression "
+            "and loss.similarity compare the two. Change the last width, or set both weights to 0."
+        )
+
+
+def _plain_producer(config: TeacherConfig, data: ImageSet) -> Producer:
+    """Embeddings of the whole photos."""
     if config.px is not None:
         teacher = Teacher(config.spec, config.px)
         name, digest, dim = f"{teacher.name}-{config.px}px", teacher.digest, teacher.dim
@@ -142,7 +148,7 @@ def _plain_rows(config: TeacherConfig, data: ImageSet, folder: Path, cache: Cach
         name, dim = model.card.name, model.dim
         digest = hashlib.sha256(f"{model.vectors_digest} {model.preprocess.digest}".encode()).hexdigest()
         compute = functools.partial(embed_images, model.engine, model.preprocess, data, dim=dim)
-    return cached_rows(folder, data, Producer(name=name, digest=digest, dim=dim, compute=compute), cache)
+    return Producer(name=name, digest=digest, dim=dim, compute=compute)
 
 
 def teacher_mean(rows: NDArray[np.floating[Any]], chosen: NDArray[np.int64], repeats: int = 1) -> Tensor:
@@ -164,7 +170,8 @@ def live_teacher_mean(config: TeacherConfig, data: ImageSet, rows: NDArray[np.in
     """The mean embedding `(T,)` float32 of `MEAN_IMAGES` plain images drawn from `rows`. The embeddings are cached."""
     chosen = np.sort(np.random.default_rng(6).permutation(rows)[:MEAN_IMAGES])
     sample = Subset(data, chosen)
-    return teacher_mean(_plain_rows(config, sample, folder, config.cache), np.arange(len(chosen)))
+    cached = cached_rows(folder, sample, _plain_producer(config, sample), config.cache)
+    return teacher_mean(cached, np.arange(len(chosen)))
 
 
 def _embed_plain(teacher: Teacher, data: ImageSet, indices: NDArray[np.int64]) -> NDArray[np.float32]:

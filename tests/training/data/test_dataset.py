@@ -203,3 +203,9 @@ def test_a_crop_is_made_from_enough_pixels(images: ImageFolder) -> None:
     assert dataset(images, config)._needed_px(PX) == 64
     source = Source(preprocess=Preprocess(resize_px=100, crop_px=90), same_view=True)
     assert dataset(images, config, source=source)._needed_px(PX) == 180
+
+
+def test_the_second_views_crop_is_made_from_enough_pixels_too(images: ImageFolder) -> None:
+    config = views(augment=AugmentConfig(min_scale=1.0), second=AugmentConfig(min_scale=0.04))
+    assert dataset(images, config)._needed_px(PX) < 5 * PX
+    assert dataset(images, config, with_other=True)._needed_px(PX) == 5 * PX
