@@ -68,7 +68,7 @@ class Protocol:
         name: with its version.
         measure: from an encoder, the splits and options to figures.
         refuses: why it does not apply to an encoder and splits; "" where it does.
-        classifier: whether it measures the encoder's own classifier, which reads features whatever the output is.
+        classifier: whether it measures the encoder's own classifier, which always reads features.
     """
 
     name: str

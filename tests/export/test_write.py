@@ -317,7 +317,7 @@ def test_the_output_asked_for_is_exported(
 
 
 def test_outputs_that_cannot_be_exported(distilled: Path, exports: ExportedFolders, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--head reads features, but --output got aligned"):
+    with pytest.raises(ConfigError, match=r"--head reads features, but --output is aligned"):
         ExportOptions(head=True, output="aligned")
     with pytest.raises(ConfigError, match="has features alone"):
         export_onnx(exports.spec, tmp_path / "out", ExportOptions(output="aligned"), exports.demands)

@@ -86,7 +86,7 @@ def test_another_output_is_refused(
     with PhotoLibrary(folder, model=spec, dim=20) as library:
         library.add([photo_folder])
     for model in (None, spec):
-        message = f"holds vectors of the output aligned, 20 numbers; {now} was asked for"
+        message = f"holds vectors of the output aligned, 20 numbers, not {now}"
         with PhotoLibrary(folder, model=model, **asked) as other:
             with pytest.raises(LibraryMismatchError, match=message):
                 other.search(photo_folder / "a" / "00.jpg")
