@@ -125,7 +125,7 @@ def settle_plan(base: Path, plan: Plan) -> Plan:
         if found.facts.model != plan.facts.model:
             difference = f"made by the model {found.facts.model}, not {plan.facts.model}"
         elif before != now:
-            difference = f"made from the output {before} of the model, not {now}"
+            difference = f"made from the model output {before}, not {now}"
         else:
             difference = f"made by an earlier version of the model {found.facts.model}"
         raise DataError(f"{base} is {difference}. {advice}")

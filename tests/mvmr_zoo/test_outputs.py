@@ -159,8 +159,8 @@ def test_a_folder_with_features_alone_is_what_it_was(checkpoint: Checkpoint) -> 
         ({"outputs": {"features": D, "aligned": "4"}}, "outputs says aligned '4'; expected 1 to 256"),
         ({"outputs": {"features": D, "words": 4}}, "outputs names 'words'; expected only features, aligned"),
         ({"outputs": ["features"]}, "outputs is list, expected dict"),
-        ({"default_output": "words"}, "default_output is 'words', expected one of outputs: features, aligned"),
-        ({"outputs": {"features": D}}, "default_output is 'aligned', expected one of outputs: features"),
+        ({"default_output": "words"}, "default_output is 'words'; expected one of outputs: features, aligned"),
+        ({"outputs": {"features": D}}, "default_output is 'aligned'; expected one of outputs: features"),
         (
             {"outputs": {"features": D}, "default_output": "features"},
             "golden.safetensors: holds .*; expected features",

@@ -114,9 +114,7 @@ def test_a_file_that_is_no_text_is_refused(
 
 def test_missing_options_are_named_with_what_to_add(capfd: pytest.CaptureFixture[str], never_runs: list[Any]) -> None:
     refused(answer(capfd, ""), "data.train, run.output and run.name are not given. Add --data.train TRAIN --run.output")
-    refused(
-        answer(capfd, "--data.train A --run.output B"), "run.name is not given. Add --run.name NAME, or set it in"
-    )
+    refused(answer(capfd, "--data.train A --run.output B"), "run.name is not given. Add --run.name NAME, or set it in")
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
