@@ -3,7 +3,7 @@
     python benchmarks/dependence.py [--px 32] [--rounds 15]
 
 Views and the paper's five representations of N = 256 random images, D = 8192, forward and backward,
-the two ways taking turns in one process; then each alone in a new process for its peak memory.
+with the two ways alternating in one process. Each way then runs alone in a new process for its peak memory.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def by_pairs(made: Batch) -> Tensor:
 
 
 def plain_dcor(x: Tensor, y: Tensor) -> Tensor:
-    """Distance correlation as it is written down: distances, double centering, the square root."""
+    """Distance correlation by its formula: distances, double centering, the square root."""
     a, b = (torch.cdist(rows, rows, compute_mode="use_mm_for_euclid_dist") for rows in (x, y))
     a, b = (d - d.mean(0, keepdim=True) - d.mean(1, keepdim=True) + d.mean() for d in (a, b))
     return ((a * b).mean() / ((a * a).mean() * (b * b).mean()).sqrt()).sqrt()

@@ -1,12 +1,13 @@
-"""Distillation with all photos in GPU memory: for GPUs that outrun the processes which crop photos.
+"""Distillation with all photos in GPU memory, for GPUs that are faster than the processes that crop photos.
 
     python benchmarks/distill_on_gpu.py FOLDER --seconds 300 --output OUT [--student timm:efficientnet_lite0]
 
 FOLDER holds Parquet files of encoded photos (see docs/training.md). Each photo becomes a square of `--canvas` pixels,
-and crops, flips and colors are computed on the GPU. The loss, the teacher, the student and the views' distribution are
-those of `training.distill` with `teacher.view: same`; the run ends by time instead of epochs. Writes
-`OUT/averaged.safetensors` (moving average of encoder and projector, fp16, with the teacher's mean), the same of the
-weights before the learning rate falls (`stable.safetensors`), and `OUT/log.json`.
+and crops, flips and colors are computed on the GPU. The loss, the teacher, the student and the distribution of views
+are those of `training.distill` with `teacher.view: same`. The run ends after a time instead of a number of epochs.
+
+It writes `OUT/averaged.safetensors` (moving average of encoder and projector, fp16, with the teacher's mean),
+`OUT/stable.safetensors` (the same before the learning rate falls) and `OUT/log.json`.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, required=True, help="of training, after loading")
+    parser.add_argument("--seconds", type=float, required=True, help="length of the training, without loading")
     parser.add_argument("--student", default="timm:efficientnet_lite0")
     parser.add_argument("--teacher", default="effnet-lite:0")
     parser.add_argument("--teacher-px", type=int, default=160)
     parser.add_argument(
-        "--sizes", type=int, nargs=2, default=(96, 128), help="of the student's views, before and after"
+        "--sizes", type=int, nargs=2, default=(96, 128), help="sides of the student's views, first and later"
     )
     parser.add_argument("--canvas", type=int, default=112)
     parser.add_argument("--batch", type=int, default=1024)
@@ -72,7 +73,7 @@ def main() -> None:
 
 
 def train(photos: Tensor, options: argparse.Namespace) -> list[dict[str, float]]:
-    """Train for `options.seconds` and save the weights. Returns the log, a row every 100 steps."""
+    """Train for `options.seconds` and save the weights. Returns the log, with a row every 100 steps."""
     device = photos.device
     teacher = Teacher(options.teacher, options.teacher_px)
     config = StudentConfig(architecture=options.student, projector=(teacher.dim,))
@@ -132,7 +133,7 @@ def lr_share(progress: float) -> float:
 
 
 def crops(images: Tensor, px: int, min_scale: float) -> Tensor:
-    """A random crop and flip of each square image: `(N, 3, px, px)` float in [0, 1] of `(N, 3, C, C)` uint8."""
+    """Crop and flip square images `(N, 3, C, C)` uint8 at random. Returns `(N, 3, px, px)` float in [0, 1]."""
     n, device = len(images), images.device
     area = torch.empty(n, device=device).uniform_(min_scale, 1)
     ratio = torch.empty(n, device=device).uniform_(math.log(3 / 4), math.log(4 / 3)).exp()
@@ -164,13 +165,13 @@ def teacher_mean(teacher: Teacher, photos: Tensor, batch: int) -> Tensor:
 
 
 def save(path: Path, average: dict[str, Tensor], mean: Tensor) -> None:
-    """Encoder and projector in fp16, and the teacher's mean."""
+    """Save encoder and projector in fp16, and the teacher's mean."""
     tensors = {name: each.half().cpu().contiguous() for name, each in average.items()}
     save_file(tensors | {"teacher_mean": mean.float().cpu()}, path)
 
 
 def canvases(folder: Path, px: int, workers: int) -> NDArray[np.uint8]:
-    """Every photo as a square, `(N, 3, px, px)`; sides are at most 4:3 before they are made equal."""
+    """Every photo as a square `(N, 3, px, px)`. Photos are cropped to at most 4:3 before they are resized."""
     rows = len(open_images(f"parquet:{folder}"))
     bounds = np.linspace(0, rows, 4 * workers + 1).astype(int)
     spans = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))

@@ -1,10 +1,10 @@
-"""Every CUDA path of this repository against the CPU, and how fast it is: one command, one report.
+"""Compare every CUDA path of this repository with the CPU, measure its speed, and write one report.
 
     python benchmarks/gpu.py --output report.json [--budget 420] [--only NAME ...] [--quick] [--device cpu]
 
-A check that fails does not stop the others. A check is skipped, with the reason, where its device or a library is
-missing. The report is written after every check. Nothing needs a network or a data set. `--device cpu` rehearses the
-script: both sides of every comparison run on the CPU. The exit code is 1 if a check failed.
+A check that fails does not stop the others. A check is skipped, with the reason, if its device or a library is
+missing. The report is written after every check. No network and no data set are needed. With `--device cpu`, both
+sides of every comparison run on the CPU, as a test of the script. The exit code is 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path[0] = str(
     Path(__file__).resolve().parents[1]
-)  # the checkout; this folder's demo.py would hide the package demo
+)  # the checkout, because demo.py in this folder would hide the package demo
 
 from benchmarks.gpu_checks import CHECKS  # noqa: E402
 from benchmarks.gpu_checks.report import main  # noqa: E402

@@ -1,12 +1,12 @@
-"""Two kinds of HOG as a target: this project's, and that of the paper's released code.
+"""Compare the modes of HOG as a target: `linear`, `hard`, and `released`, that of the paper's released code.
 
     python benchmarks/hog_modes.py IMAGENETTE/val [--count 1000] [--px 96]
 
-The same number of photos of each class, of which the plain view is described. For each kind: its width; milliseconds
-per image (the best of seven rounds of 50, one thread); the unbiased distance correlation with EfficientNet-Lite0's
-features, with pixels and with classes (one-hot); and the share of photos whose nearest other photo has the same class.
-Intervals hold 95 % of the values of half of the photos, drawn 300 times (delete-half jackknife). The last lines compare
-kinds on the same draws.
+Each mode describes the plain view of the same number of photos of each class. The table shows its length and its
+milliseconds per image (the best of seven rounds of 50, one thread). It shows the unbiased distance correlation with
+EfficientNet-Lite0's features, with pixels and with classes (one-hot). The last column is the share of photos whose
+nearest other photo has the same class. Intervals contain 95 % of the values of random halves of the photos, drawn 300
+times (delete-half jackknife). The last lines compare modes on the same draws.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CHUNK = 50
 
 
 def normalized(images: Tensor) -> Tensor:
-    """As the released code sees them."""
+    """Images as the released code normalizes them."""
     mean, std = (torch.tensor(each).view(3, 1, 1) for each in (IMAGENET_MEAN, IMAGENET_STD))
     return (images - mean) / std
 
@@ -49,7 +49,7 @@ KINDS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def dependence(ours: Tensor, theirs: Tensor, rows: NDArray[np.int64] | None = None) -> float:
-    """The unbiased estimate of two distance matrices `(N, N)`, of some of the photos."""
+    """The unbiased dCor of two distance matrices `(N, N)`, optionally for some of the photos only."""
     if rows is not None:
         ours, theirs = ours[np.ix_(rows, rows)], theirs[np.ix_(rows, rows)]
     return correlate(centered(ours, "unbiased"), centered(theirs, "unbiased"), estimator="unbiased").item()
@@ -62,7 +62,7 @@ def same_class(distances: Tensor, labels: NDArray[np.int64]) -> float:
 
 
 def milliseconds(kind: Callable[[Tensor], Tensor], images: Tensor) -> float:
-    """Per image."""
+    """The best time per image over seven calls."""
     took = []
     for _ in range(7):
         start = time.perf_counter()
@@ -97,7 +97,7 @@ def main() -> None:
         distances = {name: pairwise_distances(rows) for name, rows in described.items()}
     generator = np.random.default_rng(0)
     draws = [np.sort(generator.permutation(len(chosen))[: len(chosen) // 2]) for _ in range(DRAWS)]
-    print("| | numbers | ms per image | dCor with features | with pixels | with classes | 1-NN |")
+    print("| | length | ms per image | dCor with features | with pixels | with classes | 1-NN |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     of_draws: dict[tuple[str, str], NDArray[np.float64]] = {}
     for name, kind in KINDS.items():

@@ -69,7 +69,7 @@ def train(name: str, seed: int, data: Path, output: Path, epochs: float) -> Path
 
 
 def features(checkpoint: Path, images: ImageSet) -> NDArray[np.float32]:
-    """Of all images, not normalized."""
+    """Features of all images, not normalized."""
     model = mvmr_zoo.load(checkpoint)
     return embed_images(model.engine, model.preprocess, images, range(len(images)), dim=model.dim)
 

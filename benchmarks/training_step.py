@@ -1,10 +1,10 @@
-"""What a training step spends outside the network's own forward and backward; caches against live targets.
+"""The time of a training step outside the network's forward and backward, with cached and with live targets.
 
     python benchmarks/training_step.py IMAGENETTE [--px 96] [--batch 64] [--steps 16] [--rounds 3]
 
-Whole runs of `training.distill` and `training.pretrain` on 600 photos, ResNet-18, two workers, caches warm,
-everything that is measured in a step on: the median time from the start of one step to the next. Between runs, on
-the idle machine, the same network forward and backward on a batch that is there already. Rounds take turns.
+Runs `training.distill` and `training.pretrain` on 600 photos with a ResNet-18, two workers, warm caches and all
+measurements within a step, and takes the median time between the starts of two steps. Between runs, on the idle
+machine, the same network runs forward and backward on a batch in memory. Rounds alternate.
 """
 
 from __future__ import annotations

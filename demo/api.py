@@ -72,8 +72,8 @@ def add_api(searcher: Searcher) -> None:
         """How the library stands.
 
         Returns:
-            photos, missing and failures as counts; model, the encoder's name; output, which of its
-            outputs the vectors are; dimension of the vectors.
+            photos, missing and failures as counts; model, the encoder's name; output, the
+            encoder's output that the vectors are; dimension of the vectors.
         """
         found = searcher.status()
         return {

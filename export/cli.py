@@ -45,11 +45,13 @@ def onnx(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "--model-output", help="features, or aligned, for retrieval. Default: the model's own."
+            "--output",
+            "--model-output",
+            help="Output of the model: features, or aligned for retrieval. Default: the model's own.",
         ),
     ] = None,
     dim: Annotated[
-        int | None, typer.Option(help="Length of aligned vectors: only their first numbers are kept.")
+        int | None, typer.Option(help="Number of leading dimensions of aligned vectors to keep. Default: all.")
     ] = None,
     head: Annotated[bool, typer.Option("--head", help="The classifier too: a second output, logits.")] = False,
     device: Device = "cpu",

@@ -150,7 +150,7 @@ def _features(model: ModelProto, images: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def _name_output(model: ModelProto, output: str) -> None:
-    """Give the output `features` another name."""
+    """Rename the output `features`."""
     graph = model.graph
     for names in (each for node in graph.node for each in (node.input, node.output)):
         names[:] = [output if name == "features" else name for name in names]

@@ -33,9 +33,9 @@ class ExportOptions:
         opset: of the ONNX standard.
         unit_norm: scale vectors to unit L2 norm.
         head: put the classifier inside.
-        output: of the encoder, as `load` takes it: `features` or `aligned`; None is the model's own, or features with
-            `head`, which reads them.
-        dim: how many numbers of `aligned`, as `load` takes it.
+        output: `features` or `aligned`, as in `load`. None is the model's default, or features with `head`, which
+            reads them.
+        dim: number of dimensions of `aligned`, as in `load`.
         device: `cpu` or `cuda`, where the certificate is measured.
     """
 
@@ -62,7 +62,7 @@ class ExportOptions:
                 hint = f" Closest: {near[0]}." if near else ""
                 raise ConfigError(f"{option} got {value!r}; expected {', '.join(known)}.{hint}")
         if self.head and self.output == "aligned":
-            raise ConfigError("--head reads features, but --output got aligned. Leave one of them out.")
+            raise ConfigError("--head reads features, but --output is aligned. Omit one of them.")
         if self.opset not in OPSETS:
             raise ConfigError(f"--opset got {self.opset}; expected {OPSETS[0]} to {OPSETS[-1]}.")
         if isinstance(self.size, int) and self.size < SMALLEST_PX:

@@ -75,15 +75,15 @@ def read_source(
     """The model of a spec, in PyTorch, every weight finite.
 
     Args:
-        spec: as `load` takes it.
-        device: likewise.
-        output: likewise.
-        dim: likewise.
+        spec: as in `load`.
+        device: as in `load`.
+        output: as in `load`.
+        dim: as in `load`.
 
     Raises:
         UnknownModelError: nothing answers to the spec.
         CheckpointError: its folder is damaged, or a weight is not a number.
-        ConfigError: it is an ONNX file already, has no such output, or CUDA where there is none.
+        ConfigError: it is an ONNX file already, it lacks the output, or CUDA is missing.
     """
     model = mvmr_zoo.load(spec, output=output, dim=dim, runtime="torch", device=device)
     for name, tensor in model.encoder.state_dict().items():

@@ -72,7 +72,7 @@ def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
             if all(there.config.sha256.get(each) == found.config.sha256.get(each) for each in _WEIGHTS):
                 return there
             raise ConfigError(
-                f"Another {name}, of other weights or alignment, is on this machine: {here.path}. Remove it first."
+                f"Another {name}, with other weights or alignment, is on this machine: {here.path}. Remove it first."
             )
         move_into_place(scratch / name, zoo_folder(name))
     return Checkpoint(zoo_folder(name), found.config)

@@ -21,7 +21,7 @@ LICENSE_NOT_STATED = "not stated"
 
 
 def output_dims(embedding_dim: int, aligned_dim: int) -> dict[Output, int]:
-    """The length of each output of an encoder; an `aligned_dim` of 0 is none."""
+    """The length of each output of an encoder. An `aligned_dim` of 0 means that it has no output `aligned`."""
     outputs: dict[Output, int] = {"features": embedding_dim}
     if aligned_dim:
         outputs["aligned"] = aligned_dim
@@ -29,12 +29,12 @@ def output_dims(embedding_dim: int, aligned_dim: int) -> dict[Output, int]:
 
 
 def asked_dim(output: Output, dim: int) -> int | None:
-    """What `load` takes as `dim` to give vectors of an output and a length again: features are always whole."""
+    """The argument `dim` with which `load` gives vectors of this output and length. It is None for features."""
     return dim if output == "aligned" else None
 
 
 def output_in_words(output: Output, dim: int) -> str:
-    """What vectors are, for people: `features`, or `aligned, 128 numbers`."""
+    """A readable description of vectors: `features`, or `aligned, 128 numbers`."""
     return output if output == "features" else f"{output}, {dim} numbers"
 
 
@@ -119,8 +119,8 @@ class ModelCard:
         summary: one line for a table.
         architecture: as `encoder.Encoder` takes it, or the foreign library's own name.
         embedding_dim: D, the length of a feature vector.
-        aligned_dim: A, the length of an aligned vector; 0 where there is no such output.
-        default_output: what `load` gives unless asked for another.
+        aligned_dim: length A of an aligned vector; 0 if there is no such output.
+        default_output: the output that `load` gives by default.
         preprocess: how photos become arrays.
         license: the weights' licence, or `not stated`.
         origin: where the weights come from: an address, or what made them.

@@ -83,7 +83,7 @@ def check_architecture(name: str) -> None:
     timm is only imported if the name is neither in `BACKBONES` nor torchvision's.
 
     Raises:
-        ConfigError: there is no such architecture; names the closest.
+        ConfigError: there is no such architecture. The message names the closest.
         MissingDependencyError: the name may be timm's, and timm is not installed.
     """
     if name not in BACKBONES:
@@ -97,12 +97,12 @@ class Encoder(nn.Module):
     would read, so hidden layers of a classifier stay (mobilenet_v3_large gives 1,280 features).
 
     Args:
-        architecture: a name in `BACKBONES`, or of a classification network of torchvision or else timm;
-            `torchvision:NAME` and `timm:NAME` choose the library where both have the name.
-        zero_init_residual: start every residual branch at zero (the paper's training does). It sets the last
+        architecture: a name in `BACKBONES`, or the name of a classification network of torchvision or timm.
+            `torchvision:NAME` and `timm:NAME` choose the library if both have the name.
+        zero_init_residual: start every residual branch at zero, as in the paper's training. This sets the last
             scale before the sum in ResNets and RegNets, and in every timm network whose blocks have
-            `zero_init_last`. Other networks have no such scale, and the option does nothing. False keeps the
-            library's initialization, which in timm's ResNets and RegNets is zero as well.
+            `zero_init_last`. It has no effect on other networks. False keeps the library's initialization, which is
+            zero as well in timm's ResNets and RegNets.
 
     Raises:
         ConfigError: no such architecture, or one for another task.
@@ -128,9 +128,9 @@ class Encoder(nn.Module):
         return features
 
     def weights(self) -> dict[str, Tensor]:
-        """The tensors a checkpoint stores, by name, on the CPU.
+        """The tensors that a checkpoint stores, by name, on the CPU.
 
-        Integers are left out: batch norm's step counters, and tables that the architecture alone decides.
+        Integers are omitted: batch norm's step counters, and tables that the architecture determines.
         """
         return {name: each.detach().cpu().contiguous() for name, each in self._floats().items()}
 
@@ -145,7 +145,7 @@ class Encoder(nn.Module):
 
 
 class Cost(NamedTuple):
-    """What an encoder costs: its trainable numbers, and the multiply-accumulates of one image."""
+    """The number of trainable parameters of an encoder, and of multiply-accumulates for one image."""
 
     parameters: int
     macs: int
@@ -154,7 +154,7 @@ class Cost(NamedTuple):
 def encoder_cost(architecture: str, px: int) -> Cost:
     """Count the parameters of an encoder, and the multiply-accumulates of its convolutions and linear layers.
 
-    The network is built; its features are only computed as shapes.
+    The network is built, but only the shapes of its features are computed.
 
     Args:
         architecture: as `Encoder` takes it.

@@ -105,7 +105,7 @@ class LimitError(MvmrError):
 
 
 def require(holds: bool, option: str, got: object, expected: str) -> None:
-    """Raise ConfigError, naming the option, unless a condition on its value holds."""
+    """Raise ConfigError for an option unless `holds`. The message states its value and what was expected."""
     if not holds:
         raise ConfigError(f"{option} is {got}; expected {expected}.")
 

@@ -25,14 +25,14 @@ OPSET = 20
 def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | None = None) -> bytes:
     """The serialised ONNX graph: input `images` `(N, 3, H, W)`, output `features` `(N, D)`, both float32.
 
-    Every floating-point tensor of the state dict that the graph reads becomes an external initialiser of the
+    Every floating-point tensor of the state dict that the graph reads becomes an external initializer of the
     same name; batch norm stays a node of its own, which ONNX Runtime folds when it loads.
 
     Args:
         encoder: a module in evaluation mode, on the CPU.
         size_px: side of the example image.
-        dynamic_size: leave H and W open as well as N. None does so where the network allows it: vision
-            transformers have a position embedding for each patch of one size.
+        dynamic_size: leave H and W open as well as N. None does so if the network allows it. Vision transformers do
+            not, because their position embeddings are for one size.
     """
     try:
         program = traced(encoder, size_px=size_px, dynamic_size=dynamic_size is not False, fold=False)
@@ -43,7 +43,7 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | N
     from onnxscript import optimizer
 
     weights = {name for name, tensor in encoder.state_dict().items() if tensor.is_floating_point()}
-    # A folded weight would be a constant in the graph.
+    # A folded weight would become a constant in the graph.
     optimizer.fold_constants(
         program.model,
         should_fold=lambda node: False if any(each and each.name in weights for each in node.inputs) else None,
@@ -60,8 +60,8 @@ def with_alignment(graph: bytes, shape: tuple[int, int]) -> bytes:
     """A graph of `weightless_graph` with the second output `aligned` `(N, A)`: its features times an external `matrix`.
 
     Args:
-        graph: serialized.
-        shape: `(A, D)` of the matrix.
+        graph: The serialized graph.
+        shape: Shape `(A, D)` of the matrix.
     """
     from onnx import ModelProto, TensorProto, helper
 
@@ -152,7 +152,7 @@ def _name_weights(model: ModelProto, names: set[str]) -> None:
 
 
 def _leave_outside(tensor: TensorProto, file: str) -> None:
-    """Make an initializer a reference to the tensor of its name in a safetensors file."""
+    """Make an initializer refer to the tensor of the same name in a safetensors file."""
     from onnx import TensorProto
 
     tensor.data_location = TensorProto.EXTERNAL

@@ -31,17 +31,17 @@ class Model:
     Args:
         spec: what `load` finds it again by, from any working directory.
         card: its facts.
-        engine: runs the encoder, and gives the vectors of `output`.
+        engine: runs the encoder and computes the vectors of `output`.
         weights_digest: SHA-256 of its weights.
         build: makes the encoder as a PyTorch module.
         head: a linear classifier of its features, where it has one.
         class_names: of the head's outputs.
         scores: how the head's logits become probabilities: `softmax` or `sigmoid`.
-        output: which of the encoder's outputs its vectors are.
-        aligned_dim: how many numbers of the output `aligned` its vectors keep, the first ones; 0 for features.
-        alignment: the map from features to the output `aligned`, where the encoder has one, whatever `output` is.
-        alignment_digest: SHA-256 of its file; empty where the weights hold it.
-        features_engine: gives features, where `engine` does not.
+        output: the encoder's output that its vectors are.
+        aligned_dim: number of leading dimensions of `aligned` that its vectors keep; 0 for features.
+        alignment: the map from features to the output `aligned`, for either `output`; None if the encoder has none.
+        alignment_digest: SHA-256 of its file; empty if the alignment is part of the weights.
+        features_engine: computes features if `engine` computes `aligned`; None if the file has no features.
         logits: runs encoder and classifier in one, where an exported folder holds both.
     """
 
@@ -72,30 +72,30 @@ class Model:
 
     @property
     def vectors_digest(self) -> str:
-        """SHA-256 of what makes its vectors, preprocessing aside: `weights_digest` for features.
+        """SHA-256 of everything that determines its vectors, except the preprocessing: `weights_digest` for features.
 
-        Another output, another number of kept numbers and another alignment are another hash. Libraries, embeddings
-        folders, caches and reports are bound to it.
+        It depends on the output, the number of dimensions and the alignment. Libraries, embeddings folders, caches and
+        reports are bound to it.
         """
         return vectors_digest(self.weights_digest, self.output, self.dim, self.alignment_digest)
 
     def with_features(self) -> Model:
-        """The same encoder with features as its output: what its classifier reads.
+        """The same encoder with features as its output, which its classifier reads.
 
         Raises:
-            ConfigError: its file gives `aligned` alone.
+            ConfigError: its file has only the output `aligned`.
         """
         if self.output == "features":
             return self
         if self.features_engine is None:
-            raise ConfigError(f"{self.card.name} gives aligned vectors alone; expected an encoder that gives features.")
+            raise ConfigError(f"{self.card.name} has only the output aligned; expected an encoder with features.")
         return replace(self, output="features", aligned_dim=0, engine=self.features_engine)
 
     @functools.cached_property
     def encoder(self) -> nn.Module:
         """The encoder as an `nn.Module`: `(N, 3, H, W)` to features `(N, D)`, in evaluation mode, on the CPU.
 
-        It gives features whatever `output` is: what fine-tuning starts from.
+        It gives features for every `output`, because fine-tuning starts from them.
 
         Raises:
             MissingDependencyError: PyTorch is not installed.
@@ -150,7 +150,7 @@ class Model:
             errors: `raise` stops at the first image that cannot be read; `skip` goes on and returns
                 `Embeddings`, with the vectors, their input positions and the failures.
             batch_size: images an inference call, at least 1.
-            normalize: False leaves the encoder's output as it is.
+            normalize: False returns the encoder's output unchanged.
 
         Raises:
             ImageError: an image cannot be read, with `errors="raise"`.

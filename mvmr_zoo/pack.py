@@ -29,10 +29,10 @@ def pack(
     Args:
         encoder: it comes back in evaluation mode, on the CPU, its weights rounded to `dtype`.
         folder: where to; a checkpoint folder that stands there is replaced.
-        config: its facts; `default_output` says whether `load` gives features or `aligned`.
+        config: its facts. `default_output` is the output that `load` gives by default.
         dtype: the weights are stored in: float32 or float16.
         head: a linear classifier of the features; its class names are in `config`.
-        alignment: the map from features to the output `aligned`; stored as float32 whatever `dtype` is.
+        alignment: the map from features to the output `aligned`. It is always stored as float32.
         projector: its tensors by name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Two engines behind one call: a batch of images in, features or aligned vectors out."""
+"""Two engines with one call: from a batch of images to features or aligned vectors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class OnnxEngine:
     """ONNX Runtime on a weight-free graph, fed with the checkpoint's own tensors.
 
     Args:
-        graph: the serialised graph of `graph.weightless_graph`, perhaps with `aligned` as its second output.
+        graph: the serialized graph of `graph.weightless_graph`. It may have `aligned` as a second output.
         weights: every external initialiser of the graph, by name; fp16 ones are cast to fp32.
         device: `cpu` or `cuda` (onnxruntime-gpu).
         threads: ONNX Runtime's intra-op threads; 0 takes one a core.
@@ -52,7 +52,7 @@ class OnnxEngine:
     name = "onnx"
     reads: Reads = "normalized"
     shapes: dict[str, tuple[int | str, ...]]
-    """Of each output as the graph states it, open dimensions by name."""
+    """The shape of each output in the graph, with open dimensions by name."""
 
     def __init__(
         self, graph: bytes, weights: Mapping[str, NDArray[np.generic]], *, device: str = "cpu", threads: int = 0
@@ -64,19 +64,20 @@ class OnnxEngine:
         inputs, outputs = [each.name for each in self._session.get_inputs()], list(self.shapes)
         if inputs != ["images"] or outputs not in (["features"], ["features", "aligned"]):
             raise ValueError(
-                f"the graph's input and output are {inputs + outputs}; expected images and features, or also aligned"
+                f"the graph's input and output are {inputs + outputs}; "
+                "expected images and features, and optionally aligned"
             )
         self._output: Output = "features"
         self._dim: int | None = None
-        self._options = only_what_is_asked() if "aligned" in self.shapes else None
+        self._options = requested_outputs_only() if "aligned" in self.shapes else None
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Vectors `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
+        """Vectors `(N, D)` float32 of normalized images `(N, 3, H, W)` float32."""
         (vectors,) = self._session.run([self._output], {"images": images}, self._options)
         return np.asarray(vectors[:, : self._dim], dtype=np.float32)
 
     def aligned(self, dim: int) -> OnnxEngine:
-        """The same session asked for the first `dim` numbers of the output `aligned`."""
+        """The same session with the first `dim` dimensions of the output `aligned` as vectors."""
         engine = copy.copy(self)
         engine._output, engine._dim = "aligned", dim
         return engine
@@ -106,7 +107,7 @@ class TorchEngine:
         self._matrix: torch.Tensor | None = None
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Vectors `(N, D)` float32 of normalised images `(N, 3, H, W)` float32."""
+        """Vectors `(N, D)` float32 of normalized images `(N, 3, H, W)` float32."""
         torch = self._torch
         with torch.inference_mode():
             batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
@@ -116,7 +117,7 @@ class TorchEngine:
             return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
 
     def aligned(self, matrix: NDArray[np.float32]) -> TorchEngine:
-        """The same encoder with its features times a matrix `(A, D)` as the vectors."""
+        """The same encoder with the product of its features and a matrix `(A, D)` as vectors."""
         engine = copy.copy(self)
         engine._matrix = self._torch.from_numpy(matrix).to(self.device)
         return engine
@@ -165,11 +166,11 @@ def onnx_session(
 
 
 def traced_engine(module: nn.Module, *, size_px: int, device: str = "cpu", threads: int = 0) -> OnnxEngine:
-    """ONNX Runtime on a PyTorch module, for square images of one size.
+    """Run a PyTorch module with ONNX Runtime, for square images of one size.
 
     Args:
-        module: Maps `(N, 3, H, W)` to `(N, D)`; in evaluation mode, on the CPU.
-        size_px: Side of the images.
+        module: Maps `(N, 3, H, W)` to `(N, D)`. It must be in evaluation mode, on the CPU.
+        size_px: Side of the images in pixels.
         device: `cpu` or `cuda` (onnxruntime-gpu).
         threads: See `OnnxEngine`.
     """
@@ -181,8 +182,8 @@ def traced_engine(module: nn.Module, *, size_px: int, device: str = "cpu", threa
     return OnnxEngine(graph, weights, device=device, threads=threads)
 
 
-def only_what_is_asked() -> Any:
-    """ONNX Runtime's run options that leave out nodes which the outputs asked for do not need."""
+def requested_outputs_only() -> Any:
+    """Run options of ONNX Runtime that skip nodes which the requested outputs do not need."""
     import onnxruntime as ort
 
     options = ort.RunOptions()
@@ -191,7 +192,7 @@ def only_what_is_asked() -> Any:
 
 
 def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -> OnnxEngine:
-    """ONNX Runtime on a checkpoint, giving features. Raises CheckpointError where its graph and weights do not fit."""
+    """Run a checkpoint's features with ONNX Runtime. Raises CheckpointError if its graph and weights do not fit."""
     weights, graph, alignment = checkpoint.weights(), checkpoint.graph(), checkpoint.alignment()
     if alignment is not None:
         weights[ALIGNED_MATRIX] = alignment.matrix

@@ -20,7 +20,7 @@ def is_counter(name: str) -> bool:
 
 
 def is_statistic(name: str) -> bool:
-    """Whether a tensor of this name is batch norm's: a step counter, a running mean or a running variance."""
+    """Whether a name is that of a batch norm statistic: a step counter, a running mean or a running variance."""
     return name.endswith((_STEP_COUNTER, "running_mean", "running_var"))
 
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found, as the lowest cosine of any golden image and output; 1 is equal.
+    """The lowest cosine over all golden images and outputs in each comparison; 1 means equal.
 
     Args:
         onnx: ONNX Runtime's answers to the golden ones.
-        torch: PyTorch's to the golden ones; None where PyTorch, or timm for a network of timm, is not installed.
-        agreement: of the two engines; None as above.
+        torch: PyTorch and the golden answers. None if PyTorch is not installed, or timm for a network of timm.
+        agreement: the two engines. None in the same cases.
     """
 
     onnx: float

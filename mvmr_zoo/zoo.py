@@ -54,9 +54,9 @@ def load(
             of one that `mvmr-export` wrote,
             `hf-hub:ORG/NAME@REVISION`; or another's encoder: `effnet-lite:0`, `open_clip:ARCH/TAG`,
             `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of weights, or `onnx:FILE`.
-        output: `features`, the backbone's pooled output, or `aligned`, its projection into the teacher's space, which
-            encoders distilled by regression have; None is the folder's default.
-        dim: keep the first so many numbers of `aligned`, which are ordered by importance; None keeps all.
+        output: `features`, the backbone's pooled output, or `aligned`, its projection into the teacher's space. Only
+            distilled encoders have `aligned`. None is the folder's default.
+        dim: number of leading dimensions of `aligned` to keep. They are ordered by importance. None keeps all.
         device: `auto` takes CUDA where there is an NVIDIA driver and PyTorch can use it.
         runtime: `auto` is ONNX Runtime on a CPU and PyTorch on CUDA.
         threads: CPU threads of ONNX Runtime for this model, at least 1; None is one a core. PyTorch's are the whole
@@ -66,8 +66,8 @@ def load(
         UnknownModelError: nothing answers to the spec; lists what was tried and the closest names.
         CheckpointError: the folder is damaged.
         HubError: the Hub cannot be reached, or refuses.
-        ConfigError: an unknown runtime, device or output, an output that the encoder lacks, `dim` out of range or with
-            features, CUDA where there is none, `threads` below 1, or given to PyTorch.
+        ConfigError: the runtime, device or output is unknown, the encoder lacks the output, `dim` is out of range or
+            given with features, CUDA is missing, or `threads` is below 1 or given with PyTorch.
         MissingDependencyError: what it needs is not installed.
     """
     name = os.fspath(spec)
@@ -179,26 +179,26 @@ def _check_known(option: str, value: str | None, known: set[str]) -> None:
 def _chosen(
     name: str, outputs: Mapping[Output, int], default: Output, output: Output | None, dim: int | None
 ) -> tuple[Output, int]:
-    """The output of an encoder and how many numbers of it are kept.
+    """The output to use and its number of dimensions.
 
     Args:
-        name: what `load` was given.
-        outputs: the length of each that it has.
-        default: the one without `output`.
-        output: that is asked for.
-        dim: that is asked for, at least 1.
+        name: The name that `load` was given.
+        outputs: The length of each output that the encoder has.
+        default: The output if `output` is None.
+        output: The requested output.
+        dim: The requested number of dimensions, at least 1.
 
     Raises:
-        ConfigError: the encoder has no such output, or it is shorter, or it is features and `dim` is given.
+        ConfigError: The encoder has no such output, the output is shorter, or `dim` is given for features.
     """
     chosen = output or default
     if chosen not in outputs:
-        raise ConfigError(f"load got output={chosen!r}; {name} has {' and '.join(outputs)} alone. Leave output out.")
+        raise ConfigError(f"load got output={chosen!r}; {name} has only {' and '.join(outputs)}. Omit output.")
     if dim is not None and chosen == "features":
-        advice = "Give output='aligned' too." if "aligned" in outputs else "Leave dim out."
+        advice = "Add output='aligned'." if "aligned" in outputs else "Omit dim."
         raise ConfigError(f"load got dim={dim} for features of {name}, which are not ordered by importance. {advice}")
     if dim is not None and dim > outputs[chosen]:
-        raise ConfigError(f"load got dim={dim}; {name} has {outputs[chosen]} {chosen} numbers. Give at most so many.")
+        raise ConfigError(f"load got dim={dim}; expected at most {outputs[chosen]}, the length of {chosen} of {name}.")
     return chosen, dim or outputs[chosen]
 
 
@@ -292,13 +292,13 @@ def _load_foreign(spec: str, device: str, runtime: str, threads: int) -> Model:
 
 
 def _card(config: CheckpointConfig, location: Location, name: str | None, weights: Path | None = None) -> ModelCard:
-    """What a folder says of itself, and what the catalogue knows of the name it was found by.
+    """The card of a folder, completed by the catalog's entry for the name that it was found by.
 
-    Parameters of an architecture that the catalogue does not know are counted in the weights file.
+    For an architecture that is not in the catalog, parameters are counted in the weights file.
     """
     parameters = PARAMETERS.get(config.architecture, 0)
     if not parameters and weights is not None:
-        with contextlib.suppress(CheckpointError):  # a damaged file still has a card; loading it says what is wrong
+        with contextlib.suppress(CheckpointError):  # a damaged file still has a card; loading raises the error
             parameters = count_parameters(weights)
     row = CATALOG.get(name) if name is not None else None
     known = row if row is not None and row.architecture == config.architecture else None

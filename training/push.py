@@ -103,7 +103,7 @@ def run(
     checkpoint = read_checkpoint(folder)
     if not is_licensed(checkpoint.config.license) and not private:
         raise ConfigError(
-            f"{folder} states no license, so these weights may not be published. Add --private for a private "
+            f"{folder}: the license is not stated, so these weights may not be published. Add --private for a private "
             "repository."
         )
     verify(checkpoint)

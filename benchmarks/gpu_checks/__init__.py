@@ -1,6 +1,6 @@
 """The checks of `benchmarks/gpu.py`, most important first.
 
-bench       what every check needs: device, sizes, photos, checkpoint folders, timing
+bench       common parts of the checks: device, sizes, photos, checkpoint folders, timing
 training    training steps by precision, distillation, resume, DDP, torch.compile
 inference   embedding, scattering, representations, distance correlation, ONNX Runtime, FAISS, export
 report      the command: runs the checks, writes the report, prints the table

@@ -1,4 +1,4 @@
-"""What every check needs: device, sizes, photos, checkpoint folders, timing."""
+"""Common parts of the checks: device, sizes, photos, checkpoint folders, timing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SkippedError(Exception):
 
 
 class DifferenceError(Exception):
-    """A result is not what it should be."""
+    """A result differs from the expected one."""
 
 
 def expect(holds: bool, otherwise: str) -> None:
@@ -32,12 +32,12 @@ def expect(holds: bool, otherwise: str) -> None:
 
 @dataclass(frozen=True)
 class Bench:
-    """What the checks run on.
+    """The device, sizes and files of the checks.
 
     Args:
-        device: `cuda`, or `cpu` for a rehearsal.
-        quick: Tiny networks and images.
-        folder: For temporary files.
+        device: `cuda`, or `cpu` to test the script.
+        quick: Use tiny networks and images.
+        folder: Folder for temporary files.
     """
 
     device: str
@@ -56,7 +56,7 @@ class Bench:
 
     @functools.cached_property
     def photos(self) -> list[Path]:
-        """JPEG files, whole training batches: crops of the sample photos, or soft noise if none are there or quick."""
+        """JPEG files for whole training batches: crops of the sample photos. Smooth noise without them or if quick."""
         from mvmr_zoo.errors import MissingDependencyError
         from mvmr_zoo.images import read_image
         from mvmr_zoo.samples import make_view, photographs
@@ -103,7 +103,7 @@ class Bench:
         return str(folder)
 
     def seconds(self, call: Callable[[], object]) -> float:
-        """The mean time of a warm `call`, the device waited for after each."""
+        """The mean time of a call after two warm-up calls. The device is synchronized after each call."""
         began, calls = 0.0, -2
         while calls <= 0 or time.perf_counter() - began < (0.02 if self.quick else 0.5):
             if calls == 0:

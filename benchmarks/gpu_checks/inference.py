@@ -1,4 +1,4 @@
-"""Everything but training on CUDA against the CPU: embedding, fixed functions of pixels, search, export."""
+"""Compares CUDA with the CPU outside training: embedding, fixed functions of pixels, search, export."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _spec(bench: Bench) -> str:
 
 
 def _embed(bench: Bench, spec: str) -> Figures:
-    """PyTorch against PyTorch; images per second from files to vectors, and of the network by batch size."""
+    """PyTorch on both devices: the vectors, and images per second from files and of the network by batch size."""
     import mvmr_zoo
 
     model = mvmr_zoo.load(spec, device=bench.device, runtime="torch")  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def _embed(bench: Bench, spec: str) -> Figures:
 
 
 def _same_vectors(found: NDArray[np.float32], expected: NDArray[np.float32]) -> Figures:
-    """The least cosine of rows, and the same with the mean subtracted, because embeddings of one encoder look alike."""
+    """The least cosine of rows, also after subtraction of the mean, which all embeddings of an encoder share."""
     cosine = float((found * expected).sum(axis=1).min())
     expect(cosine >= COSINE, f"the least cosine is {cosine:.6f}; expected at least {COSINE}")
     mean = expected.mean(axis=0)
@@ -129,7 +129,7 @@ def distance_correlations(bench: Bench) -> Figures:
 
 
 def representations(bench: Bench) -> Figures:
-    """Color augmentation, HOG and local deviation: mean difference, because a tie may fall to another bin; speed."""
+    """Color augmentation, HOG and local deviation: speed, and the mean difference, because ties may change the bin."""
     from training import Hog, LocalDeviation
     from training.data import AugmentConfig, color_batch, draw_view
     from training.data.views import color_row
@@ -150,7 +150,7 @@ def representations(bench: Bench) -> Figures:
 
 
 def onnxruntime(bench: Bench) -> Figures:
-    """ONNX Runtime's CUDA provider against its CPU provider, from files to vectors."""
+    """Compare ONNX Runtime's CUDA provider with its CPU provider, from files to vectors."""
     import mvmr_zoo
 
     _need_onnx_cuda(bench)
@@ -159,7 +159,7 @@ def onnxruntime(bench: Bench) -> Figures:
     model = mvmr_zoo.load(spec, device=bench.device, runtime="onnx")  # type: ignore[arg-type]
     provider = model.engine._session.get_providers()[0]  # type: ignore[attr-defined]
     wanted = "CUDAExecutionProvider" if bench.device == "cuda" else "CPUExecutionProvider"
-    expect(provider == wanted, f"ONNX Runtime took {provider} in place of {wanted}; its CUDA libraries do not load")
+    expect(provider == wanted, f"ONNX Runtime used {provider} instead of {wanted}: its CUDA libraries do not load")
     figures = _same_vectors(model.embed(bench.photos[:32]), expected)
     began = time.perf_counter()
     model.embed(bench.photos)
@@ -205,7 +205,7 @@ def faiss_search(bench: Bench) -> Figures:
         worst = float(np.abs(scores - expected).max())
         expect(worst <= 1e-3, f"{kind}: a score differs by {worst:.1e}")
         other = np.array([len(set(a) - set(b)) for a, b in zip(ids.tolist(), expected_ids.tolist(), strict=True)])
-        tied = expected[:, -2] - expected[:, -1] < 1e-3  # the last hit may be another of nearly the same score
+        tied = expected[:, -2] - expected[:, -1] < 1e-3  # the last hit may be another photo with nearly the same score
         expect(bool((other <= tied).all()), f"{kind}: {int((other > tied).sum())} of 200 queries have other hits")
         figures[kind] = {
             "largest_score_difference": worst,
@@ -216,7 +216,7 @@ def faiss_search(bench: Bench) -> Figures:
 
 
 def library_search(bench: Bench) -> Figures:
-    """A photo library that the device fills and searches, and the same one searched on the CPU."""
+    """Index and search a photo library on the device, and search the same library on the CPU."""
     import mvmr_zoo
 
     _need_faiss_gpu(bench)
@@ -236,7 +236,7 @@ def library_search(bench: Bench) -> Figures:
 
 
 def export(bench: Bench) -> Figures:
-    """`mvmr-export onnx --device`, which measures its certificate on the device."""
+    """`mvmr-export onnx --device`, which measures the exported model on the device."""
     from export.options import ExportOptions
     from export.write import Demands, export_onnx
 

@@ -39,17 +39,17 @@ def main(checks: Mapping[str, Check], description: str | None, arguments: list[s
     """Run the checks, write the report and print the table. Returns the exit code: 1 if a check failed.
 
     Args:
-        checks: By name, in order. Each returns its figures, or raises SkippedError or DifferenceError.
-        description: For `--help`.
-        arguments: Of the command line; None takes the process's own.
+        checks: Checks by name, in order. Each returns its figures, or raises SkippedError or DifferenceError.
+        description: Text for `--help`.
+        arguments: Command-line arguments. None reads `sys.argv`.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="the JSON report")
     parser.add_argument("--budget", type=float, default=420, help="seconds after which no further check starts")
-    parser.add_argument("--only", nargs="+", choices=checks, metavar="NAME", help=f"of {', '.join(checks)}")
-    parser.add_argument("--quick", action="store_true", help="tiny networks and images; speeds mean nothing")
+    parser.add_argument("--only", nargs="+", choices=checks, metavar="NAME", help=f"checks: {', '.join(checks)}")
+    parser.add_argument("--quick", action="store_true", help="tiny networks and images, whose speeds have no meaning")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--commit", help="for the report, where git cannot tell it")
+    parser.add_argument("--commit", help="commit for the report, if git is not available")
     options = parser.parse_args(arguments)
     began = time.perf_counter()
     report: dict[str, Any] = {"facts": facts(options), "checks": []}
@@ -69,7 +69,7 @@ def main(checks: Mapping[str, Check], description: str | None, arguments: list[s
 
 
 def checked(name: str, check: Check, bench: Bench, skip: str | None) -> dict[str, Any]:
-    """One check's entry of the report: name, status, seconds, and figures or what went wrong."""
+    """The entry of a check in the report: name, status, seconds, and figures or the error."""
     entry: dict[str, Any] = {"name": name, "status": "passed"}
     began = time.perf_counter()
     cuda = bench.device == "cuda"
@@ -87,7 +87,7 @@ def checked(name: str, check: Check, bench: Bench, skip: str | None) -> dict[str
             entry["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated() >> 20
     except (SkippedError, MissingDependencyError) as error:
         entry |= {"status": "skipped", "reason": one_line(error)}
-    except Exception as error:  # whatever it is, it is that check's result
+    except Exception as error:  # any error is the result of this check only
         if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in OURS:
             entry |= {"status": "skipped", "reason": f"{error.name} is not installed"}
         else:
@@ -100,7 +100,7 @@ def checked(name: str, check: Check, bench: Bench, skip: str | None) -> dict[str
 
 
 def facts(options: argparse.Namespace) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The hardware and software of the measurements."""
     cuda = torch.cuda.is_available()
     versions = {}
     for package in PACKAGES:
@@ -161,7 +161,7 @@ def _short(figures: Figures, prefix: str = "") -> str:
 
 
 def _output(*command: str) -> str | None:
-    """The first line that a command prints; None where it cannot run."""
+    """The first line that a command prints; None if it cannot run."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.splitlines()
         return lines[0] if lines else None

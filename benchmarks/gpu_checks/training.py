@@ -1,4 +1,4 @@
-"""Training on CUDA by the repository's own runs, its first loss compared with that of fp32 on the CPU."""
+"""Trains on CUDA with the functions of `training`, and compares the first loss with that of fp32 on the CPU."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from torch import Tensor
 from benchmarks.gpu_checks.bench import Bench, Figures, SkippedError, expect
 
 TOLERANCES = {"fp32": 1e-3, "bf16": 5e-3, "fp16": 1e-3}
-"""Largest relative difference of the first step's loss from fp32 on the CPU, where weights and views are the same. One
-rounding is up to 2^-9 (0.002) of a value in bf16, and 2^-12 (0.0002) in fp16 and in TF32, which cuDNN uses for fp32.
-Roundings of single values cancel in a batch's statistics, so several of the largest is ample: bf16 on a CPU differs by
-1e-4 with 32 images and by 1e-3 with 8. The loss itself is computed in fp32 everywhere."""
+"""Largest relative difference of the first step's loss from fp32 on the CPU, with equal weights and views.
+
+One rounding is up to 2^-9 (0.002) of a value in bf16. It is up to 2^-12 (0.0002) in fp16 and TF32. cuDNN uses TF32 for
+fp32. Rounding errors of single values cancel in the statistics of a batch: bf16 on a CPU differs by 1e-4 with 32 images
+and by 1e-3 with 8. The tolerances are a few times the largest rounding. The loss itself is always computed in fp32.
+"""
 WARM = 5
 """Steps that are not timed."""
 NAME = "encoder"
@@ -39,7 +41,7 @@ class Step(NamedTuple):
 
 
 class _EnoughError(Exception):
-    """Ends a run that has shown what it should."""
+    """Ends a run whose required steps are done."""
 
 
 def train(config: Any, *, stop_at: int = -1, terminate_at: int = -1, resume: bool = False) -> list[Step]:
@@ -47,8 +49,8 @@ def train(config: Any, *, stop_at: int = -1, terminate_at: int = -1, resume: boo
 
     Args:
         config: PretrainConfig or DistillConfig.
-        stop_at: End without a result when the loss of this step is known; -1 runs to the finished checkpoint.
-        terminate_at: Send SIGTERM to this process in this step; -1 never does.
+        stop_at: Stop without a result after the loss of this step. -1 runs to the finished checkpoint.
+        terminate_at: Send SIGTERM to this process in this step. -1 disables it.
         resume: Continue the run.
 
     Raises:
@@ -98,13 +100,13 @@ def configured(
     """A run of the paper's five representations, computed in every step, with color on the device.
 
     Args:
-        bench: Sizes. Quick runs have 6 steps of ResNet-8, others `steps` of ResNet-18.
-        name: Of the output folder.
+        bench: Sizes. Quick runs train a ResNet-8 for 6 steps, others a ResNet-18 for `steps`.
+        name: Name of the output folder.
         device: `cpu` or `cuda`.
         precision: See TrainerConfig.
         steps: Optimizer steps.
-        **more: Further sections, and the options `mixup`, `projector`, `ema` and `compile`; with `teacher` it is a
-            distillation.
+        **more: Further sections, and the options `mixup`, `projector`, `ema` and `compile`. With `teacher`, the run is
+            a distillation.
     """
     from training import config as c
     from training.data import AugmentConfig
@@ -175,9 +177,9 @@ def distillation(bench: Bench) -> Figures:
 
 
 def resume(bench: Bench) -> Figures:
-    """A run that SIGTERM stops in its fourth step of six and that continues: the last loss of one that was not stopped.
+    """Stop a run by SIGTERM in its fourth of six steps and resume it. Its last loss equals that of an unstopped run.
 
-    Batch norm and Adam amplify the differences of sums in another order, so the last loss has a wider tolerance.
+    Batch norm and Adam amplify differences in the order of sums, so the last loss has a wider tolerance.
     """
     config = configured(bench, "resume", bench.device, steps=6)
     stopped = [step.number for step in train(config, terminate_at=3)]
@@ -193,10 +195,10 @@ def resume(bench: Bench) -> Figures:
 
 
 def ddp(bench: Bench) -> Figures:
-    """One process by Lightning's DDP strategy, which the trainer itself takes from two processes on.
+    """One process with Lightning's DDP strategy, which the trainer uses for two or more processes.
 
-    DDP reduces gradients through NCCL. Embeddings and batch norm statistics are exchanged between two or more processes
-    only, so this does not cover their exchange.
+    DDP reduces gradients through NCCL. The exchange of embeddings and of batch norm statistics is not covered, because
+    it needs two or more processes.
     """
     import pytorch_lightning as pl
     import torch.distributed as dist
@@ -247,7 +249,7 @@ def _reference(bench: Bench) -> Step:
 
 
 def _compared(first: Step, expected: Step, precision: str) -> Figures:
-    """The first step's loss beside the CPU's. Raises DifferenceError beyond the tolerance."""
+    """The first loss on the device and on the CPU. Raises DifferenceError if they differ by more than the tolerance."""
     expect(
         first.terms.keys() == expected.terms.keys(),
         f"the terms are {sorted(first.terms)}, not {sorted(expected.terms)}",
@@ -267,7 +269,7 @@ def _compared(first: Step, expected: Step, precision: str) -> Figures:
 
 
 def _speed(bench: Bench, steps: list[Step]) -> Figures:
-    """Images per second from reading files on, and the fastest tenth of the steps, whose photos were there already."""
+    """Images per second including file reads, and the fastest tenth of the steps, whose photos were loaded already."""
     began = [step.began for step in steps[min(WARM, len(steps) - 2) :]]
     times = np.diff(began)
     return {
@@ -282,7 +284,7 @@ def _speed(bench: Bench, steps: list[Step]) -> Figures:
 
 
 def _finished(bench: Bench, config: Any, output: str = "features") -> Figures:
-    """The finished checkpoint folder embeds photos on the device, as on the CPU."""
+    """Compare the embeddings of the finished checkpoint folder on the device with those on the CPU."""
     import mvmr_zoo
 
     folder = Path(config.run.output) / NAME

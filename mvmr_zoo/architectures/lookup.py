@@ -15,7 +15,7 @@ Library = Literal["torchvision", "timm"]
 
 
 class NetworkName(NamedTuple):
-    """A network as its library names it."""
+    """A library, and the name of a network in it."""
 
     library: Library
     name: str
@@ -24,7 +24,9 @@ class NetworkName(NamedTuple):
 class Headless(NamedTuple):
     """A network without its classifier: `(N, 3, H, W)` to `(N, D)`.
 
-    `module` has random weights. `embedding_dim` is D.
+    Args:
+        module: The network, with random weights.
+        embedding_dim: Number of features D.
     """
 
     module: nn.Module
@@ -35,11 +37,11 @@ def find_network(name: str, own: Iterable[str] = ()) -> NetworkName:
     """Which library has a classification network of this name. No network is built.
 
     A bare name is torchvision's where torchvision has it, otherwise timm's. `torchvision:NAME` and
-    `timm:NAME` name the library. timm is only imported if torchvision does not answer.
+    `timm:NAME` name the library. timm is only imported if torchvision does not have the name.
 
     Args:
-        name: A bare name, or `torchvision:NAME`, or `timm:NAME`.
-        own: Names to offer besides the two libraries' own in the error for an unknown name.
+        name: A bare name, `torchvision:NAME` or `timm:NAME`.
+        own: Further names that the error for an unknown name may suggest.
 
     Raises:
         ConfigError: Neither library has the name, or the network is not a classification network
@@ -75,10 +77,10 @@ def build_headless(network: NetworkName) -> Headless:
 
 
 def zero_init_residual(module: nn.Module) -> None:
-    """Start the residual branches of a network at zero, by the last scale of each.
+    """Start the residual branches of a network at zero by setting the last scale of each to zero.
 
-    Done for torchvision's ResNets and RegNets, and for every block of timm that has `zero_init_last`
-    (ResNets, RegNets and their relatives). Other networks are left as they are.
+    This applies to torchvision's ResNets and RegNets, and to every timm block that has `zero_init_last`
+    (ResNets, RegNets and similar networks). Other networks are unchanged.
     """
     from torch import nn
 
@@ -91,7 +93,7 @@ def zero_init_residual(module: nn.Module) -> None:
 
 
 def _unknown(name: str, known: Iterable[str], expected: str, prefix: str = "") -> ConfigError:
-    wanted = name.removeprefix(f"{prefix}:").partition(".")[0]  # timm's NAME.TAG names weights
+    wanted = name.removeprefix(f"{prefix}:").partition(".")[0]  # in timm's NAME.TAG, the tag names weights
     near = [f"{prefix}:{each}" if prefix else each for each in closest(wanted, known)]
     return ConfigError(
         f"No architecture is named {name!r}. Closest: {', '.join(near) or 'none'}. Expected: {expected}."

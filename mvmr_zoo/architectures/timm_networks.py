@@ -8,7 +8,7 @@ from mvmr_zoo.errors import MissingDependencyError
 
 
 def names() -> list[str]:
-    """Every network of timm. Raises MissingDependencyError without timm."""
+    """The names of all timm networks. Raises MissingDependencyError without timm."""
     found: list[str] = _timm("list its networks").list_models()
     return found
 
@@ -27,19 +27,19 @@ def build(name: str, *, pretrained: bool = False) -> Any:
     """A network without its classifier, pooling included.
 
     Args:
-        name: One of `names`; `NAME.TAG` names pretrained weights.
-        pretrained: Download its weights. Raises whatever timm and the Hub raise.
+        name: One of `names`. `NAME.TAG` chooses pretrained weights.
+        pretrained: Download its weights. Errors of timm and the Hub are not converted.
     """
     return _timm(f"build the network {name!r}").create_model(name, pretrained=pretrained, num_classes=0)
 
 
 def embedding_dim(module: Any) -> int:
-    """D, the number of features that a network of `build` returns."""
+    """The number of features D of a network from `build`."""
     return int(getattr(module, "head_hidden_size", module.num_features))
 
 
 def data_config(module: Any) -> dict[str, Any]:
-    """How a network's authors prepare images, in timm's own terms."""
+    """The preprocessing of a network, as timm describes it."""
     from timm.data.config import resolve_model_data_config
 
     found: dict[str, Any] = resolve_model_data_config(module)  # type: ignore[no-untyped-call]

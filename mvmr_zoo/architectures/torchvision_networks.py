@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 _CLASSIFIERS = ("fc", "classifier", "head", "heads")
-"""What the classification networks call their last part."""
+"""The attribute names of the classifiers."""
 
 _SEVERAL_OUTPUTS = ("googlenet", "inception_v3")
-"""These return a tuple in training mode: an auxiliary classifier reads a layer halfway."""
+"""These return a tuple in training mode, because they have an auxiliary classifier."""
 
 
 def names() -> list[str]:
-    """The classification networks with one output. Raises MissingDependencyError without torchvision."""
+    """The names of the classification networks with one output. Raises MissingDependencyError without torchvision."""
     models = _models()
     return [name for name in models.list_models(module=models) if name not in _SEVERAL_OUTPUTS]
 
@@ -55,9 +55,10 @@ def build(name: str, weights: Any = None) -> Any:
 def cut_classifier(module: Any) -> int:
     """Replace the last linear layer, and the dropout in front of it, by identities.
 
-    Hidden layers of a classifier stay, as timm keeps them: mobilenet_v3_large gives 1,280 features.
+    Hidden layers of a classifier are kept, as in timm: mobilenet_v3_large has 1,280 features.
 
-    Returns D, the number of features that the last linear layer read.
+    Returns:
+        The number of features D that the last linear layer read.
     """
     from torch import nn
 
@@ -80,7 +81,7 @@ def cut_classifier(module: Any) -> int:
 
 
 def residual_scales(module: nn.Module) -> list[nn.Module]:
-    """The batch norms that end the residual branches of torchvision's ResNets and RegNets, right before the sum."""
+    """The last batch norms of the residual branches of torchvision's ResNets and RegNets."""
     from torchvision.models.regnet import ResBottleneckBlock
     from torchvision.models.resnet import BasicBlock, Bottleneck
 

@@ -61,7 +61,7 @@ class Plan:
 
 
 def facts_of(model: Model) -> EmbeddingsFacts:
-    """Whose the unit vectors of a model are."""
+    """The facts that identify the unit vectors of a model."""
     return EmbeddingsFacts(
         model=printable(model.spec),
         weights_digest=model.vectors_digest,
@@ -123,12 +123,12 @@ def settle_plan(base: Path, plan: Plan) -> Plan:
     ):
         before, now = (output_in_words(each.output, each.dim) for each in (found.facts, plan.facts))
         if found.facts.model != plan.facts.model:
-            told = f"made by the model {found.facts.model}, not {plan.facts.model}"
+            difference = f"made by the model {found.facts.model}, not {plan.facts.model}"
         elif before != now:
-            told = f"made of the model's output {before}; now it would be {now}"
+            difference = f"made from the model output {before}, not {now}"
         else:
-            told = f"made by the model {found.facts.model}, an earlier version"
-        raise DataError(f"{base} is {told}. {advice}")
+            difference = f"made by an earlier version of the model {found.facts.model}"
+        raise DataError(f"{base} is {difference}. {advice}")
     if found.inputs != plan.inputs:
         raise DataError(
             f"{base} is made of another list: {found.inputs.count} inputs of {found.source}, now "

@@ -111,7 +111,7 @@ class _Embedder:
 
     Args:
         spec: of the encoder.
-        facts: of the one that the run was started with; they say which output.
+        facts: identify the model that the run was started with, and its output.
         place: the folder of the photos.
         pool: whose actor it is.
         batch_size: images an inference call.

@@ -1,4 +1,4 @@
-"""The linear map from features into the teacher's space: what the output `aligned` is computed by."""
+"""The linear map from features into the teacher's space, which computes the output `aligned`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 
 ALIGNED_MATRIX = "matrix"
-"""The tensor of alignment.safetensors that graph.onnx reads, by its name in both; no weight of an encoder has it."""
+"""The name of the tensor in alignment.safetensors that graph.onnx reads. No weight of an encoder has this name."""
 
 
 class Alignment(NamedTuple):
     """A distillation's projector W `(T, D)` as its thin SVD: `W = basis.T @ matrix`.
 
-    `features @ matrix.T` has the inner products of `features @ W.T` in A <= min(D, T) numbers, the most important
-    first.
+    `features @ matrix.T` has the same inner products as `features @ W.T`. It has A <= min(D, T) dimensions, the most
+    important first.
 
-    Shapes: `matrix` `(A, D)` float32; `basis` `(A, T)` float32, orthonormal rows; `mean` `(T,)` float32, which training
-    subtracted from the teacher's vectors, zeros where it subtracted nothing.
+    Args:
+        matrix: `(A, D)` float32.
+        basis: `(A, T)` float32, with orthonormal rows.
+        mean: `(T,)` float32, the mean that training subtracted from the teacher's vectors. Zeros if there was none.
     """
 
     matrix: NDArray[np.float32]
@@ -31,7 +33,7 @@ class Alignment(NamedTuple):
     mean: NDArray[np.float32]
 
     def from_teacher(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The teacher's vectors `(N, T)` in the space of `aligned`, `(N, A)` float32."""
+        """Map the teacher's vectors `(N, T)` to the space of `aligned`, `(N, A)` float32."""
         return np.asarray((vectors - self.mean) @ self.basis.T, np.float32)
 
 
@@ -45,27 +47,25 @@ def alignment_from_projector(
 
     Args:
         weight: `(T, D)`, from features to the teacher's centered vectors.
-        mean: `(T,)`, the teacher's mean that training subtracted; None where it subtracted nothing.
-        features: `(N, D)`, a sample of the encoder's features, not normalized. With it the numbers are ordered by
-            their mean square over the sample, so that the first k keep the most of the vectors; without it by the
-            singular values of `weight`.
+        mean: `(T,)`, the mean that training subtracted from the teacher's vectors. None if there was none.
+        features: `(N, D)`, a sample of the encoder's features, not normalized. The dimensions of `aligned` are ordered
+            by their mean square over the sample, so that the first k keep the most of the vectors. None orders them
+            by the singular values of `weight`.
 
     Raises:
-        ConfigError: a shape does not fit, or a value is not finite.
+        ConfigError: A shape does not fit, or a value is not finite.
     """
     if weight.ndim != 2 or not weight.size:
-        raise ConfigError(f"an alignment got a weight {weight.shape}; expected (T, D).")
+        raise ConfigError(f"An alignment got a weight {weight.shape}; expected (T, D).")
     teacher_dim, dim = weight.shape
     mean = np.zeros(teacher_dim) if mean is None else mean
     if mean.shape != (teacher_dim,):
-        raise ConfigError(f"an alignment got a mean {mean.shape}; expected ({teacher_dim},), as its weight has rows.")
+        raise ConfigError(f"An alignment got a mean {mean.shape}; expected ({teacher_dim},), one per row of weight.")
     if features is not None and (features.ndim != 2 or features.shape[1] != dim or not len(features)):
-        raise ConfigError(
-            f"an alignment got features {features.shape}; expected (N, {dim}), as its weight has columns."
-        )
+        raise ConfigError(f"An alignment got features {features.shape}; expected (N, {dim}), one per column of weight.")
     for name, values in (("weight", weight), ("mean", mean), ("features", features)):
         if values is not None and not np.isfinite(values).all():
-            raise ConfigError(f"an alignment got a {name} with values that are not finite.")
+            raise ConfigError(f"An alignment got a {name} with values that are not finite.")
     left, scales, right = np.linalg.svd(weight.astype(np.float64), full_matrices=False)
     matrix, basis = scales[:, None] * right, left.T
     if features is not None:

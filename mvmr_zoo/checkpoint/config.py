@@ -30,9 +30,9 @@ class CheckpointConfig:
         name: of the model.
         architecture: as `encoder.Encoder` takes it.
         embedding_dim: D.
-        aligned_dim: A, the length of an aligned vector; 0 where there is no such output. In the file it is `outputs`,
-            which holds the length of each; a folder without it has features alone.
-        default_output: what `load` gives unless asked for another.
+        aligned_dim: length A of an aligned vector; 0 if there is no such output. The file stores it in `outputs`, with
+            the length of each output. A folder without `outputs` has features only.
+        default_output: the output that `load` gives by default.
         preprocess: how photos become arrays.
         license: of the weights, or `not stated`.
         source: who trained it, from what.
@@ -106,7 +106,7 @@ def write_config(path: Path, config: CheckpointConfig) -> None:
     }
     del values["aligned_dim"]
     if config.outputs.keys() == {"features"}:
-        del values["default_output"]  # releases before these fields read the folder too
+        del values["default_output"]  # so that releases without these fields can read the folder
     else:
         values["outputs"] = config.outputs
     write_whole(path, json.dumps(values, indent=2) + "\n")
@@ -173,7 +173,7 @@ def _check_outputs(path: Path, values: Mapping[str, Any]) -> None:
         raise CheckpointError(f"{path}: outputs says aligned {aligned!r}; expected 1 to {dim}, as embedding_dim says.")
     if values.get("default_output", "features") not in outputs:
         raise CheckpointError(
-            f"{path}: default_output is {values['default_output']!r}, expected one of outputs: {', '.join(outputs)}."
+            f"{path}: default_output is {values['default_output']!r}; expected one of outputs: {', '.join(outputs)}."
         )
 
 

@@ -66,10 +66,10 @@ def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def count_parameters(path: Path) -> int:
-    """The numbers in a weights file except batch norm's statistics; only the file's header is read.
+    """Count the numbers in a weights file except batch norm's statistics. Only the file's header is read.
 
     Raises:
-        CheckpointError: the file is not a safetensors file.
+        CheckpointError: The file is not a safetensors file.
     """
     try:
         with safe_open(path, framework="numpy") as file:

@@ -81,7 +81,7 @@ class Checkpoint:
         return self._finite(WEIGHTS_FILE)
 
     def golden(self, output: Output = "features") -> NDArray[np.float32]:
-        """The answers to `golden_images` that an output of the encoder must give, `(4, D)` or `(4, A)` float32."""
+        """The expected vectors of `golden_images` for an output, `(4, D)` or `(4, A)` float32."""
         tensors = self._finite(GOLDEN_FILE)
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         outputs = self.config.outputs
@@ -117,10 +117,10 @@ class Checkpoint:
         return Head(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
 
     def alignment(self) -> Alignment | None:
-        """The map from features to `aligned`, where the encoder has that output.
+        """The map from features to `aligned`, or None if the encoder does not have that output.
 
         Raises:
-            CheckpointError: its shapes do not fit the encoder, or config.json says something else of it.
+            CheckpointError: Its shapes do not fit the encoder, or contradict config.json.
         """
         dim, aligned_dim = self.config.embedding_dim, self.config.aligned_dim
         if (ALIGNMENT_FILE in self.config.sha256) != bool(aligned_dim):
@@ -145,11 +145,13 @@ class Checkpoint:
         return Alignment(**{name: tensor.astype(np.float32) for name, tensor in tensors.items()})
 
     def vectors_digest(self, output: Output, dim: int) -> str:
-        """SHA-256 of what makes the vectors of an output, preprocessing aside; of features it is `weights_digest`.
+        """SHA-256 of everything that determines the vectors of an output, except the preprocessing.
+
+        For features this is `weights_digest`.
 
         Args:
-            output: of the encoder.
-            dim: how many numbers of it are kept.
+            output: Name of the output.
+            dim: Number of dimensions that are kept.
         """
         return vectors_digest(self.weights_digest, output, dim, self.config.sha256.get(ALIGNMENT_FILE, ""))
 
@@ -165,8 +167,8 @@ class Checkpoint:
         """The lowest cosine between an engine's answers and the golden ones, at least 0.9999.
 
         Args:
-            engine: gives an output, whole.
-            output: which one.
+            engine: computes all dimensions of an output.
+            output: name of that output.
 
         Raises:
             CheckpointError: an answer is further off.
@@ -217,13 +219,15 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
 
 
 def vectors_digest(weights: str, output: Output, dim: int, alignment: str) -> str:
-    """SHA-256 of what makes the vectors of an output, preprocessing aside; of features it is that of the weights.
+    """SHA-256 of everything that determines the vectors of an output, except the preprocessing.
+
+    For features this is the digest of the weights.
 
     Args:
         weights: SHA-256 of the weights.
-        output: of the encoder.
-        dim: how many numbers of it are kept.
-        alignment: SHA-256 of the alignment; empty where the weights hold it.
+        output: Name of the output.
+        dim: Number of dimensions that are kept.
+        alignment: SHA-256 of the alignment. Empty if the alignment is part of the weights.
     """
     if output == "features":
         return weights

@@ -117,11 +117,11 @@ def _outputs(config: CheckpointConfig) -> str:
     if not config.aligned_dim:
         return ""
     return f"""
-It has two outputs; `load` gives `{config.default_output}` unless asked for the other:
+It has two outputs. `load` gives `{config.default_output}` by default:
 
 - `output="features"`: the backbone's {config.embedding_dim} pooled features, for linear probes and fine-tuning.
-- `output="aligned"`: their projection into the teacher's space, for retrieval. Of its {config.aligned_dim} numbers,
-  ordered by importance, `dim=K` keeps the first K.
+- `output="aligned"`: their projection into the teacher's space, for retrieval. Its {config.aligned_dim} dimensions are
+  ordered by importance, and `dim=K` keeps the first K.
 """
 
 

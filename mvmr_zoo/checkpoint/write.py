@@ -52,12 +52,12 @@ def write_checkpoint(
 
     Args:
         folder: where to.
-        config: its facts; the hashes and `aligned_dim` are filled in here.
+        config: its facts. The hashes and `aligned_dim` are filled in here.
         weights: encoder weights by name, fp32 or fp16.
         graph: from `graph.weightless_graph`.
         golden: `(4, D)` the encoder's features of `golden_images`.
         head: a linear classifier of the features; its class names are in `config`.
-        alignment: the map from features to the output `aligned`, which the graph must give too.
+        alignment: the map from features to the output `aligned`. The graph must have that output too.
         projector: its weights by name.
         check: is given the checkpoint before it gets its place; what it raises leaves nothing behind.
 

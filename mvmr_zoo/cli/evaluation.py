@@ -101,15 +101,15 @@ def compare(
     second: Spec,
     data: Data,
     protocol: Annotated[str, typer.Option(help="knn, linear, linear-sgd, semi, voc07 or retrieval.")] = "knn",
-    first_output: Annotated[str | None, typer.Option(help="features or aligned, of the first model.")] = None,
-    first_dim: Annotated[int | None, typer.Option(help="Length of its aligned vectors; all if not given.")] = None,
-    second_output: Annotated[str | None, typer.Option(help="features or aligned, of the second model.")] = None,
-    second_dim: Annotated[int | None, typer.Option(help="Length of its aligned vectors; all if not given.")] = None,
+    first_output: Annotated[str | None, typer.Option(help="Output of the first model: features or aligned.")] = None,
+    first_dim: Annotated[int | None, typer.Option(help="Length of its aligned vectors. Default: all.")] = None,
+    second_output: Annotated[str | None, typer.Option(help="Output of the second model: features or aligned.")] = None,
+    second_dim: Annotated[int | None, typer.Option(help="Length of its aligned vectors. Default: all.")] = None,
     data_root: DataRoot = None,
     download: Download = False,
     seed: Seed = 0,
 ) -> None:
-    """Two models, or two outputs of one, on the same test images, with a paired bootstrap of the difference."""
+    """Compare two models, or two outputs of one, on the same test images, with a paired bootstrap of the difference."""
     from mvmr_zoo.evaluate import Options
     from mvmr_zoo.evaluate import compare as run
 
@@ -128,7 +128,7 @@ def compare(
     )
     rows = found.rows
     one, other = (printable(f"{each.spec}{each.shown_output}") for each in (found.first, found.second))
-    typer.echo(f"{one}, less {other}; 95 % intervals, {rows[0].first.images} test images")
+    typer.echo(f"{one} minus {other}; 95 % intervals, {rows[0].first.images} test images")
     typer.echo(f"{'':<24} {'first':<24} {'second':<24} difference")
     for row in rows:
         typer.echo(f"{row.name:<24} {row.first!s:<24} {row.second!s:<24} {row.difference}")

@@ -190,8 +190,8 @@ def _plain(card: ModelCard) -> dict[str, object]:
 
 
 def _outputs(facts: ModelCard | CheckpointConfig) -> str:
-    told = ", ".join(f"{output} {dim}" for output, dim in facts.outputs.items())
-    return told if len(facts.outputs) == 1 else f"{told}; {facts.default_output} by default"
+    listed = ", ".join(f"{output} {dim}" for output, dim in facts.outputs.items())
+    return listed if len(facts.outputs) == 1 else f"{listed}; {facts.default_output} by default"
 
 
 def _bounds(given: list[str]) -> dict[str, float]:

@@ -26,12 +26,13 @@ ModelSpec = Annotated[
 ModelOutput = Annotated[
     str | None,
     typer.Option(
-        "--model-output", help="features, or aligned, for retrieval with a distilled model. Default: its own."
+        "--model-output",
+        help="Output of the model: features, or aligned for retrieval (distilled models). Default: the model's own.",
     ),
 ]
 ModelDim = Annotated[
     int | None,
-    typer.Option("--dim", help="Length of aligned vectors: only their first numbers are kept. Default: all."),
+    typer.Option("--dim", help="Number of leading dimensions of aligned vectors to keep. Default: all."),
 ]
 
 DeviceName = Annotated[
@@ -48,11 +49,11 @@ def library_folder(library: Path | None) -> Path:
 
 
 def check_folder_option(output: str | os.PathLike[str] | None) -> None:
-    """Raise ConfigError where --output, which names a file or folder here, is given an output of a model."""
+    """Raise ConfigError if --output, a file or folder here, is given the name of a model's output."""
     from mvmr_zoo.card import OUTPUTS
 
     if output is not None and os.fspath(output) in OUTPUTS:
-        raise ConfigError(f"--output got {os.fspath(output)}; expected where to write. Give --model-output {output}.")
+        raise ConfigError(f"--output got {os.fspath(output)}; expected a path. Use --model-output {output}.")
 
 
 def tell(text: str) -> None:

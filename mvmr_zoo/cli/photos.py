@@ -30,7 +30,7 @@ def index_add(
         typer.Option(
             "--output",
             "--model-output",
-            help="features or aligned, of a new library. Default: the library's own, or the model's.",
+            help="Output of the model for a new library: features or aligned. Default: the library's, or the model's.",
         ),
     ] = None,
     dim: ModelDim = None,

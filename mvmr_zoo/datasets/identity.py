@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def stat_fingerprint(images: ImageSet) -> str:
-    """SHA-256 over the name, size and modification time of every file of a set, without reading any.
+    """SHA-256 of the name, size and modification time of every file of a set. No file is read.
 
-    `ImageSet.fingerprint` is the same on every machine, and reads every byte. This one takes seconds for a million
-    files, and changes when files are copied.
+    `ImageSet.fingerprint` reads every byte and is the same on every machine. This fingerprint takes seconds for a
+    million files, and changes when files are copied.
 
     Raises:
         DataError: A file cannot be found.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JoinedImages:
-    """An `ImageSet` of the images of several sets, one set after the other. Classes of different sets are different.
+    """An `ImageSet` with the images of several sets in order. Classes of different sets are distinct.
 
     Args:
         parts: The sets, at least one.
@@ -49,7 +49,7 @@ class JoinedImages:
 
     @functools.cached_property
     def labels(self) -> NDArray[np.int64]:
-        """`(N,)` int64, indices into `class_names`; -1 where an image has none."""
+        """`(N,)` int64, indices into `class_names`; -1 for images without a class."""
         first, found = 0, []
         for part in self.parts:
             found.append(np.where(part.labels >= 0, part.labels + first, -1))
@@ -67,7 +67,7 @@ class JoinedImages:
         return part.image(row, min_px=min_px)
 
     def describe(self, index: int) -> str:
-        """The name of one image, after that of its set."""
+        """The name of the image's set, then the name of the image."""
         part, row = self._place(index)
         return f"{part.name}: {part.describe(row)}"
 
@@ -81,7 +81,7 @@ class JoinedImages:
         return np.cumsum([len(part) for part in self.parts])
 
     def _place(self, index: int) -> tuple[ImageSet, int]:
-        if not 0 <= index < len(self):  # a negative row would be one of the first set's
+        if not 0 <= index < len(self):  # a negative index would read the first set
             raise IndexError(f"image {index} of {len(self)}")
         which = int(np.searchsorted(self._ends, index, side="right"))
         return self.parts[which], index - (int(self._ends[which - 1]) if which else 0)

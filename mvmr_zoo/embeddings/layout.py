@@ -25,11 +25,11 @@ class EmbeddingsFacts:
 
     Args:
         model: spec of the encoder.
-        weights_digest: SHA-256 of what makes its vectors, as `Model.vectors_digest`; of features that of the weights.
+        weights_digest: `Model.vectors_digest`; for features this is the SHA-256 of the weights.
         preprocess_digest: of its preprocessing.
         dim: D.
         normalized: whether rows have unit length.
-        output: which of the encoder's outputs they are.
+        output: the encoder's output that the rows are.
     """
 
     model: str
@@ -41,8 +41,8 @@ class EmbeddingsFacts:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The facts among the fields of a manifest. Raises KeyError or ValueError where they are not."""
-        output = values.get("output", "features")  # older manifests are of features
+        """Read the facts from the fields of a manifest. Raises KeyError or ValueError if they are missing or wrong."""
+        output = values.get("output", "features")  # older manifests have features only
         if output not in OUTPUTS:
             raise ValueError(f"output is {output!r}")
         names = [field.name for field in dataclasses.fields(cls) if field.name != "output"]
@@ -50,7 +50,7 @@ class EmbeddingsFacts:
 
     @property
     def asked_dim(self) -> int | None:
-        """What `load` takes as `dim` to give such vectors again."""
+        """The argument `dim` with which `load` gives such vectors."""
         return asked_dim(self.output, self.dim)
 
 

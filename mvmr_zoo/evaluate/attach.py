@@ -39,7 +39,7 @@ def attach_report(report: Report, path: Path | None) -> Checkpoint:
     """Write the figures into `config.json` and the card; `path` is the report's file, which they name as their source.
 
     Raises:
-        ConfigError: the folder's weights or alignment are not the ones measured.
+        ConfigError: the report was measured with other weights, another alignment or another preprocessing.
     """
     checkpoint = attachable(report.spec)
     source = path.as_posix() if path is not None else "mvmr-zoo eval"
@@ -47,18 +47,18 @@ def attach_report(report: Report, path: Path | None) -> Checkpoint:
 
 
 def card_figures(checkpoint: Checkpoint, report: Report, source: str) -> dict[str, Figure]:
-    """The figures of a report as they stand in a checkpoint's `config.json`, by name.
+    """The figures of a report for a checkpoint's `config.json`, by name.
 
-    Those of `aligned` stand beside those of features: their names end in `/aligned`, or in `/aligned/dim=K` where only
-    K numbers were measured. The best epoch of `linear-sgd@1` stays in the report: it is chosen on test.
+    The names of figures of `aligned` end in `/aligned`, or in `/aligned/dim=K` if only the first K dimensions were
+    measured. The best epoch of `linear-sgd@1` is omitted, because it is chosen on the test split.
 
     Args:
-        checkpoint: the figures are of.
-        report: with the figures.
-        source: that each figure names.
+        checkpoint: The checkpoint that was measured.
+        report: The report with the figures.
+        source: The source that each figure names.
 
     Raises:
-        ConfigError: the checkpoint's weights, alignment or preprocessing are not the ones measured.
+        ConfigError: The report was measured with other weights, another alignment or another preprocessing.
     """
     measured = (checkpoint.vectors_digest(report.output, report.dim), checkpoint.config.preprocess.digest)
     if (report.weights, report.preprocess) != measured:

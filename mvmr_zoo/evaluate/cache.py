@@ -1,8 +1,8 @@
 """Features computed once: a second protocol on the same encoder and images reads no image.
 
-The key is the hash of what makes the vectors and of the preprocessing, the view, and the hash of the images. What the
-images hash to is remembered by their files' paths, sizes and times of change, so that it too is found without reading
-them.
+The key consists of the hashes of the encoder's output and of the preprocessing, the view, and the hash of the images.
+The hash of the images is stored by their files' paths, sizes and modification times, so that it is found without
+reading them.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def cache_folder() -> Path:
 
 
 def cached_features(model: Model, data: ImageSet, view: View = CENTRE) -> NDArray[np.float32]:
-    """The vectors of every image, not normalised: `(N, D)` float32, in the set's order.
+    """The vectors of every image, not normalized: `(N, D)` float32, in the set's order.
 
-    Vectors of `aligned` are computed from cached features, so that measuring both outputs encodes every image once.
+    Vectors of `aligned` are computed from cached features, so that every image is encoded once for both outputs.
 
     Args:
         model: the encoder.

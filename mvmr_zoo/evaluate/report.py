@@ -40,13 +40,13 @@ class Report:
         protocol: its name and version, as `knn@1`.
         data: name of the data set.
         model: name of the encoder.
-        weights: SHA-256 of what makes its vectors, as `Model.vectors_digest`; of features that of its weights.
+        weights: `Model.vectors_digest`; for features this is the SHA-256 of the weights.
         preprocess: SHA-256 of its preprocessing.
         seed: of whatever was random.
         seconds: it took.
         spec: what `load` was given.
-        output: of the encoder that was measured, `features` or `aligned`.
-        dim: length of its vectors; 0 in reports from before there were two outputs.
+        output: the output that was measured, `features` or `aligned`.
+        dim: length of its vectors; 0 in older reports, which have features only.
         images: SHA-256 of the images measured on, and of those fitted on, by split.
         machine: processor, cores, system, and versions of what computed.
         confusions: the worst pairs of classes, the worst first.
@@ -70,7 +70,7 @@ class Report:
 
     @property
     def shown_output(self) -> str:
-        """What stands behind the encoder's name, for people: its output in brackets where that is not features."""
+        """The suffix of the encoder's name in text: the output in parentheses, or empty for features."""
         return "" if self.output == "features" else f" ({output_in_words(self.output, self.dim)})"
 
 
@@ -115,8 +115,8 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         if not isinstance(values.get(name, {}), dict):
             raise DataError(f"{path}: {name} is {type(values[name]).__name__}, expected an object.")
     if values.get("output", "features") not in OUTPUTS or type(values.get("dim", 0)) is not int:
-        told = f"output is {values.get('output')!r} and dim {values.get('dim')!r}"
-        raise DataError(f"{path}: {told}, expected {' or '.join(OUTPUTS)} and a whole number.")
+        found = f"output is {values.get('output')!r} and dim is {values.get('dim')!r}"
+        raise DataError(f"{path}: {found}; expected {' or '.join(OUTPUTS)} and a whole number.")
     if not isinstance(values["figures"], dict):
         raise DataError(f"{path}: figures is {type(values['figures']).__name__}, expected an object of figures.")
     try:

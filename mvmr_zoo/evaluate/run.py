@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """The reports on two encoders, and their figures side by side."""
+    """The reports of two encoders, and their figures in pairs."""
 
     first: Report
     second: Report
@@ -64,8 +64,8 @@ def evaluate(
         protocol: a name in `PROTOCOLS`.
         spec: of the encoder, as `load` takes it.
         data: of the data set, as `open_splits` takes it.
-        output: of the encoder, as `load` takes it.
-        dim: likewise.
+        output: output of the encoder, as in `load`.
+        dim: number of dimensions, as in `load`.
         root: where named data sets lie.
         options: the seed, and what is measured besides.
         download: fetch a named data set that is not there.
@@ -160,12 +160,12 @@ def compare(
     Args:
         protocol: a name in `PROTOCOLS`.
         first: spec of an encoder.
-        second: spec of the other; perhaps the same encoder with another output.
+        second: spec of the other. It may be the same encoder with another output.
         data: of the data set, as `open_splits` takes it.
-        first_output: of the first, as `load` takes it.
-        first_dim: likewise.
-        second_output: of the other.
-        second_dim: likewise.
+        first_output: output of the first, as in `load`.
+        first_dim: its number of dimensions, as in `load`.
+        second_output: output of the other.
+        second_dim: its number of dimensions.
         root: where named data sets lie.
         options: as in `evaluate`.
         download: fetch a named data set that is not there.

@@ -41,7 +41,7 @@ class Contract:
         unit_norm: whether vectors are scaled to unit L2 norm.
         head: whether the classifier is inside.
         embedding_dim: D, the length of its vectors.
-        output: which of the encoder's outputs its vectors are; the name of the output of `model.onnx`.
+        output: the encoder's output that its vectors are, and the name of the output of `model.onnx`.
     """
 
     dtype: Dtype
@@ -71,7 +71,7 @@ class Contract:
         """Plain values for `export.json`."""
         values = asdict(self)
         if self.output == "features":
-            del values["output"]  # exports before this field have none, and stay what they are
+            del values["output"]  # as in exports without this field
         return values
 
     def to_json(self) -> str:

@@ -28,7 +28,7 @@ class ExportedEngine:
         contract: what it reads and answers.
         device: `cpu` or `cuda` (onnxruntime-gpu).
         threads: ONNX Runtime's intra-op threads; 0 takes one a core.
-        dim: how many numbers of each vector are kept, the first ones; None keeps all.
+        dim: number of leading dimensions of each vector to keep; None keeps all.
 
     Raises:
         CheckpointError: `model.onnx` does not run, or is not what `export.json` says.

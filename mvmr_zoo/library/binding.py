@@ -1,4 +1,4 @@
-"""A library belongs to one encoder and output, by the hash of what makes its vectors and of its preprocessing."""
+"""A library is bound to one encoder and output, by the hashes of that output and of the preprocessing."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def bind(store: Store, model: Model) -> None:
 
 
 def bound_output(store: Store) -> Output:
-    """Which output the library's vectors are. Raises LibraryDamagedError where it is none that there is."""
-    text = store.fact("output") or "features"  # libraries from before there were two
+    """The output that the library's vectors are. Raises LibraryDamagedError if it has an unknown name."""
+    text = store.fact("output") or "features"  # older libraries have features only
     for output in OUTPUTS:
         if output == text:
             return output
-    raise LibraryDamagedError(f"{store.path} says that its vectors are {text!r}; expected {' or '.join(OUTPUTS)}.")
+    raise LibraryDamagedError(f"{store.path} states the output {text!r}; expected {' or '.join(OUTPUTS)}.")
 
 
 def load_bound(
@@ -37,15 +37,15 @@ def load_bound(
     """The encoder of a library, with the output that it is bound to.
 
     Args:
-        store: of the library.
-        spec: that is asked for; None is the library's own.
-        output: that is asked for; None is the library's own, or before the first photo the encoder's default.
-        dim: that is asked for; None likewise.
-        default: spec of the encoder before the first photo.
-        device: as `load` takes it.
+        store: The store of the library.
+        spec: Requested model spec. None is the library's own.
+        output: Requested output. None is the library's own, or the encoder's default for an empty library.
+        dim: Requested number of dimensions. None is the library's own, or all.
+        default: Model spec for an empty library if `spec` is None.
+        device: As in `load`.
 
     Raises:
-        LibraryMismatchError: what is asked for is not what the library was made with.
+        LibraryMismatchError: The request does not fit the model and output of the library.
     """
     bound = store.fact("model")
     if bound is None:
@@ -63,14 +63,17 @@ def load_bound(
 
 
 def load_same_output(spec: str, made_by: str, output: Output, dim: int | None, *, device: Device) -> Model:
-    """An encoder with the output that vectors were made of. One that lacks it gives its default: it is another encoder.
+    """Load an encoder with the output that given vectors have.
+
+    An encoder that lacks the output is loaded with its default, because it must be another encoder. The caller compares
+    the digests.
 
     Args:
-        spec: of the encoder.
-        made_by: spec of the one that made the vectors; it must have the output.
-        output: of the vectors.
-        dim: as `load` takes it.
-        device: likewise.
+        spec: Model spec of the encoder.
+        made_by: Model spec of the encoder that made the vectors. It must have the output.
+        output: Output that the vectors are.
+        dim: As in `load`.
+        device: As in `load`.
     """
     try:
         return load(spec, output=output, dim=dim, device=device)
@@ -81,7 +84,7 @@ def load_same_output(spec: str, made_by: str, output: Output, dim: int | None, *
 
 
 def check_bound(store: Store, model: Model) -> None:
-    """Raise LibraryMismatchError where the library belongs to another encoder or output."""
+    """Raise LibraryMismatchError if the library is bound to another encoder or output."""
     folder = store.path.parent
     for name, value in _identity(model).items():
         if store.fact(name) in (None, value):
@@ -91,8 +94,8 @@ def check_bound(store: Store, model: Model) -> None:
         other = _OTHER[name] if before == now else f"{now}, not {before}"
         if bound == model.spec and before != now:
             raise LibraryMismatchError(
-                f"The library {folder} holds vectors of the output {before}; {now} was asked for. "
-                "Leave the output and its length out, or use another --library."
+                f"The library {folder} holds vectors of the output {before}, not {now}. "
+                "Omit --output and --dim, or use another --library."
             )
         if bound == model.spec:
             raise LibraryMismatchError(

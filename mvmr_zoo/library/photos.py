@@ -49,9 +49,9 @@ class PhotoLibrary:
     Args:
         folder: of the library; None is `default_library_path()`.
         model: spec of the encoder. None is the one the library was made with, or the bundled one.
-        output: `features` or `aligned`, of a library that is made now. None is the one the library was made with, or
-            the encoder's default.
-        dim: how many numbers of `aligned` are kept, likewise.
+        output: `features` or `aligned`, for a new library. None is the output that the library was made with, or the
+            encoder's default.
+        dim: number of dimensions of `aligned` to keep, for a new library. None is that of the library, or all.
         create: make the library where there is none.
         device: of the encoder, as `load` takes it; with `cuda` the index is searched on the GPU too.
 
@@ -96,7 +96,7 @@ class PhotoLibrary:
         """The encoder, loaded when first asked for.
 
         Raises:
-            LibraryMismatchError: the library was made by another one, or of another output.
+            LibraryMismatchError: the library was made by another model, or from another output.
         """
         if self._model is None:
             self._model = load_bound(
@@ -131,7 +131,7 @@ class PhotoLibrary:
             LibraryBusyError: another command changes the library.
         """
         if (self._spec, self._output, self._dim) != (None, None, None):
-            _ = self.model  # refuse another model or output even where nothing changed
+            _ = self.model  # rejects another model or output even if no photo changed
         with writing(self.folder):
             report = update(self._store, self._bound_model, folders, progress, allow_empty=allow_empty, globs=globs)
             upkeep(self.folder, self._store, note=note)

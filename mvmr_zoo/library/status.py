@@ -23,8 +23,8 @@ class Status:
     Args:
         folder: of the library.
         model: spec of the encoder it is bound to, None before the first photo.
-        output: of the encoder that its vectors are, None before the first photo.
-        dim: how many numbers of `aligned` they keep; None for features.
+        output: the encoder's output that its vectors are; None before the first photo.
+        dim: number of dimensions of `aligned` that are kept; None for features.
         photos: how many it holds, those that are missing left out.
         missing: photos whose files were not there when last looked for; `prune` forgets them.
         failures: photos that could not be indexed, with the reason.

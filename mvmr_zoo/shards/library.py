@@ -58,7 +58,7 @@ class ShardLibrary:
             if (model.vectors_digest, model.preprocess.digest) != (facts.weights_digest, facts.preprocess_digest):
                 raise LibraryMismatchError(
                     f"{self.folder} was made by the model {facts.model!r}; {model.spec!r} has other weights, "
-                    f"another preprocessing or another output. Give --model with the one that made it."
+                    f"another preprocessing or another output. Use --model with the model that made it."
                 )
             self._model = model
         return self._model

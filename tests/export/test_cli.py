@@ -100,9 +100,9 @@ WRITING = {
     "agreement": ("TINY OUT --images PHOTOS --min-agreement 1.5", "--min-agreement got 1.5; expected a fraction"),
     "not a number": ("nan OUT --images PHOTOS", "backbone.conv1.weight holds values that are not finite"),
     "output": ("TINY OUT --output words", "load got output='words'; expected features or aligned"),
-    "no such output": ("TINY OUT --output aligned", "has features alone. Leave output out"),
+    "no such output": ("TINY OUT --output aligned", "has only features. Omit output"),
     "dim of features": ("TINY OUT --dim 5", "load got dim=5 for features of"),
-    "head of aligned": ("TINY OUT --head --output aligned", "--head reads features, but --output got aligned"),
+    "head of aligned": ("TINY OUT --head --output aligned", "--head reads features, but --output is aligned"),
     "no classifier": ("headless OUT --images PHOTOS --head", "has no classifier for --head"),
 }  # fmt: skip
 """Arguments of `onnx` that are refused, and what is said."""

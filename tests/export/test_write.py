@@ -304,7 +304,7 @@ def test_the_output_asked_for_is_exported(
     assert check(tmp_path / "out", images=exports.photos).passed
     if output == "features":
         assert model.vectors_digest == model.weights_digest == file_digest(tmp_path / "out" / "model.onnx")
-        with pytest.raises(ConfigError, match="has features alone"):
+        with pytest.raises(ConfigError, match="has only features"):
             load(tmp_path / "out", output="aligned")
         return
     short = load(tmp_path / "out", dim=5)
@@ -317,9 +317,9 @@ def test_the_output_asked_for_is_exported(
 
 
 def test_outputs_that_cannot_be_exported(distilled: Path, exports: ExportedFolders, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--head reads features, but --output got aligned"):
+    with pytest.raises(ConfigError, match=r"--head reads features, but --output is aligned"):
         ExportOptions(head=True, output="aligned")
-    with pytest.raises(ConfigError, match="has features alone"):
+    with pytest.raises(ConfigError, match="has only features"):
         export_onnx(exports.spec, tmp_path / "out", ExportOptions(output="aligned"), exports.demands)
     with pytest.raises(ConfigError, match=r"dim=65; .* has 64 aligned numbers"):
         export_onnx(str(distilled), tmp_path / "out", ExportOptions(dim=65), exports.demands)

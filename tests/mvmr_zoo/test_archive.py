@@ -37,7 +37,7 @@ def test_the_same_folder_gives_the_same_bytes(checkpoint: Checkpoint, tar: Path,
 
 def test_another_model_of_that_name_stays(tar: Path, zoo: Path) -> None:
     other = make_checkpoint(zoo / "tiny", seed=7)
-    with pytest.raises(ConfigError, match="Another tiny, of other weights"):
+    with pytest.raises(ConfigError, match="Another tiny, with other weights"):
         unbundle(tar)
     assert read_checkpoint(zoo / "tiny") == other
 

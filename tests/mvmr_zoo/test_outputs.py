@@ -159,8 +159,8 @@ def test_a_folder_with_features_alone_is_what_it_was(checkpoint: Checkpoint) -> 
         ({"outputs": {"features": D, "aligned": "4"}}, "outputs says aligned '4'; expected 1 to 256"),
         ({"outputs": {"features": D, "words": 4}}, "outputs names 'words'; expected only features, aligned"),
         ({"outputs": ["features"]}, "outputs is list, expected dict"),
-        ({"default_output": "words"}, "default_output is 'words', expected one of outputs: features, aligned"),
-        ({"outputs": {"features": D}}, "default_output is 'aligned', expected one of outputs: features"),
+        ({"default_output": "words"}, "default_output is 'words'; expected one of outputs: features, aligned"),
+        ({"outputs": {"features": D}}, "default_output is 'aligned'; expected one of outputs: features"),
         (
             {"outputs": {"features": D}, "default_output": "features"},
             "golden.safetensors: holds .*; expected features",
@@ -342,8 +342,8 @@ def test_features_have_the_hash_that_they_always_had(aligned_checkpoint: Checkpo
         ({"dim": 0}, "load got dim=0; expected at least 1"),
         ({"dim": -1}, "load got dim=-1; expected at least 1"),
         ({"dim": 2.5}, "load got dim=2.5; expected at least 1"),
-        ({"dim": 257}, "load got dim=257; .* has 256 aligned numbers"),
-        ({"output": "features", "dim": 9}, "load got dim=9 for features .* Give output='aligned' too"),
+        ({"dim": 257}, "load got dim=257; expected at most 256, the length of aligned"),
+        ({"output": "features", "dim": 9}, "load got dim=9 for features .* Add output='aligned'"),
     ],
 )
 def test_what_the_encoder_cannot_give(aligned_checkpoint: Checkpoint, asked: dict[str, object], message: str) -> None:
@@ -355,9 +355,9 @@ def test_what_the_encoder_cannot_give(aligned_checkpoint: Checkpoint, asked: dic
 def test_an_encoder_with_features_alone(checkpoint: Checkpoint) -> None:
     for spec in (str(checkpoint.folder), "effnet-lite:0", DEFAULT_MODEL):
         assert load(spec, output="features").output == "features"
-        with pytest.raises(ConfigError, match=r"output='aligned'; .* has features alone. Leave output out"):
+        with pytest.raises(ConfigError, match=r"output='aligned'; .* has only features. Omit output"):
             load(spec, output="aligned")
-        with pytest.raises(ConfigError, match=r"dim=9 for features of .* Leave dim out"):
+        with pytest.raises(ConfigError, match=r"dim=9 for features of .* Omit dim"):
             load(spec, dim=9)
 
 

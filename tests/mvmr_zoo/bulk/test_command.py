@@ -112,8 +112,8 @@ def test_the_output_of_the_model(photo_folder: Path, tmp_path: Path, aligned_che
     facts = read_embeddings(out).facts
     assert facts is not None
     assert (facts.output, facts.dim) == ("aligned", 20)
-    refused(run("embed", photo_folder, "-o", out, "--model", spec, home=tmp_path), "aligned, 20 numbers; now")
+    refused(run("embed", photo_folder, "-o", out, "--model", spec, home=tmp_path), "aligned, 20 numbers, not ")
     refused(
         run("embed", photo_folder, "-o", out, "--output", "aligned", home=tmp_path),
-        "--output got aligned; expected where to write. Give --model-output aligned.",
+        "--output got aligned; expected a path. Use --model-output aligned.",
     )

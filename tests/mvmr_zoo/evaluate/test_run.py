@@ -354,14 +354,14 @@ def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path,
     assert run("verify", spec, home=tmp_path).returncode == 0
     for words, message in (
         (("--model-output", "words"), "load got output='words'"),
-        (("--output", "aligned"), "--output got aligned; expected where to write. Give --model-output aligned."),
+        (("--output", "aligned"), "--output got aligned; expected a path. Use --model-output aligned."),
         (("--dim", 300), "has 256 aligned numbers"),
     ):
         refused(run("eval", "knn", spec, *options[:2], *words, home=tmp_path), message)
     both = ("--first-output", "aligned", "--first-dim", 20, "--second-output", "features")
     done = run("eval", "compare", spec, spec, *options[:2], *both, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"{spec} (aligned, 20 numbers), less {spec};" in done.stdout
+    assert f"{spec} (aligned, 20 numbers) minus {spec};" in done.stdout
 
 
 def test_figures_of_another_alignment_are_not_attached(

@@ -86,7 +86,7 @@ def test_another_output_is_refused(
     with PhotoLibrary(folder, model=spec, dim=20) as library:
         library.add([photo_folder])
     for model in (None, spec):
-        message = f"holds vectors of the output aligned, 20 numbers; {now} was asked for"
+        message = f"holds vectors of the output aligned, 20 numbers, not {now}"
         with PhotoLibrary(folder, model=model, **asked) as other:
             with pytest.raises(LibraryMismatchError, match=message):
                 other.search(photo_folder / "a" / "00.jpg")
@@ -121,7 +121,7 @@ def test_another_encoder_is_refused_and_both_are_named(
         assert spec in str(caught.value)
     with (
         PhotoLibrary(folder, model=str(checkpoint.folder), output="aligned") as other,
-        pytest.raises(ConfigError, match="has features alone"),
+        pytest.raises(ConfigError, match="has only features"),
     ):
         other.search(photo_folder / "a" / "00.jpg")
 
@@ -171,11 +171,11 @@ def test_the_commands(
     for words, message in (
         (("--output", "words"), "load got output='words'; expected features or aligned"),
         (("--dim", 0), "load got dim=0; expected at least 1"),
-        (("--dim", 257), "has 256 aligned numbers"),
+        (("--dim", 257), "expected at most 256, the length of aligned"),
         (("--output", "features", "--dim", 9), "load got dim=9 for features"),
     ):
         refused(mvmr(*add, "--model", spec, *words), message)
-    refused(mvmr(*add, "--model", checkpoint.folder, "--output", "aligned"), "has features alone")
+    refused(mvmr(*add, "--model", checkpoint.folder, "--output", "aligned"), "has only features")
     done = mvmr(*add, "--model", spec, "--output", "aligned", "--dim", 20)
     assert done.returncode == 0, done.stderr
     assert mvmr(*add).returncode == 0
