@@ -64,17 +64,13 @@ class Outcome(NamedTuple):
 class Protocol:
     """A protocol as the runner sees it.
 
-        Args:
-            name: with its version.
-            measure: from an encoder, the splits and options to figures.
-            refuses: why it does not apply to an encoder and splits; "" where it does.
-    <<<<<<< HEAD
-            classifier: whether it measures the encoder's own classifier, which reads features whatever the output is.
-            prefers_features: Whether it measures features where no output is given. Linear probes do, because features hold
-                more than their projection into the teacher's space.
-    =======
-            classifier: whether it measures the encoder's own classifier, which always reads features.
-    >>>>>>> h-style
+    Args:
+        name: with its version.
+        measure: from an encoder, the splits and options to figures.
+        refuses: why it does not apply to an encoder and splits; "" where it does.
+        classifier: whether it measures the encoder's own classifier, which always reads features.
+        prefers_features: Whether it measures features where no output is given. Linear probes do: features hold more
+            than their projection into the teacher's space.
     """
 
     name: str
