@@ -129,7 +129,7 @@ def test_a_photo_that_a_worker_cannot_read_is_one_line(tmp_path: Path, capsys: p
         (["--run.name=resnet50-clip-kd"], "a name that is not in the catalog"),
         (["--student.architecture=resnet_of_nobody"], "resnet_of_nobody"),
         (["--optim.peak_lr=nan"], "optim.peak_lr"),
-        (["--optim.peak_lrr=1"], "Closest option: peak_lr"),
+        (["--optim.peak_lrr=1"], "Closest: --optim.peak_lr"),
         (["--optim.batch_size=99"], "fewer than one batch of 99"),
         (["--trainer.precision=fp16"], "fp16, which needs CUDA"),
         (["--trainer.accelerator=cuda"], "PyTorch finds no CUDA device"),
