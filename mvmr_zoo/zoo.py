@@ -77,7 +77,7 @@ def load(
         )
     if output is not None and output not in OUTPUTS:
         raise ConfigError(f"load got output={output!r}; expected {' or '.join(OUTPUTS)}, or None for the default.")
-    if dim is not None and (not isinstance(dim, int) or dim < 1):
+    if dim is not None and (type(dim) is not int or dim < 1):
         raise ConfigError(f"load got dim={dim!r}; expected at least 1, or None for all.")
     if threads is not None and threads < 1:
         raise ConfigError(f"load got threads={threads}; expected at least 1, or None for one a core.")

@@ -98,8 +98,9 @@ def finish(
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """The weights of a projector on the CPU in fp16, without batch norm's counters."""
-    return {name: each.detach().cpu().half() for name, each in without_counters(module.state_dict()).items()}
+    """The weights of a projector on the CPU without batch norm's counters: in fp16 where it holds their values."""
+    kept = {name: each.detach().cpu() for name, each in without_counters(module.state_dict()).items()}
+    return {name: each.half() if each.half().isfinite().all() else each for name, each in kept.items()}
 
 
 def training_record(config: TaskConfig) -> dict[str, Any]:

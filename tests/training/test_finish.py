@@ -26,9 +26,10 @@ from training.config import (
     ViewConfig,
 )
 from training.data import Draw, SizeStage, ViewDataset
-from training.finish import data_names, note, recipe, spec_name, task, training_record
+from training.finish import _tensors, data_names, note, recipe, spec_name, task, training_record
 from training.losses import DistillationLoss
 from training.module import MVMRModule
+from training.student import projector
 
 from .small import NAME, OFF, QUIET, train
 
@@ -175,7 +176,7 @@ def test_a_finished_run_can_be_started_from(
         module = MVMRModule(config, DistillationLoss(), {}, total_steps=1)
         if state is not None:
             module.load_state_dict(state)
-        module._trainer = SimpleNamespace(world_size=1, global_step=0)
+        module._trainer = SimpleNamespace(world_size=1, global_step=0, global_rank=0)
         module.training_step(batch, 0)
         return {name: term.item() for name, term in module.record.loss.terms.items()}
 
@@ -196,3 +197,14 @@ def test_the_folder_holds_the_configuration_as_json(distilled: Path, photos: Pat
     written = (folder / "config.json").read_text() + (folder / "README.md").read_text()
     assert str(photos.parent) not in written
     assert str(checkpoint.folder) not in written
+
+
+def test_statistics_that_half_precision_cannot_hold_stay_finite() -> None:
+    made = projector(4, (4, 4))
+    norm = made[1]
+    assert isinstance(norm, torch.nn.BatchNorm1d)
+    assert norm.running_var is not None
+    norm.running_var.fill_(1e5)
+    kept = _tensors(made)
+    assert kept["0.weight"].dtype == torch.float16
+    assert kept["1.running_var"].tolist() == [1e5] * 4

@@ -53,7 +53,7 @@ def module(mixup: float, **more: object) -> MVMRModule:
         loss=DistillLossConfig(invariance=0, variance=0, views=0),
     )
     made = MVMRModule(config, DistillationLoss(invariance=0, variance=0, views=0), total_steps=1, **more)
-    made._trainer = SimpleNamespace(world_size=1, global_step=0)
+    made._trainer = SimpleNamespace(world_size=1, global_step=0, global_rank=0)
     made.encoder, made.projector = Seen(), nn.Linear(12, 5)
     return made
 
