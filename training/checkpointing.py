@@ -141,11 +141,11 @@ class CheckpointWriter(pl.Callback):
             return
         self._step = trainer.global_step
         due = time.monotonic() - self._saved >= self._seconds or self._step == trainer.max_steps
-        stop = trainer.strategy.reduce_boolean_decision(self._received > 0, all=False)
-        if stop or trainer.strategy.reduce_boolean_decision(due, all=False):
-            trainer.save_checkpoint(self._path)
-            self._saved = time.monotonic()
-        if stop:
+        if not trainer.strategy.reduce_boolean_decision(due or self._received > 0, all=False):
+            return
+        trainer.save_checkpoint(self._path)
+        self._saved = time.monotonic()
+        if trainer.strategy.reduce_boolean_decision(self._received > 0, all=False):
             raise SIGTERMException(128 + (self._received or signal.SIGTERM))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -63,7 +63,7 @@ def finish(
     """
     say(f"Writing {Path(config.run.output) / config.run.name}")
     alignment = None
-    follows = isinstance(config, DistillConfig) and (config.loss.regression > 0 or config.loss.similarity > 0)
+    follows = isinstance(config, DistillConfig) and config.loss.follows_teacher
     if follows and projector is not None and len(projector) == 1:
         linear = projector[0]
         assert isinstance(linear, nn.Linear)

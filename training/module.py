@@ -76,6 +76,8 @@ class MVMRModule(pl.LightningModule):
         self.encoder = make_encoder(config.student)
         self.projector = make_projector(config.student, self.encoder.embedding_dim)
         self.normalize = Normalize(config.views)
+        # every process computes the same memory bank, so DDP need not send rank 0's in every step
+        self._ddp_params_and_buffers_to_ignore = ["loss.bank", "loss.filled"]
         self.to(memory_format=torch.channels_last)
         if config.trainer.compile:
             self.encoder.compile()
@@ -119,10 +121,10 @@ class MVMRModule(pl.LightningModule):
             source = batch.source if batch.source.numel() else batch.plain
             if self.config.views.mixup > 0:
                 source = self._mix(source.float() / 255, batch.mix)
-            found |= {name: self._narrow(compute(source)) for name, compute in self.live.items()}
+            found |= {name: compute(source) for name, compute in self.live.items()}
         if self.second_view:
-            found[AUGMENTED_PIXELS] = self._narrow(colored(batch.other, batch.other_color).flatten(1))
-        return found
+            found[AUGMENTED_PIXELS] = colored(batch.other, batch.other_color).flatten(1)
+        return {name: self._narrow(rows) for name, rows in found.items()}
 
     def _mix(self, rows: Tensor, share: Tensor) -> Tensor:
         """Mix the two rows of each pair, `(N, ...)`. Both use the share of the first row."""

@@ -66,14 +66,13 @@ def distill(config: DistillConfig, *, resume: bool = False, allow_change: bool =
     """
     setup = prepare(config, resume=resume, allow_change=allow_change)
     plan = setup.plan(config)
-    follows = config.loss.regression > 0 or config.loss.similarity > 0
     targets = teacher_targets(
         config.teacher,
         config.views,
         setup.data,
         setup.split.train,
         config.cache_folder,
-        width=config.student.projector[-1] if follows else None,
+        width=config.student.projector[-1] if config.loss.follows_teacher else None,
     )
     dim = targets.dims[TEACHER]
     loss = DistillationLoss(teacher_mean=targets.mean, teacher_dim=dim, **dataclasses.asdict(config.loss))
@@ -150,7 +149,7 @@ def _train(
         return None
     result = None if measured is None else measured.result
     features = None
-    if isinstance(loss, DistillationLoss) and len(module.projector) == 1:
+    if isinstance(config, DistillConfig) and config.loss.follows_teacher and len(module.projector) == 1:
         sample = np.sort(np.random.default_rng(config.run.seed).permutation(setup.split.train)[:_ALIGNMENT_IMAGES])
         features = image_features(module.encoder, config.views.encoder_preprocess, setup.data, sample)
     return finish(

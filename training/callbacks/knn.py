@@ -45,7 +45,7 @@ class KnnResult(NamedTuple):
     held_out: bool
 
     def __str__(self) -> str:
-        what = "held-out images" if self.held_out else "images that are trained on (data.held_out is 0)"
+        what = "held-out images" if self.held_out else "images that are trained on"
         return f"k-NN {self.accuracy:.3f} of {self.queries:,} {what} among {self.bank:,} train images"
 
 

@@ -151,3 +151,8 @@ class DistillLossConfig(LossConfig):
     def __post_init__(self) -> None:
         """Raise ConfigError for values that the loss rejects, or without a positive weight."""
         DistillationLoss(teacher_dim=0, **dataclasses.asdict(self))
+
+    @property
+    def follows_teacher(self) -> bool:
+        """Whether embeddings are compared with the teacher's directly, in its own space."""
+        return self.regression > 0 or self.similarity > 0

@@ -33,7 +33,7 @@ class DistillationLoss(MVMRLoss):
         memory_bank: Number of teacher embeddings of past batches in the memory bank, at least 1.
         temperature: Divides cosine similarities before the softmax.
         teacher_mean: `(T,)`, subtracted from the teacher's embeddings in `regression` and `similarity`. None
-            subtracts nothing. `set_teacher_mean` sets it later.
+            subtracts nothing.
         teacher_dim: Dimension T of the teacher, required if `similarity` is positive.
         invariance: See `MVMRLoss`.
         variance: See `MVMRLoss`.
@@ -96,10 +96,6 @@ class DistillationLoss(MVMRLoss):
             require(teacher_dim is not None, "teacher_dim", teacher_dim, "the teacher's dimension")
             self.register_buffer("bank", torch.zeros(memory_bank, teacher_dim or 0))
             self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
-
-    def set_teacher_mean(self, mean: Tensor) -> None:
-        """Set the mean `(T,)` that is subtracted from the teacher's embeddings."""
-        self.teacher_mean = mean
 
     def forward(self, z: Tensor, z0: Tensor | None, representations: Mapping[str, Tensor]) -> LossTerms:
         """The loss of one batch; see `MVMRLoss.forward`. In training mode, the batch is added to the memory bank.

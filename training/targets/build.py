@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import ConfigError
@@ -52,6 +52,8 @@ class _FromPixels:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Map `(N, 3, H, W)` uint8 to `(N, K)`."""
+        if isinstance(self.representation, nn.Module):
+            self.representation.to(pixels.device)
         return self.representation(pixels.float() / 255)
 
 
@@ -109,7 +111,7 @@ def teacher_targets(
         live={TEACHER: teacher},
         source=Source(preprocess=teacher.preprocess, same_view=config.view == "same"),
         dims={TEACHER: teacher.dim},
-        mean=live_teacher_mean(config, data, rows, folder),
+        mean=live_teacher_mean(teacher, data, rows, folder, config.cache),
     )
 
 

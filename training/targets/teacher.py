@@ -139,16 +139,22 @@ def check_width(spec: str, dim: int, width: int | None) -> None:
 def _plain_producer(config: TeacherConfig, data: ImageSet) -> Producer:
     """Embeddings of the whole photos."""
     if config.px is not None:
-        teacher = Teacher(config.spec, config.px)
-        name, digest, dim = f"{teacher.name}-{config.px}px", teacher.digest, teacher.dim
-        compute = functools.partial(_embed_plain, teacher, data)
-    else:
-        say(f"Loading the teacher {config.spec}")
-        model = mvmr_zoo.load(config.spec)
-        name, dim = model.card.name, model.dim
-        digest = hashlib.sha256(f"{model.vectors_digest} {model.preprocess.digest}".encode()).hexdigest()
-        compute = functools.partial(embed_images, model.engine, model.preprocess, data, dim=dim)
-    return Producer(name=name, digest=digest, dim=dim, compute=compute)
+        return _resized_producer(Teacher(config.spec, config.px), data)
+    say(f"Loading the teacher {config.spec}")
+    model = mvmr_zoo.load(config.spec)
+    digest = hashlib.sha256(f"{model.vectors_digest} {model.preprocess.digest}".encode()).hexdigest()
+    compute = functools.partial(embed_images, model.engine, model.preprocess, data, dim=model.dim)
+    return Producer(name=model.card.name, digest=digest, dim=model.dim, compute=compute)
+
+
+def _resized_producer(teacher: Teacher, data: ImageSet) -> Producer:
+    """Embeddings of the whole photos at the teacher's `px`."""
+    return Producer(
+        name=f"{teacher.name}-{teacher.preprocess.crop_px}px",
+        digest=teacher.digest,
+        dim=teacher.dim,
+        compute=functools.partial(_embed_plain, teacher, data),
+    )
 
 
 def teacher_mean(rows: NDArray[np.floating[Any]], chosen: NDArray[np.int64], repeats: int = 1) -> Tensor:
@@ -166,11 +172,13 @@ def teacher_mean(rows: NDArray[np.floating[Any]], chosen: NDArray[np.int64], rep
     return torch.from_numpy(total / len(every)).float()
 
 
-def live_teacher_mean(config: TeacherConfig, data: ImageSet, rows: NDArray[np.int64], folder: Path) -> Tensor:
+def live_teacher_mean(
+    teacher: Teacher, data: ImageSet, rows: NDArray[np.int64], folder: Path, cache: CacheConfig
+) -> Tensor:
     """The mean embedding `(T,)` float32 of `MEAN_IMAGES` plain images drawn from `rows`. The embeddings are cached."""
     chosen = np.sort(np.random.default_rng(6).permutation(rows)[:MEAN_IMAGES])
     sample = Subset(data, chosen)
-    cached = cached_rows(folder, sample, _plain_producer(config, sample), config.cache)
+    cached = cached_rows(folder, sample, _resized_producer(teacher, sample), cache)
     return teacher_mean(cached, np.arange(len(chosen)))
 
 

@@ -85,13 +85,15 @@ def test_a_live_teacher_teaches_what_a_cached_one_does(
 def test_the_mean_of_a_live_teacher_is_that_of_the_photos(
     images: ImageFolder, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    config, chosen = TeacherConfig(spec=str(checkpoint.folder)), np.array([1, 2, 5, 7])
+    teacher, chosen = Teacher(str(checkpoint.folder)), np.array([1, 2, 5, 7])
     assert len(chosen) < MEAN_IMAGES
     expected = mvmr_zoo.load(checkpoint.folder).embed([images.paths[i] for i in chosen], normalize=False).mean(axis=0)
-    np.testing.assert_allclose(live_teacher_mean(config, images, chosen, tmp_path), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        live_teacher_mean(teacher, images, chosen, tmp_path, CacheConfig(dtype="float32")), expected, atol=1e-4
+    )
     (cached,) = tmp_path.glob("tiny-*")
     before = (cached / "rows.npy").stat().st_mtime_ns
-    live_teacher_mean(config, images, chosen, tmp_path)
+    live_teacher_mean(teacher, images, chosen, tmp_path, CacheConfig(dtype="float32"))
     assert (cached / "rows.npy").stat().st_mtime_ns == before
 
 

@@ -22,7 +22,7 @@ def count_sketch(rows: Tensor, dim: int) -> Tensor:
         dim: Number of sums, at least 1.
     """
     places, signs = _draws(rows.shape[1], dim, rows.device)
-    return rows.new_zeros(len(rows), dim).index_add_(1, places, rows * signs)
+    return rows.new_zeros(len(rows), dim).index_add_(1, places, rows * signs.to(rows))
 
 
 @functools.lru_cache(maxsize=8)
