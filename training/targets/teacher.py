@@ -24,7 +24,7 @@ from mvmr_zoo.embeddings import read_embeddings
 from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import Engine, traced_engine
-from training.config import TeacherConfig, ViewConfig
+from training.config import CacheConfig, TeacherConfig, ViewConfig
 from training.console import say
 from training.data import cached_view, crop_image, read_for_views, to_tensor
 from training.targets.cache import Producer, cached_rows

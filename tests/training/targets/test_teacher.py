@@ -13,7 +13,7 @@ from mvmr_zoo.datasets import ImageFolder, ImageSet, image_folder
 from mvmr_zoo.embeddings import EmbeddingsFacts, write_embeddings
 from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.runtime import OnnxEngine
-from training.config import TeacherConfig, ViewConfig
+from training.config import CacheConfig, TeacherConfig, ViewConfig
 from training.data import AugmentConfig, SizeStage
 from training.targets.teacher import MEAN_IMAGES, Teacher, live_teacher_mean, teacher_mean, teacher_rows
 
