@@ -166,7 +166,7 @@ def test_a_cache_of_another_view_seed_is_refused_by_name(
     teacher_rows(same, k_views(), images, tmp_path)
     (manifest,) = tmp_path.glob("*/manifest.json")
     manifest.write_text(manifest.read_text().replace('"view_seed": 3', '"view_seed": 9'))
-    with pytest.raises(DataError, match="its view_seed is 9, this run's is 3"):
+    with pytest.raises(DataError, match="its view_seed is 9; expected 3"):
         teacher_rows(same, k_views(), images, tmp_path)
 
 
