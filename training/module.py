@@ -22,7 +22,7 @@ from training.student import make_encoder, make_projector
 from training.targets.representations import count_sketch
 
 SKETCH_DIM = 8192
-"""Wider live representations are projected to this dimension before processes exchange them."""
+"""Wider representations are projected to this dimension before processes exchange them."""
 
 
 class StepRecord(NamedTuple):
