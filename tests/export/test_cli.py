@@ -180,7 +180,7 @@ def test_an_export_and_its_check(
     assert lines[0] == "out, 76 photos beside PyTorch"
     assert re.fullmatch(r"  top1_agreement +[\d.]+ +at least 0\.9 +passed", lines[3])
     assert re.fullmatch(r"  onnx, batch 1 +[\d.]+ ms p50, [\d.]+ ms p95, \d+ images/s", lines[7])
-    assert re.fullmatch(r"  0\.\d MB, int8, \d layers in float", lines[-1])
+    assert re.fullmatch(r"  0\.\d MB, int8, \d layers in float, features", lines[-1])
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     assert (tmp_path / "out" / "model.onnx").read_bytes() == (exports("int8") / "model.onnx").read_bytes()
 

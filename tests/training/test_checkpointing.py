@@ -300,7 +300,7 @@ def test_what_has_a_state_is_not_turned_on_or_off(
     assert train("distill", photos, tmp_path, *more, *on) == 143
     again = (f"--loss.similarity={now}", f"--optim.ema={0.5 * float(now)}", "--resume", "--allow_config_change")
     assert train("distill", photos, tmp_path, *more, *again) == 2
-    assert "cannot be resumed with another loss.similarity, optim.ema" in capsys.readouterr().err
+    assert "cannot be resumed after a change of loss.similarity, optim.ema" in capsys.readouterr().err
     monkeypatch.undo()
     kept = (f"--loss.similarity={2 * float(before)}", f"--optim.ema={0.6 * float(before)}", *again[2:])
     assert train("distill", photos, tmp_path, *more, *kept) == 0

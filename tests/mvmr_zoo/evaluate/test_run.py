@@ -355,7 +355,7 @@ def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path,
     for words, message in (
         (("--model-output", "words"), "load got output='words'"),
         (("--output", "aligned"), "--output got aligned; expected a path. Use --model-output aligned."),
-        (("--dim", 300), "has 256 aligned numbers"),
+        (("--dim", 300), "expected at most 256"),
     ):
         refused(run("eval", "knn", spec, *options[:2], *words, home=tmp_path), message)
     both = ("--first-output", "aligned", "--first-dim", 20, "--second-output", "features")
