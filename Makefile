@@ -50,4 +50,5 @@ clean:
 	@echo "Making .venv: everything the tests need, PyTorch included. Once, some minutes."
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python $(PIP) -e '.[cpu,train,teachers,fetch,demo,plots,ray,dev]'
+	@.venv/bin/python -c 'import dcor' # compiles and caches on the first import, where two test workers at once crashed
 	@touch $@
