@@ -70,7 +70,7 @@ class Teacher:
     def __call__(self, images: Tensor) -> Tensor:
         """Embed images `(N, 3, px, px)`, uint8 or float in [0, 1]. Returns `(N, T)` float32, not normalized.
 
-        The embeddings are on the device of the images. A CPU uses ONNX Runtime, which is two to four times as fast as
+        The embeddings are on the device of the images. A CPU uses ONNX Runtime, which is several times as fast as
         PyTorch there. Other devices use PyTorch.
         """
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
