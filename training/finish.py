@@ -24,6 +24,7 @@ from mvmr_zoo.pack import pack
 from mvmr_zoo.state_dicts import without_counters
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
 from training.console import say
+from training.targets import TeacherSpace
 
 _PATH_KINDS = ("local-dir", "onnx", "embeddings")
 """Kinds of model specs whose name is a path."""
@@ -38,7 +39,7 @@ def finish(
     metrics: Mapping[str, Figure],
     *,
     projector: nn.Sequential | None = None,
-    teacher_mean: Tensor | None = None,
+    space: TeacherSpace | None = None,
     features: NDArray[np.float32] | None = None,
     head: Head | None = None,
     class_names: Sequence[str] = (),
@@ -53,7 +54,7 @@ def finish(
         config: Configuration of the run. The folder is `run.output/run.name`.
         metrics: Measured figures by protocol.
         projector: The projector, stored so that training can continue from the folder.
-        teacher_mean: `(T,)`, subtracted from the teacher's embeddings during training.
+        space: How the teacher's embeddings became targets.
         features: `(N, D)` features of some training images, by which the dimensions of `aligned` are ordered.
         head: A linear classifier of the features, if one was trained.
         class_names: Class names of its outputs.
@@ -67,9 +68,13 @@ def finish(
     if follows and projector is not None and len(projector) == 1:
         linear = projector[0]
         assert isinstance(linear, nn.Linear)
-        mean = None if teacher_mean is None else teacher_mean.cpu().numpy()
         weight = linear.weight.detach().float().cpu().numpy()
-        alignment = alignment_from_projector(weight, mean, features=features)
+        alignment = alignment_from_projector(
+            weight,
+            None if space is None else space.mean.cpu().numpy(),
+            projection=None if space is None or space.projection is None else space.projection.cpu().numpy(),
+            features=features,
+        )
     facts = CheckpointConfig(
         schema_version=SCHEMA_VERSION,
         name=config.run.name,
@@ -115,7 +120,8 @@ def training_record(config: TaskConfig) -> dict[str, Any]:
     if config.student.start_from is not None:
         record["student"]["start_from"] = spec_name(config.student.start_from)
     if isinstance(config, DistillConfig):
-        record["teacher"]["spec"] = spec_name(config.teacher.spec)
+        names = [spec_name(spec) for spec in config.teacher.specs]
+        record["teacher"]["spec"] = names if len(names) > 1 else names[0]
     if isinstance(config, FinetuneConfig):
         del record["subset"]
     return record
@@ -148,7 +154,7 @@ def recipe(config: TaskConfig) -> str:
     weights = {name: getattr(loss, name) for name in ("invariance", "variance", "views")}
     if isinstance(config, DistillConfig):
         seen = ", which saw the student's crops" if config.teacher.view == "same" else ""
-        how = f"Distilled from {spec_name(config.teacher.spec)}{seen},"
+        how = f"Distilled from {' and '.join(map(spec_name, config.teacher.specs))}{seen},"
         weights |= {"teacher": loss.teacher, "regression": loss.regression, "similarity": loss.similarity}
         correlated = loss.views > 0 or loss.teacher > 0
     else:

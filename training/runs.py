@@ -74,8 +74,12 @@ def distill(config: DistillConfig, *, resume: bool = False, allow_change: bool =
         config.cache_folder,
         width=config.student.projector[-1] if config.loss.follows_teacher else None,
     )
-    dim = targets.dims[TEACHER]
-    loss = DistillationLoss(teacher_mean=targets.mean, teacher_dim=dim, **dataclasses.asdict(config.loss))
+    space = targets.space
+    loss = DistillationLoss(
+        teacher_mean=space.mean if space is not None and space.projection is None else None,
+        teacher_dim=targets.dims[TEACHER],
+        **dataclasses.asdict(config.loss),
+    )
     return _train(config, setup, plan, loss, targets)
 
 
@@ -159,7 +163,7 @@ def _train(
         if result is not None and result.held_out
         else {},
         projector=module.projector,
-        teacher_mean=loss.teacher_mean if isinstance(loss, DistillationLoss) else None,
+        space=targets.space,
         features=features,
     ).folder
 

@@ -17,14 +17,15 @@ ALIGNED_MATRIX = "matrix"
 
 
 class Alignment(NamedTuple):
-    """A distillation's projector W `(T, D)` as its thin SVD: `W = basis.T @ matrix`.
+    """A distillation's projector W `(P, D)` as its thin SVD `W = U S Vᵀ`.
 
-    `features @ matrix.T` has the same inner products as `features @ W.T`. It has A <= min(D, T) dimensions, the most
-    important first.
+    `matrix` is `S Vᵀ`, so that `features @ matrix.T` has the same inner products as `features @ W.T`. It has
+    A <= min(D, P) dimensions, the most important first. `basis` takes the teacher's vectors there: it is `Uᵀ`, after
+    the projection of the teacher's vectors to P numbers if training used one.
 
     Args:
         matrix: `(A, D)` float32.
-        basis: `(A, T)` float32, with orthonormal rows.
+        basis: `(A, T)` float32. Its rows are orthonormal if the teacher's vectors were not projected.
         mean: `(T,)` float32, the mean that training subtracted from the teacher's vectors. Zeros if there was none.
     """
 
@@ -41,13 +42,15 @@ def alignment_from_projector(
     weight: NDArray[np.floating],
     mean: NDArray[np.floating] | None,
     *,
+    projection: NDArray[np.floating] | None = None,
     features: NDArray[np.floating] | None = None,
 ) -> Alignment:
     """The alignment of a projector that is one linear map without bias. Computed in float64.
 
     Args:
-        weight: `(T, D)`, from features to the teacher's centered vectors.
+        weight: `(P, D)`, from features to the teacher's centered and projected vectors.
         mean: `(T,)`, the mean that training subtracted from the teacher's vectors. None if there was none.
+        projection: `(T, P)`, by which training multiplied the teacher's centered vectors. None if T is P.
         features: `(N, D)`, a sample of the encoder's features, not normalized. The dimensions of `aligned` are ordered
             by their mean square over the sample, so that the first k keep the most of the vectors. None orders them
             by the singular values of `weight`.
@@ -56,14 +59,23 @@ def alignment_from_projector(
         ConfigError: A shape does not fit, or a value is not finite.
     """
     if weight.ndim != 2 or not weight.size:
-        raise ConfigError(f"An alignment got a weight {weight.shape}; expected (T, D).")
-    teacher_dim, dim = weight.shape
+        raise ConfigError(f"An alignment got a weight {weight.shape}; expected (P, D).")
+    width, dim = weight.shape
+    if projection is not None and (projection.ndim != 2 or projection.shape[1] != width):
+        raise ConfigError(f"An alignment got a projection {projection.shape}; expected (T, {width}).")
+    teacher_dim = width if projection is None else len(projection)
     mean = np.zeros(teacher_dim) if mean is None else mean
     if mean.shape != (teacher_dim,):
-        raise ConfigError(f"An alignment got a mean {mean.shape}; expected ({teacher_dim},), one per row of weight.")
+        rows = "row of weight" if projection is None else "row of projection"
+        raise ConfigError(f"An alignment got a mean {mean.shape}; expected ({teacher_dim},), one per {rows}.")
     if features is not None and (features.ndim != 2 or features.shape[1] != dim or not len(features)):
         raise ConfigError(f"An alignment got features {features.shape}; expected (N, {dim}), one per column of weight.")
-    for name, values in (("weight", weight), ("mean", mean), ("features", features)):
+    for name, values in (
+        ("weight", weight),
+        ("mean", mean),
+        ("projection", projection),
+        ("features", features),
+    ):
         if values is not None and not np.isfinite(values).all():
             raise ConfigError(f"An alignment got a {name} with values that are not finite.")
     left, scales, right = np.linalg.svd(weight.astype(np.float64), full_matrices=False)
@@ -72,4 +84,6 @@ def alignment_from_projector(
         outputs = features.astype(np.float64) @ matrix.T
         axes = np.linalg.eigh(outputs.T @ outputs).eigenvectors[:, ::-1].T
         matrix, basis = axes @ matrix, axes @ basis
+    if projection is not None:
+        basis = basis @ projection.astype(np.float64).T
     return Alignment(matrix.astype(np.float32), basis.astype(np.float32), mean.astype(np.float32))

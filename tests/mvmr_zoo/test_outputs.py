@@ -106,10 +106,24 @@ def test_ordered_by_a_sample_the_first_numbers_keep_the_most_of_it() -> None:
     assert found[:16].sum() > 1.05 * plain[:16].sum()
 
 
+def test_a_projected_teacher_comes_into_the_space_of_its_targets() -> None:
+    random = np.random.default_rng(3)
+    projection, mean, vectors = random.standard_normal((9, T)), random.standard_normal(9), random.standard_normal((5, 9))
+    plain = alignment_from_projector(WEIGHT, None)
+    found = alignment_from_projector(WEIGHT, mean, projection=projection)
+    np.testing.assert_array_equal(found.matrix, plain.matrix)
+    expected = plain.from_teacher(((vectors - mean) @ projection).astype(np.float32))
+    np.testing.assert_allclose(found.from_teacher(vectors.astype(np.float32)), expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ConfigError, match=rf"a projection \(9, 3\); expected \(T, {T}\)"):
+        alignment_from_projector(WEIGHT, mean, projection=projection[:, :3])
+    with pytest.raises(ConfigError, match=r"one per row of projection"):
+        alignment_from_projector(WEIGHT, mean[:4], projection=projection)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.zeros(4), None), r"a weight \(4,\); expected \(T, D\)"),
+        ((np.zeros(4), None), r"a weight \(4,\); expected \(P, D\)"),
         ((np.zeros((0, 4)), None), r"a weight \(0, 4\); expected"),
         ((np.ones((3, 4)), np.ones(4)), r"a mean \(4,\); expected \(3,\)"),
         ((np.full((3, 4), np.nan), None), "a weight with values that are not finite"),

@@ -65,7 +65,7 @@ def test_the_teacher_is_embedded_once(finished: Path, photos: Path, checkpoint: 
     before = (cached / "rows.npy").stat().st_mtime_ns
     images = image_folder(photos)
     config = TeacherConfig(spec=str(checkpoint.folder))
-    vectors = teacher_rows(config, ViewConfig(), images, finished / "cache")
+    vectors = teacher_rows(config.specs[0], config, ViewConfig(), images, finished / "cache")
     assert (cached / "rows.npy").stat().st_mtime_ns == before
     expected = mvmr_zoo.load(checkpoint.folder).embed(images.paths, normalize=False)
     np.testing.assert_allclose(vectors, expected, atol=1e-4)
@@ -114,8 +114,8 @@ def test_every_option_trains(more: list[str], photos: Path, checkpoint: Checkpoi
         (["--views.augment.hue=0.6"], "views.augment.hue is 0.6"),
         ([*OFF, "--loss.teacher=0"], "at least one positive weight"),
         (["--run.output=/proc/nowhere"], "/proc/nowhere"),
-        (["--loss.regression=1"], "student.projector ends in 32, but {teacher} has 256 features"),
-        (["--loss.similarity=1"], "student.projector ends in 32, but {teacher} has 256 features"),
+        (["--loss.regression=1"], "student.projector ends in 32, but the targets have 256 numbers"),
+        (["--loss.similarity=1"], "student.projector ends in 32, but the targets have 256 numbers"),
         (["--student.architecture=resnet19"], "resnet18"),
         (["--views.mixup=0.2"], "views.mixup is 0.2; expected 0, or teacher.view: same"),
         (["--views.k=2"], "views.k is 2; expected 0, or teacher.view: same"),

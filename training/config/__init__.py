@@ -132,9 +132,8 @@ class DistillConfig(TaskConfig):
             k,
             "at least 1 with teacher.view: same and teacher.cached: true, or set teacher.cached to false",
         )
-        precomputed = self.teacher.spec.startswith("embeddings:")
         require(
-            not (same and precomputed),
+            not (same and self.teacher.precomputed),
             "teacher.view",
             self.teacher.view,
             "plain, because an embeddings folder holds one vector per photo",

@@ -11,6 +11,9 @@ from typing import Literal
 from mvmr_zoo.errors import require
 from training.losses import DistillationLoss, Estimator, MVMRLoss, Sign
 
+PRECOMPUTED = "embeddings:"
+"""The kind of a teacher spec that names an embeddings folder."""
+
 AUGMENTED_PIXELS = "augmented_pixels"
 """The pixels of a second augmented view. All other representations are functions of the plain view."""
 
@@ -81,28 +84,52 @@ class RepresentationsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherConfig:
-    """The teacher.
+    """The teacher, or several teachers whose embeddings are concatenated.
 
     Args:
         spec: Any model spec, such as `open_clip:ViT-B-16/laion400m_e32` or `effnet-lite:0`, or
-            `embeddings:FOLDER` with precomputed vectors.
+            `embeddings:FOLDER` with precomputed vectors. A list names several teachers, which need `dim`.
         view: With `plain`, the teacher reads the whole photo. With `same`, it reads the crop and flip (and mixup) of
             the student's view, without the color changes.
-        px: Side in pixels of the images that the teacher reads. None is the side of its own preprocessing.
+        px: Side in pixels of the images that the teacher reads. None is the side of its own preprocessing. Several
+            teachers need None.
+        dim: Number of principal components of the embeddings to use as targets; see `training.targets.fit_space`.
+            None uses the embeddings themselves.
+        whitening: Exponent in [0, 1] by which the components' deviations are made equal. 0 keeps them. Needs `dim`.
         cached: Compute the embeddings once and store them on disk. Otherwise every step computes them. With
             `view: same` this needs `views.k`.
         cache: How they are stored.
     """
 
-    spec: str = "effnet-lite:0"
+    spec: str | tuple[str, ...] = "effnet-lite:0"
     view: Literal["plain", "same"] = "plain"
     px: int | None = None
+    dim: int | None = None
+    whitening: float = 0.0
     cached: bool = True
     cache: CacheConfig = field(default_factory=lambda: CacheConfig(dtype="float32"))
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a size out of range."""
+        """Raise ConfigError for values out of range, or options that conflict."""
+        require(len(self.specs) >= 1, "teacher.spec", self.spec, "at least one teacher")
+        several = len(self.specs) > 1
         require(self.px is None or self.px >= 8, "teacher.px", self.px, "at least 8")
+        require(self.px is None or not several, "teacher.px", self.px, "no value with several teachers")
+        require(self.dim is None or self.dim >= 1, "teacher.dim", self.dim, "at least 1")
+        require(self.dim is not None or not several, "teacher.dim", self.dim, "a number with several teachers")
+        require(0 <= self.whitening <= 1, "teacher.whitening", self.whitening, "an exponent in [0, 1]")
+        projected = self.dim is not None or self.whitening == 0
+        require(projected, "teacher.whitening", self.whitening, "0, or a value of teacher.dim")
+
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """`spec` as a tuple."""
+        return (self.spec,) if isinstance(self.spec, str) else tuple(self.spec)
+
+    @property
+    def precomputed(self) -> bool:
+        """Whether an embeddings folder is among the teachers."""
+        return any(spec.startswith(PRECOMPUTED) for spec in self.specs)
 
 
 @dataclass(frozen=True, kw_only=True)

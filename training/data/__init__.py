@@ -8,7 +8,7 @@ subsets        training and held-out images, and fixed subsets for few labels
 """
 
 from training.data.augmentation import POLICIES, AugmentConfig, Policy, draw_view
-from training.data.dataset import Example, Source, ViewDataset, cached_view, plain_view, read_for_views
+from training.data.dataset import Example, Source, TargetRows, ViewDataset, cached_view, plain_view, read_for_views
 from training.data.sampler import Draw, Plan, RemainingBatches, SizeStage
 from training.data.subsets import Split, label_digest, stratified_split, subset_file
 from training.data.views import augment_image, color_batch, crop_image, to_tensor
@@ -24,6 +24,7 @@ __all__ = [
     "SizeStage",
     "Source",
     "Split",
+    "TargetRows",
     "ViewDataset",
     "augment_image",
     "cached_view",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from training.config.images import ViewConfig
 
 _NOTHING = torch.empty(0)
+
+
+class TargetRows(Protocol):
+    """Rows of targets that are read one at a time: an array `(R, K)`, or rows computed from several arrays."""
+
+    def __getitem__(self, row: int, /) -> NDArray[np.floating]:
+        """The row `(K,)`."""
+        ...
 
 
 class Example(NamedTuple):
@@ -86,7 +94,7 @@ class ViewDataset(Dataset[Example]):
     config: ViewConfig
     with_plain: bool = False
     with_other: bool = False
-    targets: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    targets: Mapping[str, TargetRows] = field(default_factory=dict)
     source: Source | None = None
 
     def __getitem__(self, draw: Draw) -> Example:

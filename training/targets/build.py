@@ -18,11 +18,20 @@ from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import DRAFT_MARGIN
 from training.config import RepresentationsConfig, TeacherConfig, ViewConfig
 from training.config.objective import AUGMENTED_PIXELS
-from training.data import Source, plain_view, read_for_views
+from training.data import Source, TargetRows, plain_view, read_for_views
 from training.losses.regression import TEACHER
 from training.targets.cache import Producer, cached_rows
 from training.targets.representations import Representation, build_representation, representation_digest
-from training.targets.teacher import PRECOMPUTED, Teacher, check_width, live_teacher_mean, teacher_mean, teacher_rows
+from training.targets.space import SpaceRows, TeacherSpace, fit_space
+from training.targets.teacher import (
+    SAMPLE_IMAGES,
+    Teacher,
+    Teachers,
+    check_width,
+    sampled_rows,
+    teacher_mean,
+    teacher_rows,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +42,16 @@ class Targets:
         cached: Cached rows by name; see `ViewDataset.targets`.
         live: Functions by name, each from `Example.source` `(N, 3, S, S)` to `(N, K)`.
         source: How the image for `live` is made; None without live targets.
-        dims: Dimension T of the teacher's embeddings by name; empty without a teacher.
-        mean: `(T,)`, the mean of the teacher's embeddings over the training images; None without a teacher.
+        dims: Dimension of the teacher's targets by name; empty without a teacher.
+        space: How the teacher's embeddings are centered and projected; None without a teacher. Without a projection,
+            the targets are the embeddings themselves, and the loss centers them.
     """
 
-    cached: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    cached: Mapping[str, TargetRows] = field(default_factory=dict)
     live: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     source: Source | None = None
     dims: Mapping[str, int] = field(default_factory=dict)
-    mean: Tensor | None = None
+    space: TeacherSpace | None = None
 
 
 @dataclass(frozen=True)
@@ -99,19 +109,46 @@ def teacher_targets(
         data: All images.
         rows: Indices of the training images.
         folder: Folder of caches.
-        width: That the teacher's dimension T must be, or None for any. It is checked before anything is computed.
+        width: That the dimension of the targets must be, or None for any. It is checked before anything is computed.
     """
-    if config.cached or config.spec.startswith(PRECOMPUTED):
-        cached = teacher_rows(config, views, data, folder, width=width)
+    if config.dim is not None:
+        check_width("teacher.dim", config.dim, width)
+        return _projected_targets(config, config.dim, views, data, rows, folder)
+    (spec,) = config.specs
+    if config.cached or config.precomputed:
+        cached = teacher_rows(spec, config, views, data, folder, width=width)
         mean = teacher_mean(cached, rows, repeats=max(1, views.k))
-        return Targets(cached={TEACHER: cached}, dims={TEACHER: cached.shape[1]}, mean=mean)
-    teacher = Teacher(config.spec, config.px)
-    check_width(config.spec, teacher.dim, width)
+        return Targets(cached={TEACHER: cached}, dims={TEACHER: cached.shape[1]}, space=TeacherSpace(mean))
+    teacher = Teacher(spec, config.px)
+    check_width(spec, teacher.dim, width)
+    sample = sampled_rows(teacher, data, rows, folder, config.cache)
     return Targets(
         live={TEACHER: teacher},
         source=Source(preprocess=teacher.preprocess, same_view=config.view == "same"),
         dims={TEACHER: teacher.dim},
-        mean=live_teacher_mean(teacher, data, rows, folder, config.cache),
+        space=TeacherSpace(teacher_mean(sample, np.arange(len(sample)))),
+    )
+
+
+def _projected_targets(
+    config: TeacherConfig, dim: int, views: ViewConfig, data: ImageSet, rows: NDArray[np.int64], folder: Path
+) -> Targets:
+    """Principal components of the embeddings of one or several teachers."""
+    if config.cached or config.precomputed:
+        parts = [teacher_rows(spec, config, views, data, folder) for spec in config.specs]
+        repeats = max(1, views.k)
+        chosen = np.sort(np.random.default_rng(6).permutation(rows)[:SAMPLE_IMAGES]) * repeats
+        space = fit_space([part[chosen] for part in parts], dim, config.whitening)
+        return Targets(cached={TEACHER: SpaceRows(parts, space)}, dims={TEACHER: dim}, space=space)
+    teachers = [Teacher(spec, config.px) for spec in config.specs]
+    samples = [sampled_rows(teacher, data, rows, folder, config.cache) for teacher in teachers]
+    space = fit_space(samples, dim, config.whitening)
+    largest = max((teacher.preprocess for teacher in teachers), key=lambda each: each.crop_px)
+    return Targets(
+        live={TEACHER: Teachers(teachers, space)},
+        source=Source(preprocess=largest, same_view=config.view == "same"),
+        dims={TEACHER: dim},
+        space=space,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import mvmr_zoo
 from mvmr_zoo.datasets import ImageFolder, ImageSet, Subset, embed_images
@@ -25,13 +26,15 @@ from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.preprocess import Preprocess
 from mvmr_zoo.runtime import Engine, traced_engine
 from training.config import CacheConfig, TeacherConfig, ViewConfig
+from training.config.objective import PRECOMPUTED
 from training.console import say
 from training.data import cached_view, crop_image, read_for_views, to_tensor
 from training.targets.cache import Producer, cached_rows
+from training.targets.space import TeacherSpace
 
-PRECOMPUTED = "embeddings:"
-MEAN_IMAGES = 4096
-"""Number of images for the mean of a live teacher's embeddings. Its standard error is 1/64 of their deviation."""
+SAMPLE_IMAGES = 4096
+"""Number of images for the mean of a live teacher's embeddings, whose standard error is 1/64 of their deviation, and
+for the principal components of any teacher's embeddings."""
 _BATCH = 64
 
 
@@ -100,13 +103,39 @@ class Teacher:
         return self._network
 
 
-def teacher_rows(
-    config: TeacherConfig, views: ViewConfig, data: ImageSet, folder: Path, *, width: int | None = None
-) -> NDArray[np.floating[Any]]:
-    """The teacher's embeddings, not normalized: `(N, T)`, or `(N * views.k, T)` with `view: same`.
+class Teachers:
+    """Several teachers that read the same images, each at its own size.
 
     Args:
-        config: The teacher. The vectors of `embeddings:FOLDER` are read. Any other spec is loaded and run.
+        teachers: At least one teacher.
+        space: Maps their concatenated embeddings to targets.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher], space: TeacherSpace) -> None:
+        self.teachers = teachers
+        self.space = space
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Map images `(N, 3, px, px)` of the largest teacher's size, uint8 or float in [0, 1], to targets `(N, D)`."""
+        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+        return self.space(torch.cat([teacher(_resized(scaled, teacher)) for teacher in self.teachers], dim=1))
+
+
+def _resized(images: Tensor, teacher: Teacher) -> Tensor:
+    px = teacher.preprocess.crop_px
+    if images.shape[-1] == px:
+        return images
+    return F.interpolate(images, (px, px), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def teacher_rows(
+    spec: str, config: TeacherConfig, views: ViewConfig, data: ImageSet, folder: Path, *, width: int | None = None
+) -> NDArray[np.floating[Any]]:
+    """One teacher's embeddings, not normalized: `(N, T)`, or `(N * views.k, T)` with `view: same`.
+
+    Args:
+        spec: The teacher. The vectors of `embeddings:FOLDER` are read. Any other spec is loaded and run.
+        config: Its options.
         views: The student's views.
         data: The images.
         folder: Folder of caches.
@@ -118,12 +147,15 @@ def teacher_rows(
         DataError: The cache or the folder does not fit the images.
         ImageError: An image cannot be read.
     """
-    if config.spec.startswith(PRECOMPUTED):
-        rows = _precomputed(Path(config.spec.removeprefix(PRECOMPUTED)), data)
-        check_width(config.spec, rows.shape[1], width)
+    if spec.startswith(PRECOMPUTED):
+        rows = _precomputed(Path(spec.removeprefix(PRECOMPUTED)), data)
+        check_width(spec, rows.shape[1], width)
         return rows
-    producer = _view_producer(config, views, data) if config.view == "same" else _plain_producer(config, data)
-    check_width(config.spec, producer.dim, width)
+    if config.view == "same":
+        producer = _view_producer(Teacher(spec, config.px), views, data)
+    else:
+        producer = _plain_producer(spec, config.px, data)
+    check_width(spec, producer.dim, width)
     return cached_rows(folder, data, producer, config.cache)
 
 
@@ -131,17 +163,17 @@ def check_width(spec: str, dim: int, width: int | None) -> None:
     """Raise ConfigError unless a teacher of `dim` features fits a projector of `width`, where that matters."""
     if width not in (None, dim):
         raise ConfigError(
-            f"student.projector ends in {width}, but {spec} has {dim} features, and loss.regression "
-            "and loss.similarity compare the two. Change the last width, or set both weights to 0."
+            f"student.projector ends in {width}, but the targets have {dim} numbers ({spec}), and loss.regression and "
+            "loss.similarity compare the two. Change the last width, or set both weights to 0."
         )
 
 
-def _plain_producer(config: TeacherConfig, data: ImageSet) -> Producer:
+def _plain_producer(spec: str, px: int | None, data: ImageSet) -> Producer:
     """Embeddings of the whole photos."""
-    if config.px is not None:
-        return _resized_producer(Teacher(config.spec, config.px), data)
-    say(f"Loading the teacher {config.spec}")
-    model = mvmr_zoo.load(config.spec)
+    if px is not None:
+        return _resized_producer(Teacher(spec, px), data)
+    say(f"Loading the teacher {spec}")
+    model = mvmr_zoo.load(spec)
     digest = hashlib.sha256(f"{model.vectors_digest} {model.preprocess.digest}".encode()).hexdigest()
     compute = functools.partial(embed_images, model.engine, model.preprocess, data, dim=model.dim)
     return Producer(name=model.card.name, digest=digest, dim=model.dim, compute=compute)
@@ -172,14 +204,12 @@ def teacher_mean(rows: NDArray[np.floating[Any]], chosen: NDArray[np.int64], rep
     return torch.from_numpy(total / len(every)).float()
 
 
-def live_teacher_mean(
+def sampled_rows(
     teacher: Teacher, data: ImageSet, rows: NDArray[np.int64], folder: Path, cache: CacheConfig
-) -> Tensor:
-    """The mean embedding `(T,)` float32 of `MEAN_IMAGES` plain images drawn from `rows`. The embeddings are cached."""
-    chosen = np.sort(np.random.default_rng(6).permutation(rows)[:MEAN_IMAGES])
-    sample = Subset(data, chosen)
-    cached = cached_rows(folder, sample, _resized_producer(teacher, sample), cache)
-    return teacher_mean(cached, np.arange(len(chosen)))
+) -> NDArray[np.floating[Any]]:
+    """A live teacher's embeddings `(M, T)` of `SAMPLE_IMAGES` plain images drawn from `rows`. They are cached."""
+    sample = Subset(data, np.sort(np.random.default_rng(6).permutation(rows)[:SAMPLE_IMAGES]))
+    return cached_rows(folder, sample, _resized_producer(teacher, sample), cache)
 
 
 def _embed_plain(teacher: Teacher, data: ImageSet, indices: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -190,9 +220,9 @@ def _embed_plain(teacher: Teacher, data: ImageSet, indices: NDArray[np.int64]) -
     return _in_batches(teacher, images)
 
 
-def _view_producer(config: TeacherConfig, views: ViewConfig, data: ImageSet) -> Producer:
+def _view_producer(teacher: Teacher, views: ViewConfig, data: ImageSet) -> Producer:
     """Embeddings of the K cached views of every photo, exactly as `ViewDataset` crops them."""
-    teacher, policy, k = Teacher(config.spec, config.px), views.augment.parameters, views.k
+    policy, k = views.augment.parameters, views.k
     px, resample = teacher.preprocess.crop_px, teacher.preprocess.resampling
 
     def one(index: int) -> Tensor:

@@ -157,7 +157,7 @@ def test_the_rows_of_the_cache_are_the_crops_that_the_dataset_yields(
     """For epochs 0 to K - 1, of every photo, in whatever order a plan visits them."""
     config = views(k=2, seed=5, augment=AugmentConfig(policy=policy))
     teacher_config = TeacherConfig(spec=str(checkpoint.folder), view="same")
-    rows = teacher_rows(teacher_config, config, images, tmp_path)
+    rows = teacher_rows(teacher_config.specs[0], teacher_config, config, images, tmp_path)
     assert rows.shape == (48, 256)
     teacher = Teacher(str(checkpoint.folder))
     live = dataset(

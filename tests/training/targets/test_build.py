@@ -67,11 +67,12 @@ def test_a_teachers_mean_is_that_of_the_images_that_are_trained_on(
     config, rows = TeacherConfig(spec=str(checkpoint.folder), cached=cached), np.array([0, 3, 9])
     found = teacher_targets(config, VIEWS, images, rows, tmp_path)
     assert found.dims == {"teacher": 256}
-    assert found.mean is not None
+    assert found.space is not None
+    assert found.space.projection is None
     all_rows = teacher_targets(TeacherConfig(spec=str(checkpoint.folder)), VIEWS, images, rows, tmp_path).cached[
         "teacher"
     ]
-    torch.testing.assert_close(found.mean, torch.from_numpy(all_rows[rows].mean(axis=0)), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.space.mean, torch.from_numpy(all_rows[rows].mean(axis=0)), rtol=1e-3, atol=1e-3)
     assert (set(found.cached), set(found.live)) == (({"teacher"}, set()) if cached else (set(), {"teacher"}))
     assert (found.source is None) == cached
 

@@ -15,7 +15,7 @@ from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.runtime import OnnxEngine
 from training.config import CacheConfig, TeacherConfig, ViewConfig
 from training.data import AugmentConfig, SizeStage
-from training.targets.teacher import MEAN_IMAGES, Teacher, live_teacher_mean, teacher_mean, teacher_rows
+from training.targets.teacher import SAMPLE_IMAGES, Teacher, sampled_rows, teacher_mean, teacher_rows
 
 from ..small import logged, train
 
@@ -28,7 +28,7 @@ def images(photo_folder: Path) -> ImageFolder:
 
 
 def rows(spec: str, images: ImageSet, cache: Path) -> NDArray[np.floating]:
-    return teacher_rows(TeacherConfig(spec=spec), VIEWS, images, cache)
+    return teacher_rows(spec, TeacherConfig(spec=spec), VIEWS, images, cache)
 
 
 def write(folder: Path, images: ImageFolder, names: list[str], checkpoint: Checkpoint) -> Path:
@@ -82,18 +82,17 @@ def test_a_live_teacher_teaches_what_a_cached_one_does(
             assert float(live[name]) == pytest.approx(float(cached[name]), abs=5e-3)
 
 
-def test_the_mean_of_a_live_teacher_is_that_of_the_photos(
+def test_the_sample_of_a_live_teacher_is_computed_once_from_the_plain_photos(
     images: ImageFolder, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     teacher, chosen = Teacher(str(checkpoint.folder)), np.array([1, 2, 5, 7])
-    assert len(chosen) < MEAN_IMAGES
-    expected = mvmr_zoo.load(checkpoint.folder).embed([images.paths[i] for i in chosen], normalize=False).mean(axis=0)
-    np.testing.assert_allclose(
-        live_teacher_mean(teacher, images, chosen, tmp_path, CacheConfig(dtype="float32")), expected, atol=1e-4
-    )
+    assert len(chosen) < SAMPLE_IMAGES
+    expected = mvmr_zoo.load(checkpoint.folder).embed([images.paths[i] for i in chosen], normalize=False)
+    found = sampled_rows(teacher, images, chosen, tmp_path, CacheConfig(dtype="float32"))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
     (cached,) = tmp_path.glob("tiny-*")
     before = (cached / "rows.npy").stat().st_mtime_ns
-    live_teacher_mean(teacher, images, chosen, tmp_path, CacheConfig(dtype="float32"))
+    sampled_rows(teacher, images, chosen, tmp_path, CacheConfig(dtype="float32"))
     assert (cached / "rows.npy").stat().st_mtime_ns == before
 
 
@@ -124,7 +123,7 @@ def test_a_teacher_reads_another_size_where_it_is_given(
     assert teacher(torch.zeros(2, 3, 48, 48, dtype=torch.uint8)).shape == (2, 256)
     assert teacher.digest != Teacher(str(checkpoint.folder)).digest
     config = TeacherConfig(spec=str(checkpoint.folder), px=48)
-    found = teacher_rows(config, VIEWS, images, tmp_path)
+    found = teacher_rows(config.specs[0], config, VIEWS, images, tmp_path)
     pixels = np.stack([np.asarray(teacher.preprocess.crop(images.image(i))) for i in range(12)])
     expected = teacher(torch.from_numpy(pixels).permute(0, 3, 1, 2))
     np.testing.assert_allclose(found, expected, atol=0.05)  # photos are decoded at a fraction of their size
@@ -140,11 +139,11 @@ def test_a_cache_of_views_is_named_by_everything_a_view_depends_on(
     images: ImageFolder, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     same = TeacherConfig(spec=str(checkpoint.folder), view="same")
-    first = teacher_rows(same, k_views(), images, tmp_path)
+    first = teacher_rows(same.specs[0], same, k_views(), images, tmp_path)
     assert first.shape == (24, 256)
     kept = [k_views(augment=AugmentConfig(hue=0.0, gray=1.0)), k_views(mixup=1.0), k_views(encoder_px=48)]
     for views in kept:  # colors and mixup do not change what is cached
-        np.testing.assert_array_equal(teacher_rows(same, views, images, tmp_path), first)
+        np.testing.assert_array_equal(teacher_rows(same.specs[0], same, views, images, tmp_path), first)
     assert len(list(tmp_path.glob("tiny-*"))) == 1
     changed = [
         k_views(seed=4),
@@ -154,20 +153,20 @@ def test_a_cache_of_views_is_named_by_everything_a_view_depends_on(
         k_views(sizes=(SizeStage(start=0.0, px=40),)),
     ]
     for number, views in enumerate(changed, start=2):
-        teacher_rows(same, views, images, tmp_path)
+        teacher_rows(same.specs[0], same, views, images, tmp_path)
         assert len(list(tmp_path.glob("tiny-*"))) == number
-    assert not np.array_equal(teacher_rows(same, k_views(seed=4), images, tmp_path), first)
+    assert not np.array_equal(teacher_rows(same.specs[0], same, k_views(seed=4), images, tmp_path), first)
 
 
 def test_a_cache_of_another_view_seed_is_refused_by_name(
     images: ImageFolder, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     same = TeacherConfig(spec=str(checkpoint.folder), view="same")
-    teacher_rows(same, k_views(), images, tmp_path)
+    teacher_rows(same.specs[0], same, k_views(), images, tmp_path)
     (manifest,) = tmp_path.glob("*/manifest.json")
     manifest.write_text(manifest.read_text().replace('"view_seed": 3', '"view_seed": 9'))
     with pytest.raises(DataError, match="its view_seed is 9; expected 3"):
-        teacher_rows(same, k_views(), images, tmp_path)
+        teacher_rows(same.specs[0], same, k_views(), images, tmp_path)
 
 
 @pytest.mark.parametrize(
