@@ -108,7 +108,8 @@ def test_ordered_by_a_sample_the_first_numbers_keep_the_most_of_it() -> None:
 
 def test_a_projected_teacher_comes_into_the_space_of_its_targets() -> None:
     random = np.random.default_rng(3)
-    projection, mean, vectors = random.standard_normal((9, T)), random.standard_normal(9), random.standard_normal((5, 9))
+    projection, mean = random.standard_normal((9, T)), random.standard_normal(9)
+    vectors = random.standard_normal((5, 9))
     plain = alignment_from_projector(WEIGHT, None)
     found = alignment_from_projector(WEIGHT, mean, projection=projection)
     np.testing.assert_array_equal(found.matrix, plain.matrix)
