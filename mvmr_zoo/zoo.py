@@ -277,6 +277,8 @@ def _load_foreign(spec: str, device: str, runtime: str, threads: int) -> Model:
     encoder = foreign.load_foreign(spec)
 
     def build() -> nn.Module:
+        if encoder.build is not None:
+            return encoder.build()
         if encoder.module is None:
             raise ConfigError(f"{spec} is an ONNX graph; it cannot be had as a PyTorch module.")
         return copy.deepcopy(encoder.module).cpu()
@@ -285,7 +287,7 @@ def _load_foreign(spec: str, device: str, runtime: str, threads: int) -> Model:
     if runtime == "torch":
         engine = TorchEngine(build(), device=device)
     elif encoder.graph is not None:
-        engine = OnnxEngine(encoder.graph, {}, device=device, threads=threads)
+        engine = OnnxEngine(encoder.graph, encoder.tensors, device=device, threads=threads)
     else:
         engine = traced_engine(build(), size_px=encoder.preprocess.crop_px, device=device, threads=threads)
     return Model(spec, encoder.card, engine, encoder.digest, build)

@@ -15,7 +15,8 @@ ROOT = Path(mvmr_zoo.__file__).parents[1]
 PACKAGES = ("mvmr_zoo", "training", "export", "demo")
 ORDER = (
     "errors", "atomic", "json_file", "preprocess", "images", "card", "pinned", "catalog", "state_dicts",
-    "architectures", "encoder", "checkpoint", "weights_file", "foreign", "graph", "runtime", "exported", "verify",
+    "effnet_lite", "architectures", "encoder", "checkpoint", "weights_file", "foreign", "graph", "runtime",
+    "exported", "verify",
     "pack", "home", "hub", "resolve", "archive", "official", "features", "embeddings", "nearest", "classify", "model",
     "zoo", "library", "shards", "bulk", "datasets", "evaluate", "progress", "samples", "quickstart", "terminal",
     "cli",
