@@ -12,7 +12,6 @@ from mvmr_zoo.checkpoint import (
     CONFIG_FILE,
     HASHED,
     README_FILE,
-    WEIGHTS_FILE,
     Checkpoint,
     move_into_place,
     read_checkpoint,
@@ -22,7 +21,6 @@ from mvmr_zoo.home import zoo_folder, zoo_home
 from mvmr_zoo.resolve import local_folder
 from mvmr_zoo.verify import verify
 
-_WEIGHTS = (WEIGHTS_FILE, ALIGNMENT_FILE)
 _MEMBERS = frozenset({CONFIG_FILE, README_FILE, *HASHED})
 
 
@@ -69,7 +67,8 @@ def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
         here = local_folder(name)
         if here is not None:
             there = read_checkpoint(here.path)
-            if all(there.config.sha256.get(each) == found.config.sha256.get(each) for each in _WEIGHTS):
+            maps = [each.config.sha256.get(ALIGNMENT_FILE) for each in (there, found)]
+            if there.weights_digest == found.weights_digest and maps[0] == maps[1]:
                 return there
             raise ConfigError(
                 f"Another {name}, with other weights or alignment, is on this machine: {here.path}. Remove it first."

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mvmr_zoo.checkpoint import Alignment, Checkpoint, CheckpointConfig, Head, golden_images, write_checkpoint
+from mvmr_zoo.checkpoint import (
+    Alignment,
+    Checkpoint,
+    CheckpointConfig,
+    Head,
+    difference,
+    golden_images,
+    read_base,
+    write_checkpoint,
+)
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.graph import weightless_graph, with_alignment
 from mvmr_zoo.verify import verify
@@ -23,6 +34,7 @@ def pack(
     head: Head | None = None,
     alignment: Alignment | None = None,
     projector: Mapping[str, Tensor] | None = None,
+    base: str | None = None,
 ) -> Checkpoint:
     """Write the checkpoint folder of an encoder: weights, graph, golden answers, card; both engines checked.
 
@@ -34,12 +46,21 @@ def pack(
         head: a linear classifier of the features; its class names are in `config`.
         alignment: the map from features to the output `aligned`. It is always stored as float32.
         projector: its tensors by name.
+        base: model spec of the weights that the encoder's are stored as the difference from, for example
+            `effnet-lite:0`; in float16, whatever `dtype` is. None stores them whole.
 
     Raises:
+        MissingDependencyError: the package of the base is not installed.
         CheckpointError: something else stands there, or ONNX Runtime and PyTorch differ.
     """
-    weights = {name: tensor.to(dtype) for name, tensor in encoder.weights().items()}
-    encoder.load_weights(weights)
+    stored = {name: tensor.to(dtype).numpy() for name, tensor in encoder.weights().items()}
+    rounded = stored
+    if base is not None:
+        facts, tensors = read_base(base)
+        stored = difference({name: tensor.numpy() for name, tensor in encoder.weights().items()}, tensors)
+        rounded = {name: tensors[name] + delta.astype(np.float32) for name, delta in stored.items()}
+        config = replace(config, base=facts)
+    encoder.load_weights({name: torch.from_numpy(tensor) for name, tensor in rounded.items()})
     encoder.eval().to("cpu").to(memory_format=torch.contiguous_format)
     px = config.preprocess.crop_px
     with torch.inference_mode():
@@ -50,7 +71,7 @@ def pack(
     return write_checkpoint(
         folder,
         config,
-        weights={name: tensor.numpy() for name, tensor in weights.items()},
+        weights=stored,
         graph=graph,
         golden=golden,
         head=head,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mvmr_zoo.checkpoint import ALIGNED_MATRIX, CONFIG_FILE, GRAPH_FILE, WEIGHTS_FILE
+from mvmr_zoo.checkpoint import ALIGNED_MATRIX, CONFIG_FILE, GRAPH_FILE
 from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, MvmrError, one_line
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -
     except Exception as error:  # ONNX Runtime's own tree has no common root
         which = next((f"{name} {w.shape}: " for name, w in weights.items() if _misfits(graph, name, w)), "")
         raise CheckpointError(
-            f"{checkpoint.folder / WEIGHTS_FILE} does not fit {GRAPH_FILE}: {one_line(which + str(error))}"
+            f"{checkpoint.weights_path} does not fit {GRAPH_FILE}: {one_line(which + str(error))}"
         ) from None
     said = {"features": "embedding_dim is", "aligned": "outputs says"}
     for output, dim in checkpoint.config.outputs.items():
@@ -244,5 +244,5 @@ def torch_encoder(checkpoint: Checkpoint) -> nn.Module:
     try:
         encoder.load_weights({name: torch.from_numpy(w) for name, w in checkpoint.weights().items()})
     except ValueError as error:
-        raise CheckpointError(f"{checkpoint.folder / WEIGHTS_FILE}: {error}.") from None
+        raise CheckpointError(f"{checkpoint.weights_path}: {error}.") from None
     return encoder.eval()

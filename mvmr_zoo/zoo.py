@@ -17,7 +17,6 @@ from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS
 from mvmr_zoo.checkpoint import (
     ALIGNMENT_FILE,
     CONFIG_FILE,
-    WEIGHTS_FILE,
     CheckpointConfig,
     count_parameters,
     read_config,
@@ -163,7 +162,8 @@ def model_info(name: str) -> ModelCard:
     """
     folder = local_folder(name)
     if folder is not None:
-        return _card(read_config(folder.path / CONFIG_FILE), folder.location, name, folder.path / WEIGHTS_FILE)
+        config = read_config(folder.path / CONFIG_FILE)
+        return _card(config, folder.location, name, folder.path / config.weights_file)
     if name not in CATALOG:
         raise UnknownModelError(not_found(name))
     card = CATALOG[name]
@@ -222,7 +222,7 @@ def _load_checkpoint(
             engine = features.aligned(kept)
     return Model(
         found.spec,
-        _card(config, found.location, found.name, checkpoint.folder / WEIGHTS_FILE),
+        _card(config, found.location, found.name, checkpoint.weights_path),
         engine,
         checkpoint.weights_digest,
         build,

@@ -24,6 +24,7 @@ from mvmr_zoo.pack import pack
 from mvmr_zoo.state_dicts import without_counters
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
 from training.console import say
+from training.student import base_spec
 from training.targets import TeacherSpace
 
 _PATH_KINDS = ("local-dir", "onnx", "embeddings")
@@ -45,6 +46,8 @@ def finish(
     class_names: Sequence[str] = (),
 ) -> Checkpoint:
     """Write the checkpoint folder of a trained encoder: fp16 weights, graph, golden answers, card.
+
+    An encoder that started from the weights of a package is stored as the difference from them.
 
     A distillation whose projector is one linear map gets a second output, `aligned`: the projection of the features
     into the teacher's space. It is the default then, because it retrieves better (docs/method.md).
@@ -99,6 +102,7 @@ def finish(
         head=head,
         projector=None if projector is None else _tensors(projector),
         alignment=alignment,
+        base=base_spec(config.student),
     )
 
 

@@ -113,11 +113,15 @@ def run(
             typer.echo((prepared.folder / README_FILE).read_text(encoding="utf-8"))
             for path in sorted(each for each in prepared.folder.rglob("*") if each.is_file()):
                 typer.echo(f"{path.stat().st_size:>12,}  {path.relative_to(prepared.folder)}")
+            if prepared.config.base is not None:
+                typer.echo(prepared.config.base.needs)
             typer.echo(f"Dry run: nothing was uploaded to {where.repo}.")
             return
         pushed = publish(prepared, where, private=private, tag=tag)
         digest = prepared.config_digest
     typer.echo(f"{pushed.url}\nLoaded back from the Hub: hashes and golden answers match.")
+    if prepared.config.base is not None:
+        typer.echo(prepared.config.base.needs)
     typer.echo(f'Try it: mvmr_zoo.load("hf-hub:{where.repo}@{tag or pushed.where.revision}")')
     if update_catalog:
         place = pin_in_catalog(prepared.config, Pin(repo=where.repo, revision=pushed.where.revision, sha256=digest))

@@ -6,8 +6,10 @@ import torch
 from torch import nn
 
 import mvmr_zoo
+from mvmr_zoo.checkpoint import BASE_KIND, read_base
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.foreign import is_foreign
 from mvmr_zoo.resolve import find_checkpoint
 from mvmr_zoo.state_dicts import differences
 from training.config import StudentConfig
@@ -22,6 +24,11 @@ def make_encoder(config: StudentConfig) -> Encoder:
     """
     if config.start_from is None:
         return Encoder(config.architecture, zero_init_residual=config.zero_init_residual)
+    if config.start_from == config.architecture and is_foreign(config.start_from):
+        encoder = Encoder(config.architecture)
+        _, tensors = read_base(config.start_from)
+        encoder.load_weights({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+        return encoder.train()
     before = mvmr_zoo.load(config.start_from).encoder
     if not isinstance(before, Encoder) or before.architecture != config.architecture:
         found = before.architecture if isinstance(before, Encoder) else type(before).__name__
@@ -32,6 +39,16 @@ def make_encoder(config: StudentConfig) -> Encoder:
     return before.train()
 
 
+def base_spec(config: StudentConfig) -> str | None:
+    """The base whose weights the student starts from, directly or through a checkpoint; None for other starts."""
+    if config.start_from is None or not config.architecture.startswith(BASE_KIND):
+        return None
+    if config.start_from == config.architecture:
+        return config.start_from
+    base = find_checkpoint(config.start_from).config.base
+    return None if base is None else base.spec
+
+
 def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
     """The projector, with random weights, or with those stored with `config.start_from` if they fit.
 
@@ -40,7 +57,8 @@ def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
         input_dim: Feature dimension D of the encoder.
     """
     made = projector(input_dim, config.projector)
-    before = None if config.start_from is None else find_checkpoint(config.start_from).projector()
+    starts_from_checkpoint = config.start_from is not None and not is_foreign(config.start_from)
+    before = find_checkpoint(str(config.start_from)).projector() if starts_from_checkpoint else None
     if before is not None:
         kept = {name: torch.from_numpy(tensor).float() for name, tensor in before.items()}
         if wrong := differences(kept, made.state_dict()):

@@ -6,16 +6,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mvmr_zoo.architectures import timm_networks, torchvision_networks
+from mvmr_zoo.effnet_lite import DIM, SIZES_PX
 from mvmr_zoo.errors import ConfigError, closest
 
 if TYPE_CHECKING:
     from torch import nn
 
-Library = Literal["torchvision", "timm"]
+Library = Literal["torchvision", "timm", "effnet-lite"]
 
 
 class NetworkName(NamedTuple):
-    """A library, and the name of a network in it."""
+    """A library, and the name of a network in it; of EfficientNet-Lite its number."""
 
     library: Library
     name: str
@@ -36,8 +37,8 @@ class Headless(NamedTuple):
 def find_network(name: str, own: Iterable[str] = ()) -> NetworkName:
     """Which library has a classification network of this name. No network is built.
 
-    A bare name is torchvision's where torchvision has it, otherwise timm's. `torchvision:NAME` and
-    `timm:NAME` name the library. timm is only imported if torchvision does not have the name.
+    A bare name is torchvision's where torchvision has it, otherwise timm's. `torchvision:NAME`,
+    `timm:NAME` and `effnet-lite:NUMBER` name the library. timm is only imported if torchvision does not have the name.
 
     Args:
         name: A bare name, `torchvision:NAME` or `timm:NAME`.
@@ -60,11 +61,17 @@ def find_network(name: str, own: Iterable[str] = ()) -> NetworkName:
         if torchvision_networks.is_known(rest):
             return NetworkName("torchvision", rest)
         raise _unknown(name, torchvision_networks.names(), "a classification network of torchvision", prefix)
+    if prefix == "effnet-lite":
+        if rest in SIZES_PX:
+            return NetworkName("effnet-lite", rest)
+        raise _unknown(name, SIZES_PX, "effnet-lite:0, 1 or 2", prefix)
     if prefix == "timm":
         if timm_networks.is_known(rest):
             return NetworkName("timm", rest)
         raise _unknown(name, timm_networks.names(), "a network of timm, without the name of its weights", prefix)
-    raise ConfigError(f"No architecture is named {name!r}. Expected NAME, torchvision:NAME or timm:NAME.")
+    raise ConfigError(
+        f"No architecture is named {name!r}. Expected NAME, torchvision:NAME, timm:NAME or effnet-lite:NUMBER."
+    )
 
 
 def build_headless(network: NetworkName) -> Headless:
@@ -72,6 +79,10 @@ def build_headless(network: NetworkName) -> Headless:
     if network.library == "torchvision":
         module = torchvision_networks.build(network.name)
         return Headless(module, torchvision_networks.cut_classifier(module))
+    if network.library == "effnet-lite":
+        from mvmr_zoo.effnet_lite.network import build_network
+
+        return Headless(build_network(network.name), DIM)
     module = timm_networks.build(network.name)
     return Headless(module, timm_networks.embedding_dim(module))
 

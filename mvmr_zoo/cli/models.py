@@ -165,6 +165,8 @@ def bundle(
     checkpoint = find_checkpoint(spec)
     run(checkpoint, output)
     typer.echo(f"{printable(str(output))}: {checkpoint.config.name}, {output.stat().st_size / 1e6:.1f} MB")
+    if checkpoint.config.base is not None:
+        typer.echo(checkpoint.config.base.needs)
     typer.echo(f"On the other machine: mvmr-zoo unbundle {printable(output.name)}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvmr_zoo.checkpoint import CONFIG_FILE, WEIGHTS_FILE, CheckpointConfig, check_digest, read_config
+from mvmr_zoo.checkpoint import CONFIG_FILE, GOLDEN_FILE, CheckpointConfig, check_digest, read_config
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.exported.contract import Contract
 from mvmr_zoo.json_file import read_json_object
@@ -56,7 +56,7 @@ class Exported:
 def is_exported(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder looks like an exported one, perhaps a damaged one: it has an `export.json`, and no weights."""
     base = Path(folder)
-    return os.path.exists(base / CERTIFICATE_FILE) and not os.path.exists(base / WEIGHTS_FILE)
+    return os.path.exists(base / CERTIFICATE_FILE) and not os.path.exists(base / GOLDEN_FILE)
 
 
 def holds_export(folder: str | os.PathLike[str]) -> bool:

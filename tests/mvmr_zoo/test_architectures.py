@@ -148,7 +148,7 @@ REFUSED = [
     ("timm:regnet_x_400mf", "Closest: timm:regnet"),
     ("resnet50d.ra2_in1k", "Closest: resnet50d, "),
     ("timm:hf-hub:someone/network", "No architecture is named 'timm:hf-hub:someone/network'"),
-    ("open_clip:ViT-B-32", "Expected NAME, torchvision:NAME or timm:NAME"),
+    ("open_clip:ViT-B-32", "Expected NAME, torchvision:NAME, timm:NAME or effnet-lite:NUMBER"),
     ("googlenet", "'googlenet' returns several outputs"),
     ("torchvision:inception_v3", "'inception_v3' returns several outputs"),
     ("fasterrcnn_resnet50_fpn", "torchvision.models.detection; expected a classification network"),

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.checkpoint import Checkpoint, read_base, read_checkpoint
 from mvmr_zoo.errors import ConfigError
 from training.config import StudentConfig
-from training.student import make_encoder, make_projector, projector
+from training.student import base_spec, make_encoder, make_projector, projector
 
 from ..conftest import make_checkpoint
+from .small import NAME, QUIET, train
 
 
 def test_a_projector_has_batch_norm_and_relu_between_its_layers() -> None:
@@ -56,3 +58,24 @@ def test_students_that_cannot_be(options: dict[str, object], says: str) -> None:
 def test_a_start_of_another_architecture_is_refused(checkpoint: Checkpoint) -> None:
     with pytest.raises(ConfigError, match="whose architecture is resnet8x4; expected resnet8"):
         make_encoder(StudentConfig(architecture="resnet8", start_from=str(checkpoint.folder)))
+
+
+def test_a_student_of_a_package_starts_from_its_weights_and_is_stored_as_the_difference(
+    photos: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    spec = "effnet-lite:0"
+    expected = read_base(spec)[1]
+    encoder = make_encoder(StudentConfig(architecture=spec, start_from=spec))
+    for name, tensor in encoder.weights().items():
+        np.testing.assert_array_equal(tensor.numpy(), expected[name])
+    more = (f"--student.architecture={spec}", f"--student.start_from={spec}", "--optim.epochs=0.4", QUIET)
+    assert train("distill", photos, tmp_path / "first", f"--teacher.spec={checkpoint.folder}", *more) == 0
+    found = read_checkpoint(tmp_path / "first" / NAME)
+    assert found.config.base is not None
+    assert found.config.base.spec == spec
+    again = StudentConfig(architecture=spec, start_from=str(found.folder))
+    assert base_spec(again) == spec
+    for name, tensor in make_encoder(again).weights().items():
+        np.testing.assert_array_equal(tensor.numpy(), found.weights()[name])
+    assert base_spec(StudentConfig(architecture=spec)) is None
+    assert base_spec(StudentConfig(architecture="resnet8x4", start_from=str(checkpoint.folder))) is None

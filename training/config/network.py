@@ -16,12 +16,13 @@ class StudentConfig:
 
     Args:
         architecture: `resnet18`, `resnet18-small`, `resnet50`, `resnet50-small`, `resnet8`, `resnet8x4`, or the name of
-            a classification network of torchvision or timm.
+            a classification network of torchvision or timm, or `effnet-lite:0`, `1` or `2`.
         projector: Widths of the projector's layers. The last is the embedding dimension. The layers are linear without
             bias, with batch norm and ReLU between them. The paper uses 8192, 8192, 8192.
         zero_init_residual: Start every residual branch at zero, in networks whose branches end in a scale.
         start_from: Model spec of a checkpoint of the same architecture. The encoder starts from its weights. The
-            projector does too if the checkpoint has one of the same widths. None starts from random weights.
+            projector does too if the checkpoint has one of the same widths. With the architecture `effnet-lite:0`, the
+            spec `effnet-lite:0` starts from its ImageNet weights. None starts from random weights.
     """
 
     architecture: str = "resnet18"
