@@ -18,7 +18,7 @@ import torch
 
 import mvmr_zoo
 from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.catalog import BUNDLED_MODEL
 from mvmr_zoo.datasets import ImageFolder, Splits, open_splits
 from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.evaluate import PROTOCOLS, Report, figure, knn, mean_of, raw_pixels, write_report
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path)
     parser.add_argument("--data", default="imagenette")
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", default=BUNDLED_MODEL)
     parser.add_argument("--output", type=Path, default=Path("reports"))
     options = parser.parse_args()
     splits, model = open_splits(options.data, options.root), mvmr_zoo.load(options.model)

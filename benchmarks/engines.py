@@ -18,7 +18,7 @@ import onnxruntime as ort
 import torch
 
 import mvmr_zoo
-from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.catalog import BUNDLED_MODEL
 from mvmr_zoo.resolve import find_checkpoint
 from mvmr_zoo.runtime import OnnxEngine
 
@@ -45,7 +45,7 @@ def folded_session(model: mvmr_zoo.Model, folder: Path) -> ort.InferenceSession:
 def main() -> None:
     """Print both figures and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", default=BUNDLED_MODEL)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()

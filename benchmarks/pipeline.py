@@ -21,7 +21,7 @@ from torchvision import transforms
 from torchvision.datasets.folder import default_loader
 
 import mvmr_zoo
-from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.catalog import BUNDLED_MODEL
 from mvmr_zoo.datasets.folder import image_folder
 from mvmr_zoo.features import unit
 from mvmr_zoo.preprocess import Preprocess
@@ -70,7 +70,7 @@ def main() -> None:
     """Print images a second and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", default=BUNDLED_MODEL)
     parser.add_argument("--exported", help="a folder that mvmr-export made of the model, as in int8, to time too")
     parser.add_argument("--photos", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -19,7 +19,7 @@ from PIL import Image
 
 import mvmr_zoo
 from export.agreement import cosines
-from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.catalog import BUNDLED_MODEL
 from mvmr_zoo.images import read_image
 from mvmr_zoo.samples import make_view, photographs
 
@@ -44,7 +44,7 @@ def main() -> None:
     """Print the cosines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", default=BUNDLED_MODEL)
     options = parser.parse_args()
     session = ort.InferenceSession(options.folder / "model.onnx")
     model = mvmr_zoo.load(options.model)

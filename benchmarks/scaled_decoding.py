@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import mvmr_zoo
-from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.catalog import BUNDLED_MODEL
 from mvmr_zoo.images import read_image
 from mvmr_zoo.samples import make_view, photographs
 
@@ -54,7 +54,7 @@ def vectors(model: mvmr_zoo.Model, paths: list[Path], *, scaled: bool) -> tuple[
 def main() -> None:
     """Print images a second, their ratio, and the cosines."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", default=BUNDLED_MODEL)
     parser.add_argument("--photos", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -131,7 +131,7 @@ def serving(
     Args:
         library: folder of the library.
         address: where to listen.
-        model: spec of the encoder; None is the library's own, or the bundled one.
+        model: spec of the encoder; None is the library's own, or `catalog.DEFAULT_MODEL` for a new library.
         photos: folder to take in meanwhile.
         compared: specs of encoders that may be compared besides those of this machine.
         public: for strangers: nobody is told where photos lie, and no folder can be named.

@@ -121,7 +121,7 @@ class Searcher:
 
     Args:
         folder: of the library; made when it is not there.
-        model: spec of the encoder; None is the library's own, or the bundled one.
+        model: spec of the encoder; None is the library's own, or `catalog.DEFAULT_MODEL` for a new library.
         uploads: folder for small copies of what was sent.
         full_paths: tell where photos lie on this machine.
 

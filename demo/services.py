@@ -67,7 +67,7 @@ def open_services(
 
     Args:
         library: folder of the library.
-        model: spec of the encoder; None is the library's own, or the bundled one.
+        model: spec of the encoder; None is the library's own, or `catalog.DEFAULT_MODEL` for a new library.
         uploads: folder for what people send.
         photos: folder to take in.
         compared: specs of encoders that may be compared besides those of this machine.

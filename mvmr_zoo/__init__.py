@@ -1,6 +1,6 @@
 """mvmr-zoo: photos to compact feature vectors, and useful things to do with them.
 
-    model = mvmr_zoo.load("resnet18-imagenette-kd")
+    model = mvmr_zoo.load("effnet-lite:0")
     vectors = model.embed(["a.jpg", "b.heic"])      # (N, D) float32, unit L2 norm
 
 Importing this loads neither torch nor onnxruntime nor faiss.

@@ -12,7 +12,12 @@ from mvmr_zoo.card import LICENSE_NOT_STATED, Figure, ModelCard, Task
 from mvmr_zoo.pinned import PINNED
 from mvmr_zoo.preprocess import Preprocess
 
-DEFAULT_MODEL = "resnet18-imagenette-kd"
+DEFAULT_MODEL = "effnet-lite:0"
+"""The encoder of `load`, of new photo libraries and of the page: the best of those that run with `[runtime]` and
+without a network (docs/decisions.md, 2026-11-26)."""
+
+BUNDLED_MODEL = "resnet18-imagenette-kd"
+"""The checkpoint folder in the wheel."""
 
 PAPER = "Kinakh, Drozdova, Voloshynovskiy, Entropy 2024, 26(6), 466"
 
@@ -73,7 +78,7 @@ def _of_the_paper(
 
 _ROWS = (
     ModelCard(
-        name=DEFAULT_MODEL,
+        name=BUNDLED_MODEL,
         summary="distilled from EfficientNet-Lite0 on Imagenette by this project; comes in the package",
         architecture="resnet18",
         embedding_dim=512,

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.evaluate import raw_pixels
 from mvmr_zoo.features import unit
+from mvmr_zoo.images import SUFFIXES
 from mvmr_zoo.library import PhotoLibrary
 from mvmr_zoo.library.sheet import save_sheet
 from mvmr_zoo.library.update import Progress
-from mvmr_zoo.samples import make_samples, photograph_of
+from mvmr_zoo.samples import make_samples, photograph_of, write_halves
 
 SHEET_QUERIES = 8
 _MARK = ".made-by-mvmr-quickstart"
@@ -26,10 +28,19 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Recall:
-    """Shares in [0, 1] of queries with a view of the same photograph among the first 1 and 5 hits."""
+    """Shares in [0, 1] of queries whose hits are right.
+
+    Args:
+        at_1: The first hit is another view of the same photograph.
+        at_5: One of the first five hits is.
+        halves: The first hit for one half of a photograph is its other half.
+        groups: The first hit for a photo of the user's folder is in the same subfolder. None without such a folder.
+    """
 
     at_1: float
     at_5: float
+    halves: float
+    groups: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +51,7 @@ class QuickstartReport:
         photos: indexed.
         queries: searched with.
         photographs: different ones among them.
+        grouped: photos of the user's folder that were compared.
         model: the encoder's name.
         recall: of the encoder's vectors.
         pixels: of raw 16 x 16 pixels, for comparison.
@@ -52,6 +64,7 @@ class QuickstartReport:
     photos: int
     queries: int
     photographs: int
+    grouped: int
     model: str
     recall: Recall
     pixels: Recall
@@ -61,16 +74,23 @@ class QuickstartReport:
     sheet: Path
 
 
-def quickstart(folder: Path, *, progress: Progress = lambda done, total: None) -> QuickstartReport:
+def quickstart(
+    folder: Path, *, photos: Path | None = None, progress: Progress = lambda done, total: None
+) -> QuickstartReport:
     """Make sample photos, index them, search with the views held back.
 
     Args:
         folder: everything is written here; what an earlier quickstart left in it is made anew.
+        photos: a folder whose subfolders each hold at least two photos of one thing. Each photo is searched among all
+            the others.
         progress: told how far indexing is.
 
     Raises:
         ConfigError: the folder holds something that no quickstart made.
+        DataError: `photos` has fewer than two such subfolders.
+        ImageError: one of these photos cannot be read.
     """
+    groups = [] if photos is None else _groups(photos)
     _make_room(folder)
     clock = _Clock()
     samples = clock("make the photos", lambda: make_samples(folder / "photos"))
@@ -79,8 +99,17 @@ def quickstart(folder: Path, *, progress: Progress = lambda done, total: None) -
         model = clock("load the model", lambda: library.model)
         added = clock("index them", lambda: library.add([samples.library], progress=progress))
         hits = clock("search", lambda: [library.search(query, 5) for query in queries])
-        recall = _recall(queries, [[hit.path for hit in found] for found in hits])
-        pixels = clock("search raw pixels", lambda: _pixel_recall(sorted(samples.library.iterdir()), queries))
+        found = [[hit.path for hit in each] for each in hits]
+        halves = write_halves(folder / "photos" / "halves")
+        vectors = clock("compare halves", lambda: [model.embed([pair[side] for pair in halves]) for side in (0, 1)])
+        same_group = None
+        if groups:
+            own = clock("compare your photos", lambda: model.embed([path for path, _ in groups]))
+            same_group = _same_group(own, groups)
+        recall = Recall(*_view_recall(queries, found), _other_half(*vectors), same_group)
+        pixels = clock(
+            "search raw pixels", lambda: _pixel_recall(sorted(samples.library.iterdir()), queries, halves, groups)
+        )
         sheet = folder / "sheet.png"
         shown = list(zip(queries, hits, strict=True))[:: max(1, len(queries) // SHEET_QUERIES)][:SHEET_QUERIES]
         clock("write the contact sheet", lambda: save_sheet(sheet, shown))
@@ -88,6 +117,7 @@ def quickstart(folder: Path, *, progress: Progress = lambda done, total: None) -
         photos=added.total,
         queries=len(queries),
         photographs=samples.photographs,
+        grouped=len(groups),
         model=model.card.name,
         recall=recall,
         pixels=pixels,
@@ -121,16 +151,48 @@ class _Clock:
         return result
 
 
-def _recall(queries: list[Path], hits: list[list[Path]]) -> Recall:
+def _view_recall(queries: list[Path], hits: list[list[Path]]) -> tuple[float, float]:
     right = np.array(
         [
             [photograph_of(hit) == photograph_of(query) for hit in found]
             for query, found in zip(queries, hits, strict=True)
         ]
     )
-    return Recall(float(right[:, 0].mean()), float(right.any(axis=1).mean()))
+    return float(right[:, 0].mean()), float(right.any(axis=1).mean())
 
 
-def _pixel_recall(photos: list[Path], queries: list[Path]) -> Recall:
+def _other_half(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """The share of first halves whose most similar second half is their own. Both are `(N, D)`."""
+    return float((np.argmax(first @ second.T, axis=1) == np.arange(len(first))).mean())
+
+
+def _groups(folder: Path) -> list[tuple[Path, str]]:
+    """Every photo of a subfolder that holds at least two, with the name of the subfolder."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder.")
+    found: list[tuple[Path, str]] = []
+    subfolders = sorted(each for each in folder.iterdir() if each.is_dir())
+    for subfolder in subfolders:
+        photos = [each for each in sorted(subfolder.iterdir()) if each.suffix.lower() in SUFFIXES]
+        found += [(each, subfolder.name) for each in photos] if len(photos) > 1 else []
+    if len({name for _, name in found}) < 2:
+        raise DataError(f"{folder} has fewer than two subfolders with at least two photos each. One subfolder a thing.")
+    return found
+
+
+def _same_group(vectors: NDArray[np.float32], groups: list[tuple[Path, str]]) -> float:
+    """The share of photos whose most similar other photo is in the same subfolder. Vectors are `(N, D)`."""
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -np.inf)
+    names = np.array([name for _, name in groups])
+    return float((names[np.argmax(similarity, axis=1)] == names).mean())
+
+
+def _pixel_recall(
+    photos: list[Path], queries: list[Path], halves: list[tuple[Path, Path]], groups: list[tuple[Path, str]]
+) -> Recall:
     similarity = unit(raw_pixels(queries)) @ unit(raw_pixels(photos)).T
-    return _recall(queries, [[photos[i] for i in row] for row in np.argsort(-similarity, axis=1)[:, :5]])
+    hits = [[photos[i] for i in row] for row in np.argsort(-similarity, axis=1)[:, :5]]
+    first, second = (unit(raw_pixels([pair[side] for pair in halves])) for side in (0, 1))
+    grouped = _same_group(unit(raw_pixels([path for path, _ in groups])), groups) if groups else None
+    return Recall(*_view_recall(queries, hits), _other_half(first, second), grouped)

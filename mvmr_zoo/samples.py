@@ -74,6 +74,25 @@ def make_samples(folder: Path, *, seed: int = 0) -> Samples:
     return samples
 
 
+def write_halves(folder: Path) -> list[tuple[Path, Path]]:
+    """Write both halves of every photograph as JPEG files, cut along its longer side. Returns the pairs.
+
+    The halves have no pixel in common: they are two photos of one scene.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = []
+    for path in photographs():
+        photograph = read_image(path)
+        width, height = photograph.size
+        middle = (width // 2, height) if width >= height else (width, height // 2)
+        other = (middle[0] if width >= height else 0, 0 if width >= height else middle[1])
+        first, second = (folder / f"{path.stem}--{half}.jpg" for half in ("first", "second"))
+        photograph.crop((0, 0, *middle)).save(first, quality=90)
+        photograph.crop((*other, width, height)).save(second, quality=90)
+        pairs.append((first, second))
+    return pairs
+
+
 def make_view(photograph: Image.Image, random: np.random.Generator) -> Image.Image:
     """One view: a crop of `MIN_AREA` to all of the area, perhaps flipped, in other colours."""
     side = float(np.sqrt(random.uniform(MIN_AREA, 1.0)))

@@ -28,9 +28,9 @@ def embed_resnet50(bench: Bench) -> Figures:
 
 def _spec(bench: Bench) -> str:
     """The bundled model, or a tiny one when quick."""
-    from mvmr_zoo.catalog import DEFAULT_MODEL
+    from mvmr_zoo.catalog import BUNDLED_MODEL
 
-    return bench.untrained("resnet8", 32) if bench.quick else DEFAULT_MODEL
+    return bench.untrained("resnet8", 32) if bench.quick else BUNDLED_MODEL
 
 
 def _embed(bench: Bench, spec: str) -> Figures:

@@ -38,6 +38,7 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """Every model known by name. Published figures are their authors'; measured ones stand in the checkpoint folder."""
+    from mvmr_zoo.catalog import DEFAULT_MODEL
     from mvmr_zoo.zoo import damaged_models, list_models
 
     for reason in damaged_models().values():
@@ -57,6 +58,7 @@ def models(
         where, told = _WHERE[card.location], printable("; ".join(figures))
         row = (card.name, where, card.embedding_dim, card.input_px, params, macs, printable(card.license), told)
         typer.echo(_ROW.format(*row))
+    typer.echo(f"New photo libraries use {DEFAULT_MODEL}, whose weights come with the package's [runtime] extra.")
 
 
 @app.command()

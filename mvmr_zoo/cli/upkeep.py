@@ -62,6 +62,7 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
         return
     typer.echo(f"library   {printable(str(status.folder))}")
     from mvmr_zoo.card import output_in_words
+    from mvmr_zoo.catalog import BUNDLED_MODEL, DEFAULT_MODEL
 
     output = f" ({output_in_words(status.output, status.dim)})" if status.output and status.dim else ""
     typer.echo(f"model     {printable(status.model or 'none yet')}{output}")
@@ -73,6 +74,12 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     typer.echo(f"failures  {len(status.failures)}")
     for failure in status.failures:
         typer.echo(f"  {printable(os.fsdecode(failure.path))}: {failure.reason}")
+    if status.model == BUNDLED_MODEL:
+        typer.echo(
+            f"\nNew libraries use {DEFAULT_MODEL}, which finds far better matches than {BUNDLED_MODEL}. To move, index "
+            f"the same folders into a new library: `{own_name()} index add FOLDERS --library NEW`. This library stays "
+            "as it is."
+        )
 
 
 def _index_in_words(status: Status) -> str:

@@ -71,8 +71,8 @@ def test_status(client: Client, page: Page) -> None:
     with PhotoLibrary(page.album.library) as library:
         photos = library.status().photos
     assert status == {
-        "photos": photos, "missing": 0, "failures": 0, "model": "resnet18-imagenette-kd", "output": "features",
-        "dimension": 512,
+        "photos": photos, "missing": 0, "failures": 0, "model": "effnet-lite:0", "output": "features",
+        "dimension": 1280,
     }  # fmt: skip
 
 

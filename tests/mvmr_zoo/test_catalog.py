@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mvmr_zoo import CATALOG, list_models, model_info
 from mvmr_zoo.card import Figure
-from mvmr_zoo.catalog import DEFAULT_MODEL, PARAMETERS, PREPROCESSING
+from mvmr_zoo.catalog import BUNDLED_MODEL, PARAMETERS, PREPROCESSING
 from mvmr_zoo.encoder import BACKBONES, Encoder
 from mvmr_zoo.errors import ConfigError, UnknownModelError
 
@@ -39,7 +39,7 @@ def test_rows_of_the_paper() -> None:
     """The figures as the paper states them."""
     said = {name: {key: figure.value for key, figure in card.published.items()} for name, card in CATALOG.items()}
     paper = {
-        DEFAULT_MODEL: {},
+        BUNDLED_MODEL: {},
         "resnet50-stl10": {"stl10/linear": 0.8967, "stl10/linear/top5": 0.9946},
         "resnet50-imagenet": {"imagenet/linear": 0.745, "imagenet/linear/top5": 0.921},
         "resnet50-cifar20": {"cifar20/linear": 0.732, "cifar20/linear/top5": 0.956},
@@ -67,15 +67,15 @@ def test_filters(zoo: Path) -> None:
         found = [card.name for card in list_models(**wanted)]
         return [name for name in found if CATALOG[name].pin is None]  # pinned rows come and go
 
-    assert names()[0] == DEFAULT_MODEL
+    assert names()[0] == BUNDLED_MODEL
     assert {card.name for card in list_models()} == set(CATALOG)
     assert names(task="semi-supervised") == ["resnet50-imagenet-semi1", "resnet50-imagenet-semi10"]
     assert names(data="stl10") == ["resnet50-clip-kd-stl10", "resnet50-stl10"]
-    assert names(license="apache-2.0") == [DEFAULT_MODEL]
-    assert names(max_params=12_000_000) == [DEFAULT_MODEL]
+    assert names(license="apache-2.0") == [BUNDLED_MODEL]
+    assert names(max_params=12_000_000) == [BUNDLED_MODEL]
     assert names(min_metric={"stl10/linear": 0.9}) == ["resnet50-clip-kd-stl10"]
     assert names(min_metric={"stl10/linear": 0.8, "stl10/linear/top5": 0.99}) == ["resnet50-stl10"]
-    assert names(min_metric={"imagenette/knn": 0.85}) == [DEFAULT_MODEL]
+    assert names(min_metric={"imagenette/knn": 0.85}) == [BUNDLED_MODEL]
     assert names(task="distillation", data="imagenet", max_params=1) == []
 
 

@@ -55,8 +55,21 @@ def test_the_main_job(photo_folder: Path, tmp_path: Path) -> None:
 
     status = json.loads(run("index", "status", "--json", home=tmp_path).stdout)
     assert status["photos"] == 12
-    assert status["model"] == "resnet18-imagenette-kd"
+    assert status["model"] == "effnet-lite:0"
     assert status["index"] == {"kind": "exact", "generation": 1, "rows": 12, "tuning": None, "current": True}
+
+
+def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_folder: Path, tmp_path: Path) -> None:
+    made = run("index", "add", photo_folder, "--model", "resnet18-imagenette-kd", home=tmp_path)
+    assert made.returncode == 0
+    again = run("index", "add", photo_folder, home=tmp_path)
+    assert (again.returncode, "12 unchanged" in again.stdout) == (0, True)
+    photo = next(photo_folder.rglob("*.jpg"))
+    assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 3
+    status = " ".join(run("index", "status", home=tmp_path).stdout.split())
+    assert "model resnet18-imagenette-kd" in status
+    assert "New libraries use effnet-lite:0" in status
+    assert "index add FOLDERS --library NEW" in status
 
 
 def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path) -> None:
@@ -99,7 +112,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None
     photos = write_photos(tmp_path / "photos", 100)
 
     def no_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (160_000, 160_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 
     refused(run("index", "add", photos, home=tmp_path, preexec_fn=no_room), "disk may be full")
     done = run("index", "add", photos, home=tmp_path)
@@ -110,7 +123,9 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None
 
 
 def test_models(tmp_path: Path) -> None:
-    assert "resnet50-clip-kd" in run("models", home=tmp_path).stdout
+    listed = run("models", home=tmp_path).stdout
+    assert "resnet50-clip-kd" in listed
+    assert "New photo libraries use effnet-lite:0" in listed
     cards = json.loads(run("models", "--json", home=tmp_path).stdout)
     assert cards[0]["name"] == "resnet18-imagenette-kd"
 
@@ -127,14 +142,29 @@ def test_wrong_usage_exits_with_2(arguments: list[str], tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_quickstart_measures_the_users_photos_too(tmp_path: Path, photo_folder: Path) -> None:
+    done = run("quickstart", "--folder", tmp_path / "quick", "--photos", photo_folder, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (ours,) = (line for line in done.stdout.splitlines() if line.startswith("effnet-lite:0 "))
+    assert 0 <= float(ours.split()[-1]) <= 1
+    assert "same subfolder" in done.stdout
+    refused(
+        run("quickstart", "--folder", tmp_path / "quick", "--photos", photo_folder / "a", home=tmp_path),
+        "has fewer than two subfolders with at least two photos each",
+    )
+    refused(run("quickstart", "--folder", tmp_path / "q", "--photos", tmp_path / "no", home=tmp_path), "not a folder")
+
+
 def test_quickstart(tmp_path: Path) -> None:
     done = run("quickstart", "--folder", tmp_path / "quick", home=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    (ours,) = (line for line in lines if line.startswith("resnet18-imagenette-kd "))
+    (ours,) = (line for line in lines if line.startswith("effnet-lite:0 "))
     (pixels,) = (line for line in lines if line.startswith("raw 16 x 16 pixels"))
-    assert float(ours.split()[-2]) >= 0.9
-    assert float(ours.split()[-2]) > float(pixels.split()[-2])
+    view, _, half = (float(each) for each in ours.split()[-3:])
+    assert view >= 0.95
+    assert (view, half) > tuple(float(each) for each in pixels.split()[-3::2])
+    assert half > 0.5
     assert " search " in lines[-3]
     again = subprocess.run(lines[-3], shell=True, capture_output=True, text=True, cwd=Path.cwd())
     assert len(again.stdout.splitlines()) == 10, again.stderr

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from mvmr_zoo.catalog import BUNDLED_MODEL
 from mvmr_zoo.checkpoint import (
     Alignment,
     Checkpoint,
@@ -22,7 +23,7 @@ from mvmr_zoo.checkpoint import (
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.model import Model
 from mvmr_zoo.verify import verify
-from mvmr_zoo.zoo import DEFAULT_MODEL, load, model_info
+from mvmr_zoo.zoo import load, model_info
 
 from ..conftest import make_checkpoint
 from ..exported_folders import ExportedFolders
@@ -315,7 +316,7 @@ def test_the_alignment_comes_with_the_model(aligned_checkpoint: Checkpoint, chec
 def test_the_cards_say_what_outputs_there_are(aligned_checkpoint: Checkpoint) -> None:
     card = load(aligned_checkpoint.folder).card
     assert (card.outputs, card.default_output) == ({"features": D, "aligned": D}, "aligned")
-    assert model_info(DEFAULT_MODEL).outputs == {"features": 512}
+    assert model_info(BUNDLED_MODEL).outputs == {"features": 512}
     page = (aligned_checkpoint.folder / "README.md").read_text()
     assert 'output="aligned"' in page
 
@@ -344,7 +345,7 @@ def test_features_have_the_hash_that_they_always_had(aligned_checkpoint: Checkpo
     assert load(checkpoint.folder).vectors_digest == file_digest(checkpoint.folder / "model.safetensors")
     features = load(aligned_checkpoint.folder, output="features")
     assert features.vectors_digest == file_digest(aligned_checkpoint.folder / "model.safetensors")
-    assert load(DEFAULT_MODEL).vectors_digest == load(DEFAULT_MODEL).weights_digest
+    assert load(BUNDLED_MODEL).vectors_digest == load(BUNDLED_MODEL).weights_digest
 
 
 # What cannot be had.
@@ -368,7 +369,7 @@ def test_what_the_encoder_cannot_give(aligned_checkpoint: Checkpoint, asked: dic
 
 
 def test_an_encoder_with_features_alone(checkpoint: Checkpoint) -> None:
-    for spec in (str(checkpoint.folder), "effnet-lite:0", DEFAULT_MODEL):
+    for spec in (str(checkpoint.folder), "effnet-lite:0", BUNDLED_MODEL):
         assert load(spec, output="features").output == "features"
         with pytest.raises(ConfigError, match=r"output='aligned'; .* has only features. Omit output"):
             load(spec, output="aligned")

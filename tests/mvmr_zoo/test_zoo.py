@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import mvmr_zoo
-from mvmr_zoo.catalog import CATALOG, DEFAULT_MODEL
+from mvmr_zoo.catalog import BUNDLED_MODEL, CATALOG
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
@@ -26,20 +26,20 @@ from ..exported_folders import ExportedFolders
 
 def test_bundled_model_by_name_on_both_runtimes(photo_folder: Path) -> None:
     paths = sorted(photo_folder.rglob("*.jpg"))
-    onnx, pytorch = load(DEFAULT_MODEL), load(DEFAULT_MODEL, runtime="torch")
+    onnx, pytorch = load(BUNDLED_MODEL), load(BUNDLED_MODEL, runtime="torch")
     assert (onnx.engine.name, pytorch.engine.name) == ("onnx", "torch")
     cosine = (onnx.embed(paths) * pytorch.embed(paths)).sum(axis=1)
     assert cosine.min() > 0.99999
 
 
 def test_bundled_model_gives_its_golden_answers() -> None:
-    checkpoint = find_checkpoint(DEFAULT_MODEL)
+    checkpoint = find_checkpoint(BUNDLED_MODEL)
     for runtime in ("onnx", "torch"):
-        assert checkpoint.check_golden(load(DEFAULT_MODEL, runtime=runtime).engine) >= 0.9999
+        assert checkpoint.check_golden(load(BUNDLED_MODEL, runtime=runtime).engine) >= 0.9999
 
 
 def test_catalogue_row_and_checkpoint_of_the_bundled_model_agree() -> None:
-    card, config = CATALOG[DEFAULT_MODEL], find_checkpoint(DEFAULT_MODEL).config
+    card, config = CATALOG[BUNDLED_MODEL], find_checkpoint(BUNDLED_MODEL).config
     assert (card.architecture, card.embedding_dim) == (config.architecture, config.embedding_dim)
     assert card.input_px == config.preprocess.crop_px
     assert card.license == config.license
@@ -113,7 +113,7 @@ def test_first_embedding_in_a_fresh_process_is_quick(photo_folder: Path) -> None
         began = time.perf_counter()
         done = subprocess.run([sys.executable, "-c", code, str(photo)], capture_output=True, text=True, check=True)
         seconds.append(time.perf_counter() - began)
-        assert done.stdout == "(1, 512)\n"
+        assert done.stdout == "(1, 1280)\n"
     assert min(seconds) < 2
 
 
@@ -130,7 +130,7 @@ def test_wrong_runtime_or_device(checkpoint: Checkpoint) -> None:
 
 
 def test_measured_figures_come_with_the_bundled_model() -> None:
-    figure = mvmr_zoo.model_info(DEFAULT_MODEL).measured["imagenette/knn@1"]
+    figure = mvmr_zoo.model_info(BUNDLED_MODEL).measured["imagenette/knn@1"]
     assert figure.low is not None
     assert 0.75 <= figure.low <= figure.value <= 1
 

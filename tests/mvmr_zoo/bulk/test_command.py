@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mvmr_zoo.catalog import DEFAULT_MODEL
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.embeddings import read_embeddings
 
@@ -27,7 +28,7 @@ def test_the_folder_it_makes(photo_folder: Path, tmp_path: Path) -> None:
     assert done.stdout == f"{out}: 12 of 12 images embedded, in 2 shards; 2 made now.\n"
     found = read_embeddings(out)
     assert found.facts is not None
-    assert found.facts.model == "resnet18-imagenette-kd"
+    assert found.facts.model == DEFAULT_MODEL
     again = run("embed", photo_folder, "-o", out, "--shard-rows", 7, "--strict", home=tmp_path)
     assert again.returncode == 0
     assert "is finished already, nothing to do" in again.stdout

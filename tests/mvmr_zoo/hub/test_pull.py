@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.catalog import BUNDLED_MODEL
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.hub import parse_hub_spec
@@ -61,7 +61,7 @@ def test_catalogue_name_with_an_organisation(hub: HubServer, client: HubClient, 
 
 
 def test_a_cut_transfer_goes_on_by_range(hub: HubServer, client: HubClient) -> None:
-    folder = package_folder(DEFAULT_MODEL)
+    folder = package_folder(BUNDLED_MODEL)
     assert folder is not None
     hub.store("org/large", folder)
     weights = hub.files("org/large")["model.safetensors"]["sha256"]

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from mvmr_zoo.catalog import DEFAULT_MODEL
+from mvmr_zoo.catalog import BUNDLED_MODEL
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.features import unit
 from mvmr_zoo.library import PhotoLibrary
@@ -45,7 +45,7 @@ def album(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def filled(tmp_path: Path, album: Path) -> PhotoLibrary:
-    with PhotoLibrary(tmp_path / "library", model=DEFAULT_MODEL) as library:
+    with PhotoLibrary(tmp_path / "library", model=BUNDLED_MODEL) as library:
         library.add([album])
         yield library
 
@@ -181,7 +181,7 @@ def test_pages_of_groups_follow_one_another(album: Path, tmp_path: Path) -> None
     image = Image.open(album / "3.jpg")
     for quality in range(60, 90):
         image.save(album / f"3-{quality}.jpg", quality=quality)
-    with PhotoLibrary(tmp_path / "library", model=DEFAULT_MODEL) as library:
+    with PhotoLibrary(tmp_path / "library", model=BUNDLED_MODEL) as library:
         total = library.add([album]).total
         whole = library.search(album / "3.jpg", total, group=True, keep_query=True)
         pages = [
