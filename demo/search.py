@@ -134,12 +134,17 @@ class Searcher:
         self._uploads, self._full_paths = uploads, full_paths
         try:
             self._library = self._in_library(lambda: PhotoLibrary(folder, model=model))
-            self.model: Model = self._in_library(lambda: self._library.model)
+            self._in_library(lambda: self._library.model)
         except BaseException:
             self._thread.shutdown()
             raise
         self.folder = self._library.folder
         self.thumbnails = Thumbnails(self.folder / "thumbnails")
+
+    @property
+    def model(self) -> Model:
+        """The library's encoder; another one after `mvmr-zoo index reindex`."""
+        return self._in_library(lambda: self._library.model)
 
     def close(self) -> None:
         """Let go of the library."""

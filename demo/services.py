@@ -33,9 +33,9 @@ class Services:
     _drawing: threading.Lock = field(default_factory=threading.Lock)
 
     def photo_map(self, projection: Projection, colours: Colours) -> PhotoMap:
-        """The map; made again only when the library has other photos. Raises what `make_map` raises."""
+        """The map; made again only when the library has other photos or vectors. Raises what `make_map` raises."""
         ids = self.searcher.ids()
-        state = hash(tuple(ids))
+        state = hash((self.searcher.model.vectors_digest, *ids))
         made = self._maps.get((projection, colours))
         if made is None or made[0] != state:
             with self._drawing:  # one at a time: UMAP takes a minute of every core

@@ -1,4 +1,4 @@
-"""`mvmr-zoo index status`, `tune`, `build` and `doctor`: how the library stands."""
+"""`mvmr-zoo index status`, `reindex`, `tune`, `build` and `doctor`: how the library stands."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mvmr_zoo.cli.options import Library, index_app, library_folder, tell
+from mvmr_zoo.cli.options import DeviceName, Library, ModelDim, ModelOutput, index_app, library_folder, tell
 from mvmr_zoo.errors import printable
 from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors, own_name
 
 if TYPE_CHECKING:
+    from mvmr_zoo.card import Output
     from mvmr_zoo.library import Status
     from mvmr_zoo.library.manifest import Manifest, Tuning
     from mvmr_zoo.shards import Lists
+    from mvmr_zoo.zoo import Device
 
 _NAMES_SHOWN = 10
 
@@ -26,6 +28,7 @@ _NAMES_SHOWN = 10
 @explain_errors
 def index_status(library: Library = None, as_json: AsJson = False) -> None:
     """What the library holds, and what could not be indexed."""
+    from mvmr_zoo.catalog import DEFAULT_MODEL
     from mvmr_zoo.embeddings import is_embeddings_folder
     from mvmr_zoo.library import PhotoLibrary
     from mvmr_zoo.shards import read_lists
@@ -48,6 +51,8 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
                     "model": status.model,
                     "output": status.output,
                     "dim": status.dim,
+                    "moving_to": status.moving_to,
+                    "default_model": DEFAULT_MODEL,
                     "photos": status.photos,
                     "missing": status.missing,
                     "index": _plain(status),
@@ -62,10 +67,16 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
         return
     typer.echo(f"library   {printable(str(status.folder))}")
     from mvmr_zoo.card import output_in_words
-    from mvmr_zoo.catalog import BUNDLED_MODEL, DEFAULT_MODEL
+    from mvmr_zoo.library.binding import reindex_command
 
     output = f" ({output_in_words(status.output, status.dim)})" if status.output and status.dim else ""
     typer.echo(f"model     {printable(status.model or 'none yet')}{output}")
+    if status.moving_to is not None:
+        command = reindex_command(status.folder, status.moving_to)
+        typer.echo(f"          unfinished: `{printable(command)}` continues to move the library to this encoder")
+    elif status.model not in (None, DEFAULT_MODEL):
+        command = reindex_command(status.folder)
+        typer.echo(f"          `{printable(command)}` moves the library to the default encoder, {DEFAULT_MODEL}")
     missing = f", and {status.missing} missing (`{own_name()} index prune` forgets them)" if status.missing else ""
     typer.echo(f"photos    {status.photos}{missing}")
     typer.echo(f"index     {_index_in_words(status)}")
@@ -74,12 +85,6 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     typer.echo(f"failures  {len(status.failures)}")
     for failure in status.failures:
         typer.echo(f"  {printable(os.fsdecode(failure.path))}: {failure.reason}")
-    if status.model == BUNDLED_MODEL:
-        typer.echo(
-            f"\nNew libraries use {DEFAULT_MODEL}, which finds far better matches than {BUNDLED_MODEL}. To move, index "
-            f"the same folders into a new library: `{own_name()} index add FOLDERS --library NEW`. This library stays "
-            "as it is."
-        )
 
 
 def _index_in_words(status: Status) -> str:
@@ -100,6 +105,51 @@ def _plain(status: Status) -> dict[str, object] | None:
         return None
     facts = asdict(status.index)
     return {name: facts[name] for name in ("kind", "generation", "rows", "tuning")} | {"current": status.index_current}
+
+
+@index_app.command("reindex")
+@explain_errors
+def index_reindex(
+    library: Library = None,
+    model: Annotated[str | None, typer.Option(help="Encoder to move to. Default: the default encoder.")] = None,
+    output: ModelOutput = None,
+    dim: ModelDim = None,
+    device: DeviceName = "auto",
+    forget_missing: Annotated[
+        bool, typer.Option("--forget-missing", help="Forget the photos whose files are missing.")
+    ] = False,
+) -> None:
+    """Move the library to another encoder. The old vectors answer until all new ones are there.
+
+    Every photo is read once more. Run the same command again to go on after a kill.
+    """
+    from mvmr_zoo.catalog import DEFAULT_MODEL
+    from mvmr_zoo.library import PhotoLibrary
+    from mvmr_zoo.progress import progress_bar
+
+    with (
+        PhotoLibrary(library, create=False, device=cast("Device", device)) as photos,
+        progress_bar("indexing") as progress,
+    ):
+        try:
+            report = photos.reindex(
+                model or DEFAULT_MODEL,
+                output=cast("Output", output),
+                dim=dim,
+                forget_missing=forget_missing,
+                progress=progress,
+                note=tell,
+            )
+        except KeyboardInterrupt:
+            typer.echo("What was done is kept; run the same command to go on.", err=True)
+            raise
+        place = photos.folder
+    done = f"{report.embedded} photos embedded" + (f", {report.resumed} were before" if report.resumed else "")
+    forgotten = f", {report.forgotten} missing ones forgotten" if report.forgotten else ""
+    typer.echo(f"{done}, {len(report.failures)} failed{forgotten}.")
+    typer.echo(
+        f"The library {printable(str(place))} of {report.total} photos belongs to {printable(report.model)} now."
+    )
 
 
 @index_app.command("tune")

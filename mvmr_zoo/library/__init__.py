@@ -7,6 +7,7 @@ lock     one writer at a time
 binding  which encoder it belongs to
 scan     what lies in a folder
 update   bringing the store up to date with folders
+reindex  moving the library to another encoder
 forget   photos of some folders, and missing ones
 background   how similar its photos are at random
 manifest what the FAISS file is, and how it was tuned
@@ -28,6 +29,7 @@ from mvmr_zoo.library.doctor import Finding
 from mvmr_zoo.library.duplicates import Copy, Group
 from mvmr_zoo.library.photos import PhotoLibrary
 from mvmr_zoo.library.query import Filters, Query
+from mvmr_zoo.library.reindex import ReindexReport
 from mvmr_zoo.library.rows import PhotoRow
 from mvmr_zoo.library.scan import Globs
 from mvmr_zoo.library.search import Hit
@@ -45,6 +47,7 @@ __all__ = [
     "PhotoLibrary",
     "PhotoRow",
     "Query",
+    "ReindexReport",
     "Status",
     "default_library_path",
 ]

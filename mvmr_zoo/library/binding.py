@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from mvmr_zoo.card import OUTPUTS, Output, output_in_words
-from mvmr_zoo.errors import ConfigError, LibraryDamagedError, LibraryMismatchError
+from mvmr_zoo.errors import (
+    ConfigError,
+    HubError,
+    LibraryDamagedError,
+    LibraryError,
+    LibraryMismatchError,
+    MissingDependencyError,
+    UnknownModelError,
+)
 from mvmr_zoo.zoo import Device, load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mvmr_zoo.library.store import Store
     from mvmr_zoo.model import Model
 
@@ -17,9 +28,21 @@ _OTHER = {"weights": "other weights", "preprocess": "another preprocessing"}
 
 def bind(store: Store, model: Model) -> None:
     """From now on the library belongs to this encoder. Raises LibraryMismatchError where it belongs to another."""
-    facts = {"model": model.spec, "dim": str(model.dim), "output": model.output}
-    store.settle_facts(facts | _identity(model))
+    store.settle_facts(bound_facts(model))
     check_bound(store, model)  # another command may have been first
+
+
+def bound_facts(model: Model) -> dict[str, str]:
+    """The facts that a library of an encoder holds."""
+    return {"model": model.spec, "dim": str(model.dim), "output": model.output} | _identity(model)
+
+
+def is_bound(store: Store, model: Model) -> bool:
+    """Whether the library's vectors are those of an encoder and output, under whatever name."""
+    known = {name: store.fact(name) for name in _identity(model)}
+    return known["weights"] is not None and all(
+        known[name] in (None, value) for name, value in _identity(model).items()
+    )
 
 
 def bound_output(store: Store) -> Output:
@@ -46,6 +69,7 @@ def load_bound(
 
     Raises:
         LibraryMismatchError: The request does not fit the model and output of the library.
+        LibraryError: The library's own encoder is not on this machine, or its library is not installed.
     """
     bound = store.fact("model")
     if bound is None:
@@ -54,12 +78,32 @@ def load_bound(
     wanted = output or own
     if dim is None and wanted == own == "aligned":
         dim = store.dim
-    if output is not None or spec is None:
-        model = load(spec or bound, output=wanted, dim=dim, device=device)
+    if spec is None:
+        model = _load_own(store, bound, wanted, dim, default=default, device=device)
+    elif output is not None:
+        model = load(spec, output=wanted, dim=dim, device=device)
     else:
         model = load_same_output(spec, bound, wanted, dim, device=device)
     check_bound(store, model)
     return model
+
+
+def _load_own(store: Store, bound: str, output: Output, dim: int | None, *, default: str, device: Device) -> Model:
+    """The encoder that the library names. Raises LibraryError with a way out if it is not at hand."""
+    try:
+        return load(bound, output=output, dim=dim, device=device)
+    except (UnknownModelError, MissingDependencyError, HubError) as error:
+        folder = store.path.parent
+        raise LibraryError(
+            f"The encoder of the library {folder} cannot be loaded. {error} If you have its folder, give "
+            f"`--model FOLDER`. Or `{reindex_command(folder)}` moves the library to {default}."
+        ) from None
+
+
+def reindex_command(folder: Path, model: str | None = None) -> str:
+    """The command that moves a library to another encoder; None is the default one."""
+    named = "" if model is None else f" --model {shlex.quote(model)}"
+    return f"mvmr-zoo index reindex --library {shlex.quote(str(folder))}{named}"
 
 
 def load_same_output(spec: str, made_by: str, output: Output, dim: int | None, *, device: Device) -> Model:
@@ -100,11 +144,12 @@ def check_bound(store: Store, model: Model) -> None:
         if bound == model.spec:
             raise LibraryMismatchError(
                 f"The library {folder} was made by an earlier {bound!r}, with {_OTHER[name]}. "
-                "Move the library folder away and index again, or use another --library."
+                f"`{reindex_command(folder, bound)}` makes its vectors again; or use another --library."
             )
         raise LibraryMismatchError(
             f"The library {folder} was made by the model {bound!r}; {model.spec!r} has {other}. "
-            f"Give `--model {bound}`, or another --library for {model.spec!r}."
+            f"Give `--model {bound}`, or another --library for {model.spec!r}. "
+            f"`{reindex_command(folder, model.spec)}` moves this one to it."
         )
 
 

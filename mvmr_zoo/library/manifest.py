@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["exact", "ivf"]
 
-_FACT = "index"
+INDEX_FACT = "index"
+"""The name under which the store keeps the manifest."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Manifest:
 
 def read_manifest(store: Store) -> Manifest | None:
     """The manifest of the library's FAISS file, or None where there is none."""
-    text = store.fact(_FACT)
+    text = store.fact(INDEX_FACT)
     if text is None:
         return None
     try:
@@ -130,4 +131,4 @@ def tuning_from(values: dict[str, Any]) -> Tuning:
 
 def write_manifest(store: Store, manifest: Manifest) -> None:
     """Remember a manifest: from now on the file it names is the library's index."""
-    store.set_fact(_FACT, json.dumps(asdict(manifest)))
+    store.set_fact(INDEX_FACT, json.dumps(asdict(manifest)))

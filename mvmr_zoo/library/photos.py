@@ -16,7 +16,7 @@ from mvmr_zoo.embeddings import is_embeddings_folder
 from mvmr_zoo.errors import ConfigError, LibraryError
 from mvmr_zoo.features import unit
 from mvmr_zoo.home import default_library_path
-from mvmr_zoo.library.binding import bind, load_bound
+from mvmr_zoo.library.binding import bind, is_bound, load_bound
 from mvmr_zoo.library.build import EXACT_LIMIT, Note, retune, upkeep, vectors_of
 from mvmr_zoo.library.doctor import Finding, examine
 from mvmr_zoo.library.duplicates import COSINE, LIKENESS, Group, find_duplicates
@@ -25,6 +25,7 @@ from mvmr_zoo.library.index import VectorIndex, open_index
 from mvmr_zoo.library.lock import writing
 from mvmr_zoo.library.manifest import Manifest, read_manifest
 from mvmr_zoo.library.query import Filters, Query, asked_vector
+from mvmr_zoo.library.reindex import ReindexReport, reindex
 from mvmr_zoo.library.rows import PhotoRow
 from mvmr_zoo.library.scan import EVERYTHING, Globs
 from mvmr_zoo.library.schema import DATABASE_FILE
@@ -34,7 +35,7 @@ from mvmr_zoo.library.store import Store
 from mvmr_zoo.library.tune import TARGET, check_recall
 from mvmr_zoo.library.update import AddReport, Progress, digest, update
 from mvmr_zoo.model import Model
-from mvmr_zoo.zoo import Device
+from mvmr_zoo.zoo import Device, load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,11 +99,15 @@ class PhotoLibrary:
         Raises:
             LibraryMismatchError: the library was made by another model, or from another output.
         """
-        if self._model is None:
+        if self._model is None or self._was_moved(self._model):
             self._model = load_bound(
                 self._store, self._spec, self._output, self._dim, default=DEFAULT_MODEL, device=self._device
             )
         return self._model
+
+    def _was_moved(self, model: Model) -> bool:
+        """Whether another command has moved the library to another encoder since this one was loaded."""
+        return self._store.fact("weights") is not None and not is_bound(self._store, model)
 
     def add(
         self,
@@ -235,6 +240,46 @@ class PhotoLibrary:
             pruned = forget_missing(self._store)
             upkeep(self.folder, self._store)
         return pruned
+
+    def reindex(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        output: Output | None = None,
+        dim: int | None = None,
+        forget_missing: bool = False,
+        progress: Progress = lambda done, total: None,
+        note: Note = lambda text: None,
+    ) -> ReindexReport:
+        """Move the library to another encoder. Ids, paths and failures are kept.
+
+        The old vectors answer until all new ones are there. A call that is interrupted goes on when it is made again.
+        The library's present encoder is not needed.
+
+        Args:
+            model: Spec of the encoder.
+            output: `features` or `aligned`. None is the encoder's default.
+            dim: Number of dimensions of `aligned` to keep. None keeps all.
+            forget_missing: Forget the photos whose files are missing, because they get no new vector.
+            progress: Receives the number of photos done and to do.
+            note: Receives a sentence when something takes long.
+
+        Raises:
+            DataError: Files are missing, and `forget_missing` is false. The library stays with its encoder.
+            LibraryBusyError: Another command is changing the library.
+            UnknownModelError: There is no such encoder.
+        """
+        encoder = load(model, output=output, dim=dim, device=self._device)
+        with writing(self.folder):
+            before = read_manifest(self._store)
+            report = reindex(self._store, encoder, progress, forget_missing=forget_missing)
+            upkeep(self.folder, self._store, note=note)
+            now = read_manifest(self._store)
+            if before and now and before.tuning and now.tuning and before.tuning.target != now.tuning.target:
+                retune(self.folder, self._store, before.tuning.target, note=note)
+        self._model, self._index = encoder, None
+        self._spec = self._output = self._dim = None
+        return report
 
     def tune(self, recall: float = TARGET, *, note: Note = lambda text: None) -> Manifest:
         """Choose how many lists a search looks into, by measuring; an exact index has nothing to choose.

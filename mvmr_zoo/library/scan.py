@@ -113,11 +113,15 @@ def _look_at(entry: os.DirEntry[bytes], found: Scan, waiting: list[bytes]) -> No
         if entry.is_dir():
             waiting.append(entry.path)
         elif entry.name.lower().endswith(_SUFFIXES):
-            facts = entry.stat()
-            if stat.S_ISREG(facts.st_mode):
-                found.photos[entry.path] = Stamp(facts.st_size, _wrapped(facts.st_mtime_ns))
+            if (stamp := stamp_of(entry.stat())) is not None:
+                found.photos[entry.path] = stamp
     except OSError as error:
         found.unreadable.append(FailureRow(entry.path, "open", f"cannot be looked at: {error.strerror}"))
+
+
+def stamp_of(facts: os.stat_result) -> Stamp | None:
+    """The stamp of a file, or None if it is not a regular file."""
+    return Stamp(facts.st_size, _wrapped(facts.st_mtime_ns)) if stat.S_ISREG(facts.st_mode) else None
 
 
 def _wrapped(nanoseconds: int) -> int:

@@ -33,6 +33,20 @@ CREATE TABLE IF NOT EXISTS failures (
 );
 """
 
+REINDEXED = """
+CREATE TABLE IF NOT EXISTS reindexed (
+    path BLOB PRIMARY KEY,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    taken TEXT,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    vector BLOB NOT NULL
+)
+"""
+"""Vectors of another encoder, until they take the place of those in `photos`; see `library.reindex`."""
+
 
 def why_unusable(path: Path, message: str) -> str:
     """What SQLite's message about a database means for its user, and what to do."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mvmr_zoo.library.binding import bound_output
 from mvmr_zoo.library.build import needs_upkeep
 from mvmr_zoo.library.manifest import Manifest, read_manifest
+from mvmr_zoo.library.reindex import unfinished
 
 if TYPE_CHECKING:
     from mvmr_zoo.card import Output
@@ -25,6 +26,7 @@ class Status:
         model: spec of the encoder it is bound to, None before the first photo.
         output: the encoder's output that its vectors are; None before the first photo.
         dim: number of dimensions of `aligned` that are kept; None for features.
+        moving_to: spec of the encoder that an interrupted `reindex` was moving the library to; None if there is none.
         photos: how many it holds, those that are missing left out.
         missing: photos whose files were not there when last looked for; `prune` forgets them.
         failures: photos that could not be indexed, with the reason.
@@ -36,6 +38,7 @@ class Status:
     model: str | None
     output: Output | None
     dim: int | None
+    moving_to: str | None
     photos: int
     missing: int
     failures: list[FailureRow]
@@ -52,6 +55,7 @@ def read_status(folder: Path, store: Store) -> Status:
         model=model,
         output=output,
         dim=store.dim if output == "aligned" else None,
+        moving_to=unfinished(store),
         photos=store.count(),
         missing=len(store.paths("missing = 1")),
         failures=store.failures(),

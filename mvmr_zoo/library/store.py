@@ -238,12 +238,12 @@ class Store:
                 raise sqlite3.DatabaseError(found)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[sqlite3.Connection]:
         """A transaction in which no other command writes; committed at the end, undone by an error."""
         with self._explained():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield
+                yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:

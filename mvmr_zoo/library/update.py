@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,7 +52,7 @@ class AddReport:
     total: int
 
 
-class _Pending(NamedTuple):
+class Pending(NamedTuple):
     """A photo that is new or changed."""
 
     root: bytes
@@ -98,10 +98,18 @@ def update(
     found = {path: (root, stamp) for root, scan in scans.items() for path, stamp in scan.photos.items()}
     if not found and not tried:
         raise _nothing_in(scans)
-    pending = [_Pending(root, path, stamp) for path, (root, stamp) in sorted(found.items()) if known.get(path) != stamp]
+    pending = [Pending(root, path, stamp) for path, (root, stamp) in sorted(found.items()) if known.get(path) != stamp]
     unknown = _recognise(store, pending, progress)
     unreadable = [row for scan in scans.values() for row in scan.unreadable]
-    failures = _embed(store, model(), unknown, progress) if unknown else []
+    failures: list[FailureRow] = []
+    if unknown:
+        done = 0
+        progress(done, len(unknown))
+        for rows, failed in embedded(model(), unknown):
+            store.write(photos=rows, failures=failed, gone=[failure.path for failure in failed])
+            failures += failed
+            done += len(rows) + len(failed)
+            progress(done, len(unknown))
     gone = [path for path in tried - found.keys() if not any(scan.may_hide(path) for scan in scans.values())]
     # last: until here a renamed photo's old row was still needed
     unwanted = {path for path in gone if os.path.exists(path)}  # left out by a glob, or no photo any more
@@ -143,9 +151,9 @@ def _nothing_in(scans: dict[bytes, Scan]) -> DataError:
     return DataError(f"No photo in {names}. Photos are found by their ending: .jpg, .png, .heic, .webp and the like.")
 
 
-def _recognise(store: Store, pending: list[_Pending], progress: Progress) -> list[_Pending]:
+def _recognise(store: Store, pending: list[Pending], progress: Progress) -> list[Pending]:
     """Remember photos whose content the store knows already, and return the others."""
-    unknown: list[_Pending] = []
+    unknown: list[Pending] = []
     sizes = store.sizes()
     for first in range(0, len(pending), BATCH_SIZE):
         recognised = []
@@ -161,15 +169,15 @@ def _recognise(store: Store, pending: list[_Pending], progress: Progress) -> lis
     return unknown
 
 
-def _twin(store: Store, photo: _Pending) -> PhotoRow | None:
+def _twin(store: Store, photo: Pending) -> PhotoRow | None:
     try:
         return store.by_content(digest(file_bytes(os.fsdecode(photo.path))))
     except ImageError:
         return None  # decoding will meet the same error, and report it
 
 
-def _embed(store: Store, model: Model, pending: list[_Pending], progress: Progress) -> list[FailureRow]:
-    """Decode and embed photos, a transaction a batch; returns the failures."""
+def embedded(model: Model, photos: Sequence[Pending]) -> Iterator[tuple[list[PhotoRow], list[FailureRow]]]:
+    """Decode and embed photos, `BATCH_SIZE` at a time; for each batch its photos and its failures."""
     read: dict[bytes, _Read] = {}
 
     def decode(path: bytes, min_px: int) -> Image.Image:
@@ -179,21 +187,12 @@ def _embed(store: Store, model: Model, pending: list[_Pending], progress: Progre
         read[path] = _Read(photo.width, photo.height, photo.taken, digest(content))
         return photo.image
 
-    failures: list[FailureRow] = []
-    done = 0
-    progress(done, len(pending))
-    for batch in model.stream((photo.path for photo in pending), batch_size=BATCH_SIZE, decode=decode):
+    for batch in model.stream((photo.path for photo in photos), batch_size=BATCH_SIZE, decode=decode):
         rows = []
         for row, vector in zip(batch.rows, batch.vectors.astype(np.float16), strict=True):
-            photo = pending[row]
-            facts = read.pop(photo.path)
-            rows.append(PhotoRow(**photo._asdict(), **facts._asdict(), vector=vector))
-        failed = [FailureRow(pending[f.row].path, f.stage, f.reason) for f in batch.failures]
-        store.write(photos=rows, failures=failed, gone=[failure.path for failure in failed])
-        failures += failed
-        done += len(rows) + len(failed)
-        progress(done, len(pending))
-    return failures
+            facts = read.pop(photos[row].path)
+            rows.append(PhotoRow(**photos[row]._asdict(), **facts._asdict(), vector=vector))
+        yield rows, [FailureRow(photos[f.row].path, f.stage, f.reason) for f in batch.failures]
 
 
 def digest(content: bytes) -> bytes:

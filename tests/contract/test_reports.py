@@ -1,4 +1,4 @@
-"""Figures that stand in the README and on the bundled models' cards are those of the reports in the repository."""
+"""Figures that stand in the documentation and on the bundled models' cards are those of the reports in the repository."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ROOT = Path(mvmr_zoo.__file__).parents[1]
 BUNDLED = sorted((ROOT / "mvmr_zoo" / "bundled").iterdir())
 
 
-def test_the_readme_holds_the_table_of_the_reports() -> None:
+def test_the_documentation_has_the_table_of_the_reports() -> None:
     begin, end = MARKERS
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
     table = text[text.index(begin) + len(begin) + 1 : text.index(end)]
-    assert table == table_markdown(read_reports(ROOT / "reports")), "run `mvmr-zoo eval table --write README.md`"
+    assert table == table_markdown(read_reports(ROOT / "reports")), "run `mvmr-zoo eval table --write docs/evaluation.md`"
 
 
 def test_every_report_is_there_to_read_too() -> None:

@@ -68,8 +68,11 @@ def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_fol
     assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 3
     status = " ".join(run("index", "status", home=tmp_path).stdout.split())
     assert "model resnet18-imagenette-kd" in status
-    assert "New libraries use effnet-lite:0" in status
-    assert "index add FOLDERS --library NEW" in status
+    assert "moves the library to the default encoder, effnet-lite:0" in status
+    moved = run("index", "reindex", home=tmp_path)
+    assert (moved.returncode, "12 photos embedded, 0 failed." in moved.stdout) == (0, True), moved.stderr
+    assert json.loads(run("index", "status", "--json", home=tmp_path).stdout)["model"] == "effnet-lite:0"
+    assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 3
 
 
 def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_every_command_prints_any_library_and_failure(
     here = ("-L", folder / "library")
     lines = {
         ("index", "add", photos, *here, "--model", checkpoint.folder): 3,
-        ("index", "status", *here): 5 + len(NAMES),
+        ("index", "status", *here): 6 + len(NAMES),
         ("search", photos / "good.jpg", *here, "--keep-query", "--sheet", folder / "sheet.png"): 2,
         ("duplicates", *here, "-o", folder / "copies.csv"): 2,
         ("index", "doctor", *here): 1,
