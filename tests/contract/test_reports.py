@@ -1,4 +1,4 @@
-"""Figures that stand in the documentation and on the bundled models' cards are those of the reports in the repository."""
+"""Figures in the documentation and on the cards of bundled models are those of the reports in the repository."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_documentation_has_the_table_of_the_reports() -> None:
     begin, end = MARKERS
     text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
     table = text[text.index(begin) + len(begin) + 1 : text.index(end)]
-    assert table == table_markdown(read_reports(ROOT / "reports")), "run `mvmr-zoo eval table --write docs/evaluation.md`"
+    assert table == table_markdown(read_reports(ROOT / "reports")), "run `eval table --write`"
 
 
 def test_every_report_is_there_to_read_too() -> None:
