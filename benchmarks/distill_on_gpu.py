@@ -6,8 +6,17 @@ FOLDER holds Parquet files of encoded photos (see docs/training.md). Each photo 
 and crops, flips and colors are computed on the GPU. The loss, the teacher, the student and the distribution of views
 are those of `training.distill` with `teacher.view: same`. The run ends after a time instead of a number of epochs.
 
-It writes `OUT/averaged.safetensors` (moving average of encoder and projector, fp16, with the teacher's mean),
-`OUT/stable.safetensors` (the same before the learning rate falls) and `OUT/log.json`.
+With several teachers, the targets are principal components of their embeddings (`--dim`, `--whitening`; see
+`training.targets.fit_space`). `--student effnet-lite:0 --start-from effnet-lite:0` adapts EfficientNet-Lite0 to smaller
+images:
+
+    python benchmarks/distill_on_gpu.py SHARP_PHOTOS --seconds 300 --output OUT --student effnet-lite:0 \
+        --start-from effnet-lite:0 --teachers effnet-lite:0 effnet-lite:2 --dim 512 --whitening 0.5 \
+        --canvas 256 --sizes 128 128 --min-scale 0.4 --lr 5e-4 --batch 256
+
+It writes `OUT/averaged.safetensors` (moving average of encoder and projector, with the teachers' mean and projection),
+`OUT/stable.safetensors` (the same before the learning rate falls) and `OUT/log.json`. All are float16, and float32 for
+the statistics of batch norm, the mean and the projection.
 """
 
 from __future__ import annotations
@@ -27,17 +36,22 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import mvmr_zoo
 from mvmr_zoo.datasets import open_images
+from mvmr_zoo.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from mvmr_zoo.state_dicts import is_statistic
 from training.config import OptimConfig, StudentConfig
 from training.data import color_batch
 from training.losses import DistillationLoss
 from training.losses.regression import TEACHER
 from training.optimizer import make_optimizer
 from training.student import make_encoder, make_projector
-from training.targets import Teacher
+from training.targets import Teacher, Teachers, TeacherSpace, fit_space
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-MEAN_IMAGES = 8192
+SAMPLE_IMAGES = 8192
+"""Photos for the mean of the teacher's embeddings, or their principal components."""
+RIDGE = 0.1
+"""Share of the mean variance of a feature that is added to the diagonal of the ridge regression."""
 WARMUP, DECAY, LARGE = 0.04, 0.3, 0.65
 """Shares of the run: the warm-up, the last part in which the learning rate falls, and the start of the larger size."""
 
@@ -49,8 +63,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seconds", type=float, required=True, help="length of the training, without loading")
     parser.add_argument("--student", default="timm:efficientnet_lite0")
-    parser.add_argument("--teacher", default="effnet-lite:0")
-    parser.add_argument("--teacher-px", type=int, default=160)
+    parser.add_argument("--start-from", help="model spec of the student's first weights; random without it")
+    parser.add_argument("--teachers", nargs="+", default=["effnet-lite:0"])
+    parser.add_argument("--teacher-px", type=int, help="side of the teachers' images; their own without it")
+    parser.add_argument("--dim", type=int, help="principal components of the teachers' embeddings; all without it")
+    parser.add_argument("--whitening", type=float, default=0.0)
     parser.add_argument(
         "--sizes", type=int, nargs=2, default=(96, 128), help="sides of the student's views, first and later"
     )
@@ -75,18 +92,23 @@ def main() -> None:
 def train(photos: Tensor, options: argparse.Namespace) -> list[dict[str, float]]:
     """Train for `options.seconds` and save the weights. Returns the log, with a row every 100 steps."""
     device = photos.device
-    teacher = Teacher(options.teacher, options.teacher_px)
-    config = StudentConfig(architecture=options.student, projector=(teacher.dim,))
+    teachers = [Teacher(spec, options.teacher_px) for spec in options.teachers]
+    sample = photos[:: max(1, len(photos) // SAMPLE_IMAGES)]
+    space = teacher_space(teachers, sample, options)
+    teach = Teachers(teachers, space)
+    width = options.dim or teachers[0].dim
+    config = StudentConfig(architecture=options.student, projector=(width,), start_from=options.start_from)
     encoder = make_encoder(config).to(device).to(memory_format=torch.channels_last)
     student = nn.ModuleDict({"encoder": encoder, "projector": make_projector(config, encoder.embedding_dim).to(device)})
-    mean = teacher_mean(teacher, photos, options.batch)
+    norm = [torch.tensor(value, device=device).view(1, 3, 1, 1) for value in normalization(options.student)]
+    if options.start_from:
+        fit_projector(student, sample[: options.batch * 16], teach, norm, options)
     loss = DistillationLoss(
-        invariance=0, variance=0, views=0, regression=1, similarity=options.similarity,
-        teacher_mean=mean, teacher_dim=teacher.dim,
-    ).to(device)  # fmt: skip
+        invariance=0, variance=0, views=0, regression=1, similarity=options.similarity, teacher_dim=width
+    ).to(device)
     optimizer = make_optimizer(student, OptimConfig(peak_lr=options.lr, weight_decay=0.05))
     average = {name: each.detach().clone() for name, each in student.state_dict().items() if each.is_floating_point()}
-    norm = [torch.tensor(value, device=device).view(1, 3, 1, 1) for value in (MEAN, STD)]
+    largest = max(teacher.preprocess.crop_px for teacher in teachers)
     order, step, views, stable, log = torch.empty(0, dtype=torch.long), 0, 0, False, []
     began = time.monotonic()
     while (progress := (time.monotonic() - began) / options.seconds) < 1:
@@ -94,16 +116,16 @@ def train(photos: Tensor, options: argparse.Namespace) -> list[dict[str, float]]
             order = torch.randperm(len(photos))
         chosen, order = order[: options.batch].to(device), order[options.batch :]
         if progress > 1 - DECAY and not stable:
-            save(options.output / "stable.safetensors", average, mean)
+            save(options.output / "stable.safetensors", average, space)
             stable = True
         px = options.sizes[progress > LARGE]
-        seen = crops(photos[chosen], options.teacher_px, options.min_scale)
-        target = teacher(seen)
+        seen = crops(photos[chosen], largest, options.min_scale).clamp(0, 1)
+        target = teach(seen)
         small = F.interpolate(seen, (px, px), mode="bilinear", antialias=True).clamp(0, 1)
         inputs = ((color_batch(small, colors(len(small), device)) - norm[0]) / norm[1]).contiguous(
             memory_format=torch.channels_last
         )
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             z = student["projector"](student["encoder"](inputs))
         found = loss(z, None, {TEACHER: target})
         for group in optimizer.param_groups:
@@ -120,7 +142,7 @@ def train(photos: Tensor, options: argparse.Namespace) -> list[dict[str, float]]
             row = {"step": step, "views": views, "px": px, "seconds": round(time.monotonic() - began, 1)}
             log.append(row | {name: round(term.item(), 4) for name, term in found.terms.items()})
             print(log[-1], flush=True)
-    save(options.output / "averaged.safetensors", average, mean)
+    save(options.output / "averaged.safetensors", average, space)
     print(f"{views:,} views in {time.monotonic() - began:.0f} s", flush=True)
     return [*log, {"step": step, "views": views}]
 
@@ -156,18 +178,56 @@ def colors(n: int, device: torch.device) -> Tensor:
     return torch.cat([factors, order, gray, torch.zeros(n, 1, device=device)], dim=1)
 
 
-def teacher_mean(teacher: Teacher, photos: Tensor, batch: int) -> Tensor:
-    """The mean of the teacher's embeddings of whole photos, `(T,)`."""
-    whole = photos[:: max(1, len(photos) // MEAN_IMAGES)]
-    size = [teacher.preprocess.crop_px] * 2
-    parts = [teacher(F.interpolate(part.float() / 255, size, mode="bilinear")) for part in whole.split(batch)]
-    return torch.cat(parts).mean(dim=0)
+def normalization(architecture: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the student's input: EfficientNet-Lite's own, else ImageNet's."""
+    if architecture.startswith("effnet-lite:"):
+        own = mvmr_zoo.load(architecture).preprocess
+        return own.mean, own.std
+    return IMAGENET_MEAN, IMAGENET_STD
 
 
-def save(path: Path, average: dict[str, Tensor], mean: Tensor) -> None:
-    """Save encoder and projector in fp16, and the teacher's mean."""
-    tensors = {name: each.half().cpu().contiguous() for name, each in average.items()}
-    save_file(tensors | {"teacher_mean": mean.float().cpu()}, path)
+def teacher_space(teachers: list[Teacher], sample: Tensor, options: argparse.Namespace) -> TeacherSpace:
+    """The space of the targets, from the embeddings of whole photos `(M, 3, C, C)` uint8."""
+    parts = [torch.cat([_whole(teacher, each) for each in sample.split(options.batch)]).cpu() for teacher in teachers]
+    if options.dim is None:
+        (rows,) = parts
+        return TeacherSpace(rows.mean(dim=0))
+    return fit_space([rows.numpy() for rows in parts], options.dim, options.whitening)
+
+
+def _whole(teacher: Teacher, photos: Tensor) -> Tensor:
+    px = teacher.preprocess.crop_px
+    return teacher(F.interpolate(photos.float() / 255, (px, px), mode="bilinear", antialias=True).clamp(0, 1))
+
+
+@torch.no_grad()
+def fit_projector(
+    student: nn.ModuleDict, sample: Tensor, teach: Teachers, norm: list[Tensor], options: argparse.Namespace
+) -> None:
+    """Start the projector at the ridge regression from the untouched student's features to the targets."""
+    largest = max(teacher.preprocess.crop_px for teacher in teach.teachers)
+    px, features, targets = options.sizes[0], [], []
+    student["encoder"].eval()
+    for part in sample.split(options.batch):
+        seen = crops(part, largest, options.min_scale).clamp(0, 1)
+        small = F.interpolate(seen, (px, px), mode="bilinear", antialias=True).clamp(0, 1)
+        features.append(student["encoder"]((small - norm[0]) / norm[1]))
+        targets.append(teach(seen))
+    student["encoder"].train()
+    rows = torch.cat(features).double()
+    gram = rows.T @ rows
+    ridge = RIDGE * torch.linalg.matrix_norm(rows - rows.mean(dim=0)).square() / len(gram)
+    weight = torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), rows.T @ torch.cat(targets).double())
+    student["projector"][0].weight.copy_(weight.T)
+
+
+def save(path: Path, average: dict[str, Tensor], space: TeacherSpace) -> None:
+    """Save encoder and projector, and the teachers' mean and projection."""
+    tensors = {name: each.float() if is_statistic(name) else each.half() for name, each in average.items()}
+    tensors["teacher_mean"] = space.mean
+    if space.projection is not None:
+        tensors["teacher_projection"] = space.projection
+    save_file({name: each.cpu().contiguous() for name, each in tensors.items()}, path)
 
 
 def canvases(folder: Path, px: int, workers: int) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
 """Which principal components of one or two teachers' embeddings retrieve best, as targets of a distillation.
 
-    python benchmarks/teacher_spaces.py PHOTOS DEV [DEV ...] --output reports/teacher_spaces.json
+    python benchmarks/teacher_spaces.py PHOTOS DEV [DEV ...] --output reports/encoders/teacher_spaces.json
 
 The space is fitted to photos of PHOTOS (`training.targets.fit_space`). Each DEV is a folder with a subfolder per class.
 Its test split is measured by `retrieval@1`, with the embeddings in the place of a student's.
@@ -12,6 +12,7 @@ import argparse
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 import mvmr_zoo
 from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.datasets import ImageFolder, image_folder, open_splits
+from mvmr_zoo.datasets import embed_images, image_folder, open_splits
 from mvmr_zoo.evaluate import retrieval
 from mvmr_zoo.evaluate.machine import machine
 from training.targets import fit_space
@@ -42,13 +43,12 @@ def main() -> None:
     models = {spec: mvmr_zoo.load(spec) for spec in TEACHERS}
     fitted = {spec: model.embed(sample, normalize=False) for spec, model in models.items()}
     embedded = {
-        (spec, name): model.embed(test.paths, normalize=False)
+        (spec, name): embed_images(model.engine, model.preprocess, test, range(len(test)), dim=model.dim)
         for spec, model in models.items()
         for name, test in tests.items()
-        if isinstance(test, ImageFolder)
     }
 
-    def measure(teachers: tuple[str, ...], dim: int | None, whitening: float) -> dict[str, object]:
+    def measure(teachers: tuple[str, ...], dim: int | None, whitening: float) -> dict[str, Any]:
         figures = {}
         for name, test in tests.items():
             rows: NDArray[np.float32] = np.concatenate([embedded[spec, name] for spec in teachers], axis=1)

@@ -264,7 +264,7 @@ def test_compare(chromium: Browser, page: Page, tmp_path: Path, checkpoint_folde
         keep_picture(seen, "compare")
         before = names_of(seen.locator("#column-second"))
         seen.get_by_label("Second encoder").click()
-        seen.get_by_role("option", name="resnet18-imagenette-kd").click()
+        seen.get_by_role("option", name="effnet-lite:0").click()
         expect(seen.get_by_text("12 hits of both")).to_be_visible()
         assert names_of(seen.locator("#column-second")) == names_of(seen.locator("#column-first")) != before
         for _ in range(2):
