@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Self
 
 import numpy as np
 import pytorch_lightning as pl
@@ -16,9 +16,10 @@ from mvmr_zoo.errors import TrainingError
 from training.config import FinetuneConfig, TaskConfig, ViewConfig
 from training.config.objective import AUGMENTED_PIXELS
 from training.data import Example, color_batch
-from training.losses import LossTerms, MVMRLoss
+from training.losses import DistillationLoss, LossTerms, MVMRLoss
+from training.losses.regression import TEACHER
 from training.optimizer import scheduled_optimizer
-from training.student import make_encoder, make_projector
+from training.student import freeze_batch_norm, make_encoder, make_projector, ridge_regression
 from training.targets.representations import count_sketch
 
 SKETCH_DIM = 8192
@@ -79,6 +80,7 @@ class MVMRModule(pl.LightningModule):
         # every process computes the same memory bank, so DDP need not send rank 0's in every step
         self._ddp_params_and_buffers_to_ignore = ["loss.bank", "loss.filled"]
         self.to(memory_format=torch.channels_last)
+        self.train()  # the trainer keeps the modes that it finds
         if config.trainer.compile:
             self.encoder.compile()
 
@@ -110,6 +112,28 @@ class MVMRModule(pl.LightningModule):
             )
         return loss.total
 
+    def train(self, mode: bool = True) -> Self:
+        """Set training or evaluation mode. Frozen batch norm stays in evaluation mode."""
+        super().train(mode)
+        if self.config.student.freeze_batch_norm:
+            freeze_batch_norm(self.encoder)
+        return self
+
+    @torch.no_grad()
+    def fit_projector(self, examples: Iterable[Example]) -> None:
+        """Start the projector, one linear layer, at the ridge regression from features to the teacher's targets."""
+        assert isinstance(self.loss, DistillationLoss)
+        self.encoder.eval()
+        features, targets = [], []
+        for batch in examples:
+            augmented = self._mix(colored(batch.augmented, batch.color), batch.mix)
+            features.append(self.encoder(self.normalize(augmented)))
+            targets.append(self.loss.centered(self._targets(batch)[TEACHER]))
+        self.train()
+        linear = self.projector[0]
+        assert isinstance(linear, nn.Linear)
+        linear.weight.copy_(ridge_regression(torch.cat(features), torch.cat(targets)))
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimizer, and the learning rate as a function of its step."""
         return scheduled_optimizer(self, self.config.optim, self.total_steps)
@@ -136,7 +160,7 @@ class MVMRModule(pl.LightningModule):
 
     def _narrow(self, rows: Tensor) -> Tensor:
         """Project wide rows if there are several processes, which exchange them."""
-        return count_sketch(rows, SKETCH_DIM) if self.trainer.world_size > 1 and rows.shape[1] > SKETCH_DIM else rows
+        return count_sketch(rows, SKETCH_DIM) if rows.shape[1] > SKETCH_DIM and self.trainer.world_size > 1 else rows
 
     def _gather(self, rows: Tensor) -> Tensor:
         """The rows of every process, in rank order, with gradients: `(n, D)` to `(N, D)`.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch.utils.data import DataLoader
 
 from mvmr_zoo.card import Figure
 from mvmr_zoo.checkpoint import Head
@@ -15,7 +18,8 @@ from mvmr_zoo.errors import DataError
 from training.callbacks import Health, KnnMonitor, LogValues, OnlineLinear, image_features, knn_every
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
 from training.config.objective import AUGMENTED_PIXELS
-from training.data import Plan, Split, ViewDataset, subset_file
+from training.console import say
+from training.data import Plan, RemainingBatches, Split, ViewDataset, subset_file
 from training.finish import finish
 from training.losses import DistillationLoss, MVMRLoss
 from training.losses.regression import TEACHER
@@ -24,6 +28,8 @@ from training.targets import Targets, representation_targets, teacher_targets
 from training.trainer import Setup, fit, prepare
 
 _SOURCE = "the training run"
+PROJECTOR_IMAGES = 8192
+"""Number of training images to whose targets `student.fit_projector` fits the projector."""
 _ALIGNMENT_IMAGES = 512
 """Number of training images by whose features the dimensions of `aligned` are ordered."""
 
@@ -142,6 +148,10 @@ def _train(
     )
     torch.manual_seed(config.run.seed)
     module = MVMRModule(config, loss, targets.live, plan.total_steps, second_view=second_view)
+    if config.student.fit_projector and setup.resume_from is None:
+        say("Fitting the projector")
+        batches = itertools.islice(RemainingBatches(plan, 0), math.ceil(PROJECTOR_IMAGES / plan.batch_size))
+        module.fit_projector(DataLoader(dataset, batch_sampler=list(batches), num_workers=config.data.workers))
     callbacks: list[pl.Callback] = [Health(config.monitor)]
     if config.monitor.linear_lr > 0 and setup.classes:
         callbacks.append(OnlineLinear(setup.classes, config.monitor.linear_lr, config.monitor.every_steps))

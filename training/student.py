@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import mvmr_zoo
 from mvmr_zoo.checkpoint import BASE_KIND, read_base
@@ -14,6 +14,9 @@ from mvmr_zoo.resolve import find_checkpoint
 from mvmr_zoo.state_dicts import differences
 from training.config import StudentConfig
 from training.console import say
+
+RIDGE = 0.1
+"""Share of the mean variance of a feature that is added to the diagonal of the ridge regression."""
 
 
 def make_encoder(config: StudentConfig) -> Encoder:
@@ -66,6 +69,22 @@ def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
         else:
             made.load_state_dict(kept, strict=False)
     return made
+
+
+def freeze_batch_norm(encoder: nn.Module) -> None:
+    """Put every batch norm layer of an encoder into evaluation mode."""
+    for layer in encoder.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
+
+
+def ridge_regression(features: Tensor, targets: Tensor) -> Tensor:
+    """The linear map `(T, D)` without bias from features `(N, D)` to targets `(N, T)`, by ridge regression."""
+    rows = features.double()
+    gram = rows.T @ rows
+    ridge = RIDGE * (rows - rows.mean(dim=0)).square().sum() / gram.shape[0]
+    identity = torch.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)
+    return torch.linalg.solve(gram + ridge * identity, rows.T @ targets.double()).T.to(features)
 
 
 def projector(input_dim: int, widths: tuple[int, ...]) -> nn.Sequential:

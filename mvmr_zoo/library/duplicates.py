@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mvmr_zoo.library.rows import PhotoRow, Stamp
 
-COSINE = 0.85
+COSINE = 0.7
 LIKENESS = 0.9
 
 _THUMBNAIL_PX = 32

@@ -93,6 +93,8 @@ class PretrainConfig(TaskConfig):
         require(max(weights) > 0, "loss and representations.terms", weights, "at least one positive weight")
         require(self.views.mixup == 0, "views.mixup", self.views.mixup, "0, because mixup needs a teacher")
         require(self.views.k == 0, "views.k", self.views.k, "0, because fixed views need a teacher")
+        fit = self.student.fit_projector
+        require(not fit, "student.fit_projector", fit, "false, because it needs a teacher")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,13 +140,19 @@ class DistillConfig(TaskConfig):
             self.teacher.view,
             "plain, because an embeddings folder holds one vector per photo",
         )
+        require(
+            loss.follows_teacher or not self.student.fit_projector,
+            "student.fit_projector",
+            self.student.fit_projector,
+            "false, or a positive loss.regression or loss.similarity",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(TaskConfig):
     """Supervised fine-tuning of a whole encoder on few labels; see `TaskConfig`.
 
-    `student.projector`, `monitor.linear_lr` and `monitor.collapse_rank` have no effect here.
+    `student.projector`, `student.fit_projector`, `monitor.linear_lr` and `monitor.collapse_rank` have no effect here.
 
     Args:
         share: Share of each class to train on, in (0, 1], held-out images excluded.

@@ -23,17 +23,35 @@ class StudentConfig:
         start_from: Model spec of a checkpoint of the same architecture. The encoder starts from its weights. The
             projector does too if the checkpoint has one of the same widths. With the architecture `effnet-lite:0`, the
             spec `effnet-lite:0` starts from its ImageNet weights. None starts from random weights.
+        freeze_batch_norm: Normalize by the statistics stored with `start_from`, and leave them as they are. Scales and
+            shifts are trained. It suits short runs, in which new statistics would first cost accuracy.
+        fit_projector: Start a projector of one layer at the ridge regression from the encoder's features to the
+            teacher's embeddings of the first training images, instead of random weights.
     """
 
     architecture: str = "resnet18"
     projector: tuple[int, ...] = (2048, 1280)
     zero_init_residual: bool = True
     start_from: str | None = None
+    freeze_batch_norm: bool = False
+    fit_projector: bool = False
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for an unknown architecture or a projector without layers."""
+        """Raise ConfigError for an unknown architecture, a projector without layers, or options that conflict."""
         check_architecture(self.architecture)
         require(min(self.projector, default=0) >= 1, "student.projector", self.projector, "at least one positive width")
+        require(
+            not self.freeze_batch_norm or self.start_from is not None,
+            "student.freeze_batch_norm",
+            self.freeze_batch_norm,
+            "false, or a value of student.start_from, whose statistics are used",
+        )
+        require(
+            not self.fit_projector or len(self.projector) == 1,
+            "student.fit_projector",
+            self.fit_projector,
+            "false, or one width in student.projector",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

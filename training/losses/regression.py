@@ -108,9 +108,7 @@ class DistillationLoss(MVMRLoss):
         total, terms = super().forward(z, z0, representations)
         if self.regression == 0 and self.similarity == 0:
             return LossTerms(total, terms)
-        target = full_precision(representations[TEACHER])
-        if self.teacher_mean is not None:
-            target = target - self.teacher_mean.to(target)
+        target = self.centered(representations[TEACHER])
         if self.regression > 0:
             terms["regression"] = cosine_regression(z, target)
             total = total + self.regression * terms["regression"]
@@ -123,6 +121,11 @@ class DistillationLoss(MVMRLoss):
             if self.training:
                 self._add_to_bank(target.detach())
         return LossTerms(total, terms)
+
+    def centered(self, target: Tensor) -> Tensor:
+        """The teacher's embeddings `(N, T)` less their mean, in fp32 or fp64."""
+        target = full_precision(target)
+        return target if self.teacher_mean is None else target - self.teacher_mean.to(target)
 
     def _add_to_bank(self, target: Tensor) -> None:
         """Put a batch of unit vectors `(N, T)` in front of the bank and drop the oldest rows."""
