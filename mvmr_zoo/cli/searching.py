@@ -96,7 +96,7 @@ def search(
 def duplicates(
     library: Library = None,
     exact: Annotated[bool, typer.Option("--exact", help="Only files that are equal byte for byte.")] = False,
-    cosine: Annotated[float | None, typer.Option(help="Least cosine of near duplicates' vectors; 0.85.")] = None,
+    cosine: Annotated[float | None, typer.Option(help="Smallest cosine of the vectors of near copies. Default: 0.7.")] = None,
     likeness: Annotated[float | None, typer.Option(help="Least correlation of their thumbnails; 0.9.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Report: .json, .csv, or a picture (.png, .jpg).")
