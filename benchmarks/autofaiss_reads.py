@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import mvmr_zoo
-from mvmr_zoo.bulk import embed_source, open_source
-from mvmr_zoo.datasets.folder import image_folder
-from mvmr_zoo.embeddings import EmbeddingsFolder, read_embeddings
+from mvmr_zoo.datasets import image_folder
+from mvmr_zoo.embed import embed_source, open_source
+from mvmr_zoo.embed.folder import EmbeddingsFolder, read_embeddings
 
 PEERS = ("autofaiss==2.18.0", "embedding-reader==1.8.1", "numpy<2", "pyarrow<20")
 PEER_SCRIPT = Path(__file__).with_name("autofaiss_peer.py")

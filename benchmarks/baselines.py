@@ -17,17 +17,25 @@ from pathlib import Path
 import torch
 
 import mvmr_zoo
-from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.catalog import BUNDLED_MODEL
+from mvmr_zoo._io import write_whole
+from mvmr_zoo.architectures import Encoder
 from mvmr_zoo.datasets import ImageFolder, Splits, open_splits
-from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.evaluate import PROTOCOLS, Report, figure, knn, mean_of, raw_pixels, write_report
-from mvmr_zoo.evaluate.cache import images_digest
-from mvmr_zoo.evaluate.machine import machine
-from mvmr_zoo.evaluate.markdown import report_markdown
-from mvmr_zoo.evaluate.protocols import Options
-from mvmr_zoo.evaluate.run import measure
-from mvmr_zoo.runtime import TorchEngine
+from mvmr_zoo.evaluate import (
+    PROTOCOLS,
+    Options,
+    Report,
+    figure,
+    images_digest,
+    knn,
+    machine,
+    mean_of,
+    measure,
+    raw_pixels,
+    report_markdown,
+    write_report,
+)
+from mvmr_zoo.inference import TorchEngine
+from mvmr_zoo.models import BUNDLED_MODEL
 
 
 def untrained(model: mvmr_zoo.Model) -> mvmr_zoo.Model:

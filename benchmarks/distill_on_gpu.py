@@ -37,9 +37,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import mvmr_zoo
+from mvmr_zoo.architectures import is_statistic
 from mvmr_zoo.datasets import open_images
-from mvmr_zoo.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from mvmr_zoo.state_dicts import is_statistic
+from mvmr_zoo.images import IMAGENET_MEAN, IMAGENET_STD
 from training.config import OptimConfig, StudentConfig
 from training.data import color_batch
 from training.losses import DistillationLoss

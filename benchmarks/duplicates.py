@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mvmr_zoo.datasets.folder import image_folder
+from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.images import read_image
-from mvmr_zoo.library import PhotoLibrary
+from mvmr_zoo.search import PhotoLibrary
 
 
 def _cut(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:

@@ -20,10 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import mvmr_zoo
-from mvmr_zoo.atomic import write_whole
+from mvmr_zoo._io import write_whole
 from mvmr_zoo.datasets import image_folder
-from mvmr_zoo.evaluate import read_report
-from mvmr_zoo.evaluate.machine import machine
+from mvmr_zoo.evaluate import machine, read_report
 
 SPEED_FILE = "speed.json"
 _MAP = "retrieval@1/map"

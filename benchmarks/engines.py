@@ -18,9 +18,8 @@ import onnxruntime as ort
 import torch
 
 import mvmr_zoo
-from mvmr_zoo.catalog import BUNDLED_MODEL
-from mvmr_zoo.resolve import find_checkpoint
-from mvmr_zoo.runtime import OnnxEngine
+from mvmr_zoo.inference import OnnxEngine
+from mvmr_zoo.models import BUNDLED_MODEL, find_checkpoint
 
 
 def folded_session(model: mvmr_zoo.Model, folder: Path) -> ort.InferenceSession:

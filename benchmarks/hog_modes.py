@@ -23,7 +23,7 @@ from torch import Tensor
 
 import mvmr_zoo
 from mvmr_zoo.datasets import open_images
-from mvmr_zoo.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from mvmr_zoo.images import IMAGENET_MEAN, IMAGENET_STD
 from training import Hog
 from training.config import ViewConfig
 from training.data import plain_view, read_for_views

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mvmr_zoo.library import PhotoLibrary
+from mvmr_zoo.search import PhotoLibrary
 
 
 def peak_mb(photos: Path, library: Path) -> float:

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mvmr_zoo
-from mvmr_zoo.bulk import embed_source, open_source
-from mvmr_zoo.embeddings import read_embeddings
-from mvmr_zoo.features import unit
-from mvmr_zoo.nearest import faiss_library
-from mvmr_zoo.progress import progress_bar
+from mvmr_zoo._io import progress_bar
+from mvmr_zoo.embed import embed_source, open_source
+from mvmr_zoo.embed.folder import read_embeddings
+from mvmr_zoo.inference import unit
+from mvmr_zoo.search.index import faiss_library
 
 SOURCES = {
     "imagenette-train": "{data}/imagenette/train",

@@ -19,10 +19,8 @@ import numpy as np
 from interpolated import interpolated, real_features
 
 import mvmr_zoo
-from mvmr_zoo.library import PhotoLibrary
-from mvmr_zoo.library.binding import bind
-from mvmr_zoo.library.rows import PhotoRow, Stamp
-from mvmr_zoo.library.store import Store
+from mvmr_zoo.images import Stamp
+from mvmr_zoo.search import PhotoLibrary, PhotoRow, Store, bind
 
 FILES_A_FOLDER = 1_000
 

@@ -23,11 +23,16 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import mvmr_zoo
 from mvmr_zoo.datasets import image_folder
-from mvmr_zoo.evaluate import knn
-from mvmr_zoo.evaluate.knn import NEIGHBOURS, TEMPERATURE
-from mvmr_zoo.evaluate.labels import held_out_rows
-from mvmr_zoo.evaluate.linear import HELD_OUT, STRENGTHS
-from mvmr_zoo.evaluate.logistic import SWEEP_TOLERANCE, logistic_path
+from mvmr_zoo.evaluate import (
+    HELD_OUT,
+    NEIGHBOURS,
+    STRENGTHS,
+    SWEEP_TOLERANCE,
+    TEMPERATURE,
+    held_out_rows,
+    knn,
+    logistic_path,
+)
 
 Rows = NDArray[np.float32]
 

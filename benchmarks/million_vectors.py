@@ -20,10 +20,9 @@ import numpy as np
 from interpolated import interpolated, real_features
 from numpy.typing import NDArray
 
-from mvmr_zoo.library import PhotoLibrary
-from mvmr_zoo.library.index import open_index
-from mvmr_zoo.library.rows import PhotoRow, Stamp
-from mvmr_zoo.library.store import Store
+from mvmr_zoo.images import Stamp
+from mvmr_zoo.search import PhotoLibrary, PhotoRow, Store
+from mvmr_zoo.search.index import open_index
 
 NEAREST = 10
 _ROWS_A_WRITE = 10_000

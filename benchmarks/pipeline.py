@@ -21,10 +21,10 @@ from torchvision import transforms
 from torchvision.datasets.folder import default_loader
 
 import mvmr_zoo
-from mvmr_zoo.catalog import BUNDLED_MODEL
-from mvmr_zoo.datasets.folder import image_folder
-from mvmr_zoo.features import unit
-from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.datasets import image_folder
+from mvmr_zoo.images import Preprocess
+from mvmr_zoo.inference import unit
+from mvmr_zoo.models import BUNDLED_MODEL
 
 BATCH = 32
 

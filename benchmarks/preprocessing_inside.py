@@ -19,9 +19,9 @@ from PIL import Image
 
 import mvmr_zoo
 from export.agreement import cosines
-from mvmr_zoo.catalog import BUNDLED_MODEL
+from mvmr_zoo.datasets import make_view, photographs
 from mvmr_zoo.images import read_image
-from mvmr_zoo.samples import make_view, photographs
+from mvmr_zoo.models import BUNDLED_MODEL
 
 COUNT = 200
 

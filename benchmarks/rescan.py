@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mvmr_zoo.library import PhotoLibrary
-from mvmr_zoo.library.rows import PhotoRow, Stamp
-from mvmr_zoo.library.store import Store
+from mvmr_zoo.images import Stamp
+from mvmr_zoo.search import PhotoLibrary, PhotoRow, Store
 
 FILES_A_FOLDER = 500
 

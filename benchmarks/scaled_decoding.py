@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import mvmr_zoo
-from mvmr_zoo.catalog import BUNDLED_MODEL
+from mvmr_zoo.datasets import make_view, photographs
 from mvmr_zoo.images import read_image
-from mvmr_zoo.samples import make_view, photographs
+from mvmr_zoo.models import BUNDLED_MODEL
 
 SIZE = (4000, 3000)
 

@@ -24,10 +24,9 @@ import numpy as np
 from interpolated import interpolated, real_features
 from numpy.typing import NDArray
 
-from mvmr_zoo.embeddings import EmbeddingsFacts, write_embeddings
-from mvmr_zoo.nearest import read_index
-from mvmr_zoo.shards.lists import INDEX, LISTS_FILE, nearest, read_lists
-from mvmr_zoo.shards.mapped import MappedFolder
+from mvmr_zoo.embed.folder import EmbeddingsFacts, write_embeddings
+from mvmr_zoo.search import MappedFolder
+from mvmr_zoo.search.index import INDEX, LISTS_FILE, nearest, read_index, read_lists
 
 NEAREST = 10
 SHARD_ROWS = 100_000

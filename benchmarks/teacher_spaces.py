@@ -19,10 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 import mvmr_zoo
-from mvmr_zoo.atomic import write_whole
+from mvmr_zoo._io import write_whole
 from mvmr_zoo.datasets import embed_images, image_folder, open_splits
-from mvmr_zoo.evaluate import retrieval
-from mvmr_zoo.evaluate.machine import machine
+from mvmr_zoo.evaluate import machine, retrieval
 from training.targets import fit_space
 
 TEACHERS = ("effnet-lite:0", "effnet-lite:2")

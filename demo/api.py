@@ -9,7 +9,7 @@ import gradio as gr
 from demo.search import MOST_HITS, Found, Options
 from demo.tabs.parts import explained, photo_input
 from demo.trail import Asked, Step
-from mvmr_zoo.library import Filters
+from mvmr_zoo.search import Filters
 
 if TYPE_CHECKING:
     from demo.search import Searcher

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from demo.search import human_size
 from mvmr_zoo import list_models
-from mvmr_zoo.resolve import local_folder
+from mvmr_zoo.models import local_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mvmr_zoo import ModelCard
-    from mvmr_zoo.card import Figure
+    from mvmr_zoo.checkpoint import Figure
 
 _BYTES_A_WEIGHT = 4
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from mvmr_zoo._io import explain_errors
 from mvmr_zoo.errors import ConfigError, printable
-from mvmr_zoo.terminal import explain_errors
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

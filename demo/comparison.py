@@ -13,7 +13,7 @@ import numpy as np
 from demo.search import Shown
 from mvmr_zoo import load
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.features import unit
+from mvmr_zoo.inference import unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from demo.search import Searcher
     from mvmr_zoo import Model
-    from mvmr_zoo.library import PhotoRow
+    from mvmr_zoo.search import PhotoRow
 
 _BATCH = 32
 

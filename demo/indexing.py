@@ -16,7 +16,7 @@ from mvmr_zoo.errors import DataError, MvmrError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mvmr_zoo.library import AddReport
+    from mvmr_zoo.search import AddReport
 
 Phase = Literal["idle", "looking", "running", "stopping", "stopped", "done", "failed"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mvmr_zoo import PhotoLibrary
+from mvmr_zoo.datasets import make_samples
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.library import default_library_path
-from mvmr_zoo.samples import make_samples
+from mvmr_zoo.search import default_library_path
 
 _DATABASE = "library.sqlite"
 

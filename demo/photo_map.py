@@ -12,15 +12,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mvmr_zoo.errors import ConfigError, MissingDependencyError, printable
-from mvmr_zoo.features import unit
-from mvmr_zoo.nearest import faiss_library
+from mvmr_zoo.inference import unit
+from mvmr_zoo.search.index import faiss_library
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from mvmr_zoo.library import PhotoRow
+    from mvmr_zoo.search import PhotoRow
 
 Projection = Literal["pca", "umap"]
 Colours = Literal["folder", "cluster"]

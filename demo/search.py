@@ -21,14 +21,14 @@ from demo.trail import Asked, Step
 from demo.uploads import open_upload
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import ConfigError, LibraryError, printable
-from mvmr_zoo.library import Filters
+from mvmr_zoo.search import Filters
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from mvmr_zoo import Model
-    from mvmr_zoo.library import Hit, PhotoRow, Status
+    from mvmr_zoo.search import Hit, PhotoRow, Status
 
 PAGE = 24
 MOST_HITS = 200

@@ -17,11 +17,11 @@ import typer
 from demo.app import PORT, Address, serving
 from demo.thumbnails import LARGE_PX, save_small
 from mvmr_zoo import PhotoLibrary, __version__
+from mvmr_zoo._io import explain_errors
+from mvmr_zoo.datasets import make_samples
 from mvmr_zoo.errors import ConfigError, DataError, ImageError, printable
 from mvmr_zoo.images import SUFFIXES, read_image
-from mvmr_zoo.library import default_library_path
-from mvmr_zoo.samples import make_samples
-from mvmr_zoo.terminal import explain_errors
+from mvmr_zoo.search import default_library_path
 
 PHOTOS = "photos"
 MOST_PHOTOS = 2_000

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw
 
 from mvmr_zoo.errors import ImageError
-from mvmr_zoo.images import read_image
-from mvmr_zoo.library.rows import Stamp
+from mvmr_zoo.images import Stamp, read_image
 
 if TYPE_CHECKING:
-    from mvmr_zoo.library import PhotoRow
+    from mvmr_zoo.search import PhotoRow
 
 THUMBNAIL_PX = 320
 LARGE_PX = 1_280

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mvmr_zoo.library import Query
+from mvmr_zoo.search import Query
 
 Sign = Literal["like", "unlike"]
 

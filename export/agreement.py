@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo.features import unit
+from mvmr_zoo.inference import unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,14 +22,14 @@ from export.photos import Photos, folder_photos, sample_photos
 from export.source import read_source
 from export.speed import timed
 from mvmr_zoo.errors import ConfigError, one_line
-from mvmr_zoo.exported import DTYPES, filled_batches
+from mvmr_zoo.models.exported import DTYPES, filled_batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
     from export.source import Source
-    from mvmr_zoo.exported import Dtype
+    from mvmr_zoo.models.exported import Dtype
 
     Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 

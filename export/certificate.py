@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from export.limits import Limits, Verdict, parse_limits
 from export.photos import SAMPLES
-from mvmr_zoo.atomic import write_whole
+from mvmr_zoo._io import write_whole
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import CheckpointError, ConfigError
-from mvmr_zoo.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, SCHEMA_VERSION
+from mvmr_zoo.models.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from export.accuracy import Accuracy
     from export.agreement import Agreement
     from export.speed import Speed
-    from mvmr_zoo.exported import Contract
+    from mvmr_zoo.models.exported import Contract
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from export.reference import read_reference
 from export.speed import Speed, calls_of, several, speeds
 from mvmr_zoo.checkpoint import check_digest
 from mvmr_zoo.errors import CheckpointError, DataError
-from mvmr_zoo.exported import Exported, read_exported
+from mvmr_zoo.models.exported import Exported, read_exported
 
 if TYPE_CHECKING:
     from typing import Literal

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from export.installed import check_installed
+from mvmr_zoo._io import SOME_FAILED, AsJson, explain_errors
 from mvmr_zoo.errors import LimitError, printable
-from mvmr_zoo.terminal import SOME_FAILED, AsJson, explain_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ def onnx(
     """Write model.onnx, its certificate export.json, and the checkpoint's config.json."""
     from export.certificate import to_json
     from export.options import ExportOptions, parse_batch, parse_size
-    from mvmr_zoo.card import output_in_words
+    from mvmr_zoo.checkpoint import output_in_words
 
     options = ExportOptions(
         dtype=dtype,  # type: ignore[arg-type]  # ExportOptions checks them

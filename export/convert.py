@@ -19,9 +19,8 @@ from export.int8 import PERCENTILE, WEIGHT_BITS, Quantizer, calibrated
 from export.search import fewest_in_float
 from export.stages import joined
 from mvmr_zoo import __version__
-from mvmr_zoo.exported import CONTRACT_KEY, filled_batches
-from mvmr_zoo.graph import clear_notes, traced
-from mvmr_zoo.runtime import onnx_session
+from mvmr_zoo.inference import clear_notes, onnx_session, traced
+from mvmr_zoo.models.exported import CONTRACT_KEY, filled_batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from export.photos import Photos
     from mvmr_zoo import Model
     from mvmr_zoo.checkpoint import Head
-    from mvmr_zoo.exported import Contract
+    from mvmr_zoo.models.exported import Contract
 
 _AT_ONCE = 16
 _HARM_IMAGES = 32

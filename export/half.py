@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
-from mvmr_zoo.runtime import onnx_session
+from mvmr_zoo.inference import onnx_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

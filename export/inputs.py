@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.features import DRAFT_MARGIN
 from mvmr_zoo.images import read_image
-from mvmr_zoo.runtime import onnx_session
+from mvmr_zoo.inference import DRAFT_MARGIN, onnx_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from mvmr_zoo.exported import Contract
+    from mvmr_zoo.models.exported import Contract
 
 
 def read(contract: Contract, photos: list[Path]) -> list[Image.Image]:

@@ -11,7 +11,7 @@ from mvmr_zoo.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mvmr_zoo.exported import Contract, Dtype
+    from mvmr_zoo.models.exported import Contract, Dtype
 
 
 @dataclass(frozen=True, kw_only=True)

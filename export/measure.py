@@ -10,8 +10,8 @@ import numpy as np
 from export.agreement import Agreement, agreement, cosines
 from export.inputs import inputs
 from export.reference import SIZED, Reference, embedded
-from mvmr_zoo.exported import ExportedEngine
 from mvmr_zoo.images import read_image
+from mvmr_zoo.models.exported import ExportedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo import Model
-    from mvmr_zoo.exported import Contract
+    from mvmr_zoo.models.exported import Contract
 
 TRIED_BATCHES = (1, 2, 7, 64)
 _AT_ONCE = 16

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mvmr_zoo.errors import ConfigError, closest
-from mvmr_zoo.exported import DTYPES, STAGES, Contract, Dtype, Stage
+from mvmr_zoo.models.exported import DTYPES, STAGES, Contract, Dtype, Stage
 
 if TYPE_CHECKING:
     from mvmr_zoo import Model
-    from mvmr_zoo.card import Output
+    from mvmr_zoo.checkpoint import Output
 
 OPSETS = range(18, 24)
 """18 is the first with an antialiased Resize; each was run in ONNX Runtime by the tests."""

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvmr_zoo.checkpoint import file_digest
-from mvmr_zoo.datasets.folder import image_folder
+from mvmr_zoo.datasets import image_folder, make_samples, photograph_of
 from mvmr_zoo.errors import DataError, ImageError
 from mvmr_zoo.images import read_image
-from mvmr_zoo.samples import make_samples, photograph_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
-from mvmr_zoo.checkpoint.files import read_tensors
+from mvmr_zoo.checkpoint import read_tensors
 from mvmr_zoo.errors import CheckpointError
-from mvmr_zoo.exported import REFERENCE_FILE
-from mvmr_zoo.features import unit
-from mvmr_zoo.preprocess import MAX_PX
+from mvmr_zoo.images import MAX_PX
+from mvmr_zoo.inference import unit
+from mvmr_zoo.models.exported import REFERENCE_FILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo import Model
     from mvmr_zoo.checkpoint import Head
-    from mvmr_zoo.exported import Contract
+    from mvmr_zoo.models.exported import Contract
 
 KEPT = 512
 """The most photos whose features travel with an export."""

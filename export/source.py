@@ -11,16 +11,16 @@ from torch import nn
 import mvmr_zoo
 from mvmr_zoo.checkpoint import CONFIG_FILE, SCHEMA_VERSION, CheckpointConfig, Head, write_config
 from mvmr_zoo.errors import CheckpointError, ConfigError
-from mvmr_zoo.foreign import is_foreign
-from mvmr_zoo.resolve import find_checkpoint
+from mvmr_zoo.models import find_checkpoint
+from mvmr_zoo.models.adapters import is_foreign
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
     from mvmr_zoo import Model
-    from mvmr_zoo.card import Output
-    from mvmr_zoo.preprocess import Preprocess
+    from mvmr_zoo.checkpoint import Output
+    from mvmr_zoo.images import Preprocess
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from mvmr_zoo.exported import Contract
-    from mvmr_zoo.preprocess import Preprocess
-    from mvmr_zoo.runtime import Engine
+    from mvmr_zoo.images import Preprocess
+    from mvmr_zoo.inference import Engine
+    from mvmr_zoo.models.exported import Contract
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from mvmr_zoo.checkpoint import Head
-    from mvmr_zoo.exported import Contract
-    from mvmr_zoo.preprocess import Preprocess
+    from mvmr_zoo.images import Preprocess
+    from mvmr_zoo.models.exported import Contract
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 _SMALLEST = float(np.finfo(np.float32).tiny)

@@ -18,10 +18,10 @@ from export.photos import SAMPLES, Photos, digests, folder_photos, sample_photos
 from export.reference import Reference, make_reference, write_reference
 from export.source import Source, check_size, read_source
 from export.speed import beside_pytorch
-from mvmr_zoo.atomic import replace_folder, scratch_folder
+from mvmr_zoo._io import replace_folder, scratch_folder
 from mvmr_zoo.errors import ConfigError, LimitError
-from mvmr_zoo.evaluate.machine import machine
-from mvmr_zoo.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, Contract, ExportedEngine, holds_export
+from mvmr_zoo.evaluate import machine
+from mvmr_zoo.models.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, Contract, ExportedEngine, holds_export
 
 if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Head

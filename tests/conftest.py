@@ -11,26 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from mvmr_zoo.checkpoint import (
-    SCHEMA_VERSION,
-    Alignment,
-    Checkpoint,
-    CheckpointConfig,
-    Head,
-    alignment_from_projector,
-)
-from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.graph import weightless_graph
-from mvmr_zoo.images import read_image
-from mvmr_zoo.pack import pack
-from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.samples import make_view, photographs
+from mvmr_zoo.architectures.encoder import Encoder
+from mvmr_zoo.checkpoint import SCHEMA_VERSION, Alignment, Checkpoint, CheckpointConfig, Head, alignment_from_projector
+from mvmr_zoo.datasets.samples import make_view, photographs
+from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images.preprocess import Preprocess
+from mvmr_zoo.inference.graph import weightless_graph
+from mvmr_zoo.models.save import save_encoder
 
 from .command_line import Typist
 from .hub_server import HubServer
 
 if TYPE_CHECKING:
-    from mvmr_zoo.card import Output
+    from mvmr_zoo.checkpoint.card import Output
 
     from .exported_folders import ExportedFolders
 
@@ -76,7 +69,7 @@ def make_checkpoint(
         default_output=default_output,
     )
     more = {"0.weight": torch.ones(8, encoder.embedding_dim)} if projector else None
-    return pack(encoder, folder, config, dtype=torch.float16, head=head, alignment=alignment, projector=more)
+    return save_encoder(encoder, folder, config, dtype=torch.float16, head=head, alignment=alignment, projector=more)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,7 +87,7 @@ def _traced_once() -> Iterator[None]:
         return made[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mvmr_zoo.pack.weightless_graph", graph)
+        patch.setattr("mvmr_zoo.models.save.weightless_graph", graph)
         yield
 
 

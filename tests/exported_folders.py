@@ -19,9 +19,9 @@ from export.convert import encoder_graph
 from export.options import ExportOptions
 from export.write import Demands, export_onnx
 from mvmr_zoo.checkpoint import Checkpoint
-from mvmr_zoo.exported import Contract
-from mvmr_zoo.images import read_image
-from mvmr_zoo.samples import photographs
+from mvmr_zoo.datasets.samples import photographs
+from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.models.exported import Contract
 
 KINDS = {
     "fp32": ExportOptions(),

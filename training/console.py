@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from mvmr_zoo.progress import progress_bar
+from mvmr_zoo._io import progress_bar
 
 LINE_SECONDS = 60
 """Seconds between two progress lines if standard error is not a terminal."""

@@ -14,14 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mvmr_zoo import foreign
-from mvmr_zoo.card import Figure, Task
-from mvmr_zoo.catalog import CATALOG
-from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, Head, alignment_from_projector
-from mvmr_zoo.datasets.arrays import NAMED
-from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.pack import pack
-from mvmr_zoo.state_dicts import without_counters
+from mvmr_zoo.architectures import Encoder, without_counters
+from mvmr_zoo.checkpoint import (
+    SCHEMA_VERSION,
+    Checkpoint,
+    CheckpointConfig,
+    Figure,
+    Head,
+    Task,
+    alignment_from_projector,
+)
+from mvmr_zoo.datasets import NAMED
+from mvmr_zoo.models import CATALOG, save_encoder
+from mvmr_zoo.models import adapters as foreign
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
 from training.console import say
 from training.student import base_spec
@@ -94,7 +99,7 @@ def finish(
         class_names=tuple(class_names),
         default_output="features" if alignment is None else "aligned",
     )
-    return pack(
+    return save_encoder(
         encoder,
         Path(config.run.output) / config.run.name,
         facts,

@@ -1,28 +1,14 @@
-"""The pinned row of a published model, written into the catalog's source."""
+"""The pinned row of a published model, written into the hub catalog."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import mvmr_zoo.pinned
-from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.card import ModelCard, Pin
-from mvmr_zoo.catalog import CATALOG
-from mvmr_zoo.checkpoint import CheckpointConfig
-from mvmr_zoo.encoder import encoder_cost
-
-_SOURCE = '''"""Models published on the Hub, each pinned to one commit. Written by `training.push --update-catalog`."""
-
-from __future__ import annotations
-
-from mvmr_zoo.card import {names}
-{imports}
-PINNED: tuple[ModelCard, ...] = {rows}
-'''
+from mvmr_zoo._io import write_whole
+from mvmr_zoo.architectures import encoder_cost
+from mvmr_zoo.checkpoint import CheckpointConfig, ModelCard, Pin
+from mvmr_zoo.models import CATALOG, HUB_CATALOG, hub_catalog_text, read_hub_catalog
 
 
 def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
@@ -62,46 +48,17 @@ def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
     return row
 
 
-def pin_in_catalog(config: CheckpointConfig, pin: Pin, path: Path | None = None) -> Path:
-    """Write the row of a published folder into `mvmr_zoo/pinned.py`. It replaces an earlier row of the same name.
+def pin_in_catalog(config: CheckpointConfig, pin: Pin, path: Path = HUB_CATALOG) -> Path:
+    """Write the row of a published folder into the hub catalog. It replaces an earlier row of the same name.
 
     Args:
         config: Configuration of the folder on the Hub.
         pin: Location of the folder on the Hub.
-        path: Path of the file. None is the file of the imported package.
+        path: The hub catalog.
 
     Returns:
-        The path of the file.
+        The path of the hub catalog.
     """
-    target = path or Path(mvmr_zoo.pinned.__file__)
-    rows = {card.name: card for card in (*mvmr_zoo.pinned.PINNED, pinned_row(config, pin))}
-    write_whole(target, pinned_source(rows.values()))
-    return target
-
-
-def pinned_source(cards: Iterable[ModelCard]) -> str:
-    """The text of `pinned.py` for some cards, sorted by name."""
-    rows = "".join(f"    {_literal(card, 4)},\n" for card in sorted(cards, key=lambda card: card.name))
-    names = [name for name in ("Figure", "ModelCard", "Pin") if name == "ModelCard" or f"{name}(" in rows]
-    imports = "from mvmr_zoo.preprocess import Preprocess\n" if rows else ""
-    return _SOURCE.format(names=", ".join(names), imports=imports, rows=f"(\n{rows})" if rows else "()")
-
-
-def _literal(value: Any, indent: int) -> str:
-    """A value as Python source, one field per line. Fields with their default are omitted."""
-    inner, outer = " " * (indent + 4), " " * indent
-    if is_dataclass(value):
-        given = [
-            (field.name, getattr(value, field.name))
-            for field in fields(value)
-            if getattr(value, field.name) not in (field.default, {}, ())
-        ]
-        lines = [f"{inner}{name}={_literal(each, indent + 4)},\n" for name, each in given]
-        return f"{type(value).__name__}(\n{''.join(lines)}{outer})"
-    if isinstance(value, Mapping):
-        lines = [f"{inner}{json.dumps(key)}: {_literal(each, indent + 4)},\n" for key, each in value.items()]
-        return f"{{\n{''.join(lines)}{outer}}}"
-    if isinstance(value, tuple):
-        lines = [f"{inner}{_literal(each, indent + 4)},\n" for each in value]
-        return f"(\n{''.join(lines)}{outer})"
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    rows = {card.name: card for card in (*read_hub_catalog(), pinned_row(config, pin))}
+    write_whole(path, hub_catalog_text(rows.values()))
+    return path

@@ -14,13 +14,12 @@ from typing import Annotated
 
 import typer
 
-from mvmr_zoo.card import Figure, Pin, is_licensed
-from mvmr_zoo.checkpoint import README_FILE, Checkpoint, read_checkpoint, write_facts
+from mvmr_zoo._io import explain_errors
+from mvmr_zoo.checkpoint import README_FILE, Checkpoint, Figure, Pin, is_licensed, read_checkpoint, write_facts
 from mvmr_zoo.errors import ConfigError, printable
 from mvmr_zoo.evaluate import card_figures, read_report
-from mvmr_zoo.hub import HubSpec, Pushed, add_tag, check_tag, parse_hub_spec, pull, push
-from mvmr_zoo.terminal import explain_errors
-from mvmr_zoo.verify import verify
+from mvmr_zoo.models import verify_checkpoint
+from mvmr_zoo.models.hub import HubSpec, Pushed, add_tag, check_tag, parse_hub_spec, pull, push
 from training.pin import pin_in_catalog
 
 REPORTS = "reports"
@@ -74,7 +73,7 @@ def publish(prepared: Checkpoint, where: HubSpec, *, private: bool, tag: str | N
     pushed = push(prepared.folder, where.repo, private=private, tag=tag, message=f"{prepared.config.name}, by mvmr-zoo")
     with tempfile.TemporaryDirectory() as empty:
         back = pull(pushed.where, sha256=prepared.config_digest, cache=Path(empty))
-        verify(back)
+        verify_checkpoint(back)
     if tag is not None:
         add_tag(pushed.where, tag)
     return pushed
@@ -106,7 +105,7 @@ def run(
             f"{folder}: the license is not stated, so these weights may not be published. Add --private for a private "
             "repository."
         )
-    verify(checkpoint)
+    verify_checkpoint(checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(checkpoint, where, report or [], Path(scratch))
         if dry_run:

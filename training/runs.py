@@ -12,8 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from mvmr_zoo.card import Figure
-from mvmr_zoo.checkpoint import Head
+from mvmr_zoo.checkpoint import Figure, Head
 from mvmr_zoo.errors import DataError
 from training.callbacks import Health, KnnMonitor, LogValues, OnlineLinear, image_features, knn_every
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 import mvmr_zoo
+from mvmr_zoo.architectures import Encoder, differences
 from mvmr_zoo.checkpoint import BASE_KIND, read_base
-from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.foreign import is_foreign
-from mvmr_zoo.resolve import find_checkpoint
-from mvmr_zoo.state_dicts import differences
+from mvmr_zoo.models import find_checkpoint
+from mvmr_zoo.models.adapters import is_foreign
 from training.config import StudentConfig
 from training.console import say
 
@@ -84,7 +83,8 @@ def ridge_regression(features: Tensor, targets: Tensor) -> Tensor:
     gram = rows.T @ rows
     ridge = RIDGE * (rows - rows.mean(dim=0)).square().sum() / gram.shape[0]
     identity = torch.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)
-    return torch.linalg.solve(gram + ridge * identity, rows.T @ targets.double()).T.to(features)
+    weight: Tensor = torch.linalg.solve(gram + ridge * identity, rows.T @ targets.double())
+    return weight.T.to(features)
 
 
 def projector(input_dim: int, widths: tuple[int, ...]) -> nn.Sequential:

@@ -57,9 +57,9 @@ class Bench:
     @functools.cached_property
     def photos(self) -> list[Path]:
         """JPEG files for whole training batches: crops of the sample photos. Smooth noise without them or if quick."""
+        from mvmr_zoo.datasets import make_view, photographs
         from mvmr_zoo.errors import MissingDependencyError
         from mvmr_zoo.images import read_image
-        from mvmr_zoo.samples import make_view, photographs
 
         try:
             sources = [] if self.quick else [read_image(path) for path in photographs()]
@@ -76,10 +76,10 @@ class Bench:
 
     def untrained(self, architecture: str, px: int) -> str:
         """The path of a checkpoint with random weights and the batch norm statistics of random images."""
+        from mvmr_zoo.architectures import Encoder
         from mvmr_zoo.checkpoint import SCHEMA_VERSION, CheckpointConfig
-        from mvmr_zoo.encoder import Encoder
-        from mvmr_zoo.pack import pack
-        from mvmr_zoo.preprocess import Preprocess
+        from mvmr_zoo.images import Preprocess
+        from mvmr_zoo.models import save_encoder
 
         folder = self.folder / f"untrained-{architecture}-{px}px"
         if not folder.exists():
@@ -99,7 +99,7 @@ class Bench:
                 license="not stated",
                 source="random weights",
             )
-            pack(encoder, folder, facts)
+            save_encoder(encoder, folder, facts)
         return str(folder)
 
     def seconds(self, call: Callable[[], object]) -> float:

@@ -28,7 +28,7 @@ def embed_resnet50(bench: Bench) -> Figures:
 
 def _spec(bench: Bench) -> str:
     """The bundled model, or a tiny one when quick."""
-    from mvmr_zoo.catalog import BUNDLED_MODEL
+    from mvmr_zoo.models import BUNDLED_MODEL
 
     return bench.untrained("resnet8", 32) if bench.quick else BUNDLED_MODEL
 
@@ -175,7 +175,7 @@ def _need_onnx_cuda(bench: Bench) -> None:
 
 
 def _need_faiss_gpu(bench: Bench) -> None:
-    from mvmr_zoo.nearest import has_gpu
+    from mvmr_zoo.search.index import has_gpu
 
     if bench.device == "cuda" and not has_gpu():
         raise SkippedError("this build of faiss cannot use the GPU; faiss-gpu can")
@@ -183,7 +183,7 @@ def _need_faiss_gpu(bench: Bench) -> None:
 
 def faiss_search(bench: Bench) -> Figures:
     """The library's two kinds of index on the GPU: the same hits, up to ties within rounding; queries per second."""
-    from mvmr_zoo.nearest import faiss_library, lists_for, on_gpu, train
+    from mvmr_zoo.search.index import faiss_library, lists_for, on_gpu, train
 
     _need_faiss_gpu(bench)
     faiss = faiss_library()

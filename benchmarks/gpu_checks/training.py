@@ -155,7 +155,7 @@ def pretrain_steps(bench: Bench, precision: str) -> Figures:
 
 def distillation(bench: Bench) -> Figures:
     """bf16 with a live teacher of the same views, mixup, a moving average of the weights, and the similarity term."""
-    from mvmr_zoo.encoder import BACKBONES
+    from mvmr_zoo.architectures import BACKBONES
     from training.config import DistillLossConfig, TeacherConfig
 
     architecture = "resnet8" if bench.quick else "resnet18"

@@ -15,7 +15,7 @@ from demo.tabs.parts import explained
 from mvmr_zoo import PhotoLibrary
 
 if TYPE_CHECKING:
-    from mvmr_zoo.library import Group
+    from mvmr_zoo.search import Group
 
 _GROUPS_SHOWN = 50
 

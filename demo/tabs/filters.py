@@ -10,7 +10,7 @@ import gradio as gr
 
 from demo.search import MOST_HITS, PAGE, Options
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.library import Filters
+from mvmr_zoo.search import Filters
 
 if TYPE_CHECKING:
     from demo.search import Searcher

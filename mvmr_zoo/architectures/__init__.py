@@ -7,6 +7,42 @@ timm_networks          timm's networks: the one file that imports timm
 
 from __future__ import annotations
 
-from mvmr_zoo.architectures.lookup import Headless, build_headless, find_network, zero_init_residual
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Headless", "build_headless", "find_network", "zero_init_residual"]
+from mvmr_zoo.architectures.lookup import Headless, build_headless, find_network, zero_init_residual
+from mvmr_zoo.architectures.state_dicts import differences, is_counter, is_statistic, without_counters
+
+if TYPE_CHECKING:
+    from mvmr_zoo.architectures.encoder import BACKBONES, Encoder, check_architecture, encoder_cost
+
+__all__ = [
+    "BACKBONES",
+    "Encoder",
+    "Headless",
+    "build_headless",
+    "check_architecture",
+    "differences",
+    "encoder_cost",
+    "find_network",
+    "is_counter",
+    "is_statistic",
+    "without_counters",
+    "zero_init_residual",
+]
+
+_LAZY = {
+    "BACKBONES": "mvmr_zoo.architectures.encoder",
+    "Encoder": "mvmr_zoo.architectures.encoder",
+    "check_architecture": "mvmr_zoo.architectures.encoder",
+    "encoder_cost": "mvmr_zoo.architectures.encoder",
+}
+"""Names whose modules import PyTorch or another large library. They are imported on first use."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of `_LAZY`."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

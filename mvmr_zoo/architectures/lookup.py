@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mvmr_zoo.architectures import timm_networks, torchvision_networks
-from mvmr_zoo.effnet_lite import DIM, SIZES_PX
+from mvmr_zoo.architectures.effnet_lite import DIM, SIZES_PX
 from mvmr_zoo.errors import ConfigError, closest
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def build_headless(network: NetworkName) -> Headless:
         module = torchvision_networks.build(network.name)
         return Headless(module, torchvision_networks.cut_classifier(module))
     if network.library == "effnet-lite":
-        from mvmr_zoo.effnet_lite.network import build_network
+        from mvmr_zoo.architectures.effnet_lite import build_network
 
         return Headless(build_network(network.name), DIM)
     module = timm_networks.build(network.name)

@@ -25,6 +25,19 @@ from __future__ import annotations
 from mvmr_zoo.checkpoint.alignment import ALIGNED_MATRIX, Alignment, alignment_from_projector
 from mvmr_zoo.checkpoint.base import KIND as BASE_KIND
 from mvmr_zoo.checkpoint.base import Base, difference, read_base
+from mvmr_zoo.checkpoint.card import (
+    LICENSE_NOT_STATED,
+    OUTPUTS,
+    Figure,
+    Location,
+    ModelCard,
+    Output,
+    Pin,
+    Task,
+    asked_dim,
+    is_licensed,
+    output_in_words,
+)
 from mvmr_zoo.checkpoint.config import SCHEMA_VERSION, CheckpointConfig, Scores, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
     ALIGNMENT_FILE,
@@ -39,6 +52,7 @@ from mvmr_zoo.checkpoint.files import (
     check_digest,
     count_parameters,
     file_digest,
+    read_tensors,
 )
 from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, golden_images, lowest_cosine
 from mvmr_zoo.checkpoint.read import Checkpoint, Head, check_hash_names, read_checkpoint, vectors_digest
@@ -55,6 +69,8 @@ __all__ = [
     "GRAPH_FILE",
     "HASHED",
     "HEAD_FILE",
+    "LICENSE_NOT_STATED",
+    "OUTPUTS",
     "PROJECTOR_FILE",
     "README_FILE",
     "SCHEMA_VERSION",
@@ -63,10 +79,17 @@ __all__ = [
     "Base",
     "Checkpoint",
     "CheckpointConfig",
+    "Figure",
     "Head",
+    "Location",
+    "ModelCard",
+    "Output",
+    "Pin",
     "Scores",
+    "Task",
     "add_metrics",
     "alignment_from_projector",
+    "asked_dim",
     "check_destination",
     "check_digest",
     "check_hash_names",
@@ -74,11 +97,14 @@ __all__ = [
     "difference",
     "file_digest",
     "golden_images",
+    "is_licensed",
     "lowest_cosine",
     "move_into_place",
+    "output_in_words",
     "read_base",
     "read_checkpoint",
     "read_config",
+    "read_tensors",
     "readme_text",
     "vectors_digest",
     "write_checkpoint",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.effnet_lite import read_base_weights
+from mvmr_zoo.architectures import is_statistic
+from mvmr_zoo.architectures.effnet_lite import read_base_weights
 from mvmr_zoo.errors import CheckpointError, ConfigError
-from mvmr_zoo.state_dicts import is_statistic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

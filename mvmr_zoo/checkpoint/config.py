@@ -6,13 +6,12 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.card import OUTPUTS, Figure, Output, Task, output_dims
+from mvmr_zoo._io import read_json_object, write_whole
 from mvmr_zoo.checkpoint.base import Base
+from mvmr_zoo.checkpoint.card import OUTPUTS, Figure, Output, Task, output_dims
 from mvmr_zoo.checkpoint.files import DELTA_FILE, WEIGHTS_FILE
 from mvmr_zoo.errors import CheckpointError, ConfigError
-from mvmr_zoo.json_file import read_json_object
-from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.images import Preprocess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
+from mvmr_zoo.architectures import is_statistic
 from mvmr_zoo.errors import CheckpointError, one_line
-from mvmr_zoo.state_dicts import is_statistic
 
 if TYPE_CHECKING:
     import numpy as np

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mvmr_zoo.card import Output
+    from mvmr_zoo.checkpoint.card import Output
 
 
 class Head(NamedTuple):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from mvmr_zoo.card import is_licensed
+from mvmr_zoo.checkpoint.card import is_licensed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mvmr_zoo.card import Figure
+    from mvmr_zoo.checkpoint.card import Figure
     from mvmr_zoo.checkpoint.config import CheckpointConfig
 
 _ACCURACY, _MEAN_AP = ("image-classification", "accuracy"), ("image-classification", "mean_average_precision")

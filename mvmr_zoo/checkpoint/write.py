@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
-from mvmr_zoo.atomic import replace_folder, scratch_folder, write_whole
+from mvmr_zoo._io import replace_folder, scratch_folder, write_whole
 from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
     ALIGNMENT_FILE,
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mvmr_zoo.card import Figure
     from mvmr_zoo.checkpoint.alignment import Alignment
+    from mvmr_zoo.checkpoint.card import Figure
 
 
 def write_checkpoint(

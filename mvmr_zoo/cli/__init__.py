@@ -1,13 +1,12 @@
 """`mvmr-zoo`: the command line. Heavy modules are imported inside the commands, so `--help` is instant.
 
-options  what the commands of the photo library share
-photos   index add, remove, prune; quickstart
-upkeep   index status, tune, build, doctor
-searching   search, duplicates
-embedding   embed
-vectors   vectors
-evaluation   eval
-models   models, info, import, fetch, verify, bundle, unbundle
+index_add   index add
+index       index status, reindex, tune, build, doctor, remove, prune
+models      models, info, import, fetch, verify, bundle, unbundle
+embed       embed, gather
+options     options and helpers that several commands share
+
+Every other module is named after its command.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Annotated
 import typer
 
 from mvmr_zoo import __version__
-from mvmr_zoo.cli import embedding, evaluation, models, photos, searching, upkeep, vectors  # noqa: F401  (upkeep's commands are index_app's)
+from mvmr_zoo.cli import duplicates, embed, eval, index, index_add, models, quickstart, search, vectors  # noqa: F401
 from mvmr_zoo.cli.options import index_app
 
 app = typer.Typer(
@@ -36,13 +35,14 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
-app.add_typer(photos.app)
+app.add_typer(quickstart.app)
 app.add_typer(index_app, name="index")
-app.add_typer(embedding.app)
+app.add_typer(embed.app)
 app.add_typer(vectors.app)
-app.add_typer(searching.app)
+app.add_typer(search.app)
+app.add_typer(duplicates.app)
 app.add_typer(models.app)
-app.add_typer(evaluation.app, name="eval")
+app.add_typer(eval.app, name="eval")
 
 
 def main() -> None:

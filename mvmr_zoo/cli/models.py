@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mvmr_zoo._io import AsJson, explain_errors, own_name
 from mvmr_zoo.errors import printable
-from mvmr_zoo.terminal import AsJson, explain_errors, own_name
 
 if TYPE_CHECKING:
-    from mvmr_zoo.card import ModelCard
-    from mvmr_zoo.checkpoint import CheckpointConfig
-    from mvmr_zoo.official import Imported
+    from mvmr_zoo.checkpoint import CheckpointConfig, ModelCard
+    from mvmr_zoo.models.weight_import import Imported
 
 app = typer.Typer()
 
@@ -38,8 +37,7 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """Every model known by name. Published figures are their authors'; measured ones stand in the checkpoint folder."""
-    from mvmr_zoo.catalog import DEFAULT_MODEL
-    from mvmr_zoo.zoo import damaged_models, list_models
+    from mvmr_zoo.models import DEFAULT_MODEL, damaged_models, list_models
 
     for reason in damaged_models().values():
         typer.echo(f"Left out: {printable(reason)}", err=True)
@@ -65,7 +63,7 @@ def models(
 @explain_errors
 def info(name: Name, as_json: AsJson = False) -> None:
     """Everything known of one model."""
-    from mvmr_zoo.zoo import model_info
+    from mvmr_zoo.models import model_info
 
     card = model_info(name)
     if as_json:
@@ -109,7 +107,7 @@ def import_(
     keep_projector: KeepProjector = False,
 ) -> None:
     """Make a checkpoint folder of a weights file. Nothing in the file is executed."""
-    from mvmr_zoo.official import import_weights
+    from mvmr_zoo.models.weight_import import import_weights
 
     _tell(import_weights(file, name, preprocess=preprocess, keep_projector=keep_projector))
 
@@ -122,8 +120,8 @@ def fetch(
     keep_projector: KeepProjector = False,
 ) -> None:
     """Download the authors' folder of a catalogue model with gdown, and import its weights."""
-    from mvmr_zoo.official import authors_folder, gdown_library
-    from mvmr_zoo.official import fetch as run
+    from mvmr_zoo.models.weight_import import authors_folder, gdown_library
+    from mvmr_zoo.models.weight_import import fetch as run
 
     address = authors_folder(name)
     gdown_library()  # before anybody is asked
@@ -137,8 +135,8 @@ def fetch(
 @explain_errors
 def verify(spec: Spec) -> None:
     """Check a checkpoint folder: schema, hashes, golden answers, and that both engines agree."""
-    from mvmr_zoo.resolve import find
-    from mvmr_zoo.verify import verify as run
+    from mvmr_zoo.models import find
+    from mvmr_zoo.models import verify_checkpoint as run
 
     found = find(spec)
     report = run(found.checkpoint)
@@ -161,8 +159,8 @@ def bundle(
     output: Annotated[Path, typer.Option("--output", "-o", help="The tar file to write.")],
 ) -> None:
     """Put a model into one file, for a machine without network."""
-    from mvmr_zoo.archive import bundle as run
-    from mvmr_zoo.resolve import find_checkpoint
+    from mvmr_zoo.models import bundle as run
+    from mvmr_zoo.models import find_checkpoint
 
     checkpoint = find_checkpoint(spec)
     run(checkpoint, output)
@@ -176,7 +174,7 @@ def bundle(
 @explain_errors
 def unbundle(file: Annotated[Path, typer.Argument(help="What `mvmr-zoo bundle` wrote.")]) -> None:
     """Put a bundled model into this machine's zoo."""
-    from mvmr_zoo.archive import unbundle as run
+    from mvmr_zoo.models import unbundle as run
 
     checkpoint = run(file)
     typer.echo(f"{checkpoint.config.name} is in {printable(str(checkpoint.folder))}")

@@ -43,14 +43,14 @@ DeviceName = Annotated[
 
 def library_folder(library: Path | None) -> Path:
     """The folder that --library names, or the default one."""
-    from mvmr_zoo.home import default_library_path
+    from mvmr_zoo.models import default_library_path
 
     return library if library is not None else default_library_path()
 
 
 def check_folder_option(output: str | os.PathLike[str] | None) -> None:
     """Raise ConfigError if --output, a file or folder here, is given the name of a model's output."""
-    from mvmr_zoo.card import OUTPUTS
+    from mvmr_zoo.checkpoint import OUTPUTS
 
     if output is not None and os.fspath(output) in OUTPUTS:
         raise ConfigError(f"--output got {os.fspath(output)}; expected a path. Use --model-output {output}.")

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from mvmr_zoo._io import explain_errors
 from mvmr_zoo.cli.options import Library
 from mvmr_zoo.errors import ConfigError, printable
-from mvmr_zoo.terminal import explain_errors
 
 app = typer.Typer()
 
@@ -24,9 +24,8 @@ def vectors(
     ] = None,
 ) -> None:
     """Every photo's vector, path and facts as one Parquet file, for pgvector, Qdrant, Milvus and others."""
-    from mvmr_zoo.library import PhotoLibrary
-    from mvmr_zoo.library.parquet import write_folder_parquet, write_library_parquet
-    from mvmr_zoo.progress import progress_bar
+    from mvmr_zoo._io import progress_bar
+    from mvmr_zoo.search import PhotoLibrary, write_folder_parquet, write_library_parquet
 
     if library is not None and folder is not None:
         raise ConfigError("vectors got --library and --from; expected one of them.")

@@ -26,12 +26,16 @@ from mvmr_zoo.datasets.folder import ImageFolder, image_folder
 from mvmr_zoo.datasets.identity import stat_fingerprint
 from mvmr_zoo.datasets.joined import JoinedImages
 from mvmr_zoo.datasets.parquet import parquet_images
+from mvmr_zoo.datasets.samples import make_samples, make_view, photograph_of, photographs, write_halves
 from mvmr_zoo.datasets.splits import Splits, open_splits
 from mvmr_zoo.datasets.subset import Subset
-from mvmr_zoo.datasets.voc import VocImages
+from mvmr_zoo.datasets.voc import DIFFICULT, PRESENT, VocImages
 from mvmr_zoo.errors import DataError, closest
 
 __all__ = [
+    "DIFFICULT",
+    "NAMED",
+    "PRESENT",
     "ImageFolder",
     "ImageSet",
     "JoinedImages",
@@ -40,9 +44,14 @@ __all__ = [
     "VocImages",
     "embed_images",
     "image_folder",
+    "make_samples",
+    "make_view",
     "open_images",
     "open_splits",
+    "photograph_of",
+    "photographs",
     "stat_fingerprint",
+    "write_halves",
 ]
 
 

@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 
 from filelock import FileLock
 
-from mvmr_zoo.atomic import scratch_folder
+from mvmr_zoo._io import scratch_folder
 from mvmr_zoo.errors import DataError, MissingDependencyError, one_line
 
 

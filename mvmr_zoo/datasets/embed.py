@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.features import embed
+from mvmr_zoo.inference import embed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from mvmr_zoo.datasets.base import ImageSet
-    from mvmr_zoo.preprocess import Preprocess
-    from mvmr_zoo.runtime import Engine
+    from mvmr_zoo.images import Preprocess
+    from mvmr_zoo.inference import Engine
 
 
 def embed_images(

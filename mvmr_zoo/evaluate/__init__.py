@@ -13,22 +13,34 @@ attach   figures into a checkpoint folder
 draw, plots, retrieval_sheet, captions   pictures
 """
 
-from mvmr_zoo.evaluate.attach import card_figures
+from __future__ import annotations
+
+from mvmr_zoo.evaluate.attach import attach_report, attachable, card_figures
 from mvmr_zoo.evaluate.bootstrap import Difference, Measured, difference, figure, mean_of
-from mvmr_zoo.evaluate.knn import knn
-from mvmr_zoo.evaluate.labels import Answers
-from mvmr_zoo.evaluate.linear import LinearResult, linear
+from mvmr_zoo.evaluate.cache import images_digest
+from mvmr_zoo.evaluate.draw import draw
+from mvmr_zoo.evaluate.knn import NEIGHBOURS, TEMPERATURE, knn
+from mvmr_zoo.evaluate.labels import Answers, held_out_rows
+from mvmr_zoo.evaluate.linear import HELD_OUT, STRENGTHS, LinearResult, linear
 from mvmr_zoo.evaluate.linear_sgd import LinearSgdResult, linear_sgd
+from mvmr_zoo.evaluate.logistic import SWEEP_TOLERANCE, logistic_path
+from mvmr_zoo.evaluate.machine import machine
+from mvmr_zoo.evaluate.markdown import read_reports, report_markdown, table_markdown, write_table
 from mvmr_zoo.evaluate.pixels import raw_pixels
 from mvmr_zoo.evaluate.protocols import PROTOCOLS, Options
 from mvmr_zoo.evaluate.report import Report, read_report, write_report
 from mvmr_zoo.evaluate.retrieval import RetrievalResult, retrieval
-from mvmr_zoo.evaluate.run import Compared, Comparison, Evaluation, compare, evaluate, evaluate_all
+from mvmr_zoo.evaluate.run import Compared, Comparison, Evaluation, compare, evaluate, evaluate_all, measure
 from mvmr_zoo.evaluate.semi import SemiResult, semi
 from mvmr_zoo.evaluate.voc07 import VocResult, voc07
 
 __all__ = [
+    "HELD_OUT",
+    "NEIGHBOURS",
     "PROTOCOLS",
+    "STRENGTHS",
+    "SWEEP_TOLERANCE",
+    "TEMPERATURE",
     "Answers",
     "Compared",
     "Comparison",
@@ -42,20 +54,32 @@ __all__ = [
     "RetrievalResult",
     "SemiResult",
     "VocResult",
+    "attach_report",
+    "attachable",
     "card_figures",
     "compare",
     "difference",
+    "draw",
     "evaluate",
     "evaluate_all",
     "figure",
+    "held_out_rows",
+    "images_digest",
     "knn",
     "linear",
     "linear_sgd",
+    "logistic_path",
+    "machine",
     "mean_of",
+    "measure",
     "raw_pixels",
     "read_report",
+    "read_reports",
+    "report_markdown",
     "retrieval",
     "semi",
+    "table_markdown",
     "voc07",
     "write_report",
+    "write_table",
 ]

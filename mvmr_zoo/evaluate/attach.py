@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from mvmr_zoo.checkpoint import Checkpoint, add_metrics
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH
-from mvmr_zoo.foreign import is_foreign
-from mvmr_zoo.resolve import find
+from mvmr_zoo.models import find
+from mvmr_zoo.models.adapters import is_foreign
 
 if TYPE_CHECKING:
-    from mvmr_zoo.card import Figure
+    from mvmr_zoo.checkpoint import Figure
     from mvmr_zoo.evaluate.report import Report
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mvmr_zoo.card import Figure
+from mvmr_zoo.checkpoint import Figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo.atomic import write_whole, written_whole
+from mvmr_zoo._io import write_whole, written_whole
 from mvmr_zoo.evaluate.views import CENTRE, TEN_CROPS
-from mvmr_zoo.features import embed
-from mvmr_zoo.home import zoo_home
+from mvmr_zoo.inference import embed
+from mvmr_zoo.models import zoo_home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mvmr_zoo.datasets import ImageSet
     from mvmr_zoo.evaluate.views import View
-    from mvmr_zoo.model import Model
+    from mvmr_zoo.inference import Model
 
 
 def cache_folder() -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mvmr_zoo.atomic import written_whole
+from mvmr_zoo._io import written_whole
 from mvmr_zoo.errors import printable
 
 INK = "#1a1a1a"

@@ -12,8 +12,8 @@ import numpy as np
 
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.labels import Answers, Classes, check_features, check_widths
-from mvmr_zoo.features import unit
-from mvmr_zoo.nearest import faiss_library
+from mvmr_zoo.inference import unit
+from mvmr_zoo.search.index import faiss_library
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

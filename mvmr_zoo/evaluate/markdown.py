@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.card import output_in_words
-from mvmr_zoo.catalog import CATALOG
+from mvmr_zoo._io import write_whole
+from mvmr_zoo.checkpoint import output_in_words
 from mvmr_zoo.errors import DataError, printable
 from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH
 from mvmr_zoo.evaluate.report import Report, read_report
+from mvmr_zoo.models import CATALOG
 
 if TYPE_CHECKING:
-    from mvmr_zoo.card import Figure
+    from mvmr_zoo.checkpoint import Figure
 
 MARKERS = ("<!-- reports: begin -->", "<!-- reports: end -->")
 """Lines between which a file holds the table."""

@@ -16,7 +16,7 @@ import numpy as np
 from mvmr_zoo.errors import DataError, MissingDependencyError, printable
 from mvmr_zoo.evaluate.captions import INK, png_file, short
 from mvmr_zoo.evaluate.labels import check_features, check_numbers, confusion_counts
-from mvmr_zoo.features import unit
+from mvmr_zoo.inference import unit
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
     from numpy.typing import NDArray
 
-    from mvmr_zoo.card import Figure
+    from mvmr_zoo.checkpoint import Figure
 
 MAP_ROWS = 2000
 MIN_MAP_ROWS = 5

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo.datasets import Splits
-    from mvmr_zoo.model import Model
+    from mvmr_zoo.inference import Model
 
 OTHER_NEIGHBOURS = (1, 5, 200)
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mvmr_zoo.atomic import write_whole
-from mvmr_zoo.card import OUTPUTS, Figure, Output, output_in_words
+from mvmr_zoo._io import read_json_object, write_whole
+from mvmr_zoo.checkpoint import OUTPUTS, Figure, Output, output_in_words
 from mvmr_zoo.errors import ConfigError, DataError, one_line
 from mvmr_zoo.evaluate.labels import confusion_counts
-from mvmr_zoo.json_file import read_json_object
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

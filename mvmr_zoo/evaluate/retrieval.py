@@ -13,7 +13,7 @@ import numpy as np
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate.average_precision import average_precision
 from mvmr_zoo.evaluate.labels import Classes, check_features
-from mvmr_zoo.features import unit
+from mvmr_zoo.inference import unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate.captions import INK, png_file, short
 from mvmr_zoo.evaluate.labels import check_features, check_numbers
-from mvmr_zoo.features import unit
+from mvmr_zoo.inference import unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,11 +14,11 @@ from mvmr_zoo.evaluate.cache import images_digest
 from mvmr_zoo.evaluate.machine import machine
 from mvmr_zoo.evaluate.protocols import DEFAULTS, PROTOCOLS, Options, Outcome, Protocol
 from mvmr_zoo.evaluate.report import Confusion, Report, worst_confusions
-from mvmr_zoo.zoo import load
+from mvmr_zoo.models import load
 
 if TYPE_CHECKING:
-    from mvmr_zoo.card import Figure, Output
-    from mvmr_zoo.model import Model
+    from mvmr_zoo.checkpoint import Figure, Output
+    from mvmr_zoo.inference import Model
 
 
 class Evaluation(NamedTuple):

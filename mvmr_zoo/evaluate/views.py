@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from PIL import Image, ImageOps
 
-from mvmr_zoo.features import DRAFT_MARGIN
+from mvmr_zoo.inference import DRAFT_MARGIN
 
 if TYPE_CHECKING:
-    from mvmr_zoo.preprocess import Preprocess
+    from mvmr_zoo.images import Preprocess
 
 MIN_AREA = 0.2
 """The smallest share of a photo's area that a random crop shows: the paper's."""

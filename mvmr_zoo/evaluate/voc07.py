@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo.datasets.voc import DIFFICULT, PRESENT
+from mvmr_zoo.datasets import DIFFICULT, PRESENT
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate.average_precision import AveragePrecision, average_precision
 from mvmr_zoo.evaluate.labels import check_features, check_widths, unit_scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +15,8 @@ import mvmr_zoo
 ROOT = Path(mvmr_zoo.__file__).parents[1]
 PACKAGES = ("mvmr_zoo", "training", "export", "demo")
 ORDER = (
-    "errors", "atomic", "json_file", "preprocess", "images", "card", "pinned", "catalog", "state_dicts",
-    "effnet_lite", "architectures", "encoder", "checkpoint", "weights_file", "foreign", "graph", "runtime",
-    "exported", "verify",
-    "pack", "home", "hub", "resolve", "archive", "official", "features", "embeddings", "nearest", "classify", "model",
-    "zoo", "library", "shards", "bulk", "datasets", "evaluate", "progress", "samples", "quickstart", "terminal",
-    "cli",
+    "errors", "_io", "images", "architectures", "checkpoint", "inference", "models", "datasets", "embed", "search",
+    "evaluate", "quickstart", "cli",
 )  # fmt: skip
 EXPORT_ORDER = (
     "installed", "agreement", "limits", "options", "search", "stages", "inputs", "photos", "speed", "half", "int8",
@@ -38,8 +35,10 @@ TRAINING_ORDER = (
 )  # fmt: skip
 """`data` comes in parts, because the configuration holds the options of some of them."""
 PUBLIC = {
-    "CATALOG", "Embeddings", "Failure", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess",
-    "list_models", "load", "model_info",
+    "CATALOG", "CheckpointError", "ConfigError", "DataError", "Embeddings", "Failure", "Filters", "HubError",
+    "ImageError", "LibraryBusyError", "LibraryDamagedError", "LibraryError", "LibraryMismatchError", "LimitError",
+    "MissingDependencyError", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess", "Query",
+    "TrainingError", "UnknownModelError", "list_models", "load", "model_info",
 }  # fmt: skip
 
 
@@ -80,6 +79,40 @@ def test_modules_import_downward_only(package: str, order: tuple[str, ...]) -> N
             parts = name.split(".")
             if parts[0] == package and len(parts) > 1 and parts[1] in order and parts[1] != own:
                 assert order.index(parts[1]) < order.index(own), f"{path} imports {name}"
+
+
+def test_the_root_of_the_library_is_small() -> None:
+    modules = {path.stem for path in (ROOT / "mvmr_zoo").glob("*.py")} - {"__init__"}
+    assert len(modules) <= 3, modules
+
+
+def packages_of_the_library() -> set[str]:
+    """Dotted names of all packages below `mvmr_zoo`, itself included."""
+    found = (path.parent.relative_to(ROOT).parts for path in (ROOT / "mvmr_zoo").rglob("__init__.py"))
+    return {".".join(parts) for parts in found}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_stop_at_the_surface_of_a_package(package: str) -> None:
+    """`from mvmr_zoo.images.decode import ...` is for modules of `mvmr_zoo.images` only."""
+    packages = packages_of_the_library()
+    for path in (ROOT / package).rglob("*.py"):
+        own = ".".join(path.relative_to(ROOT).parent.parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("mvmr_zoo."):
+                continue
+            module = str(node.module)
+            owner = module.rpartition(".")[0]
+            inside = own == owner or own.startswith(f"{owner}.")
+            if module not in packages and owner != "mvmr_zoo":
+                assert inside, f"{path} imports {module}, past {owner}"
+
+
+def test_packages_list_what_they_offer() -> None:
+    for package in packages_of_the_library():
+        module = importlib.import_module(package)
+        for name in getattr(module, "__all__", ()):
+            assert getattr(module, name) is not None, f"{package}.{name}"
 
 
 def training_stage(name: str) -> str:
@@ -128,6 +161,7 @@ def test_public_names() -> None:
     assert set(mvmr_zoo.__all__) == PUBLIC
     for name in PUBLIC:
         assert getattr(mvmr_zoo, name) is not None
+    assert set(dir(mvmr_zoo)) >= PUBLIC
     with pytest.raises(AttributeError):
         _ = mvmr_zoo.no_such_name
 

@@ -12,7 +12,7 @@ from mvmr_zoo.evaluate import card_figures, read_report
 from mvmr_zoo.evaluate.markdown import MARKERS, read_reports, report_markdown, table_markdown
 
 ROOT = Path(mvmr_zoo.__file__).parents[1]
-BUNDLED = sorted((ROOT / "mvmr_zoo" / "bundled").iterdir())
+BUNDLED = sorted((ROOT / "mvmr_zoo" / "models" / "bundled").iterdir())
 
 
 def test_the_documentation_has_the_table_of_the_reports() -> None:

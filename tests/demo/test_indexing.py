@@ -9,7 +9,7 @@ from demo.indexing import Indexing, Progress
 from demo.search import Searcher
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.library.lock import writing
+from mvmr_zoo.search.lock import writing
 
 from ..conftest import write_photos
 
@@ -98,7 +98,7 @@ def test_folders_that_are_none(tmp_path: Path, folder: str, message: str) -> Non
 
 
 def test_why_it_ended_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvmr_zoo.library.lock.PATIENCE_S", 0.1)
+    monkeypatch.setattr("mvmr_zoo.search.lock.PATIENCE_S", 0.1)
     (tmp_path / "empty").mkdir()
     indexing = Indexing(tmp_path / "library", None)
     indexing.start(str(tmp_path / "empty"))

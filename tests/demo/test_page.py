@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 from playwright.sync_api import Page as Seen
 
 from mvmr_zoo import PhotoLibrary
-from mvmr_zoo.samples import photographs
+from mvmr_zoo.datasets.samples import photographs
 
 from .browser import NARROW, browser, keep_picture, looking_at, names_of, open_tab
 from .conftest import HTML_NAME, Page, make_album, running

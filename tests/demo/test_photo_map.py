@@ -20,7 +20,7 @@ from demo.photo_map import (
 )
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import ConfigError, MissingDependencyError
-from mvmr_zoo.library import PhotoRow
+from mvmr_zoo.search import PhotoRow
 
 from .conftest import Album
 

@@ -13,7 +13,7 @@ from demo.search import MOST_HITS, Options, Searcher, human_size
 from demo.trail import Asked, Step
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import ConfigError, ImageError, LibraryError
-from mvmr_zoo.library import Filters, Query
+from mvmr_zoo.search import Filters, Query
 
 from ..conftest import write_photos
 from .conftest import HTML_NAME, Album

@@ -8,9 +8,9 @@ import torch
 from onnx import ModelProto
 
 from export.convert import encoder_graph
-from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.exported import Contract
-from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.architectures.encoder import Encoder
+from mvmr_zoo.images.preprocess import Preprocess
+from mvmr_zoo.models.exported import Contract
 
 from ..conftest import PX, shaken
 from ..exported_folders import quick_certificates

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export.agreement import Agreement, agreement, cosines, neighbour_agreement
-from mvmr_zoo.features import unit
+from mvmr_zoo.inference.pipeline import unit
 
 
 def pair(seed: int, n: int = 30, d: int = 8, noise: float = 0.3) -> tuple[np.ndarray, np.ndarray]:

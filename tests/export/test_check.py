@@ -11,7 +11,7 @@ import pytest
 from export.check import check
 from export.speed import calls_of
 from mvmr_zoo.errors import CheckpointError, DataError
-from mvmr_zoo.exported import read_exported
+from mvmr_zoo.models.exported import read_exported
 
 from ..environment import clean_environment
 from ..exported_folders import KINDS, ExportedFolders

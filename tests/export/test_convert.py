@@ -18,11 +18,11 @@ from export.inputs import crops
 from export.options import OPSETS
 from export.photos import Photos, folder_photos
 from mvmr_zoo import Model, ModelCard, __version__
+from mvmr_zoo.architectures.encoder import Encoder
 from mvmr_zoo.checkpoint import Head
-from mvmr_zoo.encoder import Encoder
-from mvmr_zoo.exported import DTYPES, Contract
-from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.runtime import TorchEngine, onnx_session
+from mvmr_zoo.images.preprocess import Preprocess
+from mvmr_zoo.inference.engines import TorchEngine, onnx_session
+from mvmr_zoo.models.exported import DTYPES, Contract
 
 from ..conftest import shaken
 from ..environment import ROOT

@@ -7,7 +7,7 @@ from onnx import ModelProto, TensorProto, numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
 
 from export.half import LARGEST, to_half
-from mvmr_zoo.runtime import onnx_session
+from mvmr_zoo.inference.engines import onnx_session
 
 from .conftest import rows_cosine
 

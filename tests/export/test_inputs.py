@@ -7,8 +7,8 @@ import pytest
 
 from export.inputs import crops, inputs, read
 from export.photos import folder_photos
-from mvmr_zoo.images import read_image
-from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images.preprocess import Preprocess
 
 from ..exported_folders import ExportedFolders
 from .conftest import contract

@@ -8,7 +8,7 @@ import pytest
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from export.int8 import WEIGHT_BITS, Quantizer, calibrated
-from mvmr_zoo.runtime import onnx_session
+from mvmr_zoo.inference.engines import onnx_session
 
 from .conftest import rows_cosine
 

@@ -6,7 +6,7 @@ import pytest
 
 from export.limits import LIMITS, MAX_DROP, Limits, Verdict, limits_of, verdicts
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.exported import DTYPES
+from mvmr_zoo.models.exported import DTYPES
 
 from .conftest import contract
 

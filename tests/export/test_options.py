@@ -4,9 +4,9 @@ import pytest
 
 from export.options import OPSETS, ExportOptions, contract_of, parse_batch, parse_size
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.exported import Contract
-from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.zoo import load
+from mvmr_zoo.images.preprocess import Preprocess
+from mvmr_zoo.models.exported import Contract
+from mvmr_zoo.models.loading import load
 
 from ..exported_folders import ExportedFolders
 

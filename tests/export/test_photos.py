@@ -9,8 +9,8 @@ from export import photos
 from export.photos import SAMPLES, digests, folder_photos, sample_photos
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.datasets import image_folder
+from mvmr_zoo.datasets.samples import photograph_of
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.samples import photograph_of
 
 from ..exported_folders import MEASURED, ExportedFolders
 

@@ -11,8 +11,8 @@ from export.source import check_size, read_source
 from mvmr_zoo import Model
 from mvmr_zoo.checkpoint import read_config
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
-from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.zoo import load
+from mvmr_zoo.images.preprocess import Preprocess
+from mvmr_zoo.models.loading import load
 
 from ..exported_folders import ExportedFolders
 

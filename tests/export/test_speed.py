@@ -9,7 +9,7 @@ import pytest
 from export import speed
 from export.photos import folder_photos
 from export.speed import CALLS, beside_pytorch, calls_of, several, speeds, timed
-from mvmr_zoo.zoo import load
+from mvmr_zoo.models.loading import load
 
 from ..exported_folders import ExportedFolders
 

@@ -13,12 +13,12 @@ from PIL import Image
 from export.options import OPSETS
 from export.stages import joined
 from mvmr_zoo.checkpoint import Head
-from mvmr_zoo.exported import Contract
-from mvmr_zoo.features import unit
-from mvmr_zoo.images import read_image
-from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.runtime import onnx_session
-from mvmr_zoo.samples import photographs
+from mvmr_zoo.datasets.samples import photographs
+from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images.preprocess import Preprocess
+from mvmr_zoo.inference.engines import onnx_session
+from mvmr_zoo.inference.pipeline import unit
+from mvmr_zoo.models.exported import Contract
 
 from .conftest import contract
 

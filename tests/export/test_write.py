@@ -17,12 +17,12 @@ from export.options import ExportOptions
 from export.photos import folder_photos, sample_photos
 from export.write import Demands, export_onnx
 from mvmr_zoo.checkpoint import alignment_from_projector, file_digest
+from mvmr_zoo.datasets.samples import Samples
 from mvmr_zoo.errors import ConfigError, LimitError
-from mvmr_zoo.exported import Contract
-from mvmr_zoo.features import unit
-from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.samples import Samples
-from mvmr_zoo.zoo import load
+from mvmr_zoo.images.preprocess import Preprocess
+from mvmr_zoo.inference.pipeline import unit
+from mvmr_zoo.models.exported import Contract
+from mvmr_zoo.models.loading import load
 
 from ..conftest import make_checkpoint
 from ..exported_folders import AGREEMENT, FILES, KINDS, MEASURED, ExportedFolders, write_alike

@@ -15,8 +15,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from mvmr_zoo.architectures.encoder import Encoder
 from mvmr_zoo.checkpoint import Checkpoint, read_checkpoint
-from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.errors import TrainingError
 from training.checkpointing import AtomicCheckpointIO, CheckpointWriter
 

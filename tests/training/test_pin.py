@@ -3,23 +3,20 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import mvmr_zoo.pinned
-from mvmr_zoo.card import Figure, Pin
-from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.checkpoint import Checkpoint
-from training.pin import pin_in_catalog, pinned_row, pinned_source
+from mvmr_zoo.checkpoint.card import Figure, Pin
+from mvmr_zoo.models.catalog import CATALOG, HUB_CATALOG, hub_catalog_text, read_hub_catalog
+from training.pin import pin_in_catalog, pinned_row
 
 PIN = Pin(repo="org/tiny", revision="1" * 40, sha256="2" * 64)
 
 
-def test_pinned_rows_are_source_that_reads_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_pinned_rows_read_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
     config = dataclasses.replace(
         checkpoint.config, metrics={"a/knn@1": Figure(value=0.5, low=0.25, high=0.75, images=8, source='say "x"')}
     )
-    path = pin_in_catalog(config, PIN, tmp_path / "pinned.py")
-    scope: dict[str, object] = {}
-    exec(compile(path.read_text(), str(path), "exec"), scope)
-    assert scope["PINNED"] == (pinned_row(config, PIN),)
+    path = pin_in_catalog(config, PIN, tmp_path / "catalog.json")
+    assert read_hub_catalog(path) == (pinned_row(config, PIN),)
     assert pinned_row(config, PIN).parameters == 1_207_840
 
 
@@ -33,4 +30,4 @@ def test_a_pinned_row_keeps_what_the_catalogue_knew(checkpoint: Checkpoint) -> N
 
 
 def test_the_committed_file_is_what_is_written() -> None:
-    assert pinned_source(mvmr_zoo.pinned.PINNED) == Path(mvmr_zoo.pinned.__file__).read_text()
+    assert hub_catalog_text(read_hub_catalog()) == HUB_CATALOG.read_text()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mvmr_zoo.card import Figure
 from mvmr_zoo.checkpoint import Checkpoint, read_checkpoint
+from mvmr_zoo.checkpoint.card import Figure
 from mvmr_zoo.evaluate import Report, write_report
 from training.push import app
 
@@ -169,7 +169,7 @@ def test_update_catalog_writes_the_row(
     here = {"PYTHONPATH": str(tmp_path / "src"), "PYTHONSAFEPATH": "1"}
     done = owner.push(str(checkpoint.folder), "--repo", "org/tiny", "--update-catalog", **here)
     assert done.returncode == 0, done.stderr
-    assert str(tmp_path / "src" / "mvmr_zoo" / "pinned.py") in done.stdout
+    assert str(tmp_path / "src" / "mvmr_zoo" / "models" / "hub_catalog.json") in done.stdout
     somebody = HubClient(hub, tmp_path / "somebody", **here)
     assert somebody.load("tiny")["digest"] == checkpoint.weights_digest
     listed = somebody.run("-m", "mvmr_zoo.cli", "models", "--json")

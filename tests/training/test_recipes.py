@@ -22,9 +22,9 @@ import torch
 import yaml
 from torch import nn
 
-from mvmr_zoo.catalog import CATALOG, PREPROCESSING
 from mvmr_zoo.datasets import open_images
 from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.models.catalog import CATALOG, PREPROCESSING
 from training.cli import parser
 from training.config import DistillConfig, FinetuneConfig, OptimConfig, PretrainConfig, TaskConfig
 from training.data.subsets import stratified_split, subset_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
-from mvmr_zoo.encoder import Encoder
+from mvmr_zoo.architectures import Encoder
 
 
 class Ema(EMAWeightAveraging):

@@ -8,11 +8,11 @@ import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
+from mvmr_zoo.architectures import Encoder
 from mvmr_zoo.datasets import ImageSet, embed_images
-from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.evaluate import knn
-from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.runtime import TorchEngine
+from mvmr_zoo.images import Preprocess
+from mvmr_zoo.inference import TorchEngine
 from training.callbacks.ema import averaged_encoder
 from training.callbacks.log import Every, write
 from training.config import TaskConfig

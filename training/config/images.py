@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass, field
 
 from mvmr_zoo.errors import ConfigError, require
-from mvmr_zoo.features import DRAFT_MARGIN
-from mvmr_zoo.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from mvmr_zoo.images import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from mvmr_zoo.inference import DRAFT_MARGIN
 from training.data.augmentation import AugmentConfig
 from training.data.sampler import SizeStage
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mvmr_zoo.encoder import check_architecture
+from mvmr_zoo.architectures import check_architecture
 from mvmr_zoo.errors import require
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mvmr_zoo.catalog import CATALOG
 from mvmr_zoo.errors import require
+from mvmr_zoo.models import CATALOG
 
 RESERVED_NAMES = ("cache", "logs", "last.ckpt")
 """Names that a run uses in its output folder beside the checkpoint folder."""

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import DataError, ImageError
-from mvmr_zoo.features import DRAFT_MARGIN
-from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.images import Preprocess
+from mvmr_zoo.inference import DRAFT_MARGIN
 from training.data.augmentation import AugmentConfig, View, draw_view
 from training.data.sampler import Draw
 from training.data.views import color_image, color_row, crop_image, to_tensor

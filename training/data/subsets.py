@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mvmr_zoo.atomic import write_whole
+from mvmr_zoo._io import write_whole
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import DataError
 

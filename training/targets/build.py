@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.features import DRAFT_MARGIN
+from mvmr_zoo.inference import DRAFT_MARGIN
 from training.config import RepresentationsConfig, TeacherConfig, ViewConfig
 from training.config.objective import AUGMENTED_PIXELS
 from training.data import Source, TargetRows, plain_view, read_for_views

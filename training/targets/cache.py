@@ -25,7 +25,7 @@ from filelock import FileLock
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from mvmr_zoo.atomic import write_whole
+from mvmr_zoo._io import write_whole
 from mvmr_zoo.datasets import ImageSet, stat_fingerprint
 from mvmr_zoo.errors import DataError, describe_os_error
 from training.config import CacheConfig

@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 import mvmr_zoo
 from mvmr_zoo.datasets import ImageFolder, ImageSet, Subset, embed_images
-from mvmr_zoo.embeddings import read_embeddings
+from mvmr_zoo.embed.folder import read_embeddings
 from mvmr_zoo.errors import ConfigError, DataError
-from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.runtime import Engine, traced_engine
+from mvmr_zoo.images import Preprocess
+from mvmr_zoo.inference import Engine, traced_engine
 from training.config import CacheConfig, TeacherConfig, ViewConfig
 from training.config.objective import PRECOMPUTED
 from training.console import say

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mvmr_zoo.card import Figure
+from mvmr_zoo.checkpoint.card import Figure
 from mvmr_zoo.evaluate import difference, figure, mean_of
 
 

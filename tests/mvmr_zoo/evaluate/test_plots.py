@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageColor
 from sklearn.metrics import confusion_matrix
 
-from mvmr_zoo.card import Figure
+from mvmr_zoo.checkpoint.card import Figure
 from mvmr_zoo.datasets import ImageFolder, image_folder
 from mvmr_zoo.errors import DataError, MissingDependencyError
 from mvmr_zoo.evaluate import plots

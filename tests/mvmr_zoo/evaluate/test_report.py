@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mvmr_zoo.card import Figure
+from mvmr_zoo.checkpoint.card import Figure
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate import Report, read_report, write_report
 

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
+from mvmr_zoo.datasets.samples import photographs
 from mvmr_zoo.evaluate.views import CENTRE, MIN_AREA, TEN_CROPS, RandomCrop
-from mvmr_zoo.images import read_image
-from mvmr_zoo.preprocess import Preprocess
-from mvmr_zoo.samples import photographs
+from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images.preprocess import Preprocess
 
 PREPROCESS = Preprocess(resize_px=64, crop_px=48)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from mvmr_zoo.architectures.encoder import Encoder
 from mvmr_zoo.checkpoint import read_checkpoint
-from mvmr_zoo.encoder import Encoder
 from training.callbacks import Ema
 from training.callbacks.ema import averaged_encoder
 from training.checkpointing import AtomicCheckpointIO

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from mvmr_zoo.architectures.encoder import Encoder
 from mvmr_zoo.checkpoint import read_checkpoint
 from mvmr_zoo.datasets import ImageFolder, image_folder
-from mvmr_zoo.encoder import Encoder
 from mvmr_zoo.evaluate import knn as protocol
-from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.images.preprocess import Preprocess
 from training.callbacks import image_features, knn_accuracy
 from training.callbacks import knn as knn_module
 from training.data import Split, stratified_split

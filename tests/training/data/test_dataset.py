@@ -12,7 +12,7 @@ import torch
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets import ImageFolder, image_folder
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.preprocess import Preprocess
+from mvmr_zoo.images.preprocess import Preprocess
 from training.config import TeacherConfig, ViewConfig
 from training.data import (
     POLICIES,

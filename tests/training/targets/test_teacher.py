@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets import ImageFolder, ImageSet, image_folder
-from mvmr_zoo.embeddings import EmbeddingsFacts, write_embeddings
+from mvmr_zoo.embed.folder import EmbeddingsFacts, write_embeddings
 from mvmr_zoo.errors import ConfigError, DataError
-from mvmr_zoo.runtime import OnnxEngine
+from mvmr_zoo.inference.engines import OnnxEngine
 from training.config import CacheConfig, TeacherConfig, ViewConfig
 from training.data import AugmentConfig, SizeStage
 from training.targets.teacher import SAMPLE_IMAGES, Teacher, sampled_rows, teacher_mean, teacher_rows

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mvmr_zoo.images import read_image
-from mvmr_zoo.samples import photographs
+from mvmr_zoo.datasets.samples import photographs
+from mvmr_zoo.images.decode import read_image
 
 
 @pytest.fixture(scope="session")

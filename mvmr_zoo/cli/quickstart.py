@@ -1,0 +1,61 @@
+"""`mvmr-zoo quickstart`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mvmr_zoo._io import explain_errors, own_name
+from mvmr_zoo.errors import printable
+
+if TYPE_CHECKING:
+    pass
+
+
+app = typer.Typer()
+
+
+@app.command()
+@explain_errors
+def quickstart(
+    folder: Annotated[Path, typer.Option(help="Where the sample photos, library and contact sheet go.")] = Path(
+        "mvmr-quickstart"
+    ),
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="Also search each photo of this folder. Each subfolder holds photos of one thing."),
+    ] = None,
+) -> None:
+    """Make sample photos, index them and search them, in one minute."""
+    from mvmr_zoo._io import progress_bar
+    from mvmr_zoo.quickstart import quickstart as run
+
+    with progress_bar("indexing") as progress:
+        report = run(folder, photos=photos, progress=progress)
+    typer.echo(
+        f"Indexed {report.photos} photos of {report.photographs} photographs with {report.model}, "
+        f"and searched with {report.queries} views held back.\n"
+    )
+    own = "" if report.recall.groups is None else "   same subfolder"
+    second = "" if report.recall.groups is None else f"{'first hit':>17}"
+    typer.echo(f"{'':<20}another view of the photo   its other half{own}")
+    typer.echo(f"{'':<20}{'first hit':>12}{'among five':>14}{'first hit':>17}{second}")
+    for name, recall in ((report.model, report.recall), ("raw 16 x 16 pixels", report.pixels)):
+        last = "" if recall.groups is None else f"{recall.groups:>17.3f}"
+        typer.echo(f"{name:<20}{recall.at_1:>12.3f}{recall.at_5:>14.3f}{recall.halves:>17.3f}{last}")
+    typer.echo("")
+    for name, seconds in report.seconds.items():
+        typer.echo(f"{name:<24} {seconds:6.2f} s")
+    typer.echo(f"\nContact sheet: {printable(str(report.sheet))}\n\nNext:")
+    me = own_name()
+    typer.echo(f"  {me} search {_quoted(report.query)} --library {_quoted(report.library)}")
+    typer.echo(f"  {me} index add ~/Pictures")
+    typer.echo(f"  {me} search A-PHOTO.jpg --sheet hits.png")
+
+
+def _quoted(path: Path) -> str:
+    """As the shell reads it, on one line."""
+    return printable(shlex.quote(str(path)))

@@ -1,0 +1,95 @@
+"""`mvmr-zoo search`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from mvmr_zoo._io import AsJson, explain_errors
+from mvmr_zoo.cli.options import DeviceName, Library, ModelSpec, library_folder
+from mvmr_zoo.errors import ConfigError, printable
+
+if TYPE_CHECKING:
+    from mvmr_zoo.models import Device
+    from mvmr_zoo.search import Hit
+
+
+app = typer.Typer()
+
+
+@app.command()
+@explain_errors
+def search(
+    photos: Annotated[list[Path] | None, typer.Argument(help="The photo to search with, or several.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
+    like_id: Annotated[list[int] | None, typer.Option("--id", help="Search with a photo of the library.")] = None,
+    unlike: Annotated[list[Path] | None, typer.Option(help="A photo that hits must not resemble.")] = None,
+    unlike_id: Annotated[list[int] | None, typer.Option(help="The same, of the library.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Only photos below this folder.")] = None,
+    taken_from: Annotated[str | None, typer.Option("--from", help="Only photos of this day or later.")] = None,
+    taken_to: Annotated[str | None, typer.Option("--to", help="Only photos of this day or before.")] = None,
+    min_px: Annotated[int | None, typer.Option(help="Only photos whose short side has so many pixels.")] = None,
+    min_percentile: Annotated[
+        float | None, typer.Option(help="Only hits more alike than so many percent of the library's photos.")
+    ] = None,
+    page: Annotated[int, typer.Option(min=1, help="The first k hits, the next k, and so on.")] = 1,
+    keep_query: Annotated[bool, typer.Option("--keep-query", help="Show the query's own photo too.")] = False,
+    group: Annotated[bool, typer.Option("--group", help="Near duplicates behind their best copy.")] = False,
+    library: Library = None,
+    model: ModelSpec = None,
+    device: DeviceName = "auto",
+    as_json: AsJson = False,
+    sheet: Annotated[Path | None, typer.Option(help="Write the query and its hits as one picture.")] = None,
+) -> None:
+    """The photos of the library most like one photo, or several."""
+    from mvmr_zoo.embed.folder import is_embeddings_folder
+    from mvmr_zoo.search import Filters, PhotoLibrary, Query, ShardLibrary, save_sheet
+
+    like = photos or []
+    query = Query(like=like, like_ids=like_id or [], unlike=unlike or [], unlike_ids=unlike_id or [])
+    filters = Filters(
+        folder=folder, taken_from=taken_from, taken_to=taken_to, min_px=min_px, min_percentile=min_percentile
+    )
+    if sheet is not None and len(like) != 1:
+        raise ConfigError("--sheet shows one query photo and its hits; give one photo.")
+    offset = (page - 1) * k
+    place = library_folder(library)
+    if is_embeddings_folder(place):
+        if filters.narrows or group:
+            raise ConfigError(
+                f"{place} is an embeddings folder, which knows no dates, sizes or copies; expected none of "
+                "--folder, --from, --to, --min-px and --group."
+            )
+        shards = ShardLibrary(place, model=model, device=cast("Device", device))
+        hits = shards.search(query, k, offset=offset, keep_query=keep_query, min_percentile=min_percentile)
+    else:
+        with PhotoLibrary(library, model=model, create=False, device=cast("Device", device)) as opened:
+            hits = opened.search(query, k, filters=filters, offset=offset, keep_query=keep_query, group=group)
+    if sheet is not None:
+        save_sheet(sheet, [(like[0], hits)])
+    if as_json:
+        asked = os.fspath(like[0]) if len(like) == 1 else [os.fspath(photo) for photo in like]
+        typer.echo(json.dumps({"query": asked, "ids": like_id or [], "hits": [_plain(hit) for hit in hits]}, indent=2))
+        return
+    for rank, hit in enumerate(hits, start=1 + (page - 1) * k):
+        typer.echo(f"{rank:>3}  {hit.score:.3f}  {printable(str(hit.path))}")
+        for copy in hit.copies:
+            typer.echo(f"       copy  {printable(str(copy.path))}")
+    if not hits:
+        typer.echo("No photo answers to that.", err=True)
+    if sheet is not None:
+        typer.echo(f"contact sheet: {printable(str(sheet))}", err=True)
+
+
+def _plain(hit: Hit) -> dict[str, Any]:
+    """A hit for JSON."""
+    found: dict[str, Any] = {"id": hit.id, "path": os.fspath(hit.path), "score": round(hit.score, 6)}
+    if hit.percentile is not None:
+        found["percentile"] = round(hit.percentile, 2)
+    if hit.copies:
+        found["copies"] = [_plain(copy) for copy in hit.copies]
+    return found

@@ -1,0 +1,32 @@
+"""The images of a shard that could not be embedded: a Parquet file beside its vectors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from mvmr_zoo.embed.folder import path_columns, write_table
+from mvmr_zoo.inference import Failure
+
+
+def failures_file(base: Path, shard: str) -> Path:
+    """Where those of a shard stand."""
+    return base / "failures" / f"failures_{shard}.parquet"
+
+
+def write_failures(base: Path, shard: str, failures: list[Failure]) -> None:
+    """Write them, whole or not at all; a failure's name is its path as `os.fsdecode` gives it."""
+    import pyarrow as pa
+
+    columns = {"stage": [failure.stage for failure in failures], "reason": [failure.reason for failure in failures]}
+    texts = {name: pa.array(values, pa.string()) for name, values in columns.items()}
+    paths = path_columns([failure.name for failure in failures])
+    write_table(failures_file(base, shard), pa.table(paths | texts))
+
+
+def count_reasons(base: Path, shard: str) -> Counter[str]:
+    """How many failed for which reason. Raises OSError, KeyError or pyarrow's errors for a missing or damaged file."""
+    import pyarrow.parquet as pq
+
+    with failures_file(base, shard).open("rb") as file:
+        return Counter[str](pq.read_table(file).column("reason").to_pylist())

@@ -1,0 +1,115 @@
+"""Whose embeddings a folder holds, and what its files are called."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from mvmr_zoo.checkpoint import OUTPUTS, Output, asked_dim, file_digest
+from mvmr_zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingsFacts:
+    """Whose embeddings a folder holds.
+
+    Args:
+        model: spec of the encoder.
+        weights_digest: `Model.vectors_digest`; for features this is the SHA-256 of the weights.
+        preprocess_digest: of its preprocessing.
+        dim: D.
+        normalized: whether rows have unit length.
+        output: the encoder's output that the rows are.
+    """
+
+    model: str
+    weights_digest: str
+    preprocess_digest: str
+    dim: int
+    normalized: bool
+    output: Output = "features"
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read the facts from the fields of a manifest. Raises KeyError or ValueError if they are missing or wrong."""
+        output = values.get("output", "features")  # older manifests have features only
+        if output not in OUTPUTS:
+            raise ValueError(f"output is {output!r}")
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "output"]
+        return cls(**{name: values[name] for name in names}, output=output)
+
+    @property
+    def asked_dim(self) -> int | None:
+        """The argument `dim` with which `load` gives such vectors."""
+        return asked_dim(self.output, self.dim)
+
+
+def is_embeddings_folder(base: Path) -> bool:
+    """Whether a folder is one, finished or not."""
+    return os.path.isdir(base / "img_emb") and os.path.isdir(base / "metadata")
+
+
+def shard_name(number: int, shards: int) -> str:
+    """What a shard's files are called: its number, with zeros before it, for other programs sort names as text."""
+    return f"{number:0{len(str(max(shards - 1, 0)))}}"
+
+
+def shard_files(base: Path, name: str) -> tuple[Path, Path]:
+    """Where the vectors and the metadata of a shard stand."""
+    return base / "img_emb" / f"img_emb_{name}.npy", base / "metadata" / f"metadata_{name}.parquet"
+
+
+def read_facts(base: Path) -> EmbeddingsFacts | None:
+    """Whose embeddings a folder holds; None where no manifest says so. Raises DataError for a damaged one."""
+    path = base / MANIFEST_FILE
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return EmbeddingsFacts.from_json(values)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{path} is damaged.") from None
+
+
+def read_counts(base: Path) -> list[int] | None:
+    """Rows of each shard of a finished folder; None where there is no manifest. Raises DataError for a damaged one."""
+    path = base / MANIFEST_FILE
+    if not path.exists():
+        return None
+    try:
+        return [int(rows) for rows in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is damaged.") from None
+
+
+def check_hash(base: Path, name: str) -> None:
+    """Raise DataError where a file of a folder, by its name there, is not what the manifest says."""
+    _check(base, name, _hashes(base).get(name))
+
+
+def check_hashes(base: Path) -> None:
+    """Raise DataError where a file of a folder is not what the manifest says."""
+    for name, expected in _hashes(base).items():
+        _check(base, name, expected)
+
+
+def _check(base: Path, name: str, expected: str | None) -> None:
+    if not (base / name).is_file() or file_digest(base / name) != expected:
+        raise DataError(f"{base / name} is missing or was altered; its SHA-256 is not the manifest's.")
+
+
+def _hashes(base: Path) -> dict[str, str]:
+    path = base / MANIFEST_FILE
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["sha256"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is damaged.") from None

@@ -1,0 +1,139 @@
+"""Reading embeddings folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmr_zoo.embed.folder.layout import EmbeddingsFacts, check_hashes, read_facts
+from mvmr_zoo.errors import DataError, one_line
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class EmbeddingsFolder:
+    """A folder whose files were found right.
+
+    Args:
+        shards: `(n, D)` arrays, memory-mapped.
+        image_paths: one a row, over all shards.
+        facts: None where the folder was made by another program, without a manifest.
+    """
+
+    shards: list[NDArray[np.floating[Any]]]
+    image_paths: list[str]
+    facts: EmbeddingsFacts | None
+
+    def rows(self, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+        """`(len(wanted), D)` float32."""
+        return rows_of(self.shards, wanted)
+
+
+def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
+    """The embeddings in a folder, every hash, row count and width checked.
+
+    Raises:
+        DataError: a file is missing, altered, or does not fit the others.
+    """
+    base = Path(folder)
+    facts = read_facts(base)
+    if facts is not None:
+        check_hashes(base)
+    shards: list[NDArray[np.floating[Any]]] = []
+    paths: list[str] = []
+    for shard in open_shards(base, facts):
+        shards.append(shard.vectors)
+        paths += shard.image_paths()
+    return EmbeddingsFolder(shards, paths, facts)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some rows of a folder.
+
+    Args:
+        vectors: `(n, D)`, memory-mapped.
+        array: their file.
+        table: the file with their paths.
+    """
+
+    vectors: NDArray[np.floating[Any]]
+    array: Path
+    table: Path
+
+    def image_paths(self) -> list[str]:
+        """Of the images, in the order of the rows. Raises DataError."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with self.table.open("rb") as file, pq.ParquetFile(file) as table:
+                return _read_paths(table)
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise DataError(f"{self.table} cannot be read: {one_line(error)}") from None
+
+
+def open_shards(base: Path, facts: EmbeddingsFacts | None) -> Iterator[Shard]:
+    """The shards of a folder in order, row counts and widths checked, hashes not.
+
+    Raises:
+        DataError: there is none, or a file is missing, damaged, or does not fit the others.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = sorted((base / "img_emb").glob("img_emb_*.npy"), key=_number)
+    if not arrays:
+        raise DataError(f"{base} is no embeddings folder: it has no img_emb/img_emb_0.npy.")
+    width = facts.dim if facts else None
+    for path in arrays:
+        table = base / "metadata" / f"metadata_{path.stem.rpartition('_')[2]}.parquet"
+        if not table.exists():  # other programs need not have the same zeros in both names
+            table = table.with_name(f"metadata_{_number(path)}.parquet")
+        try:
+            vectors = np.load(path, mmap_mode="r")
+            with table.open("rb") as file:
+                rows = pq.read_metadata(file).num_rows
+        except (OSError, ValueError, EOFError, pa.ArrowException) as error:
+            raise DataError(f"{path} or {table} cannot be read: {one_line(error)}") from None
+        if vectors.ndim != 2 or len(vectors) != rows:
+            raise DataError(f"{path} has the shape {vectors.shape}, but {table} has {rows} rows.")
+        width = width or vectors.shape[1]
+        if vectors.shape[1] != width:
+            raise DataError(f"{path} has {vectors.shape[1]} columns; expected those of the other files.")
+        yield Shard(vectors, path, table)
+
+
+def rows_of(shards: Sequence[NDArray[np.floating[Any]]], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+    """`(len(wanted), D)` float32: some rows of arrays that follow one another."""
+    ends = np.cumsum([len(shard) for shard in shards])
+    found = np.empty((len(wanted), shards[0].shape[1]), np.float32)
+    homes = np.searchsorted(ends, wanted, side="right")
+    for number in np.unique(homes).tolist():
+        here = homes == number
+        found[here] = shards[number][wanted[here] - (ends[number] - len(shards[number]))]
+    return found
+
+
+def _read_paths(table: pq.ParquetFile) -> list[str]:
+    names: list[str] = table.read(columns=["image_path"]).column("image_path").to_pylist()
+    if "image_path_bytes" in table.schema_arrow.names:
+        odd = table.read(columns=["image_path_bytes"]).column("image_path_bytes")
+        for row, raw in enumerate(odd.to_pylist() if odd.null_count < len(odd) else []):
+            if raw is not None:
+                names[row] = os.fsdecode(raw)
+    return names
+
+
+def _number(path: Path) -> int:
+    """N of `img_emb_N.npy`."""
+    tail = path.stem.rpartition("_")[2]
+    return int(tail) if tail.isdigit() else 0

@@ -1,0 +1,185 @@
+"""`embed_source`: makes the shards that are missing, then the manifest."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mvmr_zoo.embed.failures import count_reasons, failures_file, write_failures
+from mvmr_zoo.embed.folder import read_counts, shard_files, write_manifest, write_shard
+from mvmr_zoo.embed.inputs import Input, Source
+from mvmr_zoo.embed.plan import FOLDERS, Plan, claimed, facts_of, settle_plan
+from mvmr_zoo.errors import ConfigError, DataError, printable
+from mvmr_zoo.inference import Failure, Model
+
+SHARD_ROWS = 100_000
+
+Progress = Callable[[int, int], None]
+"""Called with inputs done and inputs to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BulkReport:
+    """What stands in the folder now.
+
+    Args:
+        images: inputs.
+        embedded: rows.
+        shards: how many there are.
+        made: by this run; 0 where the folder was finished already.
+        was_finished: whether it was, so that nothing was done.
+        reasons: how many inputs failed for which reason; empty where nothing was done.
+    """
+
+    images: int
+    embedded: int
+    shards: int
+    made: int
+    was_finished: bool = False
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def failed(self) -> int:
+        """Inputs without a row."""
+        return self.images - self.embedded
+
+
+class _Shard(NamedTuple):
+    """Rows of a shard, and how many of its inputs failed for which reason."""
+
+    rows: int
+    reasons: Counter[str]
+
+
+def embed_source(
+    source: Source,
+    model: Model,
+    folder: str | os.PathLike[str],
+    *,
+    shard_rows: int = SHARD_ROWS,
+    batch_size: int = 32,
+    progress: Progress = lambda done, total: None,
+) -> BulkReport:
+    """Unit vectors of every input, in an embeddings folder with `failures/failures_N.parquet` for the others.
+
+    Shards that are there already are kept: a run that is killed goes on where it was. A shard's vectors
+    are held in memory, at two bytes a feature.
+
+    Args:
+        source: of the inputs.
+        model: the encoder.
+        folder: new, empty, or what the same call left.
+        shard_rows: inputs a shard.
+        batch_size: images an inference call.
+        progress: told how far it is.
+
+    Raises:
+        ConfigError: `shard_rows` or `batch_size` is below 1.
+        DataError: the source has no input or cannot be read, or the folder is made of something else.
+    """
+    if shard_rows < 1 or batch_size < 1:
+        raise ConfigError(f"got shard_rows = {shard_rows}, batch_size = {batch_size}; expected at least 1 of each.")
+    base, stamp, inputs = Path(folder), source.stamp(), source.listed()
+    if not inputs.count:
+        raise DataError(f"{source.name} lists no image.")
+    with claimed(base):
+        plan = settle_plan(
+            base, Plan(facts=facts_of(model), source=printable(source.name), inputs=inputs, shard_rows=shard_rows)
+        )
+        finished = read_counts(base)
+        if finished is not None:
+            return BulkReport(
+                images=inputs.count, embedded=sum(finished), shards=len(finished), made=0, was_finished=True
+            )
+        for name in FOLDERS:
+            (base / name).mkdir(exist_ok=True)
+        work = _Work(base, plan, source, stamp, model, batch_size)
+        shards: list[_Shard] = []
+        made = 0
+        for number in range(plan.shards):
+            shard = work.read(number)
+            if shard is None:
+                shard = work.make(number, progress)
+                made += 1
+            shards.append(shard)
+            progress(plan.bounds(number)[1], inputs.count)
+        names = [plan.name(number) for number in range(plan.shards)]
+        files = [path for name in names for path in (*shard_files(base, name), failures_file(base, name))]
+        counts = [shard.rows for shard in shards]
+        write_manifest(base, plan.facts, counts, files)
+    reasons = sum((shard.reasons for shard in shards), Counter[str]())
+    return BulkReport(images=inputs.count, embedded=sum(counts), shards=len(shards), made=made, reasons=reasons)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the shards are made of.
+
+    Args:
+        base: the folder.
+        plan: of it.
+        source: of the inputs.
+        stamp: of the source when its list was read.
+        model: the encoder.
+        batch_size: images an inference call.
+    """
+
+    base: Path
+    plan: Plan
+    source: Source
+    stamp: object
+    model: Model
+    batch_size: int
+
+    def make(self, number: int, progress: Progress) -> _Shard:
+        """Embed the inputs of a shard and write it; the vectors come last, and say that it is whole."""
+        first, last = self.plan.bounds(number)
+        paths: list[str] = []
+
+        def noted() -> Iterator[Input]:
+            for each in self.source.inputs(first, last):
+                paths.append(each.path)
+                yield each
+
+        vectors = np.empty((last - first, self.plan.facts.dim), np.float16)
+        rows: list[int] = []
+        failures: list[Failure] = []
+        for batch in self.model.stream(noted(), batch_size=self.batch_size, decode=Input.decode):
+            if batch.rows:
+                vectors[len(rows) : len(rows) + len(batch.rows)] = batch.vectors
+            rows += batch.rows
+            failures += batch.failures
+            progress(first + len(rows) + len(failures), self.plan.inputs.count)
+        if len(paths) != last - first or self.source.stamp() != self.stamp:
+            raise DataError(
+                f"{self.source.name} changed while it was read. Give a copy that stays as it is, and a new --output."
+            )
+        told = [replace(each, name=paths[each.row], reason=printable(each.reason)) for each in failures]
+        name = self.plan.name(number)
+        write_failures(self.base, name, told)
+        write_shard(self.base, name, vectors[: len(rows)], [paths[row] for row in rows])
+        return _Shard(len(rows), Counter(each.reason for each in told))
+
+    def read(self, number: int) -> _Shard | None:
+        """What a shard holds; None where it has to be made."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        name = self.plan.name(number)
+        array, table = shard_files(self.base, name)
+        try:
+            shape = np.load(array, mmap_mode="r").shape
+            with table.open("rb") as paths:
+                rows = pq.read_metadata(paths).num_rows
+            reasons = count_reasons(self.base, name)
+        except (OSError, ValueError, EOFError, KeyError, pa.ArrowException):
+            return None
+        first, last = self.plan.bounds(number)
+        whole = shape == (rows, self.plan.facts.dim) and rows + reasons.total() == last - first
+        return _Shard(rows, reasons) if whole else None

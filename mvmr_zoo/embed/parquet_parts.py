@@ -1,0 +1,167 @@
+"""Embeddings as Parquet parts: what `--engine ray` writes and `gather_parquet` reads.
+
+FOLDER/
+parts/*.parquet   a row an input, in no order: `image_path`, `image_path_bytes`, `vector`, `stage`, `reason`
+manifest.json     whose embeddings they are, and the rows of each part; written last
+
+`vector` is a list of D float32 of unit length, null where the image failed; `stage` and `reason` are null where it
+did not. `image_path` and `image_path_bytes` are those of an embeddings folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mvmr_zoo._io import write_whole
+from mvmr_zoo.embed.filesystem import Place, explained, open_place
+from mvmr_zoo.embed.folder import MANIFEST_FILE, EmbeddingsFacts, path_columns
+from mvmr_zoo.embed.inputs import Input
+from mvmr_zoo.errors import DataError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from mvmr_zoo.inference import EmbeddedBatch
+
+PARTS_FOLDER = "parts"
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsManifest:
+    """What stands in a folder of parts.
+
+    Args:
+        facts: whose embeddings they are.
+        rows: of each part, by its name.
+        reasons: how many inputs failed for which reason.
+    """
+
+    facts: EmbeddingsFacts
+    rows: dict[str, int]
+    reasons: Counter[str]
+
+    @property
+    def images(self) -> int:
+        """Inputs, failed ones included."""
+        return sum(self.rows.values())
+
+
+def claim_parts(output: str) -> Place:
+    """The folder to write to; parts of a run that was stopped go. Raises DataError where something else is there."""
+    place = open_place(output)
+    found = place.listed()
+    if other := [name for name in found if name != PARTS_FOLDER]:
+        raise DataError(f"{place.name} holds {other[0]} already. Give a new --output.")
+    with explained(place.name):
+        place.filesystem.create_dir(place.below(PARTS_FOLDER), recursive=True)
+        if found:
+            place.filesystem.delete_dir_contents(place.below(PARTS_FOLDER))
+    return place
+
+
+def part_table(inputs: list[Input], batches: Iterable[EmbeddedBatch]) -> pa.Table:
+    """Rows of a part, in the order of `inputs`.
+
+    Args:
+        inputs: N.
+        batches: what became of them, in order.
+    """
+    import pyarrow as pa
+
+    vectors: list[NDArray[np.float32] | None] = [None] * len(inputs)
+    stages: list[str | None] = [None] * len(inputs)
+    reasons: list[str | None] = [None] * len(inputs)
+    for batch in batches:
+        for row, vector in zip(batch.rows, batch.vectors, strict=True):
+            vectors[row] = vector
+        for failure in batch.failures:
+            stages[failure.row], reasons[failure.row] = failure.stage, printable(failure.reason)
+    return pa.table(
+        path_columns([each.path for each in inputs])
+        | {
+            "vector": pa.array(vectors, pa.list_(pa.float32())),
+            "stage": pa.array(stages, pa.string()),
+            "reason": pa.array(reasons, pa.string()),
+        }
+    )
+
+
+def finish_parts(place: Place, facts: EmbeddingsFacts, images: int) -> PartsManifest:
+    """Count what was written, and write the manifest.
+
+    Args:
+        place: with `parts/`.
+        facts: whose embeddings they are.
+        images: how many rows there must be.
+
+    Raises:
+        DataError: there are more or fewer.
+    """
+    import pyarrow.parquet as pq
+
+    rows: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
+    parts = dataclasses.replace(place, path=place.below(PARTS_FOLDER))
+    with explained(place.name):
+        for name in parts.listed():
+            with place.filesystem.open_input_file(parts.below(name)) as file, pq.ParquetFile(file) as table:
+                rows[name] = table.metadata.num_rows
+                for batch in table.iter_batches(columns=["reason"]):
+                    reasons.update(batch.column(0).drop_null().to_pylist())
+    manifest = PartsManifest(facts=facts, rows=rows, reasons=reasons)
+    if manifest.images != images:
+        raise DataError(
+            f"{place.name} holds {manifest.images} rows of {images} images. Every machine of the cluster must see this "
+            "folder: give one that they share, or a bucket."
+        )
+    _write_manifest(place, manifest)
+    return manifest
+
+
+def read_parts(place: Place) -> PartsManifest:
+    """The manifest of a folder of parts. Raises DataError: there is none, or it is damaged."""
+    from pyarrow.fs import FileType
+
+    path = place.below(MANIFEST_FILE)
+    with explained(place.name):
+        if place.filesystem.get_file_info(path).type != FileType.File:
+            raise DataError(
+                f"{place.name} holds no {MANIFEST_FILE}: it was not made by `mvmr-zoo embed --engine ray`, "
+                "or that was stopped. Run it again."
+            )
+        with place.filesystem.open_input_stream(path) as file:
+            content = file.read()
+    try:
+        values = json.loads(content)
+        if values["schema"] != _SCHEMA:
+            raise DataError(
+                f"{place.name}/{MANIFEST_FILE} has schema {values['schema']}; this release reads {_SCHEMA}."
+            )
+        rows = {str(name): int(count) for name, count in values["parts"].items()}
+        return PartsManifest(facts=EmbeddingsFacts.from_json(values), rows=rows, reasons=Counter(values["failed"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(
+            f"{place.name}/{MANIFEST_FILE} is damaged, or not that of Parquet parts. Give a folder that "
+            "`mvmr-zoo embed --engine ray` made."
+        ) from None
+
+
+def _write_manifest(place: Place, manifest: PartsManifest) -> None:
+    values = {"schema": _SCHEMA} | dataclasses.asdict(manifest.facts)
+    text = json.dumps(values | {"parts": manifest.rows, "failed": manifest.reasons}, indent=2) + "\n"
+    if place.is_local:
+        write_whole(place.below(MANIFEST_FILE), text)
+        return
+    with explained(place.name), place.filesystem.open_output_stream(place.below(MANIFEST_FILE)) as file:
+        file.write(text.encode())

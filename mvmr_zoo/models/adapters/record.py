@@ -1,0 +1,58 @@
+"""`ForeignEncoder`: an encoder that is not ours, ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvmr_zoo.architectures import without_counters
+from mvmr_zoo.checkpoint import ModelCard
+from mvmr_zoo.images import Preprocess
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignEncoder:
+    """An encoder that is not ours: a PyTorch module, an ONNX graph, or both.
+
+    Args:
+        card: Its name, dimension, origin, and the preprocessing of its authors.
+        module: Maps `(N, 3, H, W)` to `(N, D)`, in evaluation mode, on the CPU. None for a graph.
+        graph: A serialized ONNX graph with input `images` and output `features`. None for a module.
+        tensors: The initializers that the graph reads from outside, by name. Empty if it holds all of them.
+        build: Builds the module of a graph with `tensors`. None if the graph is all there is.
+    """
+
+    card: ModelCard
+    module: nn.Module | None = None
+    graph: bytes | None = None
+    tensors: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    build: Callable[[], nn.Module] | None = None
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The preprocessing of its authors."""
+        return self.card.preprocess
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its architecture and weights by name, because two networks may share weights.
+
+        For a graph that holds its weights, this is the SHA-256 of the graph.
+        """
+        tensors = self.tensors
+        if self.module is not None:
+            tensors = {name: each.numpy() for name, each in without_counters(self.module.state_dict()).items()}
+        elif self.graph is not None and not tensors:
+            return hashlib.sha256(self.graph).hexdigest()
+        digest = hashlib.sha256(self.card.architecture.encode())
+        for name, tensor in sorted(tensors.items()):
+            digest.update(name.encode() + tensor.tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,60 @@
+"""Features of torchvision's classification networks: `torchvision:NAME`, `torchvision:NAME@FILE`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mvmr_zoo.architectures import torchvision_networks
+from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, ModelCard
+from mvmr_zoo.errors import MissingDependencyError, UnknownModelError, closest
+from mvmr_zoo.images import Preprocess
+from mvmr_zoo.models.adapters.record import ForeignEncoder
+from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
+
+
+def load(name: str) -> ForeignEncoder:
+    """The network without its last linear layer.
+
+    Raises:
+        UnknownModelError: no such network, or its weights are not here and cannot be got.
+        CheckpointError: the file is of another network.
+        MissingDependencyError: torchvision is not installed.
+    """
+    try:
+        from torchvision import models
+    except ImportError as error:
+        raise MissingDependencyError("torchvision", "cpu", f"load torchvision:{name}") from error
+    network, file = split_file(name)
+    known = torchvision_networks.names()
+    if network not in known:
+        near = closest(network, known)
+        raise UnknownModelError(
+            f"torchvision has no classification network {network!r}. Closest: {', '.join(near) or 'none'}."
+        )
+    weights = models.get_model_weights(network).DEFAULT
+    try:
+        module: Any = torchvision_networks.build(network, None if file else weights)
+    except Exception as error:  # whatever the network raises
+        raise unavailable(f"torchvision:{network}", error, origin=weights.url) from None
+    if file is not None:
+        fill(module, file)
+    dim = torchvision_networks.cut_classifier(module)
+    shown = weights.transforms()
+    return ForeignEncoder(
+        card=ModelCard(
+            name=f"torchvision:{network}",
+            summary=f"torchvision's {network}" + (f", weights {file.name}" if file else ""),
+            architecture=network,
+            embedding_dim=dim,
+            preprocess=Preprocess(
+                resize_px=shown.resize_size[0],
+                crop_px=shown.crop_size[0],
+                interpolation="bicubic" if shown.interpolation.value == "bicubic" else "bilinear",
+                mean=tuple(shown.mean),
+                std=tuple(shown.std),
+            ),
+            license=LICENSE_NOT_STATED,
+            origin="https://pytorch.org/vision/stable/models.html",
+        ),
+        module=module.eval(),
+    )

@@ -1,0 +1,217 @@
+"""`CATALOG`: every model that this package knows by name, as model cards. Needs no PyTorch.
+
+`parameters` and `macs` are recomputed by a test. Published figures are the authors' own; what this project
+measured stands in the checkpoint folders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, Figure, ModelCard, Pin, Task
+from mvmr_zoo.images import Preprocess
+
+DEFAULT_MODEL = "effnet-lite:0"
+"""The encoder of `load`, of new photo libraries and of the page: the best of those that run with `[runtime]` and
+without a network (docs/decisions.md, 2026-11-26)."""
+
+BUNDLED_MODEL = "resnet18-imagenette-kd"
+"""The checkpoint folder in the wheel."""
+
+PAPER = "Kinakh, Drozdova, Voloshynovskiy, Entropy 2024, 26(6), 466"
+
+DRIVE_FOLDERS = "https://drive.google.com/drive/folders/"
+"""Where the paper's authors keep their weights; the folder's identifier follows."""
+
+_CIFAR_MEAN, _CIFAR_STD = (0.491, 0.482, 0.447), (0.247, 0.243, 0.261)
+
+PREPROCESSING: dict[str, Preprocess] = {
+    "imagenet": Preprocess(resize_px=256, crop_px=224),
+    "stl10": Preprocess(resize_px=96, crop_px=96),
+    "cifar": Preprocess(resize_px=32, crop_px=32, mean=_CIFAR_MEAN, std=_CIFAR_STD),
+    "voc07": Preprocess(resize_px=330, crop_px=300, mean=(0.4570, 0.4382, 0.4062), std=(0.2391, 0.2351, 0.2397)),
+}
+"""How the paper's encoders prepare photos, by name: its released configurations."""
+
+PARAMETERS = {
+    "resnet18": 11_176_512,
+    "resnet18-small": 11_168_832,
+    "resnet50": 23_508_032,
+    "resnet50-small": 23_500_352,
+    "resnet8": 77_392,
+    "resnet8x4": 1_207_840,
+}
+"""Trainable numbers of each architecture in `encoder.BACKBONES`; `encoder.encoder_cost` counts any other's."""
+
+_MACS = {("resnet50", 224): 4_087_136_256, ("resnet50", 300): 7_625_620_224, ("resnet50", 96): 750_698_496,
+         ("resnet50-small", 96): 2_932_015_104, ("resnet50-small", 32): 325_779_456}  # fmt: skip
+
+
+def _of_the_paper(
+    name: str,
+    summary: str,
+    folder: str,
+    task: Task,
+    data: str,
+    published: Mapping[str, float],
+    *,
+    preprocess: str = "imagenet",
+    small_stem: bool = False,
+) -> ModelCard:
+    architecture = "resnet50-small" if small_stem else "resnet50"
+    return ModelCard(
+        name=name,
+        summary=summary,
+        architecture=architecture,
+        embedding_dim=2048,
+        preprocess=PREPROCESSING[preprocess],
+        license=LICENSE_NOT_STATED,
+        origin=DRIVE_FOLDERS + folder,
+        task=task,
+        data=(data,),
+        parameters=PARAMETERS[architecture],
+        macs=_MACS[architecture, PREPROCESSING[preprocess].crop_px],
+        published={key: Figure(value=round(percent / 100, 6), source=PAPER) for key, percent in published.items()},
+    )
+
+
+_ROWS = (
+    ModelCard(
+        name=BUNDLED_MODEL,
+        summary="distilled from EfficientNet-Lite0 on Imagenette by this project; comes in the package",
+        architecture="resnet18",
+        embedding_dim=512,
+        preprocess=Preprocess(resize_px=146, crop_px=128),
+        license="apache-2.0",
+        origin="trained by mvmr-zoo, `python -m training.distill`",
+        task="distillation",
+        data=("imagenette",),
+        parameters=PARAMETERS["resnet18"],
+        macs=592_183_296,
+        location="package",
+    ),
+    _of_the_paper(
+        "resnet50-stl10",
+        "MV-MR pretraining on STL10",
+        "1ljf0ZHDZSTsB-4aKTCrYIoyFS9gANSQR",
+        "pretraining",
+        "stl10",
+        {"stl10/linear": 89.67, "stl10/linear/top5": 99.46},
+        preprocess="stl10",
+        small_stem=True,
+    ),
+    _of_the_paper(
+        "resnet50-imagenet",
+        "MV-MR pretraining on ImageNet-1K",
+        "1Ck0MzmXsu--m8vzNRRD2oW3Qi9qDRYJr",
+        "pretraining",
+        "imagenet",
+        {"imagenet/linear": 74.5, "imagenet/linear/top5": 92.1},
+    ),
+    _of_the_paper(
+        "resnet50-cifar20",
+        "MV-MR pretraining on CIFAR20",
+        "1lUhgq5ZGV0_wklWao1_0jlFueFHQd-yD",
+        "pretraining",
+        "cifar20",
+        {"cifar20/linear": 73.2, "cifar20/linear/top5": 95.6},
+        preprocess="cifar",
+        small_stem=True,
+    ),
+    _of_the_paper(
+        "resnet50-imagenet-semi1",
+        "fine-tuned on 1 % of ImageNet's labels",
+        "1BugB2eAw3taII3Ug2vPI-6jVnqfw58I6",
+        "semi-supervised",
+        "imagenet",
+        {"imagenet/semi": 56.1, "imagenet/semi/top5": 79.4},
+    ),
+    _of_the_paper(
+        "resnet50-imagenet-semi10",
+        "fine-tuned on 10 % of ImageNet's labels",
+        "1Y9s_iVVI_6o9vqNTW3v_gaDYOLbFjPyY",
+        "semi-supervised",
+        "imagenet",
+        {"imagenet/semi": 69.9, "imagenet/semi/top5": 89.5},
+    ),
+    _of_the_paper(
+        "resnet50-voc07",
+        "linear classification of VOC07",
+        "13dsE_rIu2_wJVddcdEPMHTsZIuhHQMHB",
+        "linear classification",
+        "voc07",
+        {"voc07/voc07": 87.1},
+        preprocess="voc07",
+    ),
+    _of_the_paper(
+        "resnet50-clip-kd",
+        "distilled from CLIP ViT-B/16 on ImageNet-1K",
+        "1LYR_U683CT7xVP9__DjMIjR9lMaX8jhQ",
+        "distillation",
+        "imagenet",
+        {"imagenet/linear": 75.3},
+    ),
+    _of_the_paper(
+        "resnet50-clip-kd-stl10",
+        "distilled from CLIP ViT-B/16 on STL10",
+        "1lCGvOZvoJ8CLNoPLPEoQAJ76sWZtCClB",
+        "distillation",
+        "stl10",
+        {"stl10/linear": 95.6},
+        preprocess="stl10",
+    ),
+    _of_the_paper(
+        "resnet50-clip-kd-cifar100",
+        "distilled from CLIP ViT-B/16 on CIFAR100",
+        "1gBMqJ4dvVp2wiNnCo1Uzz5rXC9rqmq53",
+        "distillation",
+        "cifar100",
+        {"cifar100/linear": 78.6},
+        preprocess="cifar",
+        small_stem=True,
+    ),
+)
+
+
+HUB_CATALOG = Path(__file__).with_name("hub_catalog.json")
+"""Models published on the Hub, each pinned to one commit. `training.push --update-catalog` writes it."""
+
+
+def read_hub_catalog(path: Path = HUB_CATALOG) -> tuple[ModelCard, ...]:
+    """The rows of a hub catalog, in the order of the file."""
+    return tuple(_card(values) for values in json.loads(path.read_text(encoding="utf-8")))
+
+
+def hub_catalog_text(cards: Iterable[ModelCard]) -> str:
+    """The text of a hub catalog, sorted by name. Fields with their default are left out."""
+    rows = [_given(card) for card in sorted(cards, key=lambda card: card.name)]
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+def _given(card: ModelCard) -> dict[str, Any]:
+    names = [each.name for each in dataclasses.fields(card)]
+    values = {name: getattr(card, name) for name in names if getattr(card, name) not in ((), {}, "", 0, None)}
+    plain = {name: dataclasses.asdict(value) if name == "pin" else value for name, value in values.items()}
+    plain["preprocess"] = card.preprocess.to_dict()
+    for name in ("published", "measured"):
+        if name in plain:
+            plain[name] = {task: dataclasses.asdict(figure) for task, figure in plain[name].items()}
+    return plain
+
+
+def _card(values: Mapping[str, Any]) -> ModelCard:
+    fields = dict(values)
+    fields["preprocess"] = Preprocess.from_dict(fields["preprocess"])
+    fields["data"] = tuple(fields.get("data", ()))
+    fields["pin"] = Pin(**fields["pin"]) if fields.get("pin") else None
+    for name in ("published", "measured"):
+        fields[name] = {task: Figure(**figure) for task, figure in fields.get(name, {}).items()}
+    return ModelCard(**fields)
+
+
+CATALOG: dict[str, ModelCard] = {card.name: card for card in (*_ROWS, *read_hub_catalog())}
+"""Every model this package knows by name; a pinned row takes the place of another of its name."""

@@ -1,0 +1,338 @@
+"""`load`, `list_models`, `model_info`: from a name to a model that embeds photos."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from mvmr_zoo.checkpoint import (
+    ALIGNMENT_FILE,
+    CONFIG_FILE,
+    OUTPUTS,
+    CheckpointConfig,
+    Location,
+    ModelCard,
+    Output,
+    count_parameters,
+    read_config,
+)
+from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError, closest
+from mvmr_zoo.inference import Engine, Model, OnnxEngine, TorchEngine, onnx_engine, torch_encoder, traced_engine
+from mvmr_zoo.models import adapters as foreign
+from mvmr_zoo.models.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS
+from mvmr_zoo.models.exported import ExportedEngine, LogitsEngine, read_exported
+from mvmr_zoo.models.paths import zoo_folder, zoo_names
+from mvmr_zoo.models.resolve import Found, exported_folder, find, local_folder, not_found
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+Runtime = Literal["auto", "onnx", "torch"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def load(
+    spec: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    output: Output | None = None,
+    dim: int | None = None,
+    device: Device = "auto",
+    runtime: Runtime = "auto",
+    threads: int | None = None,
+) -> Model:
+    """The model of a name, a checkpoint folder, or a foreign encoder's spec.
+
+    Args:
+        spec: a catalogue name such as `resnet18-imagenette-kd`, a path or `local-dir:PATH` of a checkpoint folder or
+            of one that `mvmr-export` wrote,
+            `hf-hub:ORG/NAME@REVISION`; or another's encoder: `effnet-lite:0`, `open_clip:ARCH/TAG`,
+            `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of weights, or `onnx:FILE`.
+        output: `features`, the backbone's pooled output, or `aligned`, its projection into the teacher's space. Only
+            distilled encoders have `aligned`. None is the folder's default.
+        dim: number of leading dimensions of `aligned` to keep. They are ordered by importance. None keeps all.
+        device: `auto` takes CUDA where there is an NVIDIA driver and PyTorch can use it.
+        runtime: `auto` is ONNX Runtime on a CPU and PyTorch on CUDA.
+        threads: CPU threads of ONNX Runtime for this model, at least 1; None is one a core. PyTorch's are the whole
+            process's, so it takes None only: `torch.set_num_threads` sets them.
+
+    Raises:
+        UnknownModelError: nothing answers to the spec; lists what was tried and the closest names.
+        CheckpointError: the folder is damaged.
+        HubError: the Hub cannot be reached, or refuses.
+        ConfigError: the runtime, device or output is unknown, the encoder lacks the output, `dim` is out of range or
+            given with features, CUDA is missing, or `threads` is below 1 or given with PyTorch.
+        MissingDependencyError: what it needs is not installed.
+    """
+    name = os.fspath(spec)
+    if runtime not in ("auto", "onnx", "torch") or device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(
+            f"load got runtime={runtime!r}, device={device!r}; expected auto, onnx or torch, and auto, cpu or cuda."
+        )
+    if output is not None and output not in OUTPUTS:
+        raise ConfigError(f"load got output={output!r}; expected {' or '.join(OUTPUTS)}, or None for the default.")
+    if dim is not None and (type(dim) is not int or dim < 1):
+        raise ConfigError(f"load got dim={dim!r}; expected at least 1, or None for all.")
+    if threads is not None and threads < 1:
+        raise ConfigError(f"load got threads={threads}; expected at least 1, or None for one a core.")
+    device = _pick_device() if device == "auto" else device
+    if (folder := exported_folder(name)) is not None:
+        return _load_exported(folder, output, dim, device, runtime, threads or 0)
+    if runtime == "auto":
+        runtime = "torch" if device == "cuda" else "onnx"
+    if runtime == "torch" and threads is not None:
+        raise ConfigError(
+            f"load got threads={threads} for PyTorch, whose threads are those of the whole process; expected None. "
+            f"Call torch.set_num_threads({threads}), or give runtime='onnx'."
+        )
+    if foreign.is_foreign(name):
+        _chosen(name, {"features": 0}, "features", output, dim)
+        return _load_foreign(name, device, runtime, threads or 0)
+    return _load_checkpoint(find(name), output, dim, device, runtime, threads or 0)
+
+
+def list_models(
+    *,
+    task: str | None = None,
+    data: str | None = None,
+    license: str | None = None,
+    max_params: int | None = None,
+    min_metric: Mapping[str, float] | None = None,
+) -> list[ModelCard]:
+    """Cards of the catalogue and of the models imported on this machine, the package's first, then by name.
+
+    Imported folders that cannot be read are left out; `damaged_models` names them.
+
+    Args:
+        task: `pretraining`, `distillation`, `semi-supervised` or `linear classification`.
+        data: name of a data set it was trained on, as `stl10`.
+        license: of the weights, as `apache-2.0` or `not stated`.
+        max_params: most parameters of the encoder.
+        min_metric: least values, as fractions, by figure: `{"stl10/linear": 0.9}`. A measured figure counts
+            before a published one; a model without the figure is left out.
+
+    Raises:
+        ConfigError: no model has such a task, data set, licence or figure; lists the closest.
+    """
+    damaged = damaged_models()
+    cards = [model_info(name) for name in dict.fromkeys([*CATALOG, *zoo_names()]) if name not in damaged]
+    _check_known("task", task, {card.task for card in cards if card.task})
+    _check_known("data", data, {each for card in cards for each in card.data})
+    _check_known("license", license, {card.license for card in cards})
+    wanted = min_metric or {}
+    for name in wanted:
+        figures = {key for card in cards for key in (*card.published, *card.measured)}
+        _check_known("min_metric", name, figures | {key.partition("@")[0] for key in figures})
+
+    def fits(card: ModelCard) -> bool:
+        found = {name: card.figure(name) for name in wanted}
+        return (
+            task in (None, card.task)
+            and (data is None or data in card.data)
+            and license in (None, card.license)
+            and (max_params is None or 0 < card.parameters <= max_params)
+            and all(figure is not None and figure.value >= wanted[name] for name, figure in found.items())
+        )
+
+    return sorted(filter(fits, cards), key=lambda card: (card.location != "package", card.name))
+
+
+def damaged_models() -> dict[str, str]:
+    """Why each model of this machine's zoo whose `config.json` cannot be read is not listed, by name."""
+    found = {}
+    for name in zoo_names():
+        try:
+            read_config(zoo_folder(name) / CONFIG_FILE)
+        except CheckpointError as error:
+            found[name] = str(error)
+    return found
+
+
+def model_info(name: str) -> ModelCard:
+    """The card of a model of the catalogue or the zoo, with what its folder says where that is here.
+
+    Raises:
+        UnknownModelError: there is no such name; lists the closest.
+        CheckpointError: its folder's `config.json` cannot be read.
+    """
+    folder = local_folder(name)
+    if folder is not None:
+        config = read_config(folder.path / CONFIG_FILE)
+        return _card(config, folder.location, name, folder.path / config.weights_file)
+    if name not in CATALOG:
+        raise UnknownModelError(not_found(name))
+    card = CATALOG[name]
+    return replace(card, location="hub") if card.pin is not None else card
+
+
+def _check_known(option: str, value: str | None, known: set[str]) -> None:
+    if value is not None and value not in known:
+        near = closest(value, known) or sorted(known)
+        raise ConfigError(f"No model has {option} {value!r}. Closest: {', '.join(near)}.")
+
+
+def _chosen(
+    name: str, outputs: Mapping[Output, int], default: Output, output: Output | None, dim: int | None
+) -> tuple[Output, int]:
+    """The output to use and its number of dimensions.
+
+    Args:
+        name: The name that `load` was given.
+        outputs: The length of each output that the encoder has.
+        default: The output if `output` is None.
+        output: The requested output.
+        dim: The requested number of dimensions, at least 1.
+
+    Raises:
+        ConfigError: The encoder has no such output, the output is shorter, or `dim` is given for features.
+    """
+    chosen = output or default
+    if chosen not in outputs:
+        raise ConfigError(f"load got output={chosen!r}; {name} has only {' and '.join(outputs)}. Omit output.")
+    if dim is not None and chosen == "features":
+        advice = "Add output='aligned'." if "aligned" in outputs else "Omit dim."
+        raise ConfigError(f"load got dim={dim} for features of {name}, which are not ordered by importance. {advice}")
+    if dim is not None and dim > outputs[chosen]:
+        raise ConfigError(f"load got dim={dim}; expected at most {outputs[chosen]}, the length of {chosen} of {name}.")
+    return chosen, dim or outputs[chosen]
+
+
+def _load_checkpoint(
+    found: Found, output: Output | None, dim: int | None, device: str, runtime: str, threads: int
+) -> Model:
+    checkpoint = found.checkpoint
+    config = checkpoint.config
+    chosen, kept = _chosen(found.spec, config.outputs, config.default_output, output, dim)
+    alignment = checkpoint.alignment()
+    build = functools.partial(torch_encoder, checkpoint)
+    features: Engine
+    engine: Engine
+    if runtime == "torch":
+        features = engine = TorchEngine(build(), device=device)
+        if chosen == "aligned" and alignment is not None:
+            engine = features.aligned(alignment.matrix[:kept])
+    else:
+        features = engine = onnx_engine(checkpoint, device, threads)
+        if chosen == "aligned":
+            engine = features.aligned(kept)
+    return Model(
+        found.spec,
+        _card(config, found.location, found.name, checkpoint.weights_path),
+        engine,
+        checkpoint.weights_digest,
+        build,
+        head=checkpoint.head(),
+        class_names=config.class_names,
+        scores=config.scores,
+        output=chosen,
+        aligned_dim=kept if chosen == "aligned" else 0,
+        alignment=alignment,
+        alignment_digest=config.sha256.get(ALIGNMENT_FILE, ""),
+        features_engine=features,
+    )
+
+
+def _load_exported(
+    folder: Path, output: Output | None, dim: int | None, device: str, runtime: str, threads: int
+) -> Model:
+    exported = read_exported(folder)
+    onnx_only = ConfigError(f"{folder} is an ONNX export; it cannot be had as a PyTorch module. Load its checkpoint.")
+    if runtime == "torch":
+        raise onnx_only
+
+    def build() -> nn.Module:
+        raise onnx_only
+
+    contract, config = exported.contract, exported.config
+    outputs: dict[Output, int] = {contract.output: contract.embedding_dim}
+    chosen, kept = _chosen(str(folder), outputs, contract.output, output, dim)
+    engine = ExportedEngine(folder, contract, device=device, threads=threads, dim=kept)
+    card = replace(
+        _card(config, "path", None),
+        name=f"{config.name}-onnx-{contract.dtype}",
+        summary=f"{config.name} as ONNX, {contract.dtype}" + ("" if exported.passed else ", failed its certificate"),
+        preprocess=contract.preprocess,
+        macs=0,
+    )
+    return Model(
+        f"local-dir:{folder.resolve()}",
+        card,
+        engine,
+        exported.digest,
+        build,
+        class_names=config.class_names,
+        scores=config.scores,
+        logits=LogitsEngine(engine) if contract.head else None,
+        output=chosen,
+        aligned_dim=kept if chosen == "aligned" else 0,
+    )
+
+
+def _load_foreign(spec: str, device: str, runtime: str, threads: int) -> Model:
+    encoder = foreign.load_foreign(spec)
+
+    def build() -> nn.Module:
+        if encoder.build is not None:
+            return encoder.build()
+        if encoder.module is None:
+            raise ConfigError(f"{spec} is an ONNX graph; it cannot be had as a PyTorch module.")
+        return copy.deepcopy(encoder.module).cpu()
+
+    engine: Engine
+    if runtime == "torch":
+        engine = TorchEngine(build(), device=device)
+    elif encoder.graph is not None:
+        engine = OnnxEngine(encoder.graph, encoder.tensors, device=device, threads=threads)
+    else:
+        engine = traced_engine(build(), size_px=encoder.preprocess.crop_px, device=device, threads=threads)
+    return Model(spec, encoder.card, engine, encoder.digest, build)
+
+
+def _card(config: CheckpointConfig, location: Location, name: str | None, weights: Path | None = None) -> ModelCard:
+    """The card of a folder, completed by the catalog's entry for the name that it was found by.
+
+    For an architecture that is not in the catalog, parameters are counted in the weights file.
+    """
+    parameters = PARAMETERS.get(config.architecture, 0)
+    if not parameters and weights is not None:
+        with contextlib.suppress(CheckpointError):  # a damaged file still has a card; loading raises the error
+            parameters = count_parameters(weights)
+    row = CATALOG.get(name) if name is not None else None
+    known = row if row is not None and row.architecture == config.architecture else None
+    return ModelCard(
+        name=name or config.name,
+        summary=known.summary if known else config.source,
+        architecture=config.architecture,
+        embedding_dim=config.embedding_dim,
+        preprocess=config.preprocess,
+        license=config.license,
+        origin=known.origin if known else config.source,
+        task=config.task or (known.task if known else ""),
+        data=config.data or (known.data if known else ()),
+        parameters=parameters,
+        macs=known.macs if known and known.preprocess == config.preprocess else 0,
+        location=location,
+        pin=known.pin if known else None,
+        published=known.published if known else {},
+        measured=config.metrics,
+        aligned_dim=config.aligned_dim,
+        default_output=config.default_output,
+    )
+
+
+def _pick_device() -> Literal["cpu", "cuda"]:
+    """CUDA where there is an NVIDIA driver and PyTorch can use it; without a driver nothing is imported."""
+    if shutil.which("nvidia-smi") is None:
+        return "cpu"
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,68 @@
+"""The vector index of a library: flat and IVF, IVF-PQ for large embeddings folders, tuning, the manifest."""
+
+from __future__ import annotations
+
+from mvmr_zoo.search.index.faiss_io import (
+    TRAINING_ROWS_A_LIST,
+    faiss_library,
+    has_gpu,
+    lists_for,
+    on_gpu,
+    read_index,
+    stored_ids,
+    train,
+    write_index,
+)
+from mvmr_zoo.search.index.ivfpq import INDEX, LISTS_FILE, Lists, nearest, open_lists, read_lists
+from mvmr_zoo.search.index.ivfpq_build import build_lists
+from mvmr_zoo.search.index.manifest import INDEX_FACT, Kind, Manifest, Tuning, read_manifest, write_manifest
+from mvmr_zoo.search.index.mapped_folder import MappedFolder
+from mvmr_zoo.search.index.tuning import TARGET, HeldOut, check_recall, held_out, queries_among, tuned
+from mvmr_zoo.search.index.vector_index import (
+    VectorIndex,
+    VectorPart,
+    as_matrix,
+    has_base,
+    open_index,
+    read_base,
+    vector_parts,
+)
+
+__all__ = [
+    "INDEX",
+    "INDEX_FACT",
+    "LISTS_FILE",
+    "TARGET",
+    "TRAINING_ROWS_A_LIST",
+    "HeldOut",
+    "Kind",
+    "Lists",
+    "Manifest",
+    "MappedFolder",
+    "Tuning",
+    "VectorIndex",
+    "VectorPart",
+    "as_matrix",
+    "build_lists",
+    "check_recall",
+    "faiss_library",
+    "has_base",
+    "has_gpu",
+    "held_out",
+    "lists_for",
+    "nearest",
+    "on_gpu",
+    "open_index",
+    "open_lists",
+    "queries_among",
+    "read_base",
+    "read_index",
+    "read_lists",
+    "read_manifest",
+    "stored_ids",
+    "train",
+    "tuned",
+    "vector_parts",
+    "write_index",
+    "write_manifest",
+]

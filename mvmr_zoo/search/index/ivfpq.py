@@ -1,0 +1,142 @@
+"""The index of an embeddings folder, made by `shards.build`: what it is, and asking it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mvmr_zoo.checkpoint import file_digest
+from mvmr_zoo.embed.folder import MANIFEST_FILE
+from mvmr_zoo.errors import LibraryError, one_line
+from mvmr_zoo.search.index.faiss_io import faiss_library, read_index
+from mvmr_zoo.search.index.manifest import Tuning, tuning_from
+from mvmr_zoo.search.index.mapped_folder import MappedFolder, Paths
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INDEX = "index"
+FACTS_FILE = "index.json"
+LISTS_FILE = "vectors.faiss"
+
+CANDIDATES_A_HIT = 20
+FEWEST_CANDIDATES = 200
+"""So many of the nearest by their codes are compared by their own vectors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """What `index.json` says.
+
+    Args:
+        made_of: SHA-256 of the folder's manifest.
+        rows: vectors.
+        size: of the file of the lists, in bytes.
+        code_bytes: of a vector.
+        tuning: how many lists are searched.
+        background: quantiles 0 to 100 of the cosines of rows at random.
+    """
+
+    made_of: str
+    rows: int
+    size: int
+    code_bytes: int
+    tuning: Tuning
+    background: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no index is."""
+        whole = (self.rows, self.size, self.code_bytes)
+        if not all(type(each) is int and each > 0 for each in whole) or not isinstance(self.made_of, str):
+            raise ValueError(f"{whole} are no numbers of an index")
+        if len(self.background) != 101 or not np.isfinite(self.background).all():
+            raise ValueError(f"{len(self.background)} quantiles")
+
+
+def has_lists(folder: Path) -> bool:
+    """Whether a folder is one that can be searched."""
+    return (folder / INDEX / FACTS_FILE).is_file()
+
+
+def read_lists(folder: Path) -> Lists:
+    """What the index of a folder is.
+
+    Raises:
+        LibraryError: there is none, it is damaged, or it was made of other embeddings.
+    """
+    again = f"`mvmr-zoo index build --from {folder}` makes it"
+    try:
+        values = json.loads((folder / INDEX / FACTS_FILE).read_text(encoding="utf-8"))
+        values |= {"tuning": tuning_from(values["tuning"]), "background": tuple(values["background"])}
+        lists = Lists(**values)
+    except OSError:
+        raise LibraryError(f"{folder} has no index. {again}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise LibraryError(f"{folder / INDEX / FACTS_FILE} is damaged. {again} again.") from None
+    if not (folder / MANIFEST_FILE).is_file() or lists.made_of != file_digest(folder / MANIFEST_FILE):
+        raise LibraryError(f"The index of {folder} was made of other embeddings. {again} again.")
+    return lists
+
+
+class OpenLists(NamedTuple):
+    """The index, left on the disk, and the paths of its rows."""
+
+    index: Any
+    paths: Paths
+
+
+def open_lists(folder: Path, mapped: MappedFolder, lists: Lists | None) -> OpenLists:
+    """Open the files of an index.
+
+    Args:
+        folder: of the embeddings.
+        mapped: the same.
+        lists: what the index is; None where that is not written yet.
+
+    Raises:
+        LibraryError: a file is missing, damaged, or of other vectors.
+    """
+    place, what = folder / INDEX, "cannot be read"
+    try:
+        if lists is None or (place / LISTS_FILE).stat().st_size == lists.size:
+            index = read_index(place / LISTS_FILE, mapped=True)
+            if (index.ntotal, index.d) == (mapped.rows, mapped.facts.dim):
+                return OpenLists(index, Paths(place, mapped.rows))
+        what = "has another length than it should"
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        what = f"cannot be read ({one_line(error, 80)})"
+    raise LibraryError(
+        f"The index of {folder} is damaged: a file of {place} {what}. "
+        f"`mvmr-zoo index build --from {folder}` makes it again."
+    )
+
+
+def nearest(
+    mapped: MappedFolder, index: Any, queries: NDArray[np.float32], k: int, nprobe: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Scores and rows, `(Q, k)` each, best first: candidates by their codes, in the order of their own vectors.
+
+    Where fewer are found, the rest has the row -1 and the score -inf.
+
+    Args:
+        mapped: the folder.
+        index: of it.
+        queries: `(Q, D)` unit vectors.
+        k: how many.
+        nprobe: lists to look into.
+    """
+    wanted = min(max(FEWEST_CANDIDATES, CANDIDATES_A_HIT * k), mapped.rows)
+    params = faiss_library().SearchParametersIVF(nprobe=nprobe)
+    _, found = index.search(queries, wanted, params=params)
+    scores = np.full((len(queries), k), -np.inf, np.float32)
+    rows = np.full((len(queries), k), -1, np.int64)
+    for number, query in enumerate(queries):
+        some = np.sort(found[number][found[number] >= 0])
+        exact = mapped.vectors(some) @ query
+        best = np.argsort(-exact, kind="stable")[:k]
+        scores[number, : len(best)], rows[number, : len(best)] = exact[best], some[best]
+    return scores, rows

@@ -1,0 +1,223 @@
+"""Making the index of an embeddings folder: IVF-PQ, each vector in the list of its nearest centre, as a few bytes.
+
+It is made shard by shard, and a killed build goes on with the shards that are left. What stands in `FOLDER/index`:
+`made_of` and `trained.faiss`, the empty index; `block_N.faiss`, the codes of a shard; `paths.bin` and `paths.npy`;
+`vectors.faiss`, all blocks in one; `index.json`, after which the first three go.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from mvmr_zoo._io import write_whole, written_whole
+from mvmr_zoo.checkpoint import file_digest
+from mvmr_zoo.embed.folder import MANIFEST_FILE
+from mvmr_zoo.errors import DataError, LibraryBusyError, LibraryError, describe_os_error
+from mvmr_zoo.inference import unit
+from mvmr_zoo.search.index.faiss_io import (
+    TRAINING_ROWS_A_LIST,
+    faiss_library,
+    lists_for,
+    read_index,
+    train,
+    write_index,
+)
+from mvmr_zoo.search.index.ivfpq import (
+    FACTS_FILE,
+    INDEX,
+    LISTS_FILE,
+    Lists,
+    OpenLists,
+    has_lists,
+    nearest,
+    open_lists,
+    read_lists,
+)
+from mvmr_zoo.search.index.manifest import Tuning
+from mvmr_zoo.search.index.mapped_folder import MappedFolder, write_paths
+from mvmr_zoo.search.index.tuning import TARGET, HeldOut, check_recall, held_out, queries_among, tuned
+from mvmr_zoo.search.score_calibration import BACKGROUND_ROWS, quantiles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FEWEST = 10_000
+"""Rows below which lists say nothing: a photo library compares all of them."""
+
+_TRAINED, _STAMP, _LOCK = "trained.faiss", "made_of", ".lock"
+_MOST_CODE_BYTES, _FEATURES_A_BYTE = 128, 8
+_MOST_TRAINING_ROWS = 262_144
+_SEARCHED_AT_MOST = 4
+
+Progress = Callable[[int, int], None]
+Note = Callable[[str], None]
+
+
+def build_lists(
+    folder: Path,
+    *,
+    recall: float = TARGET,
+    progress: Progress = lambda done, total: None,
+    note: Note = lambda text: None,
+) -> Lists:
+    """Make the index of an embeddings folder, or go on making it; one that is finished and whole is only tuned.
+
+    Memory holds the sample that is trained with, at most 262,144 vectors, and then all codes: 8 bytes a vector more
+    than `Lists.code_bytes`.
+
+    Args:
+        folder: finished.
+        recall: share of the 10 nearest that a search is to find, in (0, 1].
+        progress: told how many vectors are in.
+        note: told what takes long.
+
+    Raises:
+        ConfigError: `recall` is out of range.
+        DataError: the folder is no finished one, was altered, or holds fewer than 10,000 vectors.
+        LibraryBusyError: another command makes it.
+        LibraryError: it cannot be written.
+    """
+    check_recall(recall)
+    mapped, place = MappedFolder(folder), folder / INDEX
+    if mapped.rows < FEWEST:
+        raise DataError(
+            f"{folder} holds {mapped.rows} vectors, too few for lists: expected {FEWEST:,}. "
+            "`mvmr-zoo index add PHOTO-FOLDER` makes a library, which compares all of them."
+        )
+    made_of = file_digest(folder / MANIFEST_FILE)
+    try:
+        with _claimed(place):
+            opened = _whole(folder, mapped, made_of)
+            if opened is None:
+                _make(mapped, place, made_of, progress, note)
+                opened = open_lists(folder, mapped, None)
+            note("Choosing how many of its lists a search looks into.")
+            lists = Lists(
+                made_of=made_of,
+                rows=mapped.rows,
+                size=(place / LISTS_FILE).stat().st_size,
+                code_bytes=_code_bytes(mapped.facts.dim),
+                tuning=_tuned(mapped, opened.index, recall),
+                background=quantiles(mapped.vectors(_sample(np.arange(mapped.rows), BACKGROUND_ROWS))),
+            )
+            write_whole(place / FACTS_FILE, json.dumps(asdict(lists), indent=2) + "\n")
+            for path in (*place.glob("block_*.faiss"), place / _TRAINED, place / _STAMP):  # the stamp last
+                path.unlink(missing_ok=True)
+            return lists
+    except OSError as error:
+        raise LibraryError(f"{describe_os_error(error)} What is done is kept; run the same command again.") from None
+
+
+@contextmanager
+def _claimed(place: Path) -> Iterator[None]:
+    place.mkdir(exist_ok=True)
+    try:
+        with FileLock(place / _LOCK, timeout=0):
+            for left in place.glob(".*.part"):
+                left.unlink()
+            yield
+    except Timeout:
+        raise LibraryBusyError(f"Another command is making {place}. Wait for it.") from None
+
+
+def _whole(folder: Path, mapped: MappedFolder, made_of: str) -> OpenLists | None:
+    """The lists and paths that stand there, finished but for tuning; None where they are to be made."""
+    try:
+        lists = read_lists(folder) if has_lists(folder) else None
+        if lists is None and _stamp(folder / INDEX) != made_of:
+            return None
+        return open_lists(folder, mapped, lists)
+    except LibraryError:
+        return None
+
+
+def _stamp(place: Path) -> str | None:
+    """What the files of an unfinished index are made of."""
+    try:
+        return (place / _STAMP).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def _make(mapped: MappedFolder, place: Path, made_of: str, progress: Progress, note: Note) -> None:
+    """The lists and the paths."""
+    if _stamp(place) != made_of or not (place / _TRAINED).is_file():  # blocks are of one training
+        for path in [*place.glob("*.faiss"), place / FACTS_FILE]:
+            path.unlink(missing_ok=True)
+        write_whole(place / _STAMP, made_of)
+        note(f"Training the index of {mapped.rows:,} vectors.")
+        with written_whole(place / _TRAINED) as part:
+            write_index(_trained(mapped), part)
+    blocks = [place / f"block_{number}.faiss" for number in range(len(mapped.shards))]
+    done = 0
+    for number, block in enumerate(blocks):
+        if not block.is_file():
+            mapped.check(number)
+            index = read_index(place / _TRAINED)
+            for vectors in mapped.parts(number):
+                index.add_with_ids(vectors.vectors.astype(np.float32), vectors.ids)
+                progress(done + int(index.ntotal), mapped.rows)
+            with written_whole(block) as part:
+                write_index(index, part)
+        done += len(mapped.shards[number].vectors)
+        progress(done, mapped.rows)
+    write_paths(place, (shard.image_paths() for shard in mapped.shards))
+    _merge(place, blocks)
+
+
+def _merge(place: Path, blocks: list[Path]) -> None:
+    """One index of all blocks."""
+    index = read_index(place / _TRAINED)
+    for block in blocks:
+        index.merge_from(read_index(block), 0)
+    with written_whole(place / LISTS_FILE) as part:
+        write_index(index, part)
+
+
+def _trained(mapped: MappedFolder) -> Any:
+    """An empty index, its centres and codes made from rows that tuning will not ask with."""
+    faiss = faiss_library()
+    lists = lists_for(mapped.rows)
+    dim = mapped.facts.dim
+    index = faiss.index_factory(dim, f"IVF{lists},PQ{_code_bytes(dim)}np", faiss.METRIC_INNER_PRODUCT)
+    index.cp.spherical = True
+    rows = np.arange(mapped.rows)
+    wanted = min(TRAINING_ROWS_A_LIST * lists, _MOST_TRAINING_ROWS)
+    train(index, mapped.vectors(_sample(rows[~held_out(rows)], wanted)))
+    return index
+
+
+def _code_bytes(dim: int) -> int:
+    """A byte for every eight features, 128 at most; a divisor of `dim`."""
+    most = max(1, min(dim // _FEATURES_A_BYTE, _MOST_CODE_BYTES))
+    return next(number for number in range(most, 0, -1) if dim % number == 0)
+
+
+def _sample(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return np.sort(np.random.default_rng(0).choice(rows, min(count, len(rows)), replace=False))
+
+
+def _tuned(mapped: MappedFolder, index: Any, recall: float) -> Tuning:
+    rows = queries_among(np.arange(mapped.rows))
+
+    def search(queries: NDArray[np.float32], k: int, nprobe: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        return nearest(mapped, index, queries, k, nprobe)
+
+    lists = int(index.nlist)
+    tuning = tuned(
+        search,
+        HeldOut(rows, unit(mapped.vectors(rows))),
+        mapped.all_parts(),
+        rows=mapped.rows,
+        lists=max(1, lists // _SEARCHED_AT_MOST),  # what is not found by then was lost to the codes
+        target=recall,
+    )
+    return replace(tuning, lists=lists)

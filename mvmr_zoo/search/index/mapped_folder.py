@@ -1,0 +1,108 @@
+"""An embeddings folder left on the disk: vectors and paths are read where they are needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmr_zoo._io import written_whole
+from mvmr_zoo.embed.folder import EmbeddingsFacts, Shard, check_hash, open_shards, read_counts, read_facts, rows_of
+from mvmr_zoo.errors import DataError
+from mvmr_zoo.search.index.vector_index import VectorPart
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROWS_A_PART = 16_384
+
+_PATHS, _STARTS = "paths.bin", "paths.npy"
+
+
+class MappedFolder:
+    """A finished embeddings folder.
+
+    Args:
+        base: the folder.
+
+    Raises:
+        DataError: it is none, not finished, empty, or its files do not fit one another.
+    """
+
+    def __init__(self, base: Path) -> None:
+        facts, counts = read_facts(base), read_counts(base)
+        if facts is None or counts is None:
+            raise DataError(
+                f"{base} is no finished embeddings folder: it has no manifest.json. `mvmr-zoo embed` makes one."
+            )
+        self.base = base
+        self.facts: EmbeddingsFacts = facts
+        self.shards: list[Shard] = list(open_shards(base, facts))
+        if [len(shard.vectors) for shard in self.shards] != counts:
+            raise DataError(f"{base} has shards of other lengths than its manifest.json says.")
+        self.rows = sum(counts)
+        if not self.rows:
+            raise DataError(f"{base} holds no vector: none of its images could be embedded.")
+
+    def vectors(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """`(N, D)` float32: some rows as they are, numbered over all shards."""
+        return rows_of([shard.vectors for shard in self.shards], np.asarray(rows, np.int64))
+
+    def parts(self, shard: int) -> Iterator[VectorPart]:
+        """The vectors of a shard as they are, with their rows' numbers."""
+        first = sum(len(each.vectors) for each in self.shards[:shard])
+        vectors: NDArray[Any] = self.shards[shard].vectors
+        for start in range(0, len(vectors), ROWS_A_PART):
+            part = np.asarray(vectors[start : start + ROWS_A_PART], np.float16)
+            yield VectorPart(np.arange(first + start, first + start + len(part)), part)
+
+    def check(self, shard: int) -> None:
+        """Raise DataError where the file of a shard's vectors was altered."""
+        check_hash(self.base, self.shards[shard].array.relative_to(self.base).as_posix())
+
+    def all_parts(self) -> Iterator[VectorPart]:
+        """The vectors of all shards."""
+        for number in range(len(self.shards)):
+            yield from self.parts(number)
+
+
+def write_paths(folder: Path, names: Iterable[list[str]]) -> None:
+    """Write paths so that any of them is found at once: their bytes, and where each begins.
+
+    Args:
+        folder: where to.
+        names: paths as `os.fsdecode` gives them, in parts.
+    """
+    starts = [np.zeros(1, np.int64)]
+    with written_whole(folder / _PATHS) as part, part.open("wb") as file:
+        for some in filter(None, names):
+            raw = [os.fsencode(name) for name in some]
+            starts.append(starts[-1][-1] + np.cumsum([len(name) for name in raw], dtype=np.int64))
+            file.write(b"".join(raw))
+    with written_whole(folder / _STARTS) as part, part.open("wb") as file:
+        np.save(file, np.concatenate(starts))
+
+
+class Paths:
+    """What `write_paths` wrote, left on the disk.
+
+    Args:
+        folder: where it stands.
+        rows: how many there are.
+
+    Raises:
+        OSError, ValueError, EOFError: a file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self._starts = np.load(folder / _STARTS, mmap_mode="r")
+        self._bytes = np.memmap(folder / _PATHS, np.uint8, "r")
+        if self._starts.shape != (rows + 1,) or self._starts[-1] != len(self._bytes):
+            raise ValueError(f"{folder / _PATHS} and {folder / _STARTS} do not fit")
+
+    def __getitem__(self, row: int) -> Path:
+        """The path of a row's image."""
+        return Path(os.fsdecode(self._bytes[self._starts[row] : self._starts[row + 1]].tobytes()))

@@ -1,0 +1,174 @@
+"""The commands as people type them: each in a process of its own, but for the refusals that follow the first."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.cli import main
+
+from ...command_line import Typist, refused, run
+from ...conftest import write_photos
+
+Typed = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typist: Typist) -> Typed:
+    """`mvmr-zoo` in this process, for a person whose home is `tmp_path`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("MVMR_LIBRARY", "MVMR_ZOO_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return functools.partial(typist, main, "mvmr-zoo")
+
+
+def test_the_main_job(photo_folder: Path, tmp_path: Path) -> None:
+    done = run("index", "add", photo_folder, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "12 indexed" in done.stdout
+    assert done.stderr == ""  # not a terminal: no progress bar
+    library = tmp_path / ".local/share/mvmr_zoo/library"
+    assert (library / "library.sqlite").exists()
+
+    photo = photo_folder / "a" / "00.jpg"
+    sheet = tmp_path / "sheet.png"
+    done = run("search", photo, "-k", 3, "--json", "--sheet", sheet, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["query"] == str(photo)
+    assert len(found["hits"]) == 3
+    assert all(Path(hit["path"]).exists() for hit in found["hits"])
+    with Image.open(sheet) as image:
+        assert image.size == (4 * 168 + 8, 202 + 8)
+
+    done = run("search", photo, "-k", 3, home=tmp_path)
+    assert len(done.stdout.splitlines()) == 3
+
+    status = json.loads(run("index", "status", "--json", home=tmp_path).stdout)
+    assert status["photos"] == 12
+    assert status["model"] == "effnet-lite:0"
+    assert status["index"] == {"kind": "exact", "generation": 1, "rows": 12, "tuning": None, "current": True}
+
+
+def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_folder: Path, tmp_path: Path) -> None:
+    made = run("index", "add", photo_folder, "--model", "resnet18-imagenette-kd", home=tmp_path)
+    assert made.returncode == 0
+    again = run("index", "add", photo_folder, home=tmp_path)
+    assert (again.returncode, "12 unchanged" in again.stdout) == (0, True)
+    photo = next(photo_folder.rglob("*.jpg"))
+    assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 3
+    status = " ".join(run("index", "status", home=tmp_path).stdout.split())
+    assert "model resnet18-imagenette-kd" in status
+    assert "moves the library to the default encoder, effnet-lite:0" in status
+    moved = run("index", "reindex", home=tmp_path)
+    assert (moved.returncode, "12 photos embedded, 0 failed." in moved.stdout) == (0, True), moved.stderr
+    assert json.loads(run("index", "status", "--json", home=tmp_path).stdout)["model"] == "effnet-lite:0"
+    assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 3
+
+
+def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path) -> None:
+    (photo_folder / "text.jpg").write_text("no photo")
+    done = run("index", "add", photo_folder, home=tmp_path)
+    assert done.returncode == 0
+    assert "12 indexed" in done.stdout
+    assert "1 failed" in done.stdout
+    assert "index status" in done.stderr
+    assert run("index", "add", photo_folder, "--strict", home=tmp_path).returncode == 1
+    status = run("index", "status", home=tmp_path)
+    assert f"{photo_folder / 'text.jpg'}: not an image in a known format" in status.stdout
+
+
+def test_commands_that_cannot_run(
+    photo_folder: Path, tmp_path: Path, other_checkpoint: Checkpoint, typed: Typed
+) -> None:
+    photo = photo_folder / "a" / "00.jpg"
+    (tmp_path / "nothing").mkdir()
+    refused(run("search", photo, home=tmp_path), "There is no library")
+    refused(typed("index", "status"), "There is no library")
+    refused(typed("index", "add", tmp_path / "nowhere"), "does not exist")
+    refused(typed("index", "add", tmp_path / "nothing"), "No photo in")
+    refused(typed("index", "add", photo), "is not a folder")
+    refused(typed("index", "add", photo_folder, "--model", "resnet18-imagenet-kd"), "Closest: resnet")
+    assert typed("index", "add", photo_folder).returncode == 0
+    refused(typed("index", "add", photo_folder, "--model", other_checkpoint.folder), "was made by")
+    refused(typed("search", tmp_path / "none.jpg"), "none.jpg: no such file")
+    refused(typed("search", tmp_path), "is a directory")
+    refused(typed("search", photo, "--sheet", tmp_path / "sheet.txt"), "end the name in")
+    refused(typed("search", photo, "--sheet", photo), "would overwrite")
+    refused(typed("index", "add", "~nobody-here/photos"), "does not exist")
+    refused(typed("index", "add", "x" * 300), "does not exist")
+    refused(typed("quickstart", "--folder", photo), "00.jpg")
+    refused(typed("quickstart", "--folder", photo_folder), "no quickstart made")
+    refused(typed("search", photo, "--sheet", tmp_path / "no" / "sheet.png"), "cannot be written")
+
+
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 100)
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+    refused(run("index", "add", photos, home=tmp_path, preexec_fn=no_room), "disk may be full")
+    done = run("index", "add", photos, home=tmp_path)
+    assert done.returncode == 0
+    assert "holds 100 photos" in done.stdout
+    (unchanged,) = re.findall(r"(\d+) unchanged", done.stdout)
+    assert 32 <= int(unchanged) < 100
+
+
+def test_models(tmp_path: Path) -> None:
+    listed = run("models", home=tmp_path).stdout
+    assert "resnet50-clip-kd" in listed
+    assert "New photo libraries use effnet-lite:0" in listed
+    cards = json.loads(run("models", "--json", home=tmp_path).stdout)
+    assert cards[0]["name"] == "resnet18-imagenette-kd"
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert run("--version", home=tmp_path).stdout.strip() == "0.1.0"
+    assert "quickstart" in run("--help", home=tmp_path).stdout
+
+
+@pytest.mark.parametrize("arguments", [["search"], ["index", "ad"], ["search", "x", "-k", "0"], ["--nonsense"]])
+def test_wrong_usage_exits_with_2(arguments: list[str], tmp_path: Path) -> None:
+    done = run(*arguments, home=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_quickstart_measures_the_users_photos_too(tmp_path: Path, photo_folder: Path) -> None:
+    done = run("quickstart", "--folder", tmp_path / "quick", "--photos", photo_folder, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (ours,) = (line for line in done.stdout.splitlines() if line.startswith("effnet-lite:0 "))
+    assert 0 <= float(ours.split()[-1]) <= 1
+    assert "same subfolder" in done.stdout
+    refused(
+        run("quickstart", "--folder", tmp_path / "quick", "--photos", photo_folder / "a", home=tmp_path),
+        "has fewer than two subfolders with at least two photos each",
+    )
+    refused(run("quickstart", "--folder", tmp_path / "q", "--photos", tmp_path / "no", home=tmp_path), "not a folder")
+
+
+def test_quickstart(tmp_path: Path) -> None:
+    done = run("quickstart", "--folder", tmp_path / "quick", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (ours,) = (line for line in lines if line.startswith("effnet-lite:0 "))
+    (pixels,) = (line for line in lines if line.startswith("raw 16 x 16 pixels"))
+    view, _, half = (float(each) for each in ours.split()[-3:])
+    assert view >= 0.95
+    assert (view, half) > tuple(float(each) for each in pixels.split()[-3::2])
+    assert half > 0.5
+    assert " search " in lines[-3]
+    again = subprocess.run(lines[-3], shell=True, capture_output=True, text=True, cwd=Path.cwd())
+    assert len(again.stdout.splitlines()) == 10, again.stderr
+    assert (tmp_path / "quick" / "sheet.png").exists()

@@ -1,0 +1,101 @@
+"""The zoo's commands as people type them: each in a process of its own, but for the refusals that follow the first."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from torchvision.models import resnet18
+
+from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.cli import main
+
+from ...command_line import Typist, refused, run
+from ...conftest import shaken
+
+
+def test_models_and_info(tmp_path: Path) -> None:
+    table = run("models", home=tmp_path).stdout.splitlines()
+    assert table[0].split()[:3] == ["name", "where", "dim"]
+    assert table[1].startswith("resnet18-imagenette-kd")
+    assert "published stl10/linear 89.67 %" in "".join(line for line in table if line.startswith("resnet50-stl10"))
+    cards = json.loads(
+        run("models", "--data", "stl10", "--min-metric", "stl10/linear=0.9", "--json", home=tmp_path).stdout
+    )
+    assert [card["name"] for card in cards] == ["resnet50-clip-kd-stl10"]
+    assert cards[0]["published"]["stl10/linear"]["value"] == 0.956
+    shown = run("info", "resnet50-clip-kd", home=tmp_path).stdout
+    for fact in ("23,508,032", "4,087,136,256", "not stated", "published     imagenet/linear 75.3 % (Kinakh"):
+        assert fact in shown
+    assert json.loads(run("info", "resnet50-voc07", "--json", home=tmp_path).stdout)["input_px"] == 300
+
+
+def test_one_damaged_folder_does_not_hide_the_others(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    home = tmp_path / ".cache" / "mvmr_zoo"
+    (home / "broken").mkdir(parents=True)
+    (home / "broken" / "config.json").write_text('{"schema_version": 2}')
+    copy = Path(shutil.copytree(checkpoint.folder, home / "odd"))
+    values = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(values | {"source": "\x1b[31mred\nfake row", "license": "a\x1b[31m"}))
+    done = run("models", home=tmp_path)
+    assert done.returncode == 0
+    assert "resnet50-stl10" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert done.stderr.startswith("Left out: ")
+    assert "schema_version is 2" in done.stderr
+    shown = run("info", "odd", home=tmp_path).stdout
+    assert "\x1b" not in shown
+    assert "fake row" in shown.splitlines()[1]
+
+
+def test_import_verify_bundle_unbundle(tmp_path: Path, photo_folder: Path) -> None:
+    torch.save(shaken(resnet18(num_classes=4)).state_dict(), tmp_path / "mine.pth")
+    done = run("import", tmp_path / "mine.pth", "--as", "mine", "--preprocess", "cifar", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("mine: resnet18, 512 features, 32 px, in ")
+    assert "4 classes, their names are not in the file" in done.stdout
+    assert "mine" in run("models", home=tmp_path).stdout
+    verified = run("verify", "mine", home=tmp_path)
+    assert verified.returncode == 0, verified.stderr
+    assert verified.stdout.splitlines()[-1].startswith("both agree    cosine 1.0")
+    bundled = run("bundle", "mine", "-o", tmp_path / "mine.tar", home=tmp_path)
+    assert bundled.returncode == 0, bundled.stderr
+    other = tmp_path / "other machine"
+    assert run("unbundle", tmp_path / "mine.tar", home=other).returncode == 0
+    done = run("index", "add", photo_folder, "--model", "mine", home=other)
+    assert "12 indexed" in done.stdout, done.stderr
+    assert str(other) not in run("index", "status", home=other).stdout.splitlines()[1]  # `mine`, not a path
+
+
+def test_what_is_refused(tmp_path: Path, zoo: Path, checkpoint: Checkpoint, typist: Typist) -> None:
+    typed = functools.partial(typist, main, "mvmr-zoo")
+    copy = Path(shutil.copytree(checkpoint.folder, tmp_path / "copy"))
+    (copy / "graph.onnx").write_bytes(b"")
+    (tmp_path / "text.tar").write_text("text")
+    refused(run("info", "resnet50-stl", home=tmp_path), "Closest: resnet50-stl10")
+    refused(typed("models", "--task", "kd"), "No model has task 'kd'")
+    refused(typed("models", "--min-metric", "stl10"), "expected NAME=FRACTION")
+    refused(typed("import", tmp_path / "none.pth", "--as", "resnet50-stl10"), "none.pth is not a file")
+    refused(typed("import", tmp_path / "none.pth", "--as", "../up"), "cannot name a model")
+    refused(typed("verify", copy), "graph.onnx: SHA-256")
+    refused(typed("verify", "resnet50-clip-kd"), "mvmr-zoo import FILE --as resnet50-clip-kd")
+    refused(typed("bundle", checkpoint.folder, "-o", tmp_path / "no" / "a.tar"), "No such file or directory")
+    refused(typed("unbundle", tmp_path / "text.tar"), "text.tar is not a whole tar file")
+    refused(typed("unbundle", tmp_path / "none.tar"), "No such file or directory")
+    refused(typed("fetch", "resnet18-imagenette-kd"), "is on this machine already")
+    assert not zoo.exists() or not list(zoo.iterdir())
+
+
+def test_fetch_says_there_is_no_licence_and_asks(tmp_path: Path) -> None:
+    done = run("fetch", "resnet50-stl10", home=tmp_path, input="n\n")
+    assert "state no licence" in done.stdout
+    assert done.returncode == 1
+
+
+def test_fetch_without_gdown(tmp_path: Path) -> None:
+    (tmp_path / "gdown.py").write_text("raise ImportError\n")
+    done = run("fetch", "resnet50-stl10", "--yes", home=tmp_path, cwd=tmp_path)
+    refused(done, "pip install 'mvmr-zoo[fetch]'")

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mvmr_zoo.architectures.encoder import BACKBONES, Encoder
+from mvmr_zoo.inference.engines import OnnxEngine, TorchEngine
+from mvmr_zoo.inference.graph import weightless_graph
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+@pytest.mark.parametrize("architecture", BACKBONES)
+def test_both_engines_agree_at_any_batch_and_size(architecture: str) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(architecture)
+    encoder.train()
+    with torch.no_grad():
+        encoder(torch.randn(8, 3, 64, 64))  # batch norm statistics away from 0 and 1
+    encoder.eval()
+    graph = weightless_graph(encoder, size_px=64)
+    assert len(graph) < 200_000
+    onnx = OnnxEngine(graph, {name: w.numpy() for name, w in encoder.weights().items()})
+    pytorch = TorchEngine(encoder)
+    random = np.random.default_rng(0)
+    for n, height, width in ((1, 64, 64), (3, 96, 72), (7, 33, 65)):
+        images = random.standard_normal((n, 3, height, width)).astype(np.float32)
+        one, two = onnx(images), pytorch(images)
+        assert one.shape == (n, encoder.embedding_dim)
+        assert one.dtype == np.float32
+        assert cosine(one, two).min() > 0.99999
+
+
+def test_the_graph_is_the_same_bytes_each_time() -> None:
+    encoder = Encoder("resnet8x4").eval()
+    assert weightless_graph(encoder, size_px=32) == weightless_graph(encoder, size_px=32)

@@ -1,0 +1,176 @@
+"""Foreign encoders, from real weight files of networks too small to be any good."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import open_clip
+import pytest
+import timm
+import torch
+from torchvision import models
+
+from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
+from mvmr_zoo.inference.engines import OnnxEngine
+from mvmr_zoo.models.adapters import KINDS, is_foreign, load_foreign
+from mvmr_zoo.models.loading import load
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of random weights, as each library saves its own."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    torch.save(models.squeezenet1_1().state_dict(), folder / "squeezenet.pth")
+    torch.save(models.shufflenet_v2_x0_5().state_dict(), folder / "shufflenet.pth")
+    torch.save({"state_dict": timm.create_model("resnet10t").state_dict()}, folder / "resnet10t.pth")
+    torch.save(timm.create_model("vit_tiny_patch16_224").state_dict(), folder / "vit.pth")
+    torch.save(open_clip.create_model("ViT-S-32").state_dict(), folder / "clip.pth")
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1))
+    with warnings.catch_warnings(action="ignore"):  # the old exporter, with its own names
+        torch.onnx.export(
+            network, (torch.zeros(2, 3, 40, 40),), folder / "conv.onnx", dynamo=False, dynamic_axes={"input": {0: "n"}},
+            input_names=["input"],
+        )  # fmt: skip
+    return folder
+
+
+CASES = [
+    ("torchvision:squeezenet1_1@{}/squeezenet.pth", 512, 224),
+    ("timm:resnet10t@{}/resnet10t.pth", 512, 176),
+    ("timm:vit_tiny_patch16_224@{}/vit.pth", 192, 224),
+    ("open_clip:ViT-S-32@{}/clip.pth", 384, 224),
+    ("effnet-lite:2", 1280, 260),
+]
+
+
+@pytest.mark.filterwarnings("ignore")  # other people's, about their own code
+@pytest.mark.parametrize(("spec", "dim", "px"), CASES)
+def test_both_engines_agree(spec: str, dim: int, px: int, weights: Path) -> None:
+    spec = spec.format(weights)
+    pytorch, onnx_model = load(spec, runtime="torch"), load(spec)
+    assert (pytorch.card.embedding_dim, pytorch.card.input_px, pytorch.preprocess.crop_px) == (dim, px, px)
+    assert pytorch.weights_digest == onnx_model.weights_digest
+    images = np.random.default_rng(0).standard_normal((3, 3, px, px)).astype(np.float32)
+    a, b = pytorch.engine(images), onnx_model.engine(images)
+    assert a.shape == (3, dim)
+    np.testing.assert_allclose(a, b, atol=2e-4 * float(np.abs(a).max()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_clip_gives_what_encode_image_gives(weights: Path) -> None:
+    clip = open_clip.create_model("ViT-S-32").eval()
+    clip.load_state_dict(torch.load(weights / "clip.pth", weights_only=True))
+    images = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        expected = clip.encode_image(images).numpy()
+    found = load(f"open_clip:ViT-S-32@{weights}/clip.pth", runtime="torch").engine(images.numpy())
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_torchvision_gives_what_its_classifier_reads(weights: Path) -> None:
+    network = models.shufflenet_v2_x0_5().eval()
+    network.load_state_dict(torch.load(weights / "shufflenet.pth", weights_only=True))
+    images = torch.randn(2, 3, 64, 64)
+    features = load_foreign(f"torchvision:shufflenet_v2_x0_5@{weights}/shufflenet.pth").module
+    assert features is not None
+    with torch.inference_mode():
+        torch.testing.assert_close(network.fc(features(images)), network(images))
+
+
+def test_an_onnx_file_runs_as_it_is(weights: Path) -> None:
+    model = load(f"onnx:{weights}/conv.onnx")
+    images = np.random.default_rng(0).standard_normal((2, 3, 40, 40)).astype(np.float32)
+    session = onnx.reference.ReferenceEvaluator(str(weights / "conv.onnx"))
+    expected = session.run(None, {"input": images})[0].reshape(2, 8)
+    np.testing.assert_allclose(model.engine(images), expected, atol=1e-5)
+    assert (model.card.embedding_dim, model.preprocess.crop_px) == (8, 40)
+    with pytest.raises(ConfigError, match="ONNX graph"):
+        load(f"onnx:{weights}/conv.onnx", runtime="torch")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("spec", ["onnx:{}/conv.onnx", "timm:resnet10t@{}/resnet10t.pth"])
+def test_threads_are_those_of_the_session(spec: str, weights: Path) -> None:
+    engine = load(spec.format(weights), threads=1).engine
+    assert isinstance(engine, OnnxEngine)
+    assert engine._session.get_session_options().intra_op_num_threads == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_clip_with_a_tag_and_a_file_takes_the_tags_preprocessing(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(open_clip.create_model("ViT-B-32").state_dict(), weights / "b32.pth")
+    told = open_clip.get_pretrained_cfg("ViT-B-32", "openai") | {"mean": (0.5, 0.25, 0.5)}
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: told)
+    tagged = load_foreign(f"open_clip:ViT-B-32/openai@{weights}/b32.pth")
+    assert tagged.preprocess.mean == (0.5, 0.25, 0.5)
+    assert load_foreign(f"open_clip:ViT-B-32@{weights}/b32.pth").preprocess.mean != (0.5, 0.25, 0.5)
+    activation = tagged.module.transformer.resblocks[0].mlp.gelu
+    assert type(activation).__name__ == "QuickGELU"  # as OpenAI's weights were trained
+    with pytest.raises(UnknownModelError, match="names no weights"):
+        load_foreign(f"open_clip:ViT-B-32/nobody@{weights}/b32.pth")
+
+
+def test_onnx_files_of_another_kind_are_refused(weights: Path, tmp_path: Path) -> None:
+    model = onnx.load(weights / "conv.onnx")
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
+    height = model.graph.input[0].type.tensor_type.shape.dim[2]
+    batch.dim_value = 1
+    onnx.save(model, tmp_path / "one.onnx")
+    with pytest.raises(CheckpointError, match=r"batches of 1 only\. Export it with an open batch"):
+        load(f"onnx:{tmp_path}/one.onnx")
+    batch.dim_param, height.dim_value = "n", 30
+    onnx.save(model, tmp_path / "wide.onnx")
+    with pytest.raises(CheckpointError, match="with H = W"):
+        load(f"onnx:{tmp_path}/wide.onnx")
+
+
+def test_an_onnx_file_may_say_its_preprocessing(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "conv.onnx").write_bytes((weights / "conv.onnx").read_bytes())
+    beside = tmp_path / "conv.preprocess.json"
+    own = load(f"onnx:{tmp_path}/conv.onnx").preprocess.to_dict() | {"mean": [0.5, 0.5, 0.5]}
+    beside.write_text(json.dumps(own))
+    assert load(f"onnx:{tmp_path}/conv.onnx").preprocess.mean == (0.5, 0.5, 0.5)
+    beside.write_text('{"crop_px": "big"}')
+    with pytest.raises(CheckpointError, match=r"conv\.preprocess\.json"):
+        load(f"onnx:{tmp_path}/conv.onnx")
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "says"),
+    [
+        ("open_clip:ViT-B-32/nobody", UnknownModelError, r"open_clip:ViT-B-32@FILE.*ViT-B-32/laion"),
+        ("open_clip:ViT-B-33/openai", UnknownModelError, r"no architecture 'ViT-B-33'. Closest: ViT-B-32"),
+        ("timm:resnet10x", UnknownModelError, r"no network 'resnet10x'. Closest: resnet"),
+        ("torchvision:resnet19", UnknownModelError, r"no classification network 'resnet19'. Closest: resnet1"),
+        ("torchvision:resnet18@/nowhere.pth", UnknownModelError, r"/nowhere\.pth is not a file"),
+        ("timm:resnet10t@{}/vit.pth", CheckpointError, r"vit\.pth is of another network: .*missing"),
+        ("torchvision:squeezenet1_1@{}/text.pth", CheckpointError, r"text\.pth cannot be read as weights"),
+        ("onnx:{}/vit.pth", CheckpointError, "not a sound ONNX file"),
+        ("onnx:nowhere.onnx", UnknownModelError, r"nowhere\.onnx is not a file"),
+    ],
+)
+def test_what_is_wrong_is_said(spec: str, error: type[Exception], says: str, weights: Path) -> None:
+    (weights / "text.pth").write_text("not weights")
+    with pytest.raises(error, match=says):
+        load(spec.format(weights))
+
+
+def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UnknownModelError, match=r"not on this machine.*squeezenet1_1-.*\.pth elsewhere.*@FILE"):
+        load("torchvision:squeezenet1_1")
+
+
+def test_specs() -> None:
+    assert all(is_foreign(f"{kind}:x") for kind in KINDS)
+    assert not is_foreign("local-dir:x")
+    assert not is_foreign("timm")
