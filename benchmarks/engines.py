@@ -23,7 +23,7 @@ from mvmr_zoo.models import BUNDLED_MODEL, find_checkpoint
 
 
 def folded_session(model: mvmr_zoo.Model, folder: Path) -> ort.InferenceSession:
-    """What torch.onnx writes with all its optimisations: weights inside, batch norm folded."""
+    """What torch.onnx writes with all its optimizations: weights inside, batch norm folded."""
     path = folder / "folded.onnx"
     px = model.preprocess.crop_px
     batch = torch.export.Dim.DYNAMIC

@@ -1,4 +1,4 @@
-"""Many vectors made from few real ones, by interpolating between neighbours, and how alike their geometry is.
+"""Many vectors made from few real ones, by interpolating between neighbors, and how alike their geometry is.
 
     MVMR_DATA=DATA python benchmarks/interpolated.py --cache FOLDER [--count 1000000]
 
@@ -32,11 +32,11 @@ SOURCES = {
     "cifar10-train": "parquet:{data}/cifar10/train-00000-of-00001.parquet",
     "cifar10-test": "parquet:{data}/cifar10/test-00000-of-00001.parquet",
 }
-NEIGHBOURS = 48
-"""K of `interpolated`. With 16 to 32 the made vectors' dimension is too low; more are no neighbours any longer."""
+NEIGHBORS = 48
+"""K of `interpolated`. With 16 to 32 the made vectors' dimension is too low; more are no neighbors any longer."""
 
 WITHIN = 0.2
-MLE_NEIGHBOURS = 20
+MLE_NEIGHBORS = 20
 QUERIES = 5_000
 
 _IDENTICAL = 1e-3  # distance of unit vectors: copies of an image tell nothing of the dimension
@@ -63,11 +63,11 @@ def real_features(cache: Path, data: Path) -> NDArray[np.float32]:
 
 
 def interpolated(real: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float16]:
-    """`(count, D)` unit vectors about those of `real`, towards and away from their neighbours.
+    """`(count, D)` unit vectors about those of `real`, towards and away from their neighbors.
 
     Of a random x and its K nearest n_j, with standard normal g_j: x + sum_j g_j (n_j - x) / sqrt(K), scaled to unit
-    length. About x its covariance is the neighbours' second moment. Weights that are positive and sum to 1 would draw
-    everything to the neighbours' means: tried with 1 to 64 of 1 to 128 neighbours, such vectors lie about half as far
+    length. About x its covariance is the neighbors' second moment. Weights that are positive and sum to 1 would draw
+    everything to the neighbors' means: tried with 1 to 64 of 1 to 128 neighbors, such vectors lie about half as far
     from each other as real ones do, in seven tenths of their dimensions at most.
 
     Args:
@@ -79,10 +79,10 @@ def interpolated(real: NDArray[np.float32], count: int, seed: int) -> NDArray[np
     random = np.random.default_rng(seed)
     homes = random.integers(len(real), size=count)
     used, home_of = np.unique(homes, return_inverse=True)
-    near = nearest(real, real[used], NEIGHBOURS + 1).ids[:, 1:]  # the first is the vector itself
+    near = nearest(real, real[used], NEIGHBORS + 1).ids[:, 1:]  # the first is the vector itself
     for first in range(0, count, _CHUNK):
         rows = slice(first, first + _CHUNK)
-        weights = random.standard_normal((len(homes[rows]), 1, NEIGHBOURS), np.float32) / np.float32(NEIGHBOURS**0.5)
+        weights = random.standard_normal((len(homes[rows]), 1, NEIGHBORS), np.float32) / np.float32(NEIGHBORS**0.5)
         between = (weights @ real[near[home_of[rows]]])[:, 0]
         made[rows] = unit(between + (1 - weights.sum(axis=2)) * real[homes[rows]])
     return made
@@ -110,15 +110,15 @@ def _parts(vectors: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
 
 
 def intrinsic_dimension(vectors: NDArray[np.floating], *, seed: int = 0) -> IntrinsicDimension:
-    """Of `(N, D)` vectors: averaged over 5,000 of them, whose neighbours are sought among all."""
+    """Of `(N, D)` vectors: averaged over 5,000 of them, whose neighbors are sought among all."""
     asked = np.random.default_rng(seed).permutation(len(vectors))[:QUERIES]
-    distances = nearest(vectors, vectors[asked], MLE_NEIGHBOURS + 1).distances[:, 1:]
+    distances = nearest(vectors, vectors[asked], MLE_NEIGHBORS + 1).distances[:, 1:]
     distances = distances[distances[:, 0] > _IDENTICAL].astype(np.float64)
     return IntrinsicDimension(two_nn(distances), levina_bickel(distances), float(np.median(distances[:, 0])))
 
 
 def two_nn(distances: NDArray[np.float64], keep: float = 0.9) -> float:
-    """The intrinsic dimension, from the ratios of the distances to the second and the first neighbour.
+    """The intrinsic dimension, from the ratios of the distances to the second and the first neighbor.
 
     -log(1 - F(mu)) = d log(mu): a line through zero fitted to the smallest nine tenths of the ratios, as Facco et al.
     do (Scientific Reports 2017, 7, 12140).

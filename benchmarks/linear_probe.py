@@ -1,10 +1,10 @@
-"""The sweep of `linear@1` and the neighbours of `knn@1` against scikit-learn's, side by side.
+"""The sweep of `linear@1` and the neighbors of `knn@1` against scikit-learn's, side by side.
 
     python benchmarks/linear_probe.py [IMAGENETTE]
 
 Linear: 45 strengths on features of Imagenette train (9,469 x 512) by the bundled model, or on clusters of that shape
 without the photos; scikit-learn's `LogisticRegression(max_iter=1000)` on the same features and held-out rows.
-Neighbours: 50,000 x 512 clusters against 10,000; scikit-learn's `KNeighborsClassifier(metric="cosine",
+Neighbors: 50,000 x 512 clusters against 10,000; scikit-learn's `KNeighborsClassifier(metric="cosine",
 algorithm="brute", weights=...)`. Peak memory is that of this process.
 """
 
@@ -25,7 +25,7 @@ import mvmr_zoo
 from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.evaluate import (
     HELD_OUT,
-    NEIGHBOURS,
+    NEIGHBORS,
     STRENGTHS,
     SWEEP_TOLERANCE,
     TEMPERATURE,
@@ -40,11 +40,11 @@ Rows = NDArray[np.float32]
 def clusters(rows: int, classes: int, seed: int) -> tuple[Rows, NDArray[np.int64]]:
     """Overlapping clusters in 512 dimensions, and which each row belongs to."""
     random = np.random.default_rng(seed)
-    centres = np.random.default_rng(0).standard_normal((classes, 512), np.float32)
+    centers = np.random.default_rng(0).standard_normal((classes, 512), np.float32)
     labels = random.integers(0, classes, rows)
     made = random.standard_normal((rows, 512), np.float32)
     made *= 4
-    made += centres[labels]
+    made += centers[labels]
     return made, labels
 
 
@@ -72,7 +72,7 @@ def compare_sweeps(features: Rows, labels: NDArray[np.int64]) -> None:
     print(f"  best held-out accuracy {max(ours.values()):.4f}, scikit-learn {max(theirs.values()):.4f}")
 
 
-def compare_neighbours() -> None:
+def compare_neighbors() -> None:
     """Both classifiers: seconds, agreement, peak memory after ours."""
     train, labels = clusters(50_000, 100, seed=1)
     test, test_labels = clusters(10_000, 100, seed=2)
@@ -82,7 +82,7 @@ def compare_neighbours() -> None:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began = time.perf_counter()
     theirs = KNeighborsClassifier(
-        NEIGHBOURS, metric="cosine", algorithm="brute", weights=lambda distance: np.exp(-distance / TEMPERATURE)
+        NEIGHBORS, metric="cosine", algorithm="brute", weights=lambda distance: np.exp(-distance / TEMPERATURE)
     ).fit(train, labels)
     predictions = theirs.predict(test)
     other = time.perf_counter() - began
@@ -93,7 +93,7 @@ def compare_neighbours() -> None:
 
 def main() -> None:
     """Print both comparisons; memory first, before anything else has been in it."""
-    compare_neighbours()
+    compare_neighbors()
     if len(sys.argv) > 1:
         photos = image_folder(Path(sys.argv[1]) / "train")
         compare_sweeps(mvmr_zoo.load().embed(photos.paths, normalize=False), photos.labels)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from mvmr_zoo.embed.folder import EmbeddingsFacts, write_embeddings
 from mvmr_zoo.search import MappedFolder
-from mvmr_zoo.search.index import INDEX, LISTS_FILE, nearest, read_index, read_lists
+from mvmr_zoo.search.index import INDEX, LISTS_FILE, nearest, read_index, read_ivfpq
 
 NEAREST = 10
 SHARD_ROWS = 100_000
@@ -72,7 +72,7 @@ def main() -> None:
         folder = Path(scratch) / "embeddings"
         write_embeddings(folder, batches(vectors), facts, shard_rows=SHARD_ROWS)
         build(folder)
-        mapped, nprobe = MappedFolder(folder), read_lists(folder).tuning.nprobe
+        mapped, nprobe = MappedFolder(folder), read_ivfpq(folder).tuning.nprobe
         place = folder / INDEX
         index = read_index(place / LISTS_FILE, mapped=True)
         print(f"{(place / LISTS_FILE).stat().st_size / options.count:.0f} bytes a vector, beside its own on the disk")

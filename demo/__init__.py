@@ -15,7 +15,7 @@ trail       the steps of a search, and the way back
 indexing    taking in a folder while people search
 photo_map   the library as points in two dimensions
 comparison  two encoders on the same photos
-catalogue   the models and what is on this machine
+catalog   the models and what is on this machine
 
 What both need:
 

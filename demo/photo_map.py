@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mvmr_zoo.search import PhotoRow
 
 Projection = Literal["pca", "umap"]
-Colours = Literal["folder", "cluster"]
+Colors = Literal["folder", "cluster"]
 
 MOST_POINTS = 20_000
 FEWEST_POINTS = 3
@@ -33,7 +33,7 @@ PALETTE = (
     "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1",
     "#edc948", "#ff9da7", "#9c755f", "#86bc58", "#d37295", "#8c8c8c",
 )  # fmt: skip
-"""Twelve colours that can be told apart on light and on dark; the last is for everything else."""
+"""Twelve colors that can be told apart on light and on dark; the last is for everything else."""
 
 _MARGIN = 0.04
 _CLUSTERS = len(PALETTE) - 1
@@ -61,7 +61,7 @@ class PhotoMap:
 
 @dataclass(frozen=True)
 class View:
-    """The square of the map that is looked at: its centre, and how many times it is enlarged."""
+    """The square of the map that is looked at: its center, and how many times it is enlarged."""
 
     x: float = 0.5
     y: float = 0.5
@@ -81,13 +81,13 @@ def some_points(ids: Sequence[int]) -> list[int]:
     return [ids[each] for each in np.sort(chosen).tolist()]
 
 
-def make_map(rows: Mapping[int, PhotoRow], projection: Projection, colours: Colours, *, total: int) -> PhotoMap:
+def make_map(rows: Mapping[int, PhotoRow], projection: Projection, colors: Colors, *, total: int) -> PhotoMap:
     """The map of a library's photos.
 
     Args:
         rows: photos by id.
         projection: how vectors become points.
-        colours: what tells them apart.
+        colors: what tells them apart.
         total: photos of the library, some of which `rows` are.
 
     Raises:
@@ -99,16 +99,16 @@ def make_map(rows: Mapping[int, PhotoRow], projection: Projection, colours: Colo
     ids = np.fromiter(rows, np.int64)
     vectors = unit(np.stack([rows[id_].vector for id_ in ids.tolist()]).astype(np.float32))
     points = _umap(vectors) if projection == "umap" else principal_components(vectors)
-    labels = _clusters(vectors) if colours == "cluster" else [_folder(rows[id_]) for id_ in ids.tolist()]
+    labels = _clusters(vectors) if colors == "cluster" else [_folder(rows[id_]) for id_ in ids.tolist()]
     groups, names = _largest(labels)
     return PhotoMap(ids, _into_square(points), groups, names, total)
 
 
 def principal_components(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """`(N, 2)`: the vectors `(N, D)` along the two directions in which they vary most."""
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    _, directions = np.linalg.eigh(centred.T @ centred)
-    found: NDArray[np.float64] = centred @ directions[:, :-3:-1]
+    centerd = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    _, directions = np.linalg.eigh(centerd.T @ centerd)
+    found: NDArray[np.float64] = centerd @ directions[:, :-3:-1]
     return found
 
 
@@ -135,8 +135,8 @@ def draw_map(photo_map: PhotoMap, view: View, marked: int | None = None) -> Imag
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=PALETTE[photo_map.groups[point]])
     for point in np.flatnonzero(photo_map.ids == marked).tolist():
         x, y = at[point]
-        for ring, colour in ((radius + 14, "#ffffff"), (radius + 9, "#000000")):
-            draw.ellipse((x - ring, y - ring, x + ring, y + ring), outline=colour, width=5)
+        for ring, color in ((radius + 14, "#ffffff"), (radius + 9, "#000000")):
+            draw.ellipse((x - ring, y - ring, x + ring, y + ring), outline=color, width=5)
     return picture.resize((SIZE_PX, SIZE_PX), Image.Resampling.BOX)
 
 
@@ -150,8 +150,8 @@ def _umap(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         import umap
     except ImportError:
         raise MissingDependencyError("umap-learn", "umap", "draw the map with UMAP") from None
-    neighbours = min(15, len(vectors) - 1)
-    points: Any = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=0, n_jobs=1).fit_transform(vectors)
+    neighbors = min(15, len(vectors) - 1)
+    points: Any = umap.UMAP(n_neighbors=neighbors, metric="cosine", random_state=0, n_jobs=1).fit_transform(vectors)
     return np.asarray(points, np.float64)
 
 
@@ -171,7 +171,7 @@ def _folder(row: PhotoRow) -> str:
 
 
 def _largest(labels: list[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """A number a point and a name a number; the smallest groups are one where there are more than colours."""
+    """A number a point and a name a number; the smallest groups are one where there are more than colors."""
     names, numbers, counts = np.unique(np.asarray(labels, dtype=object), return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     rank = np.empty(len(order), np.int64)
@@ -187,5 +187,5 @@ def _into_square(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Both axes on one scale, the middle 99.8 % of the points inside the margins, the others at the edge."""
     low, high = np.quantile(points, [0.001, 0.999], axis=0)
     span = float((high - low).max()) or 1.0
-    centred = (points - (low + high) / 2) / span * (1 - 2 * _MARGIN) + 0.5
-    return np.asarray(np.clip(centred, 0.01, 0.99), np.float64)
+    centerd = (points - (low + high) / 2) / span * (1 - 2 * _MARGIN) + 0.5
+    return np.asarray(np.clip(centerd, 0.01, 0.99), np.float64)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from demo.catalogue import models_here
+from demo.catalog import models_here
 from demo.comparison import Comparison
 from demo.indexing import Indexing
-from demo.photo_map import Colours, PhotoMap, Projection, make_map, some_points
+from demo.photo_map import Colors, PhotoMap, Projection, make_map, some_points
 from demo.search import Searcher
 
 
@@ -29,21 +29,21 @@ class Services:
     indexing: Indexing | None
     comparison: Comparison
     folder: Path | None = None
-    _maps: dict[tuple[Projection, Colours], tuple[int, PhotoMap]] = field(default_factory=dict)
+    _maps: dict[tuple[Projection, Colors], tuple[int, PhotoMap]] = field(default_factory=dict)
     _drawing: threading.Lock = field(default_factory=threading.Lock)
 
-    def photo_map(self, projection: Projection, colours: Colours) -> PhotoMap:
+    def photo_map(self, projection: Projection, colors: Colors) -> PhotoMap:
         """The map; made again only when the library has other photos or vectors. Raises what `make_map` raises."""
         ids = self.searcher.ids()
         state = hash((self.searcher.model.vectors_digest, *ids))
-        made = self._maps.get((projection, colours))
+        made = self._maps.get((projection, colors))
         if made is None or made[0] != state:
             with self._drawing:  # one at a time: UMAP takes a minute of every core
-                made = self._maps.get((projection, colours))
+                made = self._maps.get((projection, colors))
                 if made is None or made[0] != state:
                     rows = self.searcher.rows(some_points(ids))
-                    made = state, make_map(rows, projection, colours, total=len(ids))
-                    self._maps[projection, colours] = made
+                    made = state, make_map(rows, projection, colors, total=len(ids))
+                    self._maps[projection, colors] = made
         return made[1]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's base theme in our colours, and what its components leave open."""
+"""How the page looks: Gradio's base theme in our colors, and what its components leave open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
 
 def theme() -> gr.themes.Base:
-    """Colours and fonts for light and dark; every font is the system's own."""
+    """Colors and fonts for light and dark; every font is the system's own."""
     return gr.themes.Base(
         primary_hue="teal", neutral_hue="slate", radius_size="md", font=_FONTS, font_mono=("ui-monospace", "monospace")
     ).set(

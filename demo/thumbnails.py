@@ -79,18 +79,18 @@ class Thumbnails:
         return file
 
     def _drawn(self, name: str) -> Path:
-        """A grey square that stands for a photo; a cross in it where there will be none."""
+        """A gray square that stands for a photo; a cross in it where there will be none."""
         file = self.folder / name
         if not file.exists():
-            grey = Image.new("RGB", (THUMBNAIL_PX, THUMBNAIL_PX), "#9a9a9a")
+            gray = Image.new("RGB", (THUMBNAIL_PX, THUMBNAIL_PX), "#9a9a9a")
             if name == _MISSING:
-                ImageDraw.Draw(grey).line((90, 90, 230, 230, 160, 160, 230, 90, 90, 230), fill="#6a6a6a", width=8)
-            save_small(grey, file, THUMBNAIL_PX)
+                ImageDraw.Draw(gray).line((90, 90, 230, 230, 160, 160, 230, 90, 90, 230), fill="#6a6a6a", width=8)
+            save_small(gray, file, THUMBNAIL_PX)
         return file
 
 
 def save_small(image: Image.Image, file: Path, px: int) -> None:
-    """Write an image as JPEG, its longer side at most `px`; of what its file told, only how its colours are meant."""
+    """Write an image as JPEG, its longer side at most `px`; of what its file told, only how its colors are meant."""
     profile = image.info.get("icc_profile") or b""
     small = image.copy()
     small.thumbnail((px, px))

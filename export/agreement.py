@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TIE = 1e-5
-"""Neighbours whose cosines differ by no more are taken for equally near."""
+"""Neighbors whose cosines differ by no more are taken for equally near."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def agreement(reference: NDArray[np.float32], found: NDArray[np.float32]) -> Agr
         cosine_min=float(cosine.min()),
         cosine_p1=float(np.percentile(cosine, 1)),
         cosine_mean=float(cosine.mean()),
-        top1_agreement=neighbour_agreement(reference, found, 1),
-        top10_agreement=neighbour_agreement(reference, found, 10),
+        top1_agreement=neighbor_agreement(reference, found, 1),
+        top10_agreement=neighbor_agreement(reference, found, 10),
     )
 
 
@@ -71,7 +71,7 @@ def cosines(reference: NDArray[np.float32], found: NDArray[np.float32]) -> NDArr
     return np.where(np.isfinite(products), np.minimum(products, 1.0), -1.0)
 
 
-def neighbour_agreement(reference: NDArray[np.float32], found: NDArray[np.float32], k: int) -> float:
+def neighbor_agreement(reference: NDArray[np.float32], found: NDArray[np.float32], k: int) -> float:
     """How many of the `k` nearest other photos in `found` are among the nearest of `reference`, as a fraction.
 
     A photo that `reference` puts within `TIE` of its `k`-th nearest counts as one of them: copies of a photo must
@@ -80,7 +80,7 @@ def neighbour_agreement(reference: NDArray[np.float32], found: NDArray[np.float3
     Args:
         reference: `(N, D)`, N at least 2.
         found: `(N, D)`.
-        k: neighbours; no more than N - 1 are asked for.
+        k: neighbors; no more than N - 1 are asked for.
     """
     if not np.isfinite(found).all():
         return 0.0
@@ -92,7 +92,7 @@ def neighbour_agreement(reference: NDArray[np.float32], found: NDArray[np.float3
 
 
 def _similarities(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`(N, N)` cosines; a photo is not its own neighbour."""
+    """`(N, N)` cosines; a photo is not its own neighbor."""
     rows = unit(features)
     similar = rows @ rows.T
     np.fill_diagonal(similar, -np.inf)

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from export.agreement import agreement
 from export.convert import convert, encoder_graph, session_of
 from export.inputs import crops
-from export.options import ExportOptions, contract_of
+from export.options import ExportOptions, signature_of
 from export.photos import Photos, folder_photos, sample_photos
 from export.source import read_source
 from export.speed import timed
@@ -110,7 +110,7 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="mvmr-export-") as scratch:
         folder = Path(scratch)
         photos = sample_photos(folder / "photos") if images is None else folder_photos(images)
-        seen = crops(contract_of(source.model, ExportOptions()), photos.measured[:_MOST_PHOTOS])
+        seen = crops(signature_of(source.model, ExportOptions()), photos.measured[:_MOST_PHOTOS])
         given = np.resize(seen, (batch, *seen.shape[1:]))
         runs: dict[str, Run] = {}
         rows: list[Row] = []
@@ -166,7 +166,7 @@ def _pytorch(encoder: Callable[..., Any], layout: torch.memory_format) -> Run:
 
 
 def _onnx(source: Source, dtype: Dtype, photos: Photos, folder: Path) -> Run:
-    contract = contract_of(source.model, ExportOptions(dtype=dtype))
+    contract = signature_of(source.model, ExportOptions(dtype=dtype))
     converted = convert(encoder_graph(source.network, contract), contract, photos, lambda _: 0.0, folder)
     return session_of(converted.model)
 

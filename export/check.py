@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mvmr_zoo
-from export.certificate import Claims, read_claims
 from export.inputs import inputs
 from export.limits import Verdict, verdicts
 from export.measure import Measured, measure
+from export.parity_report import Claims, read_claims
 from export.photos import MEASURED, SAMPLES, sample_photos
 from export.reference import read_reference
 from export.speed import Speed, calls_of, several, speeds

@@ -57,14 +57,14 @@ def onnx(
     device: Device = "cpu",
     images: Images = None,
     labels: Annotated[bool, typer.Option("--labels", help="--images has a subfolder a class: 2,000 photos.")] = False,
-    min_agreement: Annotated[float | None, typer.Option(help="Least top-1 neighbour agreement; int8: 0.95.")] = None,
+    min_agreement: Annotated[float | None, typer.Option(help="Least top-1 neighbor agreement; int8: 0.95.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="With --labels: most points of k-NN lost; int8: 0.5.")] = None,
     allow_failed: Annotated[bool, typer.Option("--allow-failed", help="Keep it if a limit fails, marked.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write model.onnx, its certificate export.json, and the checkpoint's config.json."""
-    from export.certificate import to_json
     from export.options import ExportOptions, parse_batch, parse_size
+    from export.parity_report import to_json
     from mvmr_zoo.checkpoint import output_in_words
 
     options = ExportOptions(
@@ -113,8 +113,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Repeat a certificate with ONNX Runtime alone."""
-    from export.certificate import to_json
     from export.check import check as run
+    from export.parity_report import to_json
 
     checked = run(folder, images=images, device=device)  # type: ignore[arg-type]  # load checks it
     if as_json:
@@ -144,7 +144,7 @@ def bench(
     """Engines and dtypes side by side on this CPU: speed, share of its matrix product rate, accuracy kept."""
     check_installed("compare engines")
     from export.bench import bench as run
-    from export.certificate import to_json
+    from export.parity_report import to_json
 
     for spec in specs:
         found = run(spec, batch=batch, images=images, say=lambda text: typer.echo(text, err=True))

@@ -20,7 +20,7 @@ from export.search import fewest_in_float
 from export.stages import joined
 from mvmr_zoo import __version__
 from mvmr_zoo.inference import clear_notes, onnx_session, traced
-from mvmr_zoo.models.exported import CONTRACT_KEY, filled_batches
+from mvmr_zoo.models.exported import SIGNATURE_KEY, filled_batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from export.photos import Photos
     from mvmr_zoo import Model
     from mvmr_zoo.checkpoint import Head
-    from mvmr_zoo.models.exported import Contract
+    from mvmr_zoo.models.exported import Signature
 
 _AT_ONCE = 16
 _HARM_IMAGES = 32
@@ -53,7 +53,7 @@ class Converted:
     quantization: Mapping[str, Any] | None = None
 
 
-def encoder_graph(encoder: nn.Module, contract: Contract) -> ModelProto:
+def encoder_graph(encoder: nn.Module, contract: Signature) -> ModelProto:
     """The encoder in fp32, batch norm folded, without notes: the same bytes for the same weights."""
     program = traced(
         encoder,
@@ -66,7 +66,7 @@ def encoder_graph(encoder: nn.Module, contract: Contract) -> ModelProto:
     return model
 
 
-def convert(encoder: ModelProto, contract: Contract, photos: Photos, margin: Margin, folder: Path) -> Converted:
+def convert(encoder: ModelProto, contract: Signature, photos: Photos, margin: Margin, folder: Path) -> Converted:
     """The encoder in the contract's dtype.
 
     Args:
@@ -102,7 +102,7 @@ def convert(encoder: ModelProto, contract: Contract, photos: Photos, margin: Mar
     )
 
 
-def finished(converted: Converted, contract: Contract, head: Head | None, model: Model) -> ModelProto:
+def finished(converted: Converted, contract: Signature, head: Head | None, model: Model) -> ModelProto:
     """The whole `model.onnx`, checked: preprocessing and classifier joined on, facts in its metadata."""
     whole = joined(converted.model, contract, head)
     _name_output(whole, contract.output)
@@ -117,7 +117,7 @@ def finished(converted: Converted, contract: Contract, head: Head | None, model:
         "versions": json.dumps({name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}),
     }
     said = {f"mvmr_zoo.{name}": value for name, value in facts.items()}
-    onnx.helper.set_model_props(whole, {CONTRACT_KEY: contract.to_json(), **said})
+    onnx.helper.set_model_props(whole, {SIGNATURE_KEY: contract.to_json(), **said})
     onnx.checker.check_model(whole, full_check=True)
     return whole
 
@@ -157,7 +157,7 @@ def _name_output(model: ModelProto, output: str) -> None:
         value.name = output if value.name == "features" else value.name
 
 
-def _name_dimensions(model: ModelProto, contract: Contract) -> None:
+def _name_dimensions(model: ModelProto, contract: Signature) -> None:
     """Give open dimensions their names, in place of the exporter's, and the batch its size where it is fixed."""
     if contract.stage == "full":
         return

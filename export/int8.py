@@ -1,4 +1,4 @@
-"""int8: static quantisation by ONNX Runtime, calibrated on photos.
+"""int8: static quantization by ONNX Runtime, calibrated on photos.
 
 Activations are uint8, one scale a tensor; weights are int8, one scale an output channel. A range is cut at the
 99.999th percentile of what calibration saw. Weights take 7 bits: on processors without VNNI, the instruction that adds
@@ -34,7 +34,7 @@ SUM = "Add"
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Quantises one encoder, as often as asked; the ranges are found once.
+    """Quantizes one encoder, as often as asked; the ranges are found once.
 
     Args:
         folder: for its files; they can be thrown away afterwards.

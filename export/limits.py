@@ -11,7 +11,7 @@ from mvmr_zoo.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mvmr_zoo.models.exported import Contract, Dtype
+    from mvmr_zoo.models.exported import Dtype, Signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ MAX_DROP: dict[Dtype, float] = {"fp32": 0.1, "fp16": 0.1, "int8": 0.5}
 
 
 def limits_of(
-    contract: Contract, *, labels: bool, min_agreement: float | None = None, max_drop: float | None = None
+    contract: Signature, *, labels: bool, min_agreement: float | None = None, max_drop: float | None = None
 ) -> Limits:
     """The limits of an export.
 

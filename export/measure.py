@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo import Model
-    from mvmr_zoo.models.exported import Contract
+    from mvmr_zoo.models.exported import Signature
 
 TRIED_BATCHES = (1, 2, 7, 64)
 _AT_ONCE = 16
@@ -57,7 +57,7 @@ class Measured:
         return found
 
 
-def measure(model: Model, contract: Contract, photos: list[Path], reference: Reference) -> Measured:
+def measure(model: Model, contract: Signature, photos: list[Path], reference: Reference) -> Measured:
     """An exported folder's answers beside PyTorch's.
 
     Args:
@@ -84,7 +84,7 @@ def measure(model: Model, contract: Contract, photos: list[Path], reference: Ref
     return Measured(features, agreement(reference.features, features), batches, sizes, classes)
 
 
-def answers(model: Model, contract: Contract, photos: list[Path]) -> NDArray[np.float32]:
+def answers(model: Model, contract: Signature, photos: list[Path]) -> NDArray[np.float32]:
     """Features `(N, D)` of photos; a folder that resizes gets every pixel of them, as other languages would give it."""
     if contract.reads == "photo":
         return model.embed((read_image(photo) for photo in photos), normalize=False, batch_size=16)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mvmr_zoo.errors import ConfigError, closest
-from mvmr_zoo.models.exported import DTYPES, STAGES, Contract, Dtype, Stage
+from mvmr_zoo.models.exported import DTYPES, STAGES, Dtype, Signature, Stage
 
 if TYPE_CHECKING:
     from mvmr_zoo import Model
@@ -76,7 +76,7 @@ class ExportOptions:
             )
 
 
-def contract_of(model: Model, options: ExportOptions) -> Contract:
+def signature_of(model: Model, options: ExportOptions) -> Signature:
     """What the export of a model reads and answers. Raises ConfigError for a size that no photo can be made to."""
     preprocess = model.preprocess
     if isinstance(options.size, int):
@@ -84,7 +84,7 @@ def contract_of(model: Model, options: ExportOptions) -> Contract:
             preprocess = preprocess.scaled(options.size)
         except ConfigError as error:
             raise ConfigError(f"--size got {options.size}, too large: {error}") from None
-    return Contract(
+    return Signature(
         dtype=options.dtype,
         stage=options.stage,
         preprocess=preprocess,

@@ -22,7 +22,7 @@ SAMPLES = "sample photos"
 MEASURED = 64
 """The fewest photos a certificate is measured on."""
 
-LABELLED = 2000
+LABELED = 2000
 """The fewest photos on which a drop of accuracy says anything."""
 
 CALIBRATION_STEP = 8
@@ -102,7 +102,7 @@ def folder_photos(root: Path, *, labels: bool = False) -> Photos:
     calibration = [found.paths[index] for index in readable[:count]]
     seen = set(digests(calibration))
     rest = [index for index in readable[count:] if file_digest(found.paths[index]) not in seen]
-    fewest = LABELLED if labels else MEASURED
+    fewest = LABELED if labels else MEASURED
     if len(rest) < fewest:
         raise DataError(
             f"{root} has {len(readable)} photos that can be read, {len(rest)} of them not used to calibrate; "

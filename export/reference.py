@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mvmr_zoo import Model
     from mvmr_zoo.checkpoint import Head
-    from mvmr_zoo.models.exported import Contract
+    from mvmr_zoo.models.exported import Signature
 
 KEPT = 512
 """The most photos whose features travel with an export."""
@@ -52,7 +52,7 @@ class Reference:
         return replace(self, features=self.features[:KEPT], logits=logits)
 
 
-def make_reference(model: Model, contract: Contract, photos: list[Path], head: Head | None) -> Reference:
+def make_reference(model: Model, contract: Signature, photos: list[Path], head: Head | None) -> Reference:
     """PyTorch's answers to photos, through the Python preprocessing.
 
     Args:
@@ -76,7 +76,7 @@ def make_reference(model: Model, contract: Contract, photos: list[Path], head: H
     )
 
 
-def embedded(model: Model, photos: list[Path], contract: Contract, px: int | None = None) -> NDArray[np.float32]:
+def embedded(model: Model, photos: list[Path], contract: Signature, px: int | None = None) -> NDArray[np.float32]:
     """Features `(N, D)` as the engine gives them, through the preprocessing of a contract or of another size."""
     preprocess = contract.preprocess if px is None else contract.preprocess.scaled(px)
     sized = replace(model, card=replace(model.card, preprocess=preprocess))
@@ -91,7 +91,7 @@ def write_reference(folder: Path, reference: Reference) -> None:
     (folder / REFERENCE_FILE).write_bytes(save({name: np.ascontiguousarray(each) for name, each in tensors.items()}))
 
 
-def read_reference(folder: Path, contract: Contract) -> Reference:
+def read_reference(folder: Path, contract: Signature) -> Reference:
     """What `write_reference` wrote. Raises CheckpointError where it is something else."""
     path = folder / REFERENCE_FILE
     tensors = {name: tensor.astype(np.float32) for name, tensor in read_tensors(path).items()}
@@ -111,5 +111,5 @@ def read_reference(folder: Path, contract: Contract) -> Reference:
     return Reference(features, logits, sizes)
 
 
-def _answered(raw: NDArray[np.float32], contract: Contract) -> NDArray[np.float32]:
+def _answered(raw: NDArray[np.float32], contract: Signature) -> NDArray[np.float32]:
     return unit(raw) if contract.unit_norm else raw

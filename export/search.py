@@ -37,7 +37,7 @@ def fewest_in_float(
         layers: all layers.
         always: those that stay in float in any case.
         score: of the network with these layers in float; larger is better.
-        harm: of one layer when it alone is quantised; larger is worse.
+        harm: of one layer when it alone is quantized; larger is worse.
         limit: the least score.
     """
     tried: dict[int, Found] = {}

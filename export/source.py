@@ -12,7 +12,7 @@ import mvmr_zoo
 from mvmr_zoo.checkpoint import CONFIG_FILE, SCHEMA_VERSION, CheckpointConfig, Head, write_config
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.models import find_checkpoint
-from mvmr_zoo.models.adapters import is_foreign
+from mvmr_zoo.models.adapters import is_external
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ def read_source(
     for name, tensor in model.encoder.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{spec}: {name} holds values that are not finite. Nothing was exported.")
-    return Source(spec, model, None if is_foreign(spec) else find_checkpoint(spec).folder)
+    return Source(spec, model, None if is_external(spec) else find_checkpoint(spec).folder)
 
 
 def check_size(model: Model, preprocess: Preprocess) -> None:

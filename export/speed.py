@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mvmr_zoo.images import Preprocess
     from mvmr_zoo.inference import Engine
-    from mvmr_zoo.models.exported import Contract
+    from mvmr_zoo.models.exported import Signature
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ WARM_S = 0.25
 
 
 def beside_pytorch(
-    engine: Engine, pytorch: Engine, contract: Contract, photos: list[Path]
+    engine: Engine, pytorch: Engine, contract: Signature, photos: list[Path]
 ) -> dict[int, dict[str, Speed]]:
     """The speed of an export and of PyTorch on the same photos, by batch size.
 
@@ -75,7 +75,7 @@ def beside_pytorch(
     return found
 
 
-def calls_of(contract: Contract) -> dict[int, int]:
+def calls_of(contract: Signature) -> dict[int, int]:
     """Counted calls a turn by images a call: `CALLS`, or a fixed batch's."""
     return CALLS if contract.batch is None else {contract.batch: 2}
 

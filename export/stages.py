@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from mvmr_zoo.checkpoint import Head
     from mvmr_zoo.images import Preprocess
-    from mvmr_zoo.models.exported import Contract
+    from mvmr_zoo.models.exported import Signature
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
-def joined(encoder: ModelProto, contract: Contract, head: Head | None) -> ModelProto:
+def joined(encoder: ModelProto, contract: Signature, head: Head | None) -> ModelProto:
     """The encoder with its preprocessing before it, and its classifier and unit norm after it.
 
     Args:
@@ -42,35 +42,35 @@ def joined(encoder: ModelProto, contract: Contract, head: Head | None) -> ModelP
     return model
 
 
-def preprocessing(contract: Contract, ir_version: int = 10) -> ModelProto:
+def preprocessing(contract: Signature, ir_version: int = 10) -> ModelProto:
     """What stands before the encoder: `pixels` or `photo` to `images`, which it reads."""
     return _parsed(_before(contract), contract, ir_version)
 
 
-def _parsed(text: str, contract: Contract, ir_version: int) -> ModelProto:
+def _parsed(text: str, contract: Signature, ir_version: int) -> ModelProto:
     return parser.parse_model(f'<ir_version: {ir_version}, opset_import: ["": {contract.opset}]>' + text)
 
 
-def _before(contract: Contract) -> str:
+def _before(contract: Signature) -> str:
     preprocess, crop_px = contract.preprocess, contract.preprocess.crop_px
     if contract.stage == "full":
         return f"""
             preprocessing (uint8[height, width, 3] photo) => (float[1, 3, {crop_px}, {crop_px}] images)
             {{
                 {_cropping(preprocess)}
-                {_normalising(preprocess)}
+                {_normalizing(preprocess)}
             }}"""
     batch, side = contract.batch or "batch", contract.size_px
     sides = f"{side or 'height'}, {side or 'width'}"
     return f"""
         preprocessing (uint8[{batch}, 3, {sides}] pixels) => (float[{batch}, 3, {sides}] images)
         {{
-            {_normalising(preprocess)}
+            {_normalizing(preprocess)}
         }}"""
 
 
 def _cropping(preprocess: Preprocess) -> str:
-    """`Preprocess.crop`: resize the short side, cut out the centre.
+    """`Preprocess.crop`: resize the short side, cut out the center.
 
     On uint8, ONNX Runtime resizes in the fixed-point arithmetic of Pillow, from which its antialiasing is taken.
     """
@@ -99,19 +99,19 @@ def _cropping(preprocess: Preprocess) -> str:
         pixels = Slice(small, start, stop, axes)"""
 
 
-def _normalising(preprocess: Preprocess) -> str:
+def _normalizing(preprocess: Preprocess) -> str:
     """`Preprocess.normalize`, in the same float32 numbers."""
     mean = np.asarray(preprocess.mean, np.float32) * 255
     scale = (1 / (np.asarray(preprocess.std, np.float32) * 255)).astype(np.float32)
     return f"""
         counts = Cast<to=1>(pixels)
         mean = Constant<value=float[1, 3, 1, 1] {{{_numbers(mean)}}}>()
-        centred = Sub(counts, mean)
+        centerd = Sub(counts, mean)
         scale = Constant<value=float[1, 3, 1, 1] {{{_numbers(scale)}}}>()
-        images = Mul(centred, scale)"""
+        images = Mul(centerd, scale)"""
 
 
-def _after(contract: Contract, head: Head | None) -> str:
+def _after(contract: Signature, head: Head | None) -> str:
     batch = 1 if contract.stage == "full" else contract.batch or "batch"
     rows = f"float[{batch}, {contract.embedding_dim}]"
     logits = "" if head is None else f", float[{batch}, {len(head.bias)}] logits"

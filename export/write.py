@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.accuracy import accuracy, margin
-from export.certificate import Certificate, write_certificate
 from export.convert import Converted, convert, encoder_graph, finished
 from export.limits import Limits, limits_of, verdicts
 from export.measure import measure
-from export.options import ExportOptions, contract_of
+from export.options import ExportOptions, signature_of
+from export.parity_report import ParityReport, write_parity_report
 from export.photos import SAMPLES, Photos, digests, folder_photos, sample_photos
 from export.reference import Reference, make_reference, write_reference
 from export.source import Source, check_size, read_source
@@ -21,7 +21,7 @@ from export.speed import beside_pytorch
 from mvmr_zoo._io import replace_folder, scratch_folder
 from mvmr_zoo.errors import ConfigError, LimitError
 from mvmr_zoo.evaluate import machine
-from mvmr_zoo.models.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, Contract, ExportedEngine, holds_export
+from mvmr_zoo.models.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, ExportedEngine, Signature, holds_export
 
 if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Head
@@ -34,7 +34,7 @@ class Demands:
     Args:
         images: folder of photos; None takes the samples.
         labels: whether its subfolders are classes, for k-NN accuracy.
-        min_agreement: least fraction of photos with the same nearest neighbour; None is the dtype's.
+        min_agreement: least fraction of photos with the same nearest neighbor; None is the dtype's.
         max_drop: most points of k-NN accuracy lost; None is the dtype's.
         allow_failed: keep an export that misses a limit, marked.
     """
@@ -58,7 +58,7 @@ def export_onnx(
     demands: Demands,
     *,
     say: Callable[[str], object] = lambda _: None,
-) -> Certificate:
+) -> ParityReport:
     """Write the exported folder of a model, with its certificate; an exported folder that stands there is replaced.
 
     Args:
@@ -77,7 +77,7 @@ def export_onnx(
     check_destination(base)
     output = "features" if options.head else options.output
     source = read_source(spec, options.device, output=output, dim=options.dim)
-    contract = contract_of(source.model, options)
+    contract = signature_of(source.model, options)
     limits = limits_of(contract, labels=demands.labels, min_agreement=demands.min_agreement, max_drop=demands.max_drop)
     check_size(source.model, contract.preprocess)
     head = source.head if contract.head else None
@@ -98,14 +98,14 @@ def export_onnx(
         certificate = _certified(work, source, converted, contract, limits, photos, reference)
         if not certificate.passed and not demands.allow_failed:
             raise LimitError(f"{base} was not written: {missed(certificate)}. --allow-failed keeps it, marked.")
-        write_certificate(work, certificate)
+        write_parity_report(work, certificate)
         check_destination(base)
         replace_folder(work, base)
     return certificate
 
 
 def _write_files(
-    work: Path, source: Source, converted: Converted, contract: Contract, head: Head | None, reference: Reference
+    work: Path, source: Source, converted: Converted, contract: Signature, head: Head | None, reference: Reference
 ) -> None:
     """Every file of the folder but its certificate."""
     work.mkdir()
@@ -119,11 +119,11 @@ def _certified(
     work: Path,
     source: Source,
     converted: Converted,
-    contract: Contract,
+    contract: Signature,
     limits: Limits,
     photos: Photos,
     reference: Reference,
-) -> Certificate:
+) -> ParityReport:
     """What a written folder shows."""
     engine = ExportedEngine(work, contract, device=source.model.engine.device)
     measured = measure(replace(source.model, engine=engine), contract, photos.measured, reference)
@@ -132,7 +132,7 @@ def _certified(
         knn = accuracy(reference.features, measured.features, photos.labels)
         figures["max_drop"] = knn.drop_points
     kept = len(reference.kept().features)
-    return Certificate(
+    return ParityReport(
         spec=source.spec,
         weights_sha256=source.model.weights_digest,
         contract=contract,
@@ -154,7 +154,7 @@ def _certified(
     )
 
 
-def missed(certificate: Certificate) -> str:
+def missed(certificate: ParityReport) -> str:
     """The limits that were missed, in words."""
     failed = [each for each in certificate.verdicts if not each.passed]
     said = ", ".join(f"{each.name} is {each.found:.5g}, limit {each.limit:g}" for each in failed)

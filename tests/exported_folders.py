@@ -21,7 +21,7 @@ from export.write import Demands, export_onnx
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets.samples import photographs
 from mvmr_zoo.images.decode import read_image
-from mvmr_zoo.models.exported import Contract
+from mvmr_zoo.models.exported import Signature
 
 KINDS = {
     "fp32": ExportOptions(),
@@ -71,7 +71,7 @@ class ExportedFolders:
     def __call__(self, kind: str) -> Path:
         folder = self.root / kind
         if not folder.exists():
-            with quick_certificates():
+            with quick_parity_reports():
                 export_onnx(self.spec, folder, KINDS[kind], self.demands)
         return folder
 
@@ -88,7 +88,7 @@ def write_alike(folder: Path) -> Path:
 
 
 @contextmanager
-def quick_certificates() -> Iterator[None]:
+def quick_parity_reports() -> Iterator[None]:
     """Exports without what takes long and is tested elsewhere: each encoder is traced once, times are of one moment.
 
     PyTorch takes one thread: with more, it and ONNX Runtime wait for each other's.
@@ -106,7 +106,7 @@ def quick_certificates() -> Iterator[None]:
 _TRACED: dict[tuple[object, ...], bytes] = {}
 
 
-def _traced_once(encoder: torch.nn.Module, contract: Contract) -> ModelProto:
+def _traced_once(encoder: torch.nn.Module, contract: Signature) -> ModelProto:
     """`encoder_graph`, which depends on nothing else than the key here."""
     weights = hashlib.sha256(b"".join(each.numpy().tobytes() for each in encoder.state_dict().values())).digest()
     key = (weights, contract.preprocess.crop_px, contract.size_px, contract.opset)

@@ -25,8 +25,7 @@ from mvmr_zoo.checkpoint import (
     alignment_from_projector,
 )
 from mvmr_zoo.datasets import NAMED
-from mvmr_zoo.models import CATALOG, save_encoder
-from mvmr_zoo.models import adapters as foreign
+from mvmr_zoo.models import CATALOG, adapters, save_encoder
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig, TaskConfig
 from training.console import say
 from training.student import base_spec
@@ -149,7 +148,7 @@ def spec_name(spec: str) -> str:
     kind, separator, rest = spec.partition(":")
     if separator and kind in _PATH_KINDS:
         return f"{kind}:{_last(rest)}"
-    if separator and kind in foreign.KINDS:
+    if separator and kind in adapters.KINDS:
         name, at, file = rest.partition("@")
         return f"{kind}:{name}{at}{_last(file)}"
     return spec if separator or not _is_path(spec) else _last(spec)

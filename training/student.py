@@ -10,7 +10,7 @@ from mvmr_zoo.architectures import Encoder, differences
 from mvmr_zoo.checkpoint import BASE_KIND, read_base
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.models import find_checkpoint
-from mvmr_zoo.models.adapters import is_foreign
+from mvmr_zoo.models.adapters import is_external
 from training.config import StudentConfig
 from training.console import say
 
@@ -26,7 +26,7 @@ def make_encoder(config: StudentConfig) -> Encoder:
     """
     if config.start_from is None:
         return Encoder(config.architecture, zero_init_residual=config.zero_init_residual)
-    if config.start_from == config.architecture and is_foreign(config.start_from):
+    if config.start_from == config.architecture and is_external(config.start_from):
         encoder = Encoder(config.architecture)
         _, tensors = read_base(config.start_from)
         encoder.load_weights({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
@@ -59,7 +59,7 @@ def make_projector(config: StudentConfig, input_dim: int) -> nn.Sequential:
         input_dim: Feature dimension D of the encoder.
     """
     made = projector(input_dim, config.projector)
-    starts_from_checkpoint = config.start_from is not None and not is_foreign(config.start_from)
+    starts_from_checkpoint = config.start_from is not None and not is_external(config.start_from)
     before = find_checkpoint(str(config.start_from)).projector() if starts_from_checkpoint else None
     if before is not None:
         kept = {name: torch.from_numpy(tensor).float() for name, tensor in before.items()}

@@ -8,5 +8,5 @@ index        taking in a folder
 map          the library as points
 duplicates   copies side by side
 compare      two encoders
-models       the catalogue
+models       the catalog
 """

@@ -120,7 +120,7 @@ def _sentence(progress: Progress) -> str:
             assert report is not None
             return (
                 f"{progress.folder}: {report.found:,} photos found, {report.added:,} taken in, {report.unchanged:,} "
-                f"unchanged, {report.recognised:,} known by content, {len(report.failures):,} failed."
+                f"unchanged, {report.recognized:,} known by content, {len(report.failures):,} failed."
             )
 
 

@@ -47,7 +47,7 @@ class MapTab:
                         methods, value="pca", label="Projection", min_width=140,
                         info=None if has_umap() else "`pip install 'mvmr-zoo[umap]'` offers UMAP too",
                     )  # fmt: skip
-                    self.colours = gr.Radio(["folder", "cluster"], value="folder", label="Coloured by", min_width=140)
+                    self.colors = gr.Radio(["folder", "cluster"], value="folder", label="Colored by", min_width=140)
                 self.picture = gr.Image(
                     show_label=False, interactive=False, type="pil", format="png", buttons=["fullscreen"],
                     elem_id="map", alt_text="Every photo as a point; similar photos lie near each other",
@@ -60,12 +60,12 @@ class MapTab:
             with gr.Column(scale=2, min_width=280):
                 self.hint = gr.HTML(markup.note("Click a point: its photo is shown here."))
                 self.detail = Detail(("Search with it",), "map-detail")
-        inputs = [self.looking, self.projection, self.colours]
+        inputs = [self.looking, self.projection, self.colors]
         self._outputs = [self.looking, self.picture, self.legend, self.hint, *self.detail.outputs]
         for event, handler in (
             (tab.select, self._draw),
             (self.projection.input, self._draw),
-            (self.colours.input, self._draw),
+            (self.colors.input, self._draw),
             (self.picture.select, self._choose),
             (closer.click, self._closer),
             (whole.click, self._whole),
@@ -84,8 +84,8 @@ class MapTab:
             raise ConfigError("Click a point of the map first.")
         return looking.chosen.id
 
-    def _draw(self, looking: Looking, projection: Any, colours: Any) -> list[Any]:
-        made = self._services.photo_map(projection, colours)
+    def _draw(self, looking: Looking, projection: Any, colors: Any) -> list[Any]:
+        made = self._services.photo_map(projection, colors)
         chosen = looking.chosen
         if chosen is None:
             shown = self.detail.hides()
@@ -94,35 +94,35 @@ class MapTab:
         picture = draw_map(made, looking.view, None if chosen is None else chosen.id)
         return [looking, picture, _legend(made), "" if chosen else gr.skip(), *shown]
 
-    def _choose(self, looking: Looking, event: gr.SelectData, projection: Any, colours: Any) -> list[Any]:
-        made = self._services.photo_map(projection, colours)
-        return self._at(looking, made, nearest_point(made, looking.view, *event.index), projection, colours)
+    def _choose(self, looking: Looking, event: gr.SelectData, projection: Any, colors: Any) -> list[Any]:
+        made = self._services.photo_map(projection, colors)
+        return self._at(looking, made, nearest_point(made, looking.view, *event.index), projection, colors)
 
-    def _following(self, looking: Looking, projection: Any, colours: Any) -> list[Any]:
+    def _following(self, looking: Looking, projection: Any, colors: Any) -> list[Any]:
         """The point right of the chosen one, for those who do not point."""
-        made = self._services.photo_map(projection, colours)
+        made = self._services.photo_map(projection, colors)
         order = made.xy[:, 0].argsort(kind="stable").tolist()
         chosen = None if looking.chosen is None else looking.chosen.id
         here = next((at for at, point in enumerate(order) if made.ids[point] == chosen), -1)
-        return self._at(looking, made, order[(here + 1) % len(order)], projection, colours)
+        return self._at(looking, made, order[(here + 1) % len(order)], projection, colors)
 
-    def _at(self, looking: Looking, made: PhotoMap, point: int, projection: Any, colours: Any) -> list[Any]:
+    def _at(self, looking: Looking, made: PhotoMap, point: int, projection: Any, colors: Any) -> list[Any]:
         chosen = self._services.searcher.show([int(made.ids[point])])
-        return self._draw(replace(looking, chosen=chosen[0] if chosen else None), projection, colours)
+        return self._draw(replace(looking, chosen=chosen[0] if chosen else None), projection, colors)
 
-    def _closer(self, looking: Looking, projection: Any, colours: Any) -> list[Any]:
+    def _closer(self, looking: Looking, projection: Any, colors: Any) -> list[Any]:
         """Around the chosen photo, or where one looks already."""
         view = looking.view
         if looking.chosen is not None:
-            made = self._services.photo_map(projection, colours)
+            made = self._services.photo_map(projection, colors)
             for x, y in made.xy[made.ids == looking.chosen.id]:
                 view = View(float(x), float(y), view.zoom)
         return self._draw(
-            replace(looking, view=replace(view, zoom=min(view.zoom * _ZOOM, _MOST_ZOOM))), projection, colours
+            replace(looking, view=replace(view, zoom=min(view.zoom * _ZOOM, _MOST_ZOOM))), projection, colors
         )
 
-    def _whole(self, looking: Looking, projection: Any, colours: Any) -> list[Any]:
-        return self._draw(replace(looking, view=View()), projection, colours)
+    def _whole(self, looking: Looking, projection: Any, colors: Any) -> list[Any]:
+        return self._draw(replace(looking, view=View()), projection, colors)
 
 
 def _legend(made: PhotoMap) -> str:

@@ -1,9 +1,9 @@
-"""The catalogue: figures their authors publish and figures measured here, apart."""
+"""The catalog: figures their authors publish and figures measured here, apart."""
 
 from __future__ import annotations
 
 from demo import markup
-from demo.catalogue import HEADS, model_rows
+from demo.catalog import HEADS, model_rows
 
 
 def models_page() -> str:

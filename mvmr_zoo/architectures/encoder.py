@@ -91,7 +91,7 @@ def check_architecture(name: str) -> None:
 
 
 class Encoder(nn.Module):
-    """Images to backbone features: `(N, 3, H, W)` normalised float to `(N, D)`, not yet unit length.
+    """Images to backbone features: `(N, 3, H, W)` normalized float to `(N, D)`, not yet unit length.
 
     The weights are random; nothing is downloaded. The features are what the network's last linear layer
     would read, so hidden layers of a classifier stay (mobilenet_v3_large gives 1,280 features).

@@ -39,7 +39,7 @@ def output_in_words(output: Output, dim: int) -> str:
 
 
 def is_licensed(license: str) -> bool:
-    """Whether a licence is stated at all."""
+    """Whether a license is stated at all."""
     return " ".join(license.split()).casefold() not in ("", LICENSE_NOT_STATED, "unknown", "none")
 
 
@@ -122,7 +122,7 @@ class ModelCard:
         aligned_dim: length A of an aligned vector; 0 if there is no such output.
         default_output: the output that `load` gives by default.
         preprocess: how photos become arrays.
-        license: the weights' licence, or `not stated`.
+        license: the weights' license, or `not stated`.
         origin: where the weights come from: an address, or what made them.
         task: how it was trained; empty where not known.
         data: it was trained on, as data sets are named here.

@@ -36,7 +36,7 @@ _CITATION = """\
 
 
 def readme_text(config: CheckpointConfig, *, spec: str | None = None) -> str:
-    """The text of README.md: metadata, use, training, figures, limits, licence, citation.
+    """The text of README.md: metadata, use, training, figures, limits, license, citation.
 
     Args:
         config: the folder's facts.
@@ -59,7 +59,7 @@ model = mvmr_zoo.load("{spec or config.name}")
 vectors = model.embed(["photo.jpg"])  # (1, {config.outputs[config.default_output]}) float32, unit L2 norm
 ```
 
-`load` reads the centre {config.preprocess.crop_px} px of photos whose short side is resized to
+`load` reads the center {config.preprocess.crop_px} px of photos whose short side is resized to
 {config.preprocess.resize_px} px. The folder runs in ONNX Runtime and in PyTorch.
 {head if config.class_names else ""}
 ## Training
@@ -78,7 +78,7 @@ Training data: {", ".join(config.data) or "not stated"}.
 Features follow the training data: what it did not show, they tell apart badly. Measure on photos of your own before
 you rely on them.
 
-## Licence
+## License
 
 {_license(config.license)}
 

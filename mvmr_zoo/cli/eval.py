@@ -31,7 +31,7 @@ TenCrop = Annotated[bool, typer.Option("--ten-crop", help="With linear: see ten 
 _ALL = "all"
 
 _HELP = {
-    "knn": "Weighted k-nearest-neighbour classification, k = 20; also 1, 5, 200.",
+    "knn": "Weighted k-nearest-neighbor classification, k = 20; also 1, 5, 200.",
     "linear": "Logistic regression by L-BFGS, its strength chosen on a held-out tenth of train.",
     "linear-sgd": "A linear classifier trained by Adam on random crops, 100 epochs, as the paper does.",
     "semi": "An encoder fine-tuned on few labels, by its own classifier.",

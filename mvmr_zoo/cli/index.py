@@ -18,7 +18,7 @@ from mvmr_zoo.errors import printable
 if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Output
     from mvmr_zoo.models import Device
-    from mvmr_zoo.search import Lists, Status
+    from mvmr_zoo.search import IvfPq, Status
     from mvmr_zoo.search.index import Manifest, Tuning
 
 _NAMES_SHOWN = 10
@@ -30,15 +30,15 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     """What the library holds, and what could not be indexed."""
     from mvmr_zoo.embed.folder import is_embeddings_folder
     from mvmr_zoo.models import DEFAULT_MODEL
-    from mvmr_zoo.search import PhotoLibrary, read_lists
+    from mvmr_zoo.search import PhotoLibrary, read_ivfpq
 
     folder = library_folder(library)
     if is_embeddings_folder(folder):
-        lists = read_lists(folder)
+        lists = read_ivfpq(folder)
         if as_json:
             typer.echo(json.dumps({"library": str(folder), **asdict(lists)}, indent=2))
         else:
-            _show_lists(folder, lists)
+            _show_ivfpq(folder, lists)
         return
     with PhotoLibrary(library, create=False) as photos:
         status = photos.status()
@@ -159,11 +159,11 @@ def index_tune(
 ) -> None:
     """Choose how many lists a search looks into, by measuring against exact search with photos held out of training."""
     from mvmr_zoo.embed.folder import is_embeddings_folder
-    from mvmr_zoo.search import PhotoLibrary, build_lists
+    from mvmr_zoo.search import PhotoLibrary, build_ivfpq
 
     folder = library_folder(library)
     if is_embeddings_folder(folder):
-        _show_lists(folder, build_lists(folder, recall=recall, note=tell))
+        _show_ivfpq(folder, build_ivfpq(folder, recall=recall, note=tell))
         return
     with PhotoLibrary(library, create=False) as photos:
         manifest = photos.tune(recall, note=tell)
@@ -187,14 +187,14 @@ def index_build(
     `mvmr-zoo search PHOTO --library FOLDER` searches it.
     """
     from mvmr_zoo._io import progress_bar
-    from mvmr_zoo.search import build_lists
+    from mvmr_zoo.search import build_ivfpq
 
     with progress_bar("indexing") as progress:
-        lists = build_lists(folder, recall=recall, progress=progress, note=tell)
-    _show_lists(folder, lists)
+        lists = build_ivfpq(folder, recall=recall, progress=progress, note=tell)
+    _show_ivfpq(folder, lists)
 
 
-def _show_lists(folder: Path, lists: Lists) -> None:
+def _show_ivfpq(folder: Path, lists: IvfPq) -> None:
     tuning = lists.tuning
     typer.echo(
         f"{printable(str(folder))}: {lists.rows:,} vectors as {lists.code_bytes} bytes each, "

@@ -63,7 +63,7 @@ def index_add(
         place = photos.folder
     typer.echo(
         f"{report.found} photos found: {report.added} indexed, {report.unchanged} unchanged, "
-        f"{report.recognised} recognised by content, {report.removed} gone, {len(report.failures)} failed."
+        f"{report.recognized} recognized by content, {report.removed} gone, {len(report.failures)} failed."
     )
     typer.echo(f"The library {printable(str(place))} holds {report.total} photos.")
     if report.failures:

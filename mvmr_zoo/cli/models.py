@@ -29,7 +29,7 @@ KeepProjector = Annotated[
 def models(
     task: Annotated[str | None, typer.Option(help="Only models trained so, as `distillation`.")] = None,
     data: Annotated[str | None, typer.Option(help="Only models trained on this data set, as `stl10`.")] = None,
-    license: Annotated[str | None, typer.Option(help="Only weights of this licence, as `apache-2.0`.")] = None,
+    license: Annotated[str | None, typer.Option(help="Only weights of this license, as `apache-2.0`.")] = None,
     max_params: Annotated[int | None, typer.Option(help="Most parameters.")] = None,
     min_metric: Annotated[
         list[str] | None, typer.Option(help="NAME=FRACTION, as stl10/linear=0.9; may be given several times.")
@@ -47,7 +47,7 @@ def models(
     if as_json:
         typer.echo(json.dumps([_plain(card) for card in cards], indent=2))
         return
-    typer.echo(_ROW.format("name", "where", "dim", "px", "params", "MACs", "licence", "figures"))
+    typer.echo(_ROW.format("name", "where", "dim", "px", "params", "MACs", "license", "figures"))
     for card in cards:
         figures = [f"{name} {figure}" for name, figure in card.measured.items()]
         figures += [f"published {name} {figure}" for name, figure in card.published.items()]
@@ -78,11 +78,11 @@ def info(name: Name, as_json: AsJson = False) -> None:
         "outputs": _outputs(card),
         "parameters": f"{card.parameters:,}" if card.parameters else "not known",
         "MACs": f"{card.macs:,} an image" if card.macs else "not known",
-        "input": f"{preprocess.crop_px} px, the centre of {preprocess.resize_px} px, {preprocess.interpolation}",
+        "input": f"{preprocess.crop_px} px, the center of {preprocess.resize_px} px, {preprocess.interpolation}",
         "mean, std": f"{preprocess.mean}, {preprocess.std}",
         "trained by": card.task or "not known",
         "trained on": ", ".join(card.data) or "not known",
-        "licence": card.license,
+        "license": card.license,
         "origin": card.origin,
     }
     if card.pin is not None:
@@ -100,9 +100,9 @@ def info(name: Name, as_json: AsJson = False) -> None:
 @explain_errors
 def import_(
     file: Annotated[Path, typer.Argument(help="The authors' .pth or .ckpt, or a torchvision or timm ResNet's.")],
-    name: Annotated[str, typer.Option("--as", help="What `load` will know it by; a catalogue name brings its facts.")],
+    name: Annotated[str, typer.Option("--as", help="What `load` will know it by; a catalog name brings its facts.")],
     preprocess: Annotated[
-        str | None, typer.Option(help="imagenet, stl10, cifar, voc07, or a JSON file; catalogue names bring theirs.")
+        str | None, typer.Option(help="imagenet, stl10, cifar, voc07, or a JSON file; catalog names bring theirs.")
     ] = None,
     keep_projector: KeepProjector = False,
 ) -> None:
@@ -119,13 +119,13 @@ def fetch(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     keep_projector: KeepProjector = False,
 ) -> None:
-    """Download the authors' folder of a catalogue model with gdown, and import its weights."""
+    """Download the authors' folder of a catalog model with gdown, and import its weights."""
     from mvmr_zoo.models.weight_import import authors_folder, gdown_library
     from mvmr_zoo.models.weight_import import fetch as run
 
     address = authors_folder(name)
     gdown_library()  # before anybody is asked
-    typer.echo(f"{name}: its authors publish the weights at {address} and state no licence.")
+    typer.echo(f"{name}: its authors publish the weights at {address} and state no license.")
     if not yes:
         typer.confirm("Download them all the same?", abort=True)
     _tell(run(name, keep_projector=keep_projector))

@@ -47,7 +47,7 @@ def search(
 ) -> None:
     """The photos of the library most like one photo, or several."""
     from mvmr_zoo.embed.folder import is_embeddings_folder
-    from mvmr_zoo.search import Filters, PhotoLibrary, Query, ShardLibrary, save_sheet
+    from mvmr_zoo.search import EmbeddingsLibrary, Filters, PhotoLibrary, Query, save_sheet
 
     like = photos or []
     query = Query(like=like, like_ids=like_id or [], unlike=unlike or [], unlike_ids=unlike_id or [])
@@ -64,7 +64,7 @@ def search(
                 f"{place} is an embeddings folder, which knows no dates, sizes or copies; expected none of "
                 "--folder, --from, --to, --min-px and --group."
             )
-        shards = ShardLibrary(place, model=model, device=cast("Device", device))
+        shards = EmbeddingsLibrary(place, model=model, device=cast("Device", device))
         hits = shards.search(query, k, offset=offset, keep_query=keep_query, min_percentile=min_percentile)
     else:
         with PhotoLibrary(library, model=model, create=False, device=cast("Device", device)) as opened:

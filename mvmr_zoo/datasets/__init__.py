@@ -1,4 +1,4 @@
-"""Labelled and unlabelled images by one protocol.
+"""Labeled and unlabeled images by one protocol.
 
 base        ImageSet, the protocol
 folder      a folder of photos

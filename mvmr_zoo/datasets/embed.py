@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def embed_images(
     engine: Engine, preprocess: Preprocess, data: ImageSet, rows: Iterable[int], *, dim: int
 ) -> NDArray[np.float32]:
-    """Features of some images of a set, not normalised: `(rows, D)` float32, in the order of `rows`.
+    """Features of some images of a set, not normalized: `(rows, D)` float32, in the order of `rows`.
 
     Args:
         engine: runs the encoder.

@@ -1,6 +1,6 @@
 """A folder of real photos from what scikit-image and scikit-learn carry in their wheels.
 
-Each photograph becomes several views: random crops, flips and colour changes. Some views are held
+Each photograph becomes several views: random crops, flips and color changes. Some views are held
 back as queries, so that searching has a right answer.
 """
 
@@ -60,7 +60,7 @@ def make_samples(folder: Path, *, seed: int = 0) -> Samples:
 
     Args:
         folder: where to; `library` and `queries` are made in it.
-        seed: of crops, flips and colours.
+        seed: of crops, flips and colors.
     """
     samples = Samples(folder / "library", folder / "queries", len(photographs()))
     for kind in samples[:2]:
@@ -94,7 +94,7 @@ def write_halves(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def make_view(photograph: Image.Image, random: np.random.Generator) -> Image.Image:
-    """One view: a crop of `MIN_AREA` to all of the area, perhaps flipped, in other colours."""
+    """One view: a crop of `MIN_AREA` to all of the area, perhaps flipped, in other colors."""
     side = float(np.sqrt(random.uniform(MIN_AREA, 1.0)))
     width, height = round(photograph.width * side), round(photograph.height * side)
     left = int(random.integers(photograph.width - width + 1))

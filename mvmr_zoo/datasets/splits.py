@@ -30,7 +30,7 @@ _TRAIN, _TEST = ("train", "training"), ("test", "val", "validation", "valid")
 
 @dataclass(frozen=True)
 class Splits:
-    """Labelled images to fit on and to measure on.
+    """Labeled images to fit on and to measure on.
 
     Args:
         name: of the data set.

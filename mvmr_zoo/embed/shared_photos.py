@@ -42,7 +42,7 @@ def shared_photos(source: str) -> SharedPhotos:
     if not os.path.isdir(folder):
         raise ConfigError(
             f"--engine ray reads a folder, or a URI such as s3://bucket/photos; {source} is no folder. "
-            "Lists and Parquet files are for --engine local."
+            "IvfPq and Parquet files are for --engine local."
         )
     scan = folder_source(folder)
     files: list[str] = []

@@ -19,7 +19,7 @@ from mvmr_zoo.evaluate.attach import attach_report, attachable, card_figures
 from mvmr_zoo.evaluate.bootstrap import Difference, Measured, difference, figure, mean_of
 from mvmr_zoo.evaluate.cache import images_digest
 from mvmr_zoo.evaluate.draw import draw
-from mvmr_zoo.evaluate.knn import NEIGHBOURS, TEMPERATURE, knn
+from mvmr_zoo.evaluate.knn import NEIGHBORS, TEMPERATURE, knn
 from mvmr_zoo.evaluate.labels import Answers, held_out_rows
 from mvmr_zoo.evaluate.linear import HELD_OUT, STRENGTHS, LinearResult, linear
 from mvmr_zoo.evaluate.linear_sgd import LinearSgdResult, linear_sgd
@@ -36,7 +36,7 @@ from mvmr_zoo.evaluate.voc07 import VocResult, voc07
 
 __all__ = [
     "HELD_OUT",
-    "NEIGHBOURS",
+    "NEIGHBORS",
     "PROTOCOLS",
     "STRENGTHS",
     "SWEEP_TOLERANCE",

@@ -10,7 +10,7 @@ from mvmr_zoo.checkpoint import Checkpoint, add_metrics
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH
 from mvmr_zoo.models import find
-from mvmr_zoo.models.adapters import is_foreign
+from mvmr_zoo.models.adapters import is_external
 
 if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Figure
@@ -24,7 +24,7 @@ def attachable(spec: str) -> Checkpoint:
         ConfigError: it lies in the Hub's cache, or is somebody else's encoder.
         UnknownModelError: the spec is of no checkpoint folder.
     """
-    if is_foreign(spec):
+    if is_external(spec):
         raise ConfigError(f"--attach writes into a checkpoint folder, and {spec}, somebody else's encoder, has none.")
     found = find(spec)
     if found.location == "hub":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvmr_zoo._io import write_whole, written_whole
-from mvmr_zoo.evaluate.views import CENTRE, TEN_CROPS
+from mvmr_zoo.evaluate.views import CENTER, TEN_CROPS
 from mvmr_zoo.inference import embed
 from mvmr_zoo.models import zoo_home
 
@@ -35,7 +35,7 @@ def cache_folder() -> Path:
     return zoo_home() / ".evaluation"
 
 
-def cached_features(model: Model, data: ImageSet, view: View = CENTRE) -> NDArray[np.float32]:
+def cached_features(model: Model, data: ImageSet, view: View = CENTER) -> NDArray[np.float32]:
     """The vectors of every image, not normalized: `(N, D)` float32, in the set's order.
 
     Vectors of `aligned` are computed from cached features, so that every image is encoded once for both outputs.

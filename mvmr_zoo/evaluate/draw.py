@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvmr_zoo.evaluate.cache import cached_features
-from mvmr_zoo.evaluate.knn import NEIGHBOURS
-from mvmr_zoo.evaluate.plots import confusion_plot, feature_map_plot, neighbours_plot
-from mvmr_zoo.evaluate.protocols import OTHER_NEIGHBOURS
+from mvmr_zoo.evaluate.knn import NEIGHBORS
+from mvmr_zoo.evaluate.plots import confusion_plot, feature_map_plot, neighbors_plot
+from mvmr_zoo.evaluate.protocols import OTHER_NEIGHBORS
 from mvmr_zoo.evaluate.retrieval_sheet import retrieval_sheet
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def draw(evaluation: Evaluation, path: Path) -> list[Path]:
     if outcome.answers is not None:
         confusion_plot(place("confusions"), test.labels, outcome.answers, test.class_names, title)
     if report.protocol == "knn@1":
-        names = {k: "" if k == NEIGHBOURS else f"/k={k}" for k in (NEIGHBOURS, *OTHER_NEIGHBOURS)}
+        names = {k: "" if k == NEIGHBORS else f"/k={k}" for k in (NEIGHBORS, *OTHER_NEIGHBORS)}
         by_k = {k: report.figures[f"{report.data}/knn@1{suffix}"] for k, suffix in names.items()}
-        neighbours_plot(place("neighbours"), by_k, title)
+        neighbors_plot(place("neighbors"), by_k, title)
     if report.protocol == "retrieval@1":
         features = cached_features(model, test)
         retrieval_sheet(place("hits"), test, features, test.labels, report.seed)

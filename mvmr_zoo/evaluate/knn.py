@@ -1,4 +1,4 @@
-"""`knn@1`: weighted k-nearest-neighbour classification of frozen features.
+"""`knn@1`: weighted k-nearest-neighbor classification of frozen features.
 
 Wu et al., *Unsupervised Feature Learning via Non-Parametric Instance Discrimination*, 2018:
 cosine similarity, votes weighted by exp(similarity / T).
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 TEMPERATURE = 0.07
-NEIGHBOURS = 20
+NEIGHBORS = 20
 _ROWS_AT_ONCE = 4096
 
 
@@ -29,7 +29,7 @@ def knn(
     test: NDArray[np.float32],
     test_labels: ArrayLike,
     *,
-    k: int = NEIGHBOURS,
+    k: int = NEIGHBORS,
     temperature: float = TEMPERATURE,
 ) -> Answers:
     """Classify every test row by its `k` nearest train rows.
@@ -39,7 +39,7 @@ def knn(
         train_labels: `(N,)` classes: numbers or text.
         test: `(M, D)` features.
         test_labels: `(M,)` classes; read once, at the end. A class that train lacks is never right.
-        k: neighbours that vote, at least 1; no more than N take part.
+        k: neighbors that vote, at least 1; no more than N take part.
         temperature: of the votes, positive.
 
     Raises:
@@ -60,9 +60,9 @@ def knn(
     predictions = np.empty(len(test), np.int64)
     for start in range(0, len(test), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        similarity, neighbours = index.search(unit(test[rows]), min(k, len(train)))
+        similarity, neighbors = index.search(unit(test[rows]), min(k, len(train)))
         weights = np.exp((similarity - 1) / temperature)
-        places = np.arange(len(similarity))[:, None] * len(classes) + numbers[neighbours]
+        places = np.arange(len(similarity))[:, None] * len(classes) + numbers[neighbors]
         votes = np.bincount(places.ravel(), weights.ravel(), minlength=len(similarity) * len(classes))
         predictions[rows] = votes.reshape(len(similarity), len(classes)).argmax(axis=1)
     right = predictions == classes.numbers(test_labels, len(test))

@@ -1,6 +1,6 @@
 """Multinomial logistic regression with an L2 penalty, for many strengths at once.
 
-Minimises, as scikit-learn's `LogisticRegression(C=strength)` does, for rows x with classes y
+Minimizes, as scikit-learn's `LogisticRegression(C=strength)` does, for rows x with classes y
 
     strength * sum_i -log softmax(W x_i + b)[y_i] + ||W||^2 / 2
 
@@ -86,7 +86,7 @@ def logistic_path(
     bias = torch.log(torch.bincount(targets, minlength=classes).clamp(min=1) / len(targets)).to(weight)
     for strength in strengths:
         penalty = _penalty(strength, classes, len(targets))
-        weight, bias = _minimise(axes, targets, weight, bias, penalty, tolerance)
+        weight, bias = _minimize(axes, targets, weight, bias, penalty, tolerance)
         own = axes.axes @ weight.double()
         yield Solution(strength, own.T.cpu().numpy(), (bias.double() - axes.mean @ own).cpu().numpy())
 
@@ -122,7 +122,7 @@ def _principal(features: Tensor) -> _Axes:
     return _Axes(rows, rows.T.contiguous(), spread[kept].float(), axes[:, kept], mean)
 
 
-def _minimise(
+def _minimize(
     axes: _Axes, targets: Tensor, weight: Tensor, bias: Tensor, penalty: float, tolerance: float
 ) -> tuple[Tensor, Tensor]:
     """One strength, in float32. Curvature of an axis: its variance times p (1 - p), about 1 / K, and the penalty."""

@@ -19,5 +19,5 @@ def raw_pixels(paths: Iterable[str | os.PathLike[str]]) -> NDArray[np.float32]:
     size = (SIDE_PX, SIDE_PX)
     small = [read_image(path).resize(size, Image.Resampling.BOX) for path in paths]
     rows = np.stack([np.asarray(image, np.float32).ravel() for image in small])
-    centred: NDArray[np.float32] = rows - rows.mean(axis=1, keepdims=True)
-    return centred
+    centerd: NDArray[np.float32] = rows - rows.mean(axis=1, keepdims=True)
+    return centerd

@@ -1,4 +1,4 @@
-"""What an evaluation found, as PNG files: confusions, accuracy by neighbours, a map of features.
+"""What an evaluation found, as PNG files: confusions, accuracy by neighbors, a map of features.
 
 Each plot is drawn from numbers that a pure function gives; matplotlib and scikit-learn are imported here only, when
 the first plot is drawn. The same input gives the same bytes.
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 MAP_ROWS = 2000
 MIN_MAP_ROWS = 5
-LABELLED_CLASSES = 20
-"""With more, neither cells nor colours are told apart by eye: no counts, no legend."""
+LABELED_CLASSES = 20
+"""With more, neither cells nor colors are told apart by eye: no counts, no legend."""
 
 TICK_LABELS = 40
 PERPLEXITY = 30
 DPI, MARGIN_IN = 150, 0.1
 
 _MUTED = "#332288 #cc6677 #44aa99 #ddcc77 #88ccee #882255 #117733 #aa4499 #999933 #555555".split()
-"""Paul Tol's muted scheme, its pale grey darkened; beyond ten classes it starts again with another marker."""
+"""Paul Tol's muted scheme, its pale gray darkened; beyond ten classes it starts again with another marker."""
 
 _MARKERS = "o^"
-_LINE, _GREY = "#332288", "#cccccc"
+_LINE, _GRAY = "#332288", "#cccccc"
 
 
 def confusion_plot(
@@ -75,12 +75,12 @@ def confusion_plot(
     from matplotlib.colors import PowerNorm
 
     shown = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 1))  # else confusions look white beside the right
-    if classes <= LABELLED_CLASSES:
+    if classes <= LABELED_CLASSES:
         for row, column in np.argwhere(count):
             ink = "white" if share[row, column] > 0.25 else INK
             text = str(count[row, column])
             axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9 if classes <= 10 else 7)
-    size = 9 if classes <= LABELLED_CLASSES else 7
+    size = 9 if classes <= LABELED_CLASSES else 7
     turn = 0 if classes * longest < 6 * side_in else 90
     axes.set_xticks(ticks, names, rotation=turn, fontsize=size, parse_math=False)
     axes.set_yticks(ticks, names, fontsize=size, parse_math=False)
@@ -92,7 +92,7 @@ def confusion_plot(
     _save(path, drawing)
 
 
-def neighbours_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Figure], title: str) -> None:
+def neighbors_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Figure], title: str) -> None:
     """Draw k-NN accuracy by k, each with its 95 % interval where it has one.
 
     Args:
@@ -105,27 +105,27 @@ def neighbours_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Fi
         MissingDependencyError: matplotlib is not installed.
     """
     if not accuracy_by_k:
-        raise DataError("A plot of accuracy by neighbours got no accuracy; expected at least one.")
+        raise DataError("A plot of accuracy by neighbors got no accuracy; expected at least one.")
     drawing, axes = _drawing(6, 4, title)
-    neighbours = sorted(accuracy_by_k)
-    figures = [accuracy_by_k[k] for k in neighbours]
+    neighbors = sorted(accuracy_by_k)
+    figures = [accuracy_by_k[k] for k in neighbors]
     values = np.asarray([100 * each.value for each in figures])
     ends = 100 * np.asarray([each.interval or (each.value, each.value) for each in figures])
     bars = np.abs(ends - values[:, None]).T
-    axes.errorbar(neighbours, values, bars, color=_LINE, marker="o", markersize=5, linewidth=1.2, capsize=4)
-    for k, value, end in zip(neighbours, values, ends[:, 1], strict=True):
+    axes.errorbar(neighbors, values, bars, color=_LINE, marker="o", markersize=5, linewidth=1.2, capsize=4)
+    for k, value, end in zip(neighbors, values, ends[:, 1], strict=True):
         axes.annotate(f"{value:.1f}", (k, end), (0, 4), textcoords="offset points", ha="center", color=INK, fontsize=9)
     axes.set_xscale("log")
-    axes.set_xticks(neighbours, [str(k) for k in neighbours])
+    axes.set_xticks(neighbors, [str(k) for k in neighbors])
     axes.set_xticks([], minor=True)
     axes.margins(x=0.1, y=0.15)
     low, high = axes.get_ylim()
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
     axes.set_ylim(max(low, -1), min(high, 101))  # a marker at 0 or 100 % is whole
-    axes.set_xlabel("neighbours k")
+    axes.set_xlabel("neighbors k")
     axes.set_ylabel("accuracy, % (bars: 95 % interval)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color=_GREY, linewidth=0.5)
+    axes.grid(axis="y", color=_GRAY, linewidth=0.5)
     _save(path, drawing)
 
 
@@ -137,7 +137,7 @@ def feature_map_plot(
     title: str,
     seed: int,
 ) -> None:
-    """Draw a map of features on which near ones lie near, one colour a class; 2,000 images at most.
+    """Draw a map of features on which near ones lie near, one color a class; 2,000 images at most.
 
     Args:
         path: of the PNG file.
@@ -157,17 +157,17 @@ def feature_map_plot(
     kept = f"{len(rows):,} of {len(features):,} images" if len(rows) < len(features) else f"all {len(rows):,} images"
     drawing, axes = _drawing(8, 6.4, f"{title}\nt-SNE of cosine distances, {kept}")
     places, numbers = feature_map(features[rows], seed), labels[rows]
-    colours, markers = _class_marks(len(class_names))
+    colors, markers = _class_marks(len(class_names))
     for marker in sorted(set(markers)):
         own = np.asarray(markers)[numbers] == marker
         x, y = places[own].T
-        axes.scatter(x, y, 14, [colours[i] for i in numbers[own]], marker=marker, alpha=0.8, linewidths=0)
+        axes.scatter(x, y, 14, [colors[i] for i in numbers[own]], marker=marker, alpha=0.8, linewidths=0)
     axes.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     for spine in axes.spines.values():
-        spine.set_color(_GREY)
-    if len(class_names) <= LABELLED_CLASSES:
-        marks = zip(colours, markers, strict=True)
-        handles = [axes.scatter([], [], 36, colour, marker=marker, linewidths=0) for colour, marker in marks]
+        spine.set_color(_GRAY)
+    if len(class_names) <= LABELED_CLASSES:
+        marks = zip(colors, markers, strict=True)
+        handles = [axes.scatter([], [], 36, color, marker=marker, linewidths=0) for color, marker in marks]
         legend = drawing.legend(handles, [""] * len(handles), loc="outside right center", frameon=False, fontsize=9)
         for text, name in zip(legend.get_texts(), class_names, strict=True):
             text.set(text=short(name), parse_math=False)
@@ -199,14 +199,14 @@ def feature_map(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]
 
 
 def _class_marks(classes: int) -> tuple[list[str], list[str]]:
-    """Colour and marker of each class: told apart by both where there is a legend, else by hue alone."""
-    if classes <= LABELLED_CLASSES:
+    """Color and marker of each class: told apart by both where there is a legend, else by hue alone."""
+    if classes <= LABELED_CLASSES:
         tens = [divmod(number, len(_MUTED)) for number in range(classes)]
         return [_MUTED[place] for _, place in tens], [_MARKERS[ten] for ten, _ in tens]
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    return [to_hex(colour) for colour in colormaps["turbo"](np.linspace(0, 1, classes))], ["o"] * classes
+    return [to_hex(color) for color in colormaps["turbo"](np.linspace(0, 1, classes))], ["o"] * classes
 
 
 def _require(library: str, module: str) -> None:

@@ -12,7 +12,7 @@ from mvmr_zoo.datasets import VocImages
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.bootstrap import Measured, mean_of
 from mvmr_zoo.evaluate.cache import cached_features, ten_crop_features
-from mvmr_zoo.evaluate.knn import NEIGHBOURS, knn
+from mvmr_zoo.evaluate.knn import NEIGHBORS, knn
 from mvmr_zoo.evaluate.linear import linear
 from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH, VIEWS, linear_sgd
 from mvmr_zoo.evaluate.retrieval import retrieval
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mvmr_zoo.datasets import Splits
     from mvmr_zoo.inference import Model
 
-OTHER_NEIGHBOURS = (1, 5, 200)
+OTHER_NEIGHBORS = (1, 5, 200)
 
 _FEW_CLASSES = 5
 """With so many or fewer, the five likeliest are all of them."""
@@ -83,11 +83,11 @@ class Protocol:
 def _knn(model: Model, splits: Splits, options: Options) -> Outcome:
     train, test = cached_features(model, splits.train), cached_features(model, splits.test)
     labels = splits.test.labels
-    results = {k: knn(train, splits.train.labels, test, labels, k=k) for k in (NEIGHBOURS, *OTHER_NEIGHBOURS)}
+    results = {k: knn(train, splits.train.labels, test, labels, k=k) for k in (NEIGHBORS, *OTHER_NEIGHBORS)}
     figures = {
-        "knn@1" if k == NEIGHBOURS else f"knn@1/k={k}": mean_of(each.answers == labels) for k, each in results.items()
+        "knn@1" if k == NEIGHBORS else f"knn@1/k={k}": mean_of(each.answers == labels) for k, each in results.items()
     }
-    return Outcome(figures, results[NEIGHBOURS].answers)
+    return Outcome(figures, results[NEIGHBORS].answers)
 
 
 def _linear(model: Model, splits: Splits, options: Options) -> Outcome:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TILE_PX, FRAME_PX, GAP_PX, CAPTION_PX = 112, 5, 10, 20
 RIGHT, WRONG, QUERY = "#009e73", "#d55e00", "#333333"
-"""Frames: Okabe and Ito's bluish green and vermilion, which colour-blind people tell apart."""
+"""Frames: Okabe and Ito's bluish green and vermilion, which color-blind people tell apart."""
 
 
 def retrieval_sheet(

@@ -1,4 +1,4 @@
-"""What is seen of an image: its centre, one of ten crops, a random crop. The name is part of the cache's key."""
+"""What is seen of an image: its center, one of ten crops, a random crop. The name is part of the cache's key."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ class View(Protocol):
         ...
 
 
-class Centre(NamedTuple):
-    """The preprocessing's own centre crop."""
+class Center(NamedTuple):
+    """The preprocessing's own center crop."""
 
-    name: str = "centre"
+    name: str = "center"
 
     def min_px(self, preprocess: Preprocess) -> int:
         """As `embed` decodes."""
         return DRAFT_MARGIN * preprocess.resize_px
 
     def __call__(self, image: Image.Image, preprocess: Preprocess, row: int) -> Image.Image:
-        """The centre crop."""
+        """The center crop."""
         return preprocess.crop(image)
 
 
 @dataclass(frozen=True)
 class OneOfTen:
-    """The four corners and the centre, then the same mirrored (Krizhevsky et al. 2012).
+    """The four corners and the center, then the same mirrored (Krizhevsky et al. 2012).
 
     Of the photo at the preprocessing's own size where that is larger than the crop, else 8/7 of it: crops of a
     photo of their own size would be one crop.
@@ -117,7 +117,7 @@ class RandomCrop:
         return ImageOps.mirror(crop) if random.random() < 0.5 else crop
 
 
-CENTRE = Centre()
+CENTER = Center()
 TEN_CROPS = tuple(OneOfTen(number) for number in range(2 * len(_PLACES)))
 
 

@@ -1,7 +1,7 @@
 """Opening photos. The only place that decodes image files.
 
 Whatever the file holds, what comes out is an upright RGB image: EXIF orientation applied, any
-colour mode converted, transparency laid on white, the first frame of an animation.
+color mode converted, transparency laid on white, the first frame of an animation.
 """
 
 from __future__ import annotations
@@ -141,13 +141,13 @@ def upright_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The image in mode RGB; transparency is laid on white, deep greys are brought to 8 bits."""
+    """The image in mode RGB; transparency is laid on white, deep grays are brought to 8 bits."""
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        return Image.fromarray(_deep_grey(np.asarray(image, dtype=np.float64))).convert("RGB")
+        return Image.fromarray(_deep_gray(np.asarray(image, dtype=np.float64))).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
@@ -182,8 +182,8 @@ def _draft(image: Image.Image, min_px: int) -> None:
         image.draft(None, (width * min_px // short, height * min_px // short))
 
 
-def _deep_grey(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """8-bit grey from 32-bit integers or floats: the scale (1, 255, 65535) is the smallest that fits."""
+def _deep_gray(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """8-bit gray from 32-bit integers or floats: the scale (1, 255, 65535) is the smallest that fits."""
     values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
     top = values.max(initial=0.0)
     scale = next((limit for limit in (1.0, 255.0, 65_535.0) if top <= limit), top)

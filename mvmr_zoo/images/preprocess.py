@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Interpolation = Literal["bilinear", "bicubic"]
 
 Reads = Literal["normalized", "pixels", "photo"]
-"""What an engine is given: normalised crops, crops as uint8, or photos of any size as uint8."""
+"""What an engine is given: normalized crops, crops as uint8, or photos of any size as uint8."""
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -33,14 +33,14 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """Resize the short side, crop the centre, normalise: one fixed way from photo to array.
+    """Resize the short side, crop the center, normalize: one fixed way from photo to array.
 
     The pixels equal those of torchvision's `Resize(resize_px)` and `CenterCrop(crop_px)` on a
     PIL image, but only the cropped part is ever resized.
 
     Args:
         resize_px: length of the short side after resizing, in pixels.
-        crop_px: side of the centre square that is kept, in pixels, at most `resize_px`.
+        crop_px: side of the center square that is kept, in pixels, at most `resize_px`.
         interpolation: `bilinear` or `bicubic`, antialiased.
         mean: per-channel mean of RGB values in [0, 1].
         std: per-channel standard deviation of RGB values in [0, 1], positive.
@@ -76,7 +76,7 @@ class Preprocess:
         return _FILTERS[self.interpolation]
 
     def crop(self, image: Image.Image, *, across: float = 0.5, down: float = 0.5) -> Image.Image:
-        """A crop of the resized photo, the centre one unless told: an RGB image of `crop_px` x `crop_px`.
+        """A crop of the resized photo, the center one unless told: an RGB image of `crop_px` x `crop_px`.
 
         Args:
             image: an RGB image of any size.
@@ -99,7 +99,7 @@ class Preprocess:
         return image.resize((self.crop_px, self.crop_px), self.resampling, box=box)
 
     def normalize(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Normalised channels-first array: `(H, W, 3)` uint8 to `(3, H, W)` float32."""
+        """Normalized channels-first array: `(H, W, 3)` uint8 to `(3, H, W)` float32."""
         mean = np.asarray(self.mean, np.float32) * 255
         scale = 1 / (np.asarray(self.std, np.float32) * 255)
         scaled = (pixels.astype(np.float32) - mean) * scale

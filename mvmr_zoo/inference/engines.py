@@ -43,7 +43,7 @@ class OnnxEngine:
 
     Args:
         graph: the serialized graph of `graph.weightless_graph`. It may have `aligned` as a second output.
-        weights: every external initialiser of the graph, by name; fp16 ones are cast to fp32.
+        weights: every external initializer of the graph, by name; fp16 ones are cast to fp32.
         device: `cpu` or `cuda` (onnxruntime-gpu).
         threads: ONNX Runtime's intra-op threads; 0 takes one a core.
     """
@@ -132,10 +132,10 @@ def onnx_session(
     """An `onnxruntime.InferenceSession`.
 
     Args:
-        graph: a serialised graph, or an ONNX file.
+        graph: a serialized graph, or an ONNX file.
         device: `cpu` or `cuda` (onnxruntime-gpu).
         threads: ONNX Runtime's intra-op threads; 0 takes one a core.
-        weights: the graph's external initialisers by name.
+        weights: the graph's external initializers by name.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.

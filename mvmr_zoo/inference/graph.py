@@ -23,7 +23,7 @@ OPSET = 20
 
 
 def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | None = None) -> bytes:
-    """The serialised ONNX graph: input `images` `(N, 3, H, W)`, output `features` `(N, D)`, both float32.
+    """The serialized ONNX graph: input `images` `(N, 3, H, W)`, output `features` `(N, D)`, both float32.
 
     Every floating-point tensor of the state dict that the graph reads becomes an external initializer of the
     same name; batch norm stays a node of its own, which ONNX Runtime folds when it loads.
@@ -53,8 +53,8 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | N
     clear_notes(model)
     _drop_zero_biases(model, weights)
     _name_weights(model, weights)
-    serialised: bytes = model.SerializeToString(deterministic=True)
-    return serialised
+    serialized: bytes = model.SerializeToString(deterministic=True)
+    return serialized
 
 
 def with_alignment(graph: bytes, shape: tuple[int, int]) -> bytes:
@@ -132,7 +132,7 @@ def clear_notes(model: ModelProto) -> None:
 
 
 def external_names(graph: bytes) -> set[str]:
-    """Which weights a serialised graph leaves to whoever runs it."""
+    """Which weights a serialized graph leaves to whoever runs it."""
     from onnx import ModelProto, TensorProto
 
     initializers = ModelProto.FromString(graph).graph.initializer
@@ -157,7 +157,7 @@ def _drop_zero_biases(model: ModelProto, names: set[str]) -> None:
 
 
 def _name_weights(model: ModelProto, names: set[str]) -> None:
-    """Turn the named initialisers into references, and drop those that nothing reads."""
+    """Turn the named initializers into references, and drop those that nothing reads."""
     graph = model.graph
     used = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]

@@ -24,7 +24,7 @@ from mvmr_zoo.checkpoint import (
 )
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError, closest
 from mvmr_zoo.inference import Engine, Model, OnnxEngine, TorchEngine, onnx_engine, torch_encoder, traced_engine
-from mvmr_zoo.models import adapters as foreign
+from mvmr_zoo.models import adapters
 from mvmr_zoo.models.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS
 from mvmr_zoo.models.exported import ExportedEngine, LogitsEngine, read_exported
 from mvmr_zoo.models.paths import zoo_folder, zoo_names
@@ -51,7 +51,7 @@ def load(
     """The model of a name, a checkpoint folder, or a foreign encoder's spec.
 
     Args:
-        spec: a catalogue name such as `resnet18-imagenette-kd`, a path or `local-dir:PATH` of a checkpoint folder or
+        spec: a catalog name such as `resnet18-imagenette-kd`, a path or `local-dir:PATH` of a checkpoint folder or
             of one that `mvmr-export` wrote,
             `hf-hub:ORG/NAME@REVISION`; or another's encoder: `effnet-lite:0`, `open_clip:ARCH/TAG`,
             `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of weights, or `onnx:FILE`.
@@ -92,9 +92,9 @@ def load(
             f"load got threads={threads} for PyTorch, whose threads are those of the whole process; expected None. "
             f"Call torch.set_num_threads({threads}), or give runtime='onnx'."
         )
-    if foreign.is_foreign(name):
+    if adapters.is_external(name):
         _chosen(name, {"features": 0}, "features", output, dim)
-        return _load_foreign(name, device, runtime, threads or 0)
+        return _load_external(name, device, runtime, threads or 0)
     return _load_checkpoint(find(name), output, dim, device, runtime, threads or 0)
 
 
@@ -106,7 +106,7 @@ def list_models(
     max_params: int | None = None,
     min_metric: Mapping[str, float] | None = None,
 ) -> list[ModelCard]:
-    """Cards of the catalogue and of the models imported on this machine, the package's first, then by name.
+    """Cards of the catalog and of the models imported on this machine, the package's first, then by name.
 
     Imported folders that cannot be read are left out; `damaged_models` names them.
 
@@ -119,7 +119,7 @@ def list_models(
             before a published one; a model without the figure is left out.
 
     Raises:
-        ConfigError: no model has such a task, data set, licence or figure; lists the closest.
+        ConfigError: no model has such a task, data set, license or figure; lists the closest.
     """
     damaged = damaged_models()
     cards = [model_info(name) for name in dict.fromkeys([*CATALOG, *zoo_names()]) if name not in damaged]
@@ -156,7 +156,7 @@ def damaged_models() -> dict[str, str]:
 
 
 def model_info(name: str) -> ModelCard:
-    """The card of a model of the catalogue or the zoo, with what its folder says where that is here.
+    """The card of a model of the catalog or the zoo, with what its folder says where that is here.
 
     Raises:
         UnknownModelError: there is no such name; lists the closest.
@@ -275,8 +275,8 @@ def _load_exported(
     )
 
 
-def _load_foreign(spec: str, device: str, runtime: str, threads: int) -> Model:
-    encoder = foreign.load_foreign(spec)
+def _load_external(spec: str, device: str, runtime: str, threads: int) -> Model:
+    encoder = adapters.load_external(spec)
 
     def build() -> nn.Module:
         if encoder.build is not None:

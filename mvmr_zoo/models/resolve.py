@@ -18,7 +18,7 @@ from mvmr_zoo.models.paths import zoo_folder, zoo_home, zoo_names
 class Found(NamedTuple):
     """A checkpoint and how it was found.
 
-    `spec` finds it again from any working directory; `name` is the catalogue's or the zoo's, None for a path or a
+    `spec` finds it again from any working directory; `name` is the catalog's or the zoo's, None for a path or a
     repository, whatever the folder calls itself.
     """
 
@@ -40,7 +40,7 @@ def find(spec: str) -> Found:
 
     Raises:
         UnknownModelError: nothing answers to it; lists what was tried and what to do.
-        CheckpointError: the folder is damaged, or not the one the catalogue pins.
+        CheckpointError: the folder is damaged, or not the one the catalog pins.
         HubError: the Hub cannot be reached, or refuses.
     """
     if spec.startswith("local-dir:"):
@@ -96,10 +96,10 @@ def not_found(spec: str) -> str:
     """Why nothing answers to `spec`: every place tried, the closest names, what to do."""
     tried = f"a folder {spec!r} with a {CONFIG_FILE}, the package, the zoo {zoo_home()}"
     if spec in CATALOG and CATALOG[spec].origin.startswith(DRIVE_FOLDERS):
-        tried += "" if os.environ.get("MVMR_HUB_ORG") else ", and not the Hub, since MVMR_HUB_ORG names no organisation"
+        tried += "" if os.environ.get("MVMR_HUB_ORG") else ", and not the Hub, since MVMR_HUB_ORG names no organization"
         return (
-            f"{spec!r} is in the catalogue, but its weights are not on this machine (tried {tried}). Its authors "
-            f"publish them, stating no licence, at {CATALOG[spec].origin} . Download the file there and run "
+            f"{spec!r} is in the catalog, but its weights are not on this machine (tried {tried}). Its authors "
+            f"publish them, stating no license, at {CATALOG[spec].origin} . Download the file there and run "
             f"`mvmr-zoo import FILE --as {spec}`; or `mvmr-zoo fetch {spec}` does both."
         )
     if Path(spec).is_file():
@@ -112,11 +112,11 @@ def not_found(spec: str) -> str:
 def _check_pinned(folder: Path, pin: Pin | None) -> None:
     if pin is not None:
         advice = "Name the folder as local-dir:PATH, or import it under another name."
-        check_digest(folder / CONFIG_FILE, pin.sha256, said_by="the catalogue pins", advice=advice)
+        check_digest(folder / CONFIG_FILE, pin.sha256, said_by="the catalog pins", advice=advice)
 
 
 def exported_folder(spec: str) -> Path | None:
-    """The folder that `mvmr-export` wrote, where a spec is the path of one; a catalogue's name never is."""
+    """The folder that `mvmr-export` wrote, where a spec is the path of one; a catalog's name never is."""
     if spec in CATALOG:
         return None
     path = Path(spec.removeprefix("local-dir:"))

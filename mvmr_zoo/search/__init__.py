@@ -32,8 +32,8 @@ from mvmr_zoo.search.compatibility import bind, reindex_command
 from mvmr_zoo.search.contact_sheet import save_sheet
 from mvmr_zoo.search.doctor import Finding
 from mvmr_zoo.search.duplicates import COSINE, LIKENESS, Copy, Group
-from mvmr_zoo.search.embeddings_search import ShardLibrary
-from mvmr_zoo.search.index import Lists, MappedFolder, build_lists, read_lists
+from mvmr_zoo.search.embeddings_library import EmbeddingsLibrary
+from mvmr_zoo.search.index import IvfPq, MappedFolder, build_ivfpq, read_ivfpq
 from mvmr_zoo.search.photo_library import PhotoLibrary
 from mvmr_zoo.search.query import Filters, Query
 from mvmr_zoo.search.ranking import Hit
@@ -49,25 +49,25 @@ __all__ = [
     "LIKENESS",
     "AddReport",
     "Copy",
+    "EmbeddingsLibrary",
     "Filters",
     "Finding",
     "Globs",
     "Group",
     "Hit",
-    "Lists",
+    "IvfPq",
     "MappedFolder",
     "PhotoLibrary",
     "PhotoRow",
     "Progress",
     "Query",
     "ReindexReport",
-    "ShardLibrary",
     "Status",
     "Store",
     "bind",
-    "build_lists",
+    "build_ivfpq",
     "default_library_path",
-    "read_lists",
+    "read_ivfpq",
     "reindex_command",
     "save_sheet",
     "write_folder_parquet",

@@ -23,7 +23,7 @@ _INK, _PAPER, _QUERY_FRAME, _MISSING = "#1a1a1a", "#ffffff", "#d9480f", "#dddddd
 
 
 def contact_sheet(rows: Sequence[tuple[Path, Sequence[Hit]]]) -> Image.Image:
-    """One row a query: the query in a coloured frame, then its hits, best first.
+    """One row a query: the query in a colored frame, then its hits, best first.
 
     Args:
         rows: queries with their hits; at least one query.

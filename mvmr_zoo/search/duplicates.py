@@ -1,7 +1,7 @@
 """Copies of the same photo: exact ones by the hash of their files, near ones by vector and then by their pixels.
 
 Two photos are near duplicates when the cosine of their vectors reaches `COSINE` and the correlation of their 32 x 32
-grey thumbnails reaches `LIKENESS`. Measured with the bundled encoder on Imagenette's validation photos: JPEG quality 40
+gray thumbnails reaches `LIKENESS`. Measured with the bundled encoder on Imagenette's validation photos: JPEG quality 40
 and brighter by 15 % are all found, half the size 98 %, 3 % cut off every edge 49 %; of 1,124,250 pairs of different
 photos, none (benchmarks/duplicates.py).
 """
@@ -197,7 +197,7 @@ def _likeness(photo: PhotoRow, other: PhotoRow) -> float:
 
 @functools.lru_cache(maxsize=_THUMBNAILS_KEPT)
 def _thumbnail(path: str, stamp: Stamp) -> NDArray[np.float32] | None:
-    """Grey, `(1024,)`, zero mean and unit length; None where the photo cannot be read any more.
+    """Gray, `(1024,)`, zero mean and unit length; None where the photo cannot be read any more.
 
     Args:
         path: of the photo.

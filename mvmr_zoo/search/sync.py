@@ -36,7 +36,7 @@ class AddReport:
         found: photos in the folders now.
         unchanged: not decoded again.
         added: decoded and embedded.
-        recognised: new names or dates of a content already known; not decoded either.
+        recognized: new names or dates of a content already known; not decoded either.
         removed: names that are gone since: missing photos, moved ones, and those that a glob leaves out now.
         failures: what could not be indexed, with the reason.
         total: photos in the library now.
@@ -45,7 +45,7 @@ class AddReport:
     found: int
     unchanged: int
     added: int
-    recognised: int
+    recognized: int
     removed: int
     failures: list[FailureRow]
     total: int
@@ -98,7 +98,7 @@ def update(
     if not found and not tried:
         raise _nothing_in(scans)
     pending = [Pending(root, path, stamp) for path, (root, stamp) in sorted(found.items()) if known.get(path) != stamp]
-    unknown = _recognise(store, pending, progress)
+    unknown = _recognize(store, pending, progress)
     unreadable = [row for scan in scans.values() for row in scan.unreadable]
     failures: list[FailureRow] = []
     if unknown:
@@ -119,7 +119,7 @@ def update(
         found=len(found),
         unchanged=len(found) - len(pending),
         added=len(unknown) - len(failures),
-        recognised=len(pending) - len(unknown),
+        recognized=len(pending) - len(unknown),
         removed=len((known.keys() & set(gone)) - missing),
         failures=unreadable + failures,
         total=store.count(),
@@ -150,21 +150,21 @@ def _nothing_in(scans: dict[bytes, Scan]) -> DataError:
     return DataError(f"No photo in {names}. Photos are found by their ending: .jpg, .png, .heic, .webp and the like.")
 
 
-def _recognise(store: Store, pending: list[Pending], progress: Progress) -> list[Pending]:
+def _recognize(store: Store, pending: list[Pending], progress: Progress) -> list[Pending]:
     """Remember photos whose content the store knows already, and return the others."""
     unknown: list[Pending] = []
     sizes = store.sizes()
     for first in range(0, len(pending), BATCH_SIZE):
-        recognised = []
+        recognized = []
         for photo in pending[first : first + BATCH_SIZE]:
             twin = _twin(store, photo) if photo.stamp.size in sizes else None
             if twin is None:
                 unknown.append(photo)
             else:
-                recognised.append(replace(twin, root=photo.root, path=photo.path, stamp=photo.stamp))
-        if recognised:
-            store.write(photos=recognised)
-            progress(first + len(recognised), len(pending))
+                recognized.append(replace(twin, root=photo.root, path=photo.path, stamp=photo.stamp))
+        if recognized:
+            store.write(photos=recognized)
+            progress(first + len(recognized), len(pending))
     return unknown
 
 

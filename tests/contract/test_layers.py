@@ -20,11 +20,11 @@ ORDER = (
 )  # fmt: skip
 EXPORT_ORDER = (
     "installed", "agreement", "limits", "options", "search", "stages", "inputs", "photos", "speed", "half", "int8",
-    "accuracy", "reference", "source", "convert", "measure", "certificate", "check", "write",
+    "accuracy", "reference", "source", "convert", "measure", "parity_report", "check", "write",
     "bench", "cli", "__main__",
 )  # fmt: skip
 DEMO_ORDER = (
-    "markup", "uploads", "thumbnails", "trail", "search", "indexing", "photo_map", "comparison", "catalogue",
+    "markup", "uploads", "thumbnails", "trail", "search", "indexing", "photo_map", "comparison", "catalog",
     "services", "opening", "guard", "theme", "tabs", "api", "app", "space", "cli", "__main__",
 )  # fmt: skip
 TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicates", "compare", "models")

@@ -33,16 +33,16 @@ def rows(album: Album) -> dict[int, PhotoRow]:
 
 def test_principal_components_are_those_of_the_singular_value_decomposition() -> None:
     vectors = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32) * np.arange(1, 9, dtype=np.float32)
-    centred = vectors - vectors.mean(axis=0)
-    left, values, _ = np.linalg.svd(centred.astype(np.float64), full_matrices=False)
+    centerd = vectors - vectors.mean(axis=0)
+    left, values, _ = np.linalg.svd(centerd.astype(np.float64), full_matrices=False)
     np.testing.assert_allclose(
         np.abs(principal_components(vectors)), np.abs(left[:, :2] * values[:2]), rtol=1e-4, atol=1e-4
     )
 
 
-@pytest.mark.parametrize("colours", ["folder", "cluster"])
-def test_every_photo_is_a_point(rows: dict[int, PhotoRow], colours: photo_map.Colours) -> None:
-    made = make_map(rows, "pca", colours, total=len(rows))
+@pytest.mark.parametrize("colors", ["folder", "cluster"])
+def test_every_photo_is_a_point(rows: dict[int, PhotoRow], colors: photo_map.Colors) -> None:
+    made = make_map(rows, "pca", colors, total=len(rows))
     assert made.ids.tolist() == list(rows)
     assert made.xy.min() >= 0
     assert made.xy.max() <= 1
@@ -50,7 +50,7 @@ def test_every_photo_is_a_point(rows: dict[int, PhotoRow], colours: photo_map.Co
     counts = np.bincount(made.groups, minlength=len(made.names))
     assert counts.sum() == len(rows)
     assert (np.diff(counts) <= 0).all()
-    assert len(made.names) == (1 if colours == "folder" else len(PALETTE) - 1)
+    assert len(made.names) == (1 if colors == "folder" else len(PALETTE) - 1)
 
 
 def test_views_of_a_photograph_lie_nearer_than_others(rows: dict[int, PhotoRow]) -> None:
@@ -78,7 +78,7 @@ def test_the_point_at_a_place_is_the_one_drawn_there() -> None:
     assert View().pixels(np.array([[0.5, 0.25]])).tolist() == [[SIZE_PX / 2, SIZE_PX / 4]]
 
 
-def test_points_are_drawn_where_they_are_in_their_colours() -> None:
+def test_points_are_drawn_where_they_are_in_their_colors() -> None:
     made = PhotoMap(np.array([1, 2]), np.array([[0.25, 0.5], [0.75, 0.5]]), np.array([0, 1]), ("a", "b"), 2)
     picture = np.asarray(draw_map(made, View()))
     for x, group in ((0.25, 0), (0.75, 1)):

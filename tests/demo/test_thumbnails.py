@@ -81,7 +81,7 @@ def test_nothing_of_person_and_place_is_kept(tmp_path: Path) -> None:
         assert small.size == (100, 100)
 
 
-def test_how_colours_are_meant_is_kept(tmp_path: Path) -> None:
+def test_how_colors_are_meant_is_kept(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     image = Image.new("RGB", (20, 20), "green")
     image.info["icc_profile"] = profile

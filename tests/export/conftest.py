@@ -10,13 +10,13 @@ from onnx import ModelProto
 from export.convert import encoder_graph
 from mvmr_zoo.architectures.encoder import Encoder
 from mvmr_zoo.images.preprocess import Preprocess
-from mvmr_zoo.models.exported import Contract
+from mvmr_zoo.models.exported import Signature
 
 from ..conftest import PX, shaken
-from ..exported_folders import quick_certificates
+from ..exported_folders import quick_parity_reports
 
 
-def contract(**fields: object) -> Contract:
+def contract(**fields: object) -> Signature:
     """Of an fp32 export of a tiny encoder that leaves everything open, but for what is given."""
     usual = {
         "dtype": "fp32",
@@ -29,7 +29,7 @@ def contract(**fields: object) -> Contract:
         "head": False,
         "embedding_dim": 64,
     }
-    return Contract(**{**usual, **fields})
+    return Signature(**{**usual, **fields})
 
 
 def rows_cosine(one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -38,7 +38,7 @@ def rows_cosine(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="package", autouse=True)
 def _quick() -> Iterator[None]:
-    with quick_certificates():
+    with quick_parity_reports():
         yield
 
 

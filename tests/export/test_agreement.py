@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from export.agreement import Agreement, agreement, cosines, neighbour_agreement
+from export.agreement import Agreement, agreement, cosines, neighbor_agreement
 from mvmr_zoo.inference.pipeline import unit
 
 
@@ -26,16 +26,15 @@ def naive_cosine(one: np.ndarray, two: np.ndarray) -> float:
     return product / math.sqrt(sum(a * a for a in one.tolist()) * sum(b * b for b in two.tolist()))
 
 
-def naive_neighbours(features: np.ndarray, photo: int, k: int) -> set[int]:
+def naive_neighbors(features: np.ndarray, photo: int, k: int) -> set[int]:
     others = [other for other in range(len(features)) if other != photo]
     return set(sorted(others, key=lambda other: -naive_cosine(features[photo], features[other]))[:k])
 
 
-def naive_neighbour_agreement(reference: np.ndarray, found: np.ndarray, k: int) -> float:
+def naive_neighbor_agreement(reference: np.ndarray, found: np.ndarray, k: int) -> float:
     """How many of the nearest are the same ones, where no two are equally near."""
     shared = sum(
-        len(naive_neighbours(reference, photo, k) & naive_neighbours(found, photo, k))
-        for photo in range(len(reference))
+        len(naive_neighbors(reference, photo, k) & naive_neighbors(found, photo, k)) for photo in range(len(reference))
     )
     return shared / (k * len(reference))
 
@@ -53,8 +52,8 @@ def test_equals_its_definition(seed: int) -> None:
     assert told.cosine_min == pytest.approx(low, abs=1e-6)
     assert told.cosine_p1 == pytest.approx(low + 0.29 * (high - low), abs=1e-6)  # (30 - 1) / 100 of the way
     assert told.cosine_mean == pytest.approx(sum(each) / len(each), abs=1e-6)
-    assert told.top1_agreement == pytest.approx(naive_neighbour_agreement(reference, found, 1))
-    assert told.top10_agreement == pytest.approx(naive_neighbour_agreement(reference, found, 10))
+    assert told.top1_agreement == pytest.approx(naive_neighbor_agreement(reference, found, 1))
+    assert told.top10_agreement == pytest.approx(naive_neighbor_agreement(reference, found, 10))
     assert told.top1_agreement < 1  # or it could not differ from anything
 
 
@@ -77,9 +76,9 @@ def test_known_values() -> None:
     assert cosines(np.array([[3, 4]], np.float32), np.array([[-4, 3]], np.float32)) == pytest.approx(0)
     reference = at_angles(0, 10, 90, 105)
     assert cosines(reference, -reference) == pytest.approx(-1)
-    assert neighbour_agreement(reference, at_angles(0, 90, 10, 105), 1) == 0  # the second and third changed places
-    assert neighbour_agreement(reference, at_angles(0, 10, 90, 25), 1) == 0.75  # the last is now by the second
-    assert neighbour_agreement(reference, at_angles(0, 10, 90, 25), 2) == 0.625
+    assert neighbor_agreement(reference, at_angles(0, 90, 10, 105), 1) == 0  # the second and third changed places
+    assert neighbor_agreement(reference, at_angles(0, 10, 90, 25), 1) == 0.75  # the last is now by the second
+    assert neighbor_agreement(reference, at_angles(0, 10, 90, 25), 2) == 0.625
 
 
 def test_the_order_of_photos_does_not_matter() -> None:
@@ -92,21 +91,21 @@ def test_the_order_of_photos_does_not_matter() -> None:
     assert one.mean_absolute_error == pytest.approx(two.mean_absolute_error)
 
 
-def test_lengths_and_rotations_of_vectors_do_not_matter_to_neighbours() -> None:
+def test_lengths_and_rotations_of_vectors_do_not_matter_to_neighbors() -> None:
     reference, found = pair(3)
     random = np.random.default_rng(4)
     rotation, _ = np.linalg.qr(random.standard_normal((8, 8)))
     moved = (found * random.uniform(0.1, 9, (30, 1))) @ rotation
     for k in (1, 3, 10):
-        expected = neighbour_agreement(reference, found, k)
-        assert neighbour_agreement(reference, moved.astype(np.float32), k) == pytest.approx(expected)
+        expected = neighbor_agreement(reference, found, k)
+        assert neighbor_agreement(reference, moved.astype(np.float32), k) == pytest.approx(expected)
     np.testing.assert_allclose(cosines(reference, found * 7), cosines(reference, found), atol=1e-6)
 
 
-def test_more_neighbours_than_photos_are_all_of_them() -> None:
+def test_more_neighbors_than_photos_are_all_of_them() -> None:
     reference, found = pair(5, n=6)
-    assert neighbour_agreement(reference, found, 10) == 1
-    assert neighbour_agreement(reference, found, 5) == 1
+    assert neighbor_agreement(reference, found, 10) == 1
+    assert neighbor_agreement(reference, found, 5) == 1
     assert agreement(reference[:2], found[:2]).top1_agreement == 1
 
 
@@ -117,15 +116,15 @@ def test_copies_of_a_photo_may_stand_for_one_another(apart: float) -> None:
     photos = np.repeat(random.standard_normal((10, 8)).astype(np.float32), 3, axis=0)
     reference = photos + apart * random.standard_normal(photos.shape).astype(np.float32)
     found = photos + 1e-6 * random.standard_normal(photos.shape).astype(np.float32)
-    assert naive_neighbour_agreement(reference, found, 1) < 1
-    assert neighbour_agreement(reference, found, 1) == 1
-    assert neighbour_agreement(reference, found, 2) == 1
-    assert neighbour_agreement(reference, np.roll(found, 1, axis=0), 1) < 1  # others' copies may not
+    assert naive_neighbor_agreement(reference, found, 1) < 1
+    assert neighbor_agreement(reference, found, 1) == 1
+    assert neighbor_agreement(reference, found, 2) == 1
+    assert neighbor_agreement(reference, np.roll(found, 1, axis=0), 1) < 1  # others' copies may not
 
 
 def test_what_is_told_apart_is_no_tie() -> None:
     """The second photo is nearer to the first by a degree, and must not become farther by one."""
-    assert neighbour_agreement(at_angles(0, 10, -11), at_angles(0, 11, -10), 1) == pytest.approx(2 / 3)
+    assert neighbor_agreement(at_angles(0, 10, -11), at_angles(0, 11, -10), 1) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -149,5 +148,5 @@ def test_two_that_are_not_finite_do_not_agree_with_each_other(value: float) -> N
 def test_features_that_are_all_zero_agree() -> None:
     zeros = np.zeros((4, 8), np.float32)
     assert not unit(zeros).any()
-    assert neighbour_agreement(zeros, zeros, 1) == 1
+    assert neighbor_agreement(zeros, zeros, 1) == 1
     assert agreement(zeros, zeros).max_absolute_error == 0

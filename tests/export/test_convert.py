@@ -22,7 +22,7 @@ from mvmr_zoo.architectures.encoder import Encoder
 from mvmr_zoo.checkpoint import Head
 from mvmr_zoo.images.preprocess import Preprocess
 from mvmr_zoo.inference.engines import TorchEngine, onnx_session
-from mvmr_zoo.models.exported import DTYPES, Contract
+from mvmr_zoo.models.exported import DTYPES, Signature
 
 from ..conftest import shaken
 from ..environment import ROOT
@@ -42,7 +42,7 @@ def photos(exports: ExportedFolders) -> Photos:
     return Photos(found.source, found.root, found.calibration[:8], found.measured[:8])
 
 
-def converted(encoder: ModelProto, wanted: Contract, photos: Photos) -> Converted:
+def converted(encoder: ModelProto, wanted: Signature, photos: Photos) -> Converted:
     """With no limit that int8 could miss."""
     with tempfile.TemporaryDirectory() as folder:
         return convert(encoder, wanted, photos, lambda _: 0.0, Path(folder))
@@ -76,7 +76,7 @@ class Backbone:
     def graph(self) -> ModelProto:
         return encoder_graph(self.encoder, self.contract("fp32"))
 
-    def contract(self, dtype: str) -> Contract:
+    def contract(self, dtype: str) -> Signature:
         return contract(dtype=dtype, preprocess=PREPROCESS, embedding_dim=self.encoder.embedding_dim)
 
     def model(self, dtype: str) -> ModelProto:
@@ -166,7 +166,7 @@ def test_what_a_file_says_of_itself(tiny_graph: ModelProto) -> None:
     }
     assert said["mvmr_zoo.weights_sha256"] == "5e" * 32
     assert (said["mvmr_zoo.name"], said["mvmr_zoo.license"]) == ("shaken", "apache-2.0")
-    assert Contract.from_dict(json.loads(said["mvmr_zoo.contract"])) == wanted
+    assert Signature.from_dict(json.loads(said["mvmr_zoo.contract"])) == wanted
     assert json.loads(said["mvmr_zoo.class_names"]) == ["cat", "dog"]
     versions = json.loads(said["mvmr_zoo.versions"])
     assert set(versions) == {"torch", "onnx", "onnxscript", "onnxruntime"}

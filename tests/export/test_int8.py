@@ -18,8 +18,8 @@ def quantizer(tiny_graph: ModelProto, noise: np.ndarray, tmp_path_factory: pytes
     return calibrated(tiny_graph, noise, tmp_path_factory.mktemp("int8"))
 
 
-class Quantised:
-    """What a quantised model says of its layers."""
+class Quantized:
+    """What a quantized model says of its layers."""
 
     def __init__(self, model: ModelProto) -> None:
         self.layers = {node.name: node for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
@@ -57,28 +57,28 @@ def test_layers_are_convolutions_and_sums_in_their_order(quantizer: Quantizer, t
 
 
 def test_weights_are_int8_by_channel_and_activations_uint8(quantizer: Quantizer) -> None:
-    quantised = Quantised(quantizer.quantized(quantizer.ends))
+    quantized = Quantized(quantizer.quantized(quantizer.ends))
     assert WEIGHT_BITS == 7
-    for layer in quantised.layers.keys() - quantizer.ends:
-        stored, scale, zero = quantised.weight(layer)
+    for layer in quantized.layers.keys() - quantizer.ends:
+        stored, scale, zero = quantized.weight(layer)
         assert (stored.dtype, zero.dtype) == (np.int8, np.int8)
         assert np.abs(stored.astype(int)).max() == 64  # seven bits
         assert scale.shape == (len(stored),)
         assert len(np.unique(scale)) > 1
         assert not zero.any()
-        reads = quantised.reads(layer)
+        reads = quantized.reads(layer)
         assert reads.op_type == "DequantizeLinear"
-        assert quantised.zero_point(reads).dtype == np.uint8
-        assert quantised.zero_point(reads).ndim == 0
+        assert quantized.zero_point(reads).dtype == np.uint8
+        assert quantized.zero_point(reads).ndim == 0
 
 
 def test_layers_in_float_are_as_they_were(quantizer: Quantizer, tiny_graph: ModelProto) -> None:
-    before, after = Quantised(tiny_graph), Quantised(quantizer.quantized(quantizer.ends))
+    before, after = Quantized(tiny_graph), Quantized(quantizer.quantized(quantizer.ends))
     for layer in quantizer.ends:
         np.testing.assert_array_equal(after.weight(layer)[0], before.weight(layer)[0])
         assert after.weight(layer)[1] is None
     everything = quantizer.quantized(quantizer.layers)
-    assert all(weight[1] is None for weight in map(Quantised(everything).weight, before.layers))
+    assert all(weight[1] is None for weight in map(Quantized(everything).weight, before.layers))
 
 
 def test_a_sum_gives_bytes_unless_it_stays_in_float(quantizer: Quantizer, tiny_graph: ModelProto) -> None:

@@ -32,7 +32,7 @@ def test_a_resize_inside_is_never_asked_for_more(dtype: str) -> None:
     assert limits_of(contract(dtype=dtype, stage="normalize"), labels=False) == plain
 
 
-def test_labels_limit_the_drop_and_in_int8_neighbours_no_more() -> None:
+def test_labels_limit_the_drop_and_in_int8_neighbors_no_more() -> None:
     for dtype in DTYPES:
         assert limits_of(contract(dtype=dtype), labels=False).max_drop is None
         assert limits_of(contract(dtype=dtype), labels=True).max_drop == MAX_DROP[dtype]

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from export.options import OPSETS, ExportOptions, contract_of, parse_batch, parse_size
+from export.options import OPSETS, ExportOptions, parse_batch, parse_size, signature_of
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.images.preprocess import Preprocess
-from mvmr_zoo.models.exported import Contract
+from mvmr_zoo.models.exported import Signature
 from mvmr_zoo.models.loading import load
 
 from ..exported_folders import ExportedFolders
@@ -42,7 +42,7 @@ def test_what_can() -> None:
 def test_what_an_export_reads_and_answers(exports: ExportedFolders) -> None:
     model = load(exports.spec)
     options = ExportOptions(dtype="int8", stage="normalize", size=64, batch=2, opset=19, unit_norm=True, head=True)
-    assert contract_of(model, options) == Contract(
+    assert signature_of(model, options) == Signature(
         dtype="int8",
         stage="normalize",
         preprocess=Preprocess(resize_px=72, crop_px=64),
@@ -53,11 +53,11 @@ def test_what_an_export_reads_and_answers(exports: ExportedFolders) -> None:
         head=True,
         embedding_dim=64,
     )
-    assert contract_of(model, ExportOptions()).size_px == 32
-    open_ = contract_of(model, ExportOptions(size="dynamic"))
+    assert signature_of(model, ExportOptions()).size_px == 32
+    open_ = signature_of(model, ExportOptions(size="dynamic"))
     assert (open_.size_px, open_.batch, open_.preprocess) == (None, None, model.preprocess)
     with pytest.raises(ConfigError, match=r"--size got 2048, too large: .*resize_px=2304"):
-        contract_of(model, ExportOptions(size=2048))
+        signature_of(model, ExportOptions(size=2048))
 
 
 def test_sizes_and_batches_as_they_are_typed() -> None:

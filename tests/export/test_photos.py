@@ -67,7 +67,7 @@ def test_labels_want_classes_and_two_thousand_photos(exports: ExportedFolders) -
 
 
 def test_labels_are_those_of_the_subfolders(exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "LABELLED", MEASURED)
+    monkeypatch.setattr(photos, "LABELED", MEASURED)
     found = folder_photos(exports.photos, labels=True)
     assert found.labels is not None
     assert ["ab"[label] for label in found.labels] == [path.parent.name for path in found.measured]

@@ -10,7 +10,7 @@ from export.search import Found, fewest_in_float
 
 
 class Losses:
-    """A network whose score is what its quantised layers lose together, below zero; it counts what is asked of it."""
+    """A network whose score is what its quantized layers lose together, below zero; it counts what is asked of it."""
 
     def __init__(self, losses: list[int]) -> None:
         self.of = {f"layer {number}": loss for number, loss in enumerate(losses)}

@@ -34,7 +34,7 @@ def test_its_config_goes_along_byte_for_byte(exports: ExportedFolders, tmp_path:
     assert (tmp_path / "config.json").read_bytes() == (exports.checkpoint.folder / "config.json").read_bytes()
 
 
-def test_a_foreign_encoder_gets_a_config(model: Model, tmp_path: Path) -> None:
+def test_an_external_encoder_gets_a_config(model: Model, tmp_path: Path) -> None:
     source = dataclasses.replace(read_source(model.spec), checkpoint=None)
     source.write_config(tmp_path)
     config = read_config(tmp_path / "config.json")

@@ -18,7 +18,7 @@ from mvmr_zoo.images.decode import read_image
 from mvmr_zoo.images.preprocess import Preprocess
 from mvmr_zoo.inference.engines import onnx_session
 from mvmr_zoo.inference.pipeline import unit
-from mvmr_zoo.models.exported import Contract
+from mvmr_zoo.models.exported import Signature
 
 from .conftest import contract
 
@@ -71,14 +71,14 @@ def full(preprocess: Preprocess, opset: int = 20) -> ModelProto:
 
 
 def levels_off(preprocess: Preprocess, found: np.ndarray, image: Image.Image) -> np.ndarray:
-    """How far normalised pixels are from those of `Preprocess`, in grey levels."""
+    """How far normalized pixels are from those of `Preprocess`, in gray levels."""
     deviation = np.asarray(preprocess.std)[:, None, None] * 255
     return np.abs(found.reshape(3, preprocess.crop_px, preprocess.crop_px) - preprocess(image)) * deviation
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_whole_preprocessing_of_real_photos(preset: str) -> None:
-    """At most one grey level off, and hardly ever: Pillow's own fixed-point arithmetic."""
+    """At most one gray level off, and hardly ever: Pillow's own fixed-point arithmetic."""
     preprocess = PRESETS[preset]
     session = onnx_session(full(preprocess).SerializeToString())
     off = {}
@@ -120,7 +120,7 @@ def test_every_opset_resizes_alike() -> None:
     std=st.tuples(*[st.floats(1e-5, 100)] * 3),
     size=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
 )
-def test_normalisation_is_the_same_to_the_last_bit(
+def test_normalization_is_the_same_to_the_last_bit(
     mean: tuple[float, float, float], std: tuple[float, float, float], size: tuple[int, int, int]
 ) -> None:
     preprocess = Preprocess(resize_px=36, crop_px=32, mean=mean, std=std)
@@ -171,6 +171,6 @@ def test_with_nothing_to_add_the_encoder_is_left_as_it_is() -> None:
 def test_the_encoder_itself_is_not_changed() -> None:
     encoder = give_back()
     before = encoder.SerializeToString()
-    both: Contract = contract(stage="normalize", unit_norm=True)
+    both: Signature = contract(stage="normalize", unit_norm=True)
     joined(encoder, both, None)
     assert encoder.SerializeToString() == before

@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from export import limits, photos, reference
-from export.certificate import Certificate
 from export.check import check
 from export.options import ExportOptions
+from export.parity_report import ParityReport
 from export.photos import folder_photos, sample_photos
 from export.write import Demands, export_onnx
 from mvmr_zoo.checkpoint import alignment_from_projector, file_digest
@@ -21,7 +21,7 @@ from mvmr_zoo.datasets.samples import Samples
 from mvmr_zoo.errors import ConfigError, LimitError
 from mvmr_zoo.images.preprocess import Preprocess
 from mvmr_zoo.inference.pipeline import unit
-from mvmr_zoo.models.exported import Contract
+from mvmr_zoo.models.exported import Signature
 from mvmr_zoo.models.loading import load
 
 from ..conftest import make_checkpoint
@@ -67,8 +67,8 @@ def test_what_a_certificate_says(kind: str, exports: ExportedFolders) -> None:
     assert said["weights_sha256"] == exports.checkpoint.weights_digest
     assert said["sha256"] == {name: file_digest(folder / name) for name in FILES - {"export.json"}}
     assert said["file_bytes"] == (folder / "model.onnx").stat().st_size
-    contract = Contract.from_dict(said["contract"])
-    assert contract == Contract(
+    contract = Signature.from_dict(said["contract"])
+    assert contract == Signature(
         dtype=options.dtype,
         stage=options.stage,
         preprocess=exports.checkpoint.config.preprocess,
@@ -122,10 +122,10 @@ def test_the_spec_and_the_options_given_are_certified(exports: ExportedFolders, 
     (tmp_path / "out").mkdir()
     options = ExportOptions(size=48, opset=18, stage="full")
     made = export_onnx(exports.spec, tmp_path / "out", options, exports.demands, say=told.append)
-    assert isinstance(made, Certificate)
+    assert isinstance(made, ParityReport)
     said = certificate(tmp_path / "out")
     assert said["spec"] == exports.spec
-    assert made.contract == Contract.from_dict(said["contract"])
+    assert made.contract == Signature.from_dict(said["contract"])
     assert made.contract.preprocess == Preprocess(resize_px=54, crop_px=48)
     assert (made.contract.size_px, made.contract.opset) == (48, 18)
     assert said["agreement"] == dataclasses.asdict(made.agreement)
@@ -218,7 +218,7 @@ def test_int8_that_cannot_keep_its_limit(exports: ExportedFolders, tmp_path: Pat
 
 def test_labels(exports: ExportedFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """k-NN accuracy is measured on all photos, though only some of them travel along."""
-    monkeypatch.setattr(photos, "LABELLED", MEASURED)
+    monkeypatch.setattr(photos, "LABELED", MEASURED)
     monkeypatch.setattr(reference, "KEPT", 70)
     demands = Demands(images=exports.photos, labels=True, max_drop=20.0)
     made = export_onnx(exports.spec, tmp_path / "out", KINDS["int8"], demands)

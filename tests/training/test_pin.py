@@ -20,7 +20,7 @@ def test_pinned_rows_read_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
     assert pinned_row(config, PIN).parameters == 1_207_840
 
 
-def test_a_pinned_row_keeps_what_the_catalogue_knew(checkpoint: Checkpoint) -> None:
+def test_a_pinned_row_keeps_what_the_catalog_knew(checkpoint: Checkpoint) -> None:
     config = dataclasses.replace(
         checkpoint.config, name="resnet50-clip-kd", architecture="resnet50", embedding_dim=2048
     )

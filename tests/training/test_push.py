@@ -161,7 +161,7 @@ def test_the_token_is_never_shown(hub: HubServer, checkpoint: Checkpoint, tmp_pa
 def test_update_catalog_writes_the_row(
     hub: HubServer, owner: HubClient, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    """In a copy of the package, so that this checkout's catalogue stays as it is."""
+    """In a copy of the package, so that this checkout's catalog stays as it is."""
     root = Path(__file__).parents[2]
     for package in ("mvmr_zoo", "training"):
         ignored = shutil.ignore_patterns("__pycache__", "bundled")

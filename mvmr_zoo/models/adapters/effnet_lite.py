@@ -12,7 +12,7 @@ from mvmr_zoo.architectures.effnet_lite import DIM, PARAMETERS, SIZES_PX, read_b
 from mvmr_zoo.checkpoint import ModelCard
 from mvmr_zoo.errors import MissingDependencyError
 from mvmr_zoo.images import Preprocess
-from mvmr_zoo.models.adapters.record import ForeignEncoder
+from mvmr_zoo.models.adapters.record import ExternalEncoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ _MACS = {"0": 383_907_552, "1": 598_905_232, "2": 858_456_272}
 """Multiply-accumulates of the convolutions for one image of the network's own size."""
 
 
-def load(name: str) -> ForeignEncoder:
+def load(name: str) -> ExternalEncoder:
     """`effnet-lite:NAME`. Raises UnknownModelError, MissingDependencyError, CheckpointError."""
     base = read_base_weights(name)
 
@@ -35,7 +35,7 @@ def load(name: str) -> ForeignEncoder:
         return fill_network(build_network(name), base)
 
     px = SIZES_PX[name]
-    return ForeignEncoder(
+    return ExternalEncoder(
         card=ModelCard(
             name=f"effnet-lite:{name}",
             summary=f"EfficientNet-Lite{name}, trained on ImageNet-1K with labels",

@@ -14,7 +14,7 @@ from mvmr_zoo._io import read_json_object
 from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, ModelCard
 from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, UnknownModelError, one_line
 from mvmr_zoo.images import Preprocess
-from mvmr_zoo.models.adapters.record import ForeignEncoder
+from mvmr_zoo.models.adapters.record import ExternalEncoder
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_PX = 224
 
 
-def load(name: str) -> ForeignEncoder:
+def load(name: str) -> ExternalEncoder:
     """The encoder in an ONNX file: one input `(N, 3, H, W)` float32, first output `(N, D)` or `(N, D, 1, 1)`.
 
     Raises:
@@ -69,7 +69,7 @@ def load(name: str) -> ForeignEncoder:
         model.graph.output.append(helper.make_tensor_value_info("features", 1, ["N", dim]))
     else:
         _rename(model, model.graph.output[0].name, "features")
-    return ForeignEncoder(
+    return ExternalEncoder(
         card=ModelCard(
             name=f"onnx:{path.name}",
             summary=f"ONNX file {path.name}, {said}",

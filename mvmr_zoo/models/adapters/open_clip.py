@@ -8,12 +8,12 @@ from typing import Any
 from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, ModelCard
 from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError, closest
 from mvmr_zoo.images import Preprocess
-from mvmr_zoo.models.adapters.record import ForeignEncoder
+from mvmr_zoo.models.adapters.record import ExternalEncoder
 from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
 
 
-def load(name: str) -> ForeignEncoder:
-    """The image tower with its projection, as `encode_image` gives it, not normalised.
+def load(name: str) -> ExternalEncoder:
+    """The image tower with its projection, as `encode_image` gives it, not normalized.
 
     A file holds the whole CLIP model, as open_clip publishes it. `ARCH/TAG@FILE` takes the preprocessing
     of the tag, `ARCH@FILE` that of the architecture.
@@ -57,7 +57,7 @@ def load(name: str) -> ForeignEncoder:
     values |= {name: told[name] for name in ("mean", "std", "interpolation", "resize_mode") if name in told}
     preprocess = _preprocess(values, name)
     tower = model.visual.eval()
-    return ForeignEncoder(
+    return ExternalEncoder(
         card=ModelCard(
             name=f"open_clip:{network}",
             summary=f"CLIP image tower {architecture}, {tag if file is None else file.name}",
@@ -95,7 +95,7 @@ def _preprocess(values: dict[str, Any], name: str) -> Preprocess:
     if height != width or values.get("resize_mode", "shortest") != "shortest":
         raise ConfigError(
             f"open_clip:{name} wants images of {size} by {values.get('resize_mode')}; only squares cut from the "
-            "centre are offered here."
+            "center are offered here."
         )
     return Preprocess(
         resize_px=height,

@@ -1,4 +1,4 @@
-"""`ForeignEncoder`: an encoder that is not ours, ready to run."""
+"""`ExternalEncoder`: an encoder that is not ours, ready to run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForeignEncoder:
+class ExternalEncoder:
     """An encoder that is not ours: a PyTorch module, an ONNX graph, or both.
 
     Args:

@@ -8,13 +8,13 @@ from mvmr_zoo.architectures import timm_networks
 from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, ModelCard
 from mvmr_zoo.errors import ConfigError, UnknownModelError, closest
 from mvmr_zoo.images import Preprocess
-from mvmr_zoo.models.adapters.record import ForeignEncoder
+from mvmr_zoo.models.adapters.record import ExternalEncoder
 from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
 
 _HEADS = ("fc.", "head.", "head.fc.", "classifier.", "head_dist.")
 
 
-def load(name: str) -> ForeignEncoder:
+def load(name: str) -> ExternalEncoder:
     """The network without its classifier.
 
     Raises:
@@ -33,7 +33,7 @@ def load(name: str) -> ForeignEncoder:
     if file is not None:
         fill(module, file, ignore=_classifier(module))
     values = timm_networks.data_config(module)
-    return ForeignEncoder(
+    return ExternalEncoder(
         card=ModelCard(
             name=f"timm:{network}",
             summary=f"timm's {network}" + (f", weights {file.name}" if file else ""),
@@ -58,7 +58,7 @@ def _preprocess(values: dict[str, Any], name: str) -> Preprocess:
     if height != width or values.get("crop_mode", "center") != "center":
         raise ConfigError(
             f"timm:{name} wants images of {width} x {height}, cropped by {values.get('crop_mode')}; only squares "
-            "cut from the centre are offered here."
+            "cut from the center are offered here."
         )
     return Preprocess(
         resize_px=max(height, int(height / values["crop_pct"])),

@@ -8,11 +8,11 @@ from mvmr_zoo.architectures import torchvision_networks
 from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, ModelCard
 from mvmr_zoo.errors import MissingDependencyError, UnknownModelError, closest
 from mvmr_zoo.images import Preprocess
-from mvmr_zoo.models.adapters.record import ForeignEncoder
+from mvmr_zoo.models.adapters.record import ExternalEncoder
 from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
 
 
-def load(name: str) -> ForeignEncoder:
+def load(name: str) -> ExternalEncoder:
     """The network without its last linear layer.
 
     Raises:
@@ -40,7 +40,7 @@ def load(name: str) -> ForeignEncoder:
         fill(module, file)
     dim = torchvision_networks.cut_classifier(module)
     shown = weights.transforms()
-    return ForeignEncoder(
+    return ExternalEncoder(
         card=ModelCard(
             name=f"torchvision:{network}",
             summary=f"torchvision's {network}" + (f", weights {file.name}" if file else ""),

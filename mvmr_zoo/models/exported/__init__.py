@@ -25,22 +25,22 @@ from mvmr_zoo.models.exported.exported_folder import (
     is_exported,
     read_exported,
 )
-from mvmr_zoo.models.exported.signature import CONTRACT_KEY, DTYPES, STAGES, Contract, Dtype, Stage
+from mvmr_zoo.models.exported.signature import DTYPES, SIGNATURE_KEY, STAGES, Dtype, Signature, Stage
 
 __all__ = [
     "CERTIFICATE_FILE",
-    "CONTRACT_KEY",
     "DTYPES",
     "HASHED",
     "MODEL_FILE",
     "REFERENCE_FILE",
     "SCHEMA_VERSION",
+    "SIGNATURE_KEY",
     "STAGES",
-    "Contract",
     "Dtype",
     "Exported",
     "ExportedEngine",
     "LogitsEngine",
+    "Signature",
     "Stage",
     "filled_batches",
     "holds_export",

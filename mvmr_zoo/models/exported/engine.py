@@ -9,7 +9,7 @@ import numpy as np
 from mvmr_zoo.errors import CheckpointError, MvmrError, one_line
 from mvmr_zoo.inference import onnx_session
 from mvmr_zoo.models.exported.exported_folder import CERTIFICATE_FILE, MODEL_FILE
-from mvmr_zoo.models.exported.signature import CONTRACT_KEY
+from mvmr_zoo.models.exported.signature import SIGNATURE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mvmr_zoo.models.exported.signature import Contract
+    from mvmr_zoo.models.exported.signature import Signature
 
 
 class ExportedEngine:
@@ -39,7 +39,7 @@ class ExportedEngine:
     name = "onnx"
 
     def __init__(
-        self, folder: Path, contract: Contract, *, device: str = "cpu", threads: int = 0, dim: int | None = None
+        self, folder: Path, contract: Signature, *, device: str = "cpu", threads: int = 0, dim: int | None = None
     ) -> None:
         self.device = device
         self._dim = dim
@@ -62,7 +62,7 @@ class ExportedEngine:
             raise CheckpointError(
                 f"{path} has the inputs {inputs} and outputs {outputs}; export.json says {expected[0]}, {expected[1]}."
             )
-        if self._session.get_modelmeta().custom_metadata_map.get(CONTRACT_KEY) != contract.to_json():
+        if self._session.get_modelmeta().custom_metadata_map.get(SIGNATURE_KEY) != contract.to_json():
             raise CheckpointError(f"{path} was made by another contract than {CERTIFICATE_FILE} says. Export it again.")
 
     @property

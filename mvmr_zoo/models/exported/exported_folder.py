@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mvmr_zoo._io import read_json_object
 from mvmr_zoo.checkpoint import CONFIG_FILE, GOLDEN_FILE, CheckpointConfig, check_digest, read_config
 from mvmr_zoo.errors import CheckpointError, ConfigError
-from mvmr_zoo.models.exported.signature import Contract
+from mvmr_zoo.models.exported.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Exported:
     """
 
     folder: Path
-    contract: Contract
+    contract: Signature
     config: CheckpointConfig
     sha256: Mapping[str, str]
     passed: bool
@@ -91,7 +91,7 @@ def read_exported(folder: str | os.PathLike[str]) -> Exported:
         if not isinstance(values.get(name), kind):
             raise CheckpointError(f"{path}: {name} is {values.get(name)!r}, expected {kind.__name__}.")
     try:
-        contract = Contract.from_dict(values["contract"])
+        contract = Signature.from_dict(values["contract"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
     sha256 = values["sha256"]

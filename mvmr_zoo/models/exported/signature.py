@@ -1,4 +1,4 @@
-"""`Contract`: what a `model.onnx` reads and answers."""
+"""`Signature`: what a `model.onnx` reads and answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Dtype = Literal["fp32", "fp16", "int8"]
 Stage = Literal["none", "normalize", "full"]
 
-CONTRACT_KEY = "mvmr_zoo.contract"
+SIGNATURE_KEY = "mvmr_zoo.contract"
 """Of the metadata of `model.onnx`, where the contract stands as JSON."""
 
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
@@ -24,10 +24,10 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contract:
+class Signature:
     """What a `model.onnx` reads and answers; `export.json` states it.
 
-    Its input by `stage`: `images` `(N, 3, H, W)` float32 normalised, `pixels` `(N, 3, H, W)` uint8, or `photo`
+    Its input by `stage`: `images` `(N, 3, H, W)` float32 normalized, `pixels` `(N, 3, H, W)` uint8, or `photo`
     `(H, W, 3)` uint8 of any size. Its outputs: `features` or `aligned` `(N, D)` float32 and, with `head`, `logits`
     `(N, classes)`.
 

@@ -49,14 +49,14 @@ def check_tag(tag: str) -> None:
 
 
 def hub_organization() -> str | None:
-    """The organisation that `MVMR_HUB_ORG` names, where catalogue names are looked for.
+    """The organization that `MVMR_HUB_ORG` names, where catalog names are looked for.
 
     Raises:
-        ConfigError: it is no name of an organisation.
+        ConfigError: it is no name of an organization.
     """
     name = os.environ.get("MVMR_HUB_ORG")
     if name and ("/" in name or "@" in name or not _is_repository(f"{name}/x")):
-        raise ConfigError(f"MVMR_HUB_ORG is {name!r}; expected the name of one organisation on the Hub.")
+        raise ConfigError(f"MVMR_HUB_ORG is {name!r}; expected the name of one organization on the Hub.")
     return name or None
 
 

@@ -34,7 +34,7 @@ def class_names(data: str | None, count: int) -> tuple[tuple[str, ...], str]:
     """Names of `count` classes, and where they come from.
 
     Args:
-        data: the data set, where the catalogue names it.
+        data: the data set, where the catalog names it.
         count: outputs of the classifier.
     """
     if data in _NAMED and len(names := _NAMED[data].split()) == count:

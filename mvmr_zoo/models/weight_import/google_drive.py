@@ -19,10 +19,10 @@ _SUFFIXES = (".pth", ".ckpt", ".pt", ".safetensors")
 
 
 def authors_folder(name: str) -> str:
-    """Address of the authors' folder of a catalogue model.
+    """Address of the authors' folder of a catalog model.
 
     Raises:
-        UnknownModelError: the catalogue has no such name.
+        UnknownModelError: the catalog has no such name.
         ConfigError: it is here already, or its weights do not lie there.
     """
     if name not in CATALOG:
@@ -44,7 +44,7 @@ def gdown_library() -> Any:
 
 
 def fetch(name: str, *, keep_projector: bool = False) -> Imported:
-    """Download the authors' folder of a catalogue model, and import the weights file in it.
+    """Download the authors' folder of a catalog model, and import the weights file in it.
 
     A download that was cut goes on where it stopped. The files are removed once they are imported.
 

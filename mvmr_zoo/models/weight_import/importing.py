@@ -55,9 +55,9 @@ def import_weights(
 
     Args:
         file: the paper authors' .pth or Lightning's .ckpt, or a ResNet's of torchvision or timm.
-        name: of the model; a catalogue name brings its architecture, preprocessing and class names.
+        name: of the model; a catalog name brings its architecture, preprocessing and class names.
         preprocess: `imagenet`, `stl10`, `cifar`, `voc07`, or a JSON file of `Preprocess`'s fields; needed for names
-            that are not in the catalogue.
+            that are not in the catalog.
         keep_projector: keep the projector's weights, to go on with training.
 
     Raises:
@@ -77,7 +77,7 @@ def import_weights(
     encoder = _encoder(path, parts.backbone)
     if row is not None and row.architecture != encoder.architecture:
         raise CheckpointError(
-            f"{path} is a {encoder.architecture}; {name} in the catalogue is a {row.architecture}. Import it under "
+            f"{path} is a {encoder.architecture}; {name} in the catalog is a {row.architecture}. Import it under "
             "another name."
         )
     head = _head(parts, encoder.embedding_dim, row)
@@ -121,7 +121,7 @@ def _notes(parts: Parts, *, kept: bool) -> list[str]:
 def _preprocess(name: str, given: str | None, row: ModelCard | None) -> Preprocess:
     if given is None and row is None:
         raise ConfigError(
-            f"{name!r} is not in the catalogue, so how its photos are prepared must be said: preprocess is one of "
+            f"{name!r} is not in the catalog, so how its photos are prepared must be said: preprocess is one of "
             f"{', '.join(PREPROCESSING)}, or a JSON file."
         )
     if given is None:

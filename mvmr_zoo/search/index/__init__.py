@@ -13,8 +13,8 @@ from mvmr_zoo.search.index.faiss_io import (
     train,
     write_index,
 )
-from mvmr_zoo.search.index.ivfpq import INDEX, LISTS_FILE, Lists, nearest, open_lists, read_lists
-from mvmr_zoo.search.index.ivfpq_build import build_lists
+from mvmr_zoo.search.index.ivfpq import INDEX, LISTS_FILE, IvfPq, nearest, open_ivfpq, read_ivfpq
+from mvmr_zoo.search.index.ivfpq_build import build_ivfpq
 from mvmr_zoo.search.index.manifest import INDEX_FACT, Kind, Manifest, Tuning, read_manifest, write_manifest
 from mvmr_zoo.search.index.mapped_folder import MappedFolder
 from mvmr_zoo.search.index.tuning import TARGET, HeldOut, check_recall, held_out, queries_among, tuned
@@ -35,15 +35,15 @@ __all__ = [
     "TARGET",
     "TRAINING_ROWS_A_LIST",
     "HeldOut",
+    "IvfPq",
     "Kind",
-    "Lists",
     "Manifest",
     "MappedFolder",
     "Tuning",
     "VectorIndex",
     "VectorPart",
     "as_matrix",
-    "build_lists",
+    "build_ivfpq",
     "check_recall",
     "faiss_library",
     "has_base",
@@ -53,11 +53,11 @@ __all__ = [
     "nearest",
     "on_gpu",
     "open_index",
-    "open_lists",
+    "open_ivfpq",
     "queries_among",
     "read_base",
     "read_index",
-    "read_lists",
+    "read_ivfpq",
     "read_manifest",
     "stored_ids",
     "train",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRAINING_ROWS_A_LIST = 64
-"""Vectors to find a list's centre with, where there are so many."""
+"""Vectors to find a list's center with, where there are so many."""
 
 _BUFFER_BYTES = 1 << 20
 
@@ -25,7 +25,7 @@ def faiss_library() -> Any:
     try:
         import faiss
     except ImportError as error:
-        raise MissingDependencyError("faiss", "runtime", "search nearest neighbours") from error
+        raise MissingDependencyError("faiss", "runtime", "search nearest neighbors") from error
     return faiss
 
 
@@ -78,7 +78,7 @@ def lists_for(rows: int) -> int:
 
 
 def train(index: Any, vectors: NDArray[np.float32]) -> None:
-    """Find the centres of an inverted file among `(N, D)` vectors; on a GPU where this faiss has one."""
+    """Find the centers of an inverted file among `(N, D)` vectors; on a GPU where this faiss has one."""
     faiss = faiss_library()
     if has_gpu():
         index.clustering_index = on_gpu(faiss.IndexFlatIP(index.d))

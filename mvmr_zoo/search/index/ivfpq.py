@@ -29,7 +29,7 @@ FEWEST_CANDIDATES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lists:
+class IvfPq:
     """What `index.json` says.
 
     Args:
@@ -57,12 +57,12 @@ class Lists:
             raise ValueError(f"{len(self.background)} quantiles")
 
 
-def has_lists(folder: Path) -> bool:
+def has_ivfpq(folder: Path) -> bool:
     """Whether a folder is one that can be searched."""
     return (folder / INDEX / FACTS_FILE).is_file()
 
 
-def read_lists(folder: Path) -> Lists:
+def read_ivfpq(folder: Path) -> IvfPq:
     """What the index of a folder is.
 
     Raises:
@@ -72,7 +72,7 @@ def read_lists(folder: Path) -> Lists:
     try:
         values = json.loads((folder / INDEX / FACTS_FILE).read_text(encoding="utf-8"))
         values |= {"tuning": tuning_from(values["tuning"]), "background": tuple(values["background"])}
-        lists = Lists(**values)
+        lists = IvfPq(**values)
     except OSError:
         raise LibraryError(f"{folder} has no index. {again}.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -82,14 +82,14 @@ def read_lists(folder: Path) -> Lists:
     return lists
 
 
-class OpenLists(NamedTuple):
+class OpenIvfPq(NamedTuple):
     """The index, left on the disk, and the paths of its rows."""
 
     index: Any
     paths: Paths
 
 
-def open_lists(folder: Path, mapped: MappedFolder, lists: Lists | None) -> OpenLists:
+def open_ivfpq(folder: Path, mapped: MappedFolder, lists: IvfPq | None) -> OpenIvfPq:
     """Open the files of an index.
 
     Args:
@@ -105,7 +105,7 @@ def open_lists(folder: Path, mapped: MappedFolder, lists: Lists | None) -> OpenL
         if lists is None or (place / LISTS_FILE).stat().st_size == lists.size:
             index = read_index(place / LISTS_FILE, mapped=True)
             if (index.ntotal, index.d) == (mapped.rows, mapped.facts.dim):
-                return OpenLists(index, Paths(place, mapped.rows))
+                return OpenIvfPq(index, Paths(place, mapped.rows))
         what = "has another length than it should"
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         what = f"cannot be read ({one_line(error, 80)})"

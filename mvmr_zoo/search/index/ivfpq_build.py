@@ -1,4 +1,4 @@
-"""Making the index of an embeddings folder: IVF-PQ, each vector in the list of its nearest centre, as a few bytes.
+"""Making the index of an embeddings folder: IVF-PQ, each vector in the list of its nearest center, as a few bytes.
 
 It is made shard by shard, and a killed build goes on with the shards that are left. What stands in `FOLDER/index`:
 `made_of` and `trained.faiss`, the empty index; `block_N.faiss`, the codes of a shard; `paths.bin` and `paths.npy`;
@@ -34,12 +34,12 @@ from mvmr_zoo.search.index.ivfpq import (
     FACTS_FILE,
     INDEX,
     LISTS_FILE,
-    Lists,
-    OpenLists,
-    has_lists,
+    IvfPq,
+    OpenIvfPq,
+    has_ivfpq,
     nearest,
-    open_lists,
-    read_lists,
+    open_ivfpq,
+    read_ivfpq,
 )
 from mvmr_zoo.search.index.manifest import Tuning
 from mvmr_zoo.search.index.mapped_folder import MappedFolder, write_paths
@@ -61,17 +61,17 @@ Progress = Callable[[int, int], None]
 Note = Callable[[str], None]
 
 
-def build_lists(
+def build_ivfpq(
     folder: Path,
     *,
     recall: float = TARGET,
     progress: Progress = lambda done, total: None,
     note: Note = lambda text: None,
-) -> Lists:
+) -> IvfPq:
     """Make the index of an embeddings folder, or go on making it; one that is finished and whole is only tuned.
 
     Memory holds the sample that is trained with, at most 262,144 vectors, and then all codes: 8 bytes a vector more
-    than `Lists.code_bytes`.
+    than `IvfPq.code_bytes`.
 
     Args:
         folder: finished.
@@ -98,9 +98,9 @@ def build_lists(
             opened = _whole(folder, mapped, made_of)
             if opened is None:
                 _make(mapped, place, made_of, progress, note)
-                opened = open_lists(folder, mapped, None)
+                opened = open_ivfpq(folder, mapped, None)
             note("Choosing how many of its lists a search looks into.")
-            lists = Lists(
+            lists = IvfPq(
                 made_of=made_of,
                 rows=mapped.rows,
                 size=(place / LISTS_FILE).stat().st_size,
@@ -128,13 +128,13 @@ def _claimed(place: Path) -> Iterator[None]:
         raise LibraryBusyError(f"Another command is making {place}. Wait for it.") from None
 
 
-def _whole(folder: Path, mapped: MappedFolder, made_of: str) -> OpenLists | None:
+def _whole(folder: Path, mapped: MappedFolder, made_of: str) -> OpenIvfPq | None:
     """The lists and paths that stand there, finished but for tuning; None where they are to be made."""
     try:
-        lists = read_lists(folder) if has_lists(folder) else None
+        lists = read_ivfpq(folder) if has_ivfpq(folder) else None
         if lists is None and _stamp(folder / INDEX) != made_of:
             return None
-        return open_lists(folder, mapped, lists)
+        return open_ivfpq(folder, mapped, lists)
     except LibraryError:
         return None
 
@@ -183,7 +183,7 @@ def _merge(place: Path, blocks: list[Path]) -> None:
 
 
 def _trained(mapped: MappedFolder) -> Any:
-    """An empty index, its centres and codes made from rows that tuning will not ask with."""
+    """An empty index, its centers and codes made from rows that tuning will not ask with."""
     faiss = faiss_library()
     lists = lists_for(mapped.rows)
     dim = mapped.facts.dim

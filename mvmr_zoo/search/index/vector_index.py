@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from mvmr_zoo.search.store import Store
 
-_MOST_ON_GPU = 2048  # neighbours that faiss finds at once there
+_MOST_ON_GPU = 2048  # neighbors that faiss finds at once there
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """Nearest vectors of a query, best first: cosine similarities and photo ids, both `(K,)`."""
 
     scores: NDArray[np.float32]
@@ -77,7 +77,7 @@ class VectorIndex:
             self._background = quantiles(self._vectors)
         return percentile(self._background, score)
 
-    def search(self, query: NDArray[np.float32], k: int, *, among: NDArray[np.int64] | None = None) -> Neighbours:
+    def search(self, query: NDArray[np.float32], k: int, *, among: NDArray[np.int64] | None = None) -> Neighbors:
         """The `k` nearest, fewer where there are fewer.
 
         Args:
@@ -90,13 +90,13 @@ class VectorIndex:
             found.append(self._search_base(query, k, among))
         scores, ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
         best = np.argsort(-scores, kind="stable")[:k]
-        return Neighbours(np.minimum(scores[best], np.float32(1)), ids[best])
+        return Neighbors(np.minimum(scores[best], np.float32(1)), ids[best])
 
-    def _search_later(self, query: NDArray[np.float32], among: NDArray[np.int64] | None) -> Neighbours:
+    def _search_later(self, query: NDArray[np.float32], among: NDArray[np.int64] | None) -> Neighbors:
         allowed = slice(None) if among is None else np.isin(self._ids, among)
-        return Neighbours(self._vectors[allowed] @ query, self._ids[allowed])
+        return Neighbors(self._vectors[allowed] @ query, self._ids[allowed])
 
-    def _search_base(self, query: NDArray[np.float32], k: int, among: NDArray[np.int64] | None) -> Neighbours:
+    def _search_base(self, query: NDArray[np.float32], k: int, among: NDArray[np.int64] | None) -> Neighbors:
         assert self.manifest is not None
         faiss, tuning = faiss_library(), self.manifest.tuning
         options = {}
@@ -107,7 +107,7 @@ class VectorIndex:
             options["sel"] = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
         k = min(k, self.manifest.rows)
         if k == 0:
-            return Neighbours(np.empty(0, np.float32), np.empty(0, np.int64))
+            return Neighbors(np.empty(0, np.float32), np.empty(0, np.int64))
         if tuning is None:
             params = faiss.SearchParameters(**options) if options else None
             return self._ask(query, k, params)
@@ -118,11 +118,11 @@ class VectorIndex:
             found = self._ask(query, k, faiss.SearchParametersIVF(nprobe=tuning.lists))
         return found
 
-    def _ask(self, query: NDArray[np.float32], k: int, params: Any) -> Neighbours:
+    def _ask(self, query: NDArray[np.float32], k: int, params: Any) -> Neighbors:
         filtered = params is not None and params.sel is not None
         base = self._base if self._on_gpu is None or filtered or k > _MOST_ON_GPU else self._on_gpu
         scores, ids = base.search(np.ascontiguousarray(query[None], np.float32), k, params=params)
-        return Neighbours(scores[0][ids[0] >= 0], ids[0][ids[0] >= 0])
+        return Neighbors(scores[0][ids[0] >= 0], ids[0][ids[0] >= 0])
 
 
 class VectorPart(NamedTuple):

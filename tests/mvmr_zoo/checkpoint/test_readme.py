@@ -53,7 +53,7 @@ def test_what_a_reader_must_know_is_there(checkpoint: Checkpoint) -> None:
         assert words in text
 
 
-def test_weights_without_a_licence(checkpoint: Checkpoint) -> None:
+def test_weights_without_a_license(checkpoint: Checkpoint) -> None:
     text = readme_text(dataclasses.replace(checkpoint.config, license="not stated"))
     assert ModelCard(text).data.license == "unknown"
     assert "Not stated by the authors of the weights." in text

@@ -89,9 +89,9 @@ def test_what_is_refused(tmp_path: Path, zoo: Path, checkpoint: Checkpoint, typi
     assert not zoo.exists() or not list(zoo.iterdir())
 
 
-def test_fetch_says_there_is_no_licence_and_asks(tmp_path: Path) -> None:
+def test_fetch_says_there_is_no_license_and_asks(tmp_path: Path) -> None:
     done = run("fetch", "resnet50-stl10", home=tmp_path, input="n\n")
-    assert "state no licence" in done.stdout
+    assert "state no license" in done.stdout
     assert done.returncode == 1
 
 

@@ -50,8 +50,8 @@ def test_the_label_column_may_be_chosen(tmp_path: Path) -> None:
     coarse = open_images(f"parquet:{path}#coarse_label")
     assert coarse.labels.tolist() == [1, 0]
     assert coarse.class_names == ["0", "1"]
-    with pytest.raises(DataError, match="no column colour; it has img, fine_label"):
-        open_images(f"parquet:{path}#colour")
+    with pytest.raises(DataError, match="no column color; it has img, fine_label"):
+        open_images(f"parquet:{path}#color")
 
 
 def test_labels_may_be_names(tmp_path: Path) -> None:

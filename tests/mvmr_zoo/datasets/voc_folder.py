@@ -1,4 +1,4 @@
-"""PASCAL VOC 2007 in small: its authors' layout, of real photos that carry a coloured square for each class shown."""
+"""PASCAL VOC 2007 in small: its authors' layout, of real photos that carry a colored square for each class shown."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def how(row: int, column: int) -> str:
 
 
 def _photo(row: int, seed: int) -> Image.Image:
-    """A view of a real photograph; each class shown is a square of the class's colour at the class's place."""
+    """A view of a real photograph; each class shown is a square of the class's color at the class's place."""
     random = np.random.default_rng(seed)
     sources = _small_photographs()
     photo = make_view(sources[int(random.integers(len(sources)))], random).resize(SIZE)
@@ -64,10 +64,10 @@ def _photo(row: int, seed: int) -> Image.Image:
         state = how(row, column)
         if state == "absent":
             continue
-        colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(column / len(CLASSES), 1.0, 0.9))
+        color = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(column / len(CLASSES), 1.0, 0.9))
         top, left = (_CELL * part for part in divmod(column, SIZE[0] // _CELL))
         side = _CELL - 1 if state == "shown" else _CELL // 3  # what is difficult is small
-        draw.rectangle((left, top, left + side, top + side), fill=colour)
+        draw.rectangle((left, top, left + side, top + side), fill=color)
     return photo
 
 

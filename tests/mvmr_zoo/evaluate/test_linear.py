@@ -12,10 +12,10 @@ from mvmr_zoo.evaluate.logistic import largest_gradient, logistic_path
 def blobs(rows: int, classes: int, dim: int, seed: int, spread: float = 1.0):
     """Features of overlapping classes, their axes of very different scale, and labels."""
     random = np.random.default_rng(seed)
-    centres = np.random.default_rng(99).standard_normal((classes, dim)) * spread
+    centers = np.random.default_rng(99).standard_normal((classes, dim)) * spread
     labels = np.arange(rows) % classes
     scales = 10.0 ** np.linspace(-1.5, 0.5, dim)
-    features = (centres[labels] + random.standard_normal((rows, dim))) * scales + 3
+    features = (centers[labels] + random.standard_normal((rows, dim))) * scales + 3
     return features.astype(np.float32), labels
 
 

@@ -14,7 +14,7 @@ from mvmr_zoo.errors import DataError, MissingDependencyError
 from mvmr_zoo.evaluate import plots
 from mvmr_zoo.evaluate import retrieval_sheet as tiles
 from mvmr_zoo.evaluate.labels import confusion_counts
-from mvmr_zoo.evaluate.plots import confusion_plot, feature_map, feature_map_plot, neighbours_plot
+from mvmr_zoo.evaluate.plots import confusion_plot, feature_map, feature_map_plot, neighbors_plot
 from mvmr_zoo.evaluate.retrieval_sheet import drawn_queries, nearest_others, retrieval_sheet
 
 from ...conftest import write_photos
@@ -89,18 +89,18 @@ def test_the_cells_drawn_are_the_shares(tmp_path: Path) -> None:
     assert columns[~lighter].mean() - columns[lighter].mean() == pytest.approx(17 * cell, rel=0.1)
 
 
-def test_neighbours(tmp_path: Path) -> None:
+def test_neighbors(tmp_path: Path) -> None:
     known = {k: Figure(value=0.8, low=0.75, high=0.85) for k in (20, 1, 200)}
-    neighbours_plot(tmp_path / "known.png", known, "title")
+    neighbors_plot(tmp_path / "known.png", known, "title")
     check_nothing_is_cut(tmp_path / "known.png")
-    neighbours_plot(tmp_path / "bare.png", {5: Figure(value=1.0)}, "title")
+    neighbors_plot(tmp_path / "bare.png", {5: Figure(value=1.0)}, "title")
     check_nothing_is_cut(tmp_path / "bare.png")
-    neighbours_plot(tmp_path / "perfect.png", {k: Figure(value=1.0, low=1.0, high=1.0) for k in (1, 20)}, "title")
+    neighbors_plot(tmp_path / "perfect.png", {k: Figure(value=1.0, low=1.0, high=1.0) for k in (1, 20)}, "title")
     check_nothing_is_cut(tmp_path / "perfect.png")
-    neighbours_plot(tmp_path / "sorted.png", dict(sorted(known.items())), "title")
+    neighbors_plot(tmp_path / "sorted.png", dict(sorted(known.items())), "title")
     assert (tmp_path / "sorted.png").read_bytes() == (tmp_path / "known.png").read_bytes()
     with pytest.raises(DataError, match="got no accuracy"):
-        neighbours_plot(tmp_path / "none.png", {}, "title")
+        neighbors_plot(tmp_path / "none.png", {}, "title")
 
 
 def test_a_map_keeps_classes_apart_and_is_the_same_for_the_same_seed() -> None:
@@ -191,7 +191,7 @@ def test_right_hits_are_framed_green_and_wrong_ones_red(photos: ImageFolder, tmp
             assert (shown[[0, -1, -1], [0, 0, -1]] == expected).all()
             badges[right].add((shown[:20, -20:] == 255).all(axis=2).tobytes())
     assert len(badges[True]) == len(badges[False]) == 1
-    assert badges[True] != badges[False]  # a tick and a cross, for those who see no difference of colour
+    assert badges[True] != badges[False]  # a tick and a cross, for those who see no difference of color
     assert sheet.shape[0] == 2 * (tiles.TILE_PX + 2 * tiles.FRAME_PX + tiles.CAPTION_PX + tiles.GAP_PX) + tiles.GAP_PX
 
 

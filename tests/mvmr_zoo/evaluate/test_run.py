@@ -146,7 +146,7 @@ def test_one_protocol_with_pictures(data: Path, checkpoint: Checkpoint, tmp_path
     refused(
         run("eval", "knn", checkpoint.folder, *arguments[:2], "--ten-crop", home=tmp_path), "--ten-crop is for linear"
     )
-    for protocol, pictures in (("knn", ["confusions", "neighbours"]), ("retrieval", ["hits", "map"])):
+    for protocol, pictures in (("knn", ["confusions", "neighbors"]), ("retrieval", ["hits", "map"])):
         output = tmp_path / protocol
         done = run("eval", protocol, checkpoint.folder, *arguments, "--output", output, home=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -157,7 +157,7 @@ def test_one_protocol_with_pictures(data: Path, checkpoint: Checkpoint, tmp_path
         assert read_report(output / f"tiny-data-{protocol}.json").model == "tiny"
 
 
-def test_ten_crops_are_measured_beside_the_centre(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
+def test_ten_crops_are_measured_beside_the_center(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
     spec = str(checkpoint.folder)
     plain = evaluate("linear", spec, f"folder:{data}").report.figures
     found = evaluate("linear", spec, f"folder:{data}", options=Options(ten_crop=True)).report.figures

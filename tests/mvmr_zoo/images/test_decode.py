@@ -30,7 +30,7 @@ TURN = {
 
 @pytest.fixture(scope="module")
 def photograph() -> Image.Image:
-    """A real colour photograph, 451 x 300 pixels."""
+    """A real color photograph, 451 x 300 pixels."""
     (path,) = (path for path in photographs() if path.stem == "chelsea")
     return Image.open(path).convert("RGB")
 
@@ -80,8 +80,8 @@ def test_every_format_is_read(suffix: str, photograph: Image.Image, tmp_path: Pa
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16"])
 def test_every_mode_becomes_rgb(mode: str, photograph: Image.Image) -> None:
     if mode == "I;16":
-        grey = np.asarray(photograph.convert("L")).astype(np.uint16) * 257
-        image = Image.fromarray(grey)
+        gray = np.asarray(photograph.convert("L")).astype(np.uint16) * 257
+        image = Image.fromarray(gray)
         assert image.mode == "I;16"
     elif mode == "LAB":
         from PIL import ImageCms
@@ -99,9 +99,9 @@ def test_every_mode_becomes_rgb(mode: str, photograph: Image.Image) -> None:
 
 
 def test_sixteen_bit_png_keeps_its_picture(photograph: Image.Image, tmp_path: Path) -> None:
-    grey = np.asarray(photograph.convert("L"))
-    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
-    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "deep.png"))[..., 0], grey)
+    gray = np.asarray(photograph.convert("L"))
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "deep.png"))[..., 0], gray)
 
 
 def test_transparency_lies_on_white() -> None:

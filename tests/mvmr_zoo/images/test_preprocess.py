@@ -23,7 +23,7 @@ MODES = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BI
     interpolation=st.sampled_from(["bilinear", "bicubic"]),
 )
 def test_pixels_equal_torchvision(width: int, height: int, crop: int, margin: int, interpolation: str) -> None:
-    # mid greys: Pillow clips between its two passes, whose order depends on the sizes
+    # mid grays: Pillow clips between its two passes, whose order depends on the sizes
     pixels = np.random.default_rng(width * 301 + height).integers(80, 176, (height, width, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
     ours = Preprocess(resize_px=crop + margin, crop_px=crop, interpolation=interpolation)
@@ -32,7 +32,7 @@ def test_pixels_equal_torchvision(width: int, height: int, crop: int, margin: in
     assert difference.max() <= 2  # fixed-point rounding
 
 
-def test_normalisation_equals_torchvision() -> None:
+def test_normalization_equals_torchvision() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     ours = Preprocess(resize_px=40, crop_px=40)
     theirs = v2.Compose(
@@ -87,7 +87,7 @@ def test_dict_round_trip_keeps_the_digest() -> None:
         {"resize_px": 10, "crop_px": 10, "mean": (0.0, 1.0)},
         {"resize_px": 10},
         {"resize_px": "many", "crop_px": 10},
-        {"resize_px": 10, "crop_px": 10, "centre": 3},
+        {"resize_px": 10, "crop_px": 10, "center": 3},
     ],
 )
 def test_wrong_fields_are_refused(values: dict[str, object]) -> None:

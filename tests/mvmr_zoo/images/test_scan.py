@@ -49,7 +49,7 @@ def test_two_folders_and_a_folder_within_a_folder(library: PhotoLibrary, photo_f
     assert library.add([other]).total == 14
 
 
-def test_a_folder_of_which_only_a_neighbour_shares_the_name(library: PhotoLibrary, tmp_path: Path) -> None:
+def test_a_folder_of_which_only_a_neighbor_shares_the_name(library: PhotoLibrary, tmp_path: Path) -> None:
     one, two = write_photos(tmp_path / "trip", 2), write_photos(tmp_path / "trip2", 2)
     library.add([one, two])
     shutil.rmtree(two)

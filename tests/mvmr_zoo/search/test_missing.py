@@ -49,7 +49,7 @@ def test_a_missing_photo_is_marked_and_comes_back_without_decoding(
 def test_a_moved_photo_is_not_missing(filled: PhotoLibrary, photo_folder: Path) -> None:
     (photo_folder / "a").rename(photo_folder / "c")
     report = filled.add([photo_folder])
-    assert (report.added, report.recognised, report.removed, report.total) == (0, 6, 6, 12)
+    assert (report.added, report.recognized, report.removed, report.total) == (0, 6, 6, 12)
     assert filled.status().missing == 0
 
 

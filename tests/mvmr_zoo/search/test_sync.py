@@ -31,7 +31,7 @@ def test_unchanged_photos_are_not_opened_again(
     library.add([photo_folder])
     monkeypatch.setattr(features, "_prepare", None)  # any decoding would now be an error
     report = library.add([photo_folder])
-    assert (report.unchanged, report.added, report.recognised, report.removed) == (12, 0, 0, 0)
+    assert (report.unchanged, report.added, report.recognized, report.removed) == (12, 0, 0, 0)
 
 
 def test_new_changed_and_deleted_photos(library: PhotoLibrary, photo_folder: Path) -> None:
@@ -46,12 +46,12 @@ def test_new_changed_and_deleted_photos(library: PhotoLibrary, photo_folder: Pat
     assert "new.jpg" in names
 
 
-def test_renamed_photos_are_recognised_by_content(library: PhotoLibrary, photo_folder: Path) -> None:
+def test_renamed_photos_are_recognized_by_content(library: PhotoLibrary, photo_folder: Path) -> None:
     library.add([photo_folder])
     before = vectors_of(library.folder)
     (photo_folder / "a").rename(photo_folder / "moved")
     report = library.add([photo_folder])
-    assert (report.recognised, report.added, report.removed, report.total) == (6, 0, 6, 12)
+    assert (report.recognized, report.added, report.removed, report.total) == (6, 0, 6, 12)
     after = vectors_of(library.folder)
     for path, vector in before.items():
         np.testing.assert_array_equal(after[path.replace("/a/", "/moved/")], vector)
@@ -61,7 +61,7 @@ def test_a_touched_photo_keeps_its_vector(library: PhotoLibrary, photo_folder: P
     library.add([photo_folder])
     os.utime(photo_folder / "a" / "00.jpg", ns=(1, 1))
     report = library.add([photo_folder])
-    assert (report.recognised, report.added, report.unchanged) == (1, 0, 11)
+    assert (report.recognized, report.added, report.unchanged) == (1, 0, 11)
 
 
 def test_failures_are_counted_and_the_rest_is_done(library: PhotoLibrary, photo_folder: Path) -> None:

@@ -17,10 +17,10 @@ DIM = 16
 
 
 def clustered(count: int, seed: int = 0) -> NDArray[np.float32]:
-    """`(count, DIM)` unit vectors around some centres, as photos' are."""
+    """`(count, DIM)` unit vectors around some centers, as photos' are."""
     random = np.random.default_rng(seed)
-    centres = np.random.default_rng(99).standard_normal((40, DIM))
-    return unit((centres[random.integers(40, size=count)] + 0.7 * random.standard_normal((count, DIM))).astype("f4"))
+    centers = np.random.default_rng(99).standard_normal((40, DIM))
+    return unit((centers[random.integers(40, size=count)] + 0.7 * random.standard_normal((count, DIM))).astype("f4"))
 
 
 def remember(store: Store, folder: Path, vectors: NDArray[np.float32], first: int = 0) -> None:

@@ -16,7 +16,7 @@ from torchvision import models
 
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
 from mvmr_zoo.inference.engines import OnnxEngine
-from mvmr_zoo.models.adapters import KINDS, is_foreign, load_foreign
+from mvmr_zoo.models.adapters import KINDS, is_external, load_external
 from mvmr_zoo.models.loading import load
 
 
@@ -76,7 +76,7 @@ def test_torchvision_gives_what_its_classifier_reads(weights: Path) -> None:
     network = models.shufflenet_v2_x0_5().eval()
     network.load_state_dict(torch.load(weights / "shufflenet.pth", weights_only=True))
     images = torch.randn(2, 3, 64, 64)
-    features = load_foreign(f"torchvision:shufflenet_v2_x0_5@{weights}/shufflenet.pth").module
+    features = load_external(f"torchvision:shufflenet_v2_x0_5@{weights}/shufflenet.pth").module
     assert features is not None
     with torch.inference_mode():
         torch.testing.assert_close(network.fc(features(images)), network(images))
@@ -108,13 +108,13 @@ def test_clip_with_a_tag_and_a_file_takes_the_tags_preprocessing(
     torch.save(open_clip.create_model("ViT-B-32").state_dict(), weights / "b32.pth")
     told = open_clip.get_pretrained_cfg("ViT-B-32", "openai") | {"mean": (0.5, 0.25, 0.5)}
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: told)
-    tagged = load_foreign(f"open_clip:ViT-B-32/openai@{weights}/b32.pth")
+    tagged = load_external(f"open_clip:ViT-B-32/openai@{weights}/b32.pth")
     assert tagged.preprocess.mean == (0.5, 0.25, 0.5)
-    assert load_foreign(f"open_clip:ViT-B-32@{weights}/b32.pth").preprocess.mean != (0.5, 0.25, 0.5)
+    assert load_external(f"open_clip:ViT-B-32@{weights}/b32.pth").preprocess.mean != (0.5, 0.25, 0.5)
     activation = tagged.module.transformer.resblocks[0].mlp.gelu
     assert type(activation).__name__ == "QuickGELU"  # as OpenAI's weights were trained
     with pytest.raises(UnknownModelError, match="names no weights"):
-        load_foreign(f"open_clip:ViT-B-32/nobody@{weights}/b32.pth")
+        load_external(f"open_clip:ViT-B-32/nobody@{weights}/b32.pth")
 
 
 def test_onnx_files_of_another_kind_are_refused(weights: Path, tmp_path: Path) -> None:
@@ -171,6 +171,6 @@ def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_specs() -> None:
-    assert all(is_foreign(f"{kind}:x") for kind in KINDS)
-    assert not is_foreign("local-dir:x")
-    assert not is_foreign("timm")
+    assert all(is_external(f"{kind}:x") for kind in KINDS)
+    assert not is_external("local-dir:x")
+    assert not is_external("timm")

@@ -12,12 +12,12 @@ import pytest
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.images.preprocess import Preprocess
-from mvmr_zoo.models.exported import Contract, read_exported
+from mvmr_zoo.models.exported import Signature, read_exported
 from mvmr_zoo.models.loading import load
 
 from ....exported_folders import ExportedFolders
 
-CONTRACT = Contract(
+CONTRACT = Signature(
     dtype="int8",
     stage="normalize",
     preprocess=Preprocess(resize_px=36, crop_px=32, interpolation="bicubic", mean=(0.1, 0.2, 0.3)),
@@ -120,7 +120,7 @@ def test_a_contract_that_is_not_the_models(fields: dict[str, object], copy: Path
 
 def test_a_contract_survives_json() -> None:
     for contract in (CONTRACT, replace(CONTRACT, output="aligned")):
-        assert Contract.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
+        assert Signature.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
 
 
 def test_a_contract_of_features_is_what_it_was_before_there_were_two_outputs() -> None:
@@ -154,18 +154,18 @@ def test_a_contract_of_features_is_what_it_was_before_there_were_two_outputs() -
 )
 def test_a_contract_with_a_wrong_field(fields: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        Contract.from_dict(CONTRACT.to_dict() | fields)
+        Signature.from_dict(CONTRACT.to_dict() | fields)
 
 
 def test_a_contract_without_a_field() -> None:
     values = CONTRACT.to_dict()
     for name in values:
         with pytest.raises(ConfigError, match=f"field {name}"):
-            Contract.from_dict({other: value for other, value in values.items() if other != name})
+            Signature.from_dict({other: value for other, value in values.items() if other != name})
 
 
 def test_what_the_caller_prepares() -> None:
     stages = {"none": ("normalized", "images"), "normalize": ("pixels", "pixels"), "full": ("photo", "photo")}
     for stage, expected in stages.items():
-        contract = Contract(**{**vars(CONTRACT), "stage": stage})
+        contract = Signature(**{**vars(CONTRACT), "stage": stage})
         assert (contract.reads, contract.input_name) == expected

@@ -53,9 +53,9 @@ def test_a_projector_is_left_on_the_hub(hub: HubServer, client: HubClient, tmp_p
     assert not [request for request in hub.requests if "projector" in request.path]
 
 
-def test_catalogue_name_with_an_organisation(hub: HubServer, client: HubClient, checkpoint: Checkpoint) -> None:
+def test_catalog_name_with_an_organization(hub: HubServer, client: HubClient, checkpoint: Checkpoint) -> None:
     hub.store("org/resnet50-clip-kd", checkpoint.folder)
-    assert "MVMR_HUB_ORG names no organisation" in client.refusal("resnet50-clip-kd")
+    assert "MVMR_HUB_ORG names no organization" in client.refusal("resnet50-clip-kd")
     assert hub.requests == []
     assert client.load("resnet50-clip-kd", MVMR_HUB_ORG="org")["digest"] == checkpoint.weights_digest
 
@@ -188,7 +188,7 @@ def test_a_pinned_row_takes_nothing_else(
     assert "what was asked for has 000000000000" in wrong.stderr
     shutil.copytree(other_checkpoint.folder, client.zoo / "resnet50-clip-kd")
     local = client.run("-c", PINNED_LOAD, commit, right)
-    assert "but the catalogue pins" in local.stderr
+    assert "but the catalog pins" in local.stderr
 
 
 def test_a_damaged_cache_is_mended(hub: HubServer, commit: str, client: HubClient) -> None:
@@ -213,11 +213,11 @@ def test_what_another_program_cached_stays(hub: HubServer, client: HubClient, tm
 
 
 @pytest.mark.parametrize("organization", ["a/b", " ", "org/tiny@main", "../x", "a--b", "x" * 200])
-def test_an_organisation_that_is_none(client: HubClient, organization: str) -> None:
+def test_an_organization_that_is_none(client: HubClient, organization: str) -> None:
     assert "MVMR_HUB_ORG is" in client.refusal("resnet50-clip-kd", MVMR_HUB_ORG=organization)
 
 
-def test_an_organisation_without_the_model_still_says_where_the_weights_are(hub: HubServer, client: HubClient) -> None:
+def test_an_organization_without_the_model_still_says_where_the_weights_are(hub: HubServer, client: HubClient) -> None:
     error = client.refusal("resnet50-clip-kd", MVMR_HUB_ORG="org")
     for words in ("drive.google.com", "mvmr-zoo import FILE", "The Hub: ", "shows no model org/resnet50-clip-kd"):
         assert words in error
@@ -226,7 +226,7 @@ def test_an_organisation_without_the_model_still_says_where_the_weights_are(hub:
 def test_a_path_of_a_pinned_name_is_not_taken(client: HubClient, checkpoint: Checkpoint, tmp_path: Path) -> None:
     shutil.copytree(checkpoint.folder, tmp_path / "resnet50-clip-kd")
     code = f"import os; os.chdir({str(tmp_path)!r})\n{PINNED_LOAD}"
-    assert "but the catalogue pins 000000000000" in client.run("-c", code, "0" * 40, "0" * 64).stderr
+    assert "but the catalog pins 000000000000" in client.run("-c", code, "0" * 40, "0" * 64).stderr
 
 
 def test_nobody_answers_in_one_line_without_the_password(client: HubClient) -> None:

@@ -58,7 +58,7 @@ def test_every_layout_of_the_authors(layout: Any, small_stem: bool, zoo: Path, p
     assert said.top(2)[0][0].probability == said.probabilities[0].max()
 
 
-def test_a_catalogue_model_in_the_authors_format(zoo: Path, tmp_path: Path) -> None:
+def test_a_catalog_model_in_the_authors_format(zoo: Path, tmp_path: Path) -> None:
     """The command, then `embed`: equal to the network it came from; the same through ONNX Runtime."""
     torch.manual_seed(0)
     source = resnet50()

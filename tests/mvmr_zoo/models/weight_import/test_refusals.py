@@ -72,7 +72,7 @@ def test_files_that_are_refused(zoo: Path) -> None:
         r"layer1\.0\.conv1\.weight has shape \(64, 32, 3, 3\)",
     )
     refused(zoo, {k: v for k, v in good.items() if k != "bn1.bias"}, r"Closest: resnet18, .* bn1\.bias is missing")
-    refused(zoo, good, "is a resnet18; resnet50-stl10 in the catalogue is a resnet50-small", name="resnet50-stl10")
+    refused(zoo, good, "is a resnet18; resnet50-stl10 in the catalog is a resnet50-small", name="resnet50-stl10")
 
 
 def test_odd_tensors_are_refused(zoo: Path) -> None:

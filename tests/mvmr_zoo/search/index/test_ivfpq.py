@@ -21,7 +21,7 @@ from mvmr_zoo.embed.folder import EmbeddingsFacts, write_embeddings
 from mvmr_zoo.embed.plan import facts_of
 from mvmr_zoo.errors import ConfigError, DataError, LibraryBusyError, LibraryError, LibraryMismatchError
 from mvmr_zoo.inference.pipeline import unit
-from mvmr_zoo.search import Query, ShardLibrary, build_lists, read_lists
+from mvmr_zoo.search import EmbeddingsLibrary, Query, build_ivfpq, read_ivfpq
 from mvmr_zoo.search.index import ivfpq_build as shards_build
 from mvmr_zoo.search.index.mapped_folder import Paths, write_paths
 
@@ -33,8 +33,8 @@ ROWS, SHARD = 11_000, 3_000
 BUILD = """
 import sys
 from pathlib import Path
-from mvmr_zoo.shards import build_lists
-build_lists(Path(sys.argv[1]), recall=0.9, progress=lambda done, total: print(done, flush=True))
+from mvmr_zoo.shards import build_ivfpq
+build_ivfpq(Path(sys.argv[1]), recall=0.9, progress=lambda done, total: print(done, flush=True))
 """
 
 
@@ -49,8 +49,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Path:
     folder = tmp_path_factory.mktemp("shards")
     photos = sorted(write_photos(folder / "photos", 12).rglob("*.jpg"))
     random, dim = np.random.default_rng(0), model.card.embedding_dim
-    centres = random.standard_normal((30, dim))
-    vectors = centres[random.integers(30, size=ROWS - 12)] + 0.8 * random.standard_normal((ROWS - 12, dim))
+    centers = random.standard_normal((30, dim))
+    vectors = centers[random.integers(30, size=ROWS - 12)] + 0.8 * random.standard_normal((ROWS - 12, dim))
     names = [f"/far/{number}-é\udcff.jpg" for number in range(ROWS - 12)] + [str(path) for path in photos]
     vectors = np.concatenate([unit(vectors.astype("f4")), model.embed(photos)])
     batches = [(vectors[i : i + 1000], names[i : i + 1000]) for i in range(0, ROWS, 1000)]
@@ -62,7 +62,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Path:
         normalized=True,
     )
     write_embeddings(folder / "e", batches, facts, shard_rows=SHARD)
-    build_lists(folder / "e", recall=0.95)
+    build_ivfpq(folder / "e", recall=0.95)
     return folder / "e"
 
 
@@ -77,7 +77,7 @@ def vectors_of(folder: Path) -> NDArray[np.float32]:
 
 
 def test_rows_are_found_as_by_comparing_all(made: Path) -> None:
-    vectors, library = vectors_of(made), ShardLibrary(made)
+    vectors, library = vectors_of(made), EmbeddingsLibrary(made)
     assert len(vectors) == ROWS
     agree = []
     for row in range(40, 8_000, 100):
@@ -89,22 +89,22 @@ def test_rows_are_found_as_by_comparing_all(made: Path) -> None:
         agree.append(len({hit.id for hit in hits} & set(exact)) / 10)
         assert library.search(Query(like_ids=[row]), 1, keep_query=True)[0].id == row
     assert np.mean(agree) >= 0.93
-    assert read_lists(made).tuning.chosen.low >= 0.95
+    assert read_ivfpq(made).tuning.chosen.low >= 0.95
 
 
 def test_a_photo_finds_itself_among_all(made: Path, tmp_path: Path) -> None:
-    photo = ShardLibrary(made)._paths[ROWS - 1]
+    photo = EmbeddingsLibrary(made)._paths[ROWS - 1]
     done = run("search", photo, "-L", made, "-k", 3, "--keep-query", "--json", home=tmp_path)
     assert done.returncode == 0, done.stderr
     hits = json.loads(done.stdout)["hits"]
     assert (hits[0]["id"], hits[0]["path"]) == (ROWS - 1, str(photo))
     assert hits[0]["score"] > 0.999
-    without = ShardLibrary(made).search(photo, 2)
+    without = EmbeddingsLibrary(made).search(photo, 2)
     assert [hit.id for hit in without] == [hit["id"] for hit in hits[1:]]
 
 
 def test_pages_follow_one_another_and_percentiles_cut(made: Path) -> None:
-    library, query = ShardLibrary(made), Query(like_ids=[5])
+    library, query = EmbeddingsLibrary(made), Query(like_ids=[5])
     whole = [hit.id for hit in library.search(query, 30)]
     assert [hit.id for page in range(3) for hit in library.search(query, 10, offset=10 * page)] == whole
     few = library.search(query, 5_000, min_percentile=99)
@@ -115,7 +115,7 @@ def test_pages_follow_one_another_and_percentiles_cut(made: Path) -> None:
 
 def test_the_folder_may_be_moved(copied: Path, made: Path) -> None:
     query = Query(like_ids=[77])
-    assert ShardLibrary(copied).search(query) == ShardLibrary(made).search(query)
+    assert EmbeddingsLibrary(copied).search(query) == EmbeddingsLibrary(made).search(query)
 
 
 def test_a_killed_build_goes_on_with_the_shards_that_are_left(copied: Path, made: Path, tmp_path: Path) -> None:
@@ -129,20 +129,20 @@ def test_a_killed_build_goes_on_with_the_shards_that_are_left(copied: Path, made
     refused(run("search", "--id", 1, "-L", copied, home=tmp_path), "has no index. `mvmr-zoo index build --from")
     (copied / "index" / ".block_9.faiss.1-1.part").write_bytes(b"half")
     told: list[int] = []
-    build_lists(copied, recall=0.9, progress=lambda done, total: told.append(done))
+    build_ivfpq(copied, recall=0.9, progress=lambda done, total: told.append(done))
     assert min(told) == SHARD  # the first was not made again
     assert sorted(path.name for path in (copied / "index").iterdir() if path.name != ".lock") == [
         "index.json", "paths.bin", "paths.npy", "vectors.faiss"
     ]  # fmt: skip
     query = Query(like_ids=[123])
-    assert ShardLibrary(copied).search(query, 3) == ShardLibrary(made).search(query, 3)
+    assert EmbeddingsLibrary(copied).search(query, 3) == EmbeddingsLibrary(made).search(query, 3)
 
 
 def test_another_recall_tunes_what_is_there(copied: Path, tmp_path: Path) -> None:
     before = (copied / "index" / "vectors.faiss").stat().st_mtime_ns
     done = run("index", "tune", "-L", copied, "--recall", 0.5, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    tuning = read_lists(copied).tuning
+    tuning = read_ivfpq(copied).tuning
     assert f"{tuning.nprobe} of {tuning.lists} lists searched" in done.stdout
     assert tuning.target == 0.5
     assert run("index", "status", "-L", copied, home=tmp_path).stdout == done.stdout
@@ -151,12 +151,12 @@ def test_another_recall_tunes_what_is_there(copied: Path, tmp_path: Path) -> Non
 
 def test_what_cannot_be_built(copied: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="recall of 2"):
-        build_lists(copied, recall=2)
+        build_ivfpq(copied, recall=2)
     with FileLock(copied / "index" / ".lock"), pytest.raises(LibraryBusyError, match="Another command"):
-        build_lists(copied)
+        build_ivfpq(copied)
     (copied / "manifest.json").unlink()
     with pytest.raises(DataError, match="no finished embeddings folder"):
-        build_lists(copied)
+        build_ivfpq(copied)
     facts = EmbeddingsFacts(model="m", weights_digest="w", preprocess_digest="p", dim=4, normalized=True)
     write_embeddings(tmp_path / "few", [(np.eye(4, dtype="f4"), list("abcd"))], facts)
     refused(run("index", "build", "--from", tmp_path / "few", home=tmp_path), "holds 4 vectors, too few")
@@ -174,7 +174,7 @@ def test_a_damaged_index_is_one_clear_error(name: str, damage: str, copied: Path
         case "gone":
             file.unlink()
     with pytest.raises(LibraryError, match=r"damaged|has no index"):
-        ShardLibrary(copied)
+        EmbeddingsLibrary(copied)
 
 
 @pytest.mark.parametrize(
@@ -186,14 +186,14 @@ def test_facts_that_cannot_be(old: str, new: str, copied: Path) -> None:
     assert old in facts.read_text()
     facts.write_text(facts.read_text().replace(old, new))
     with pytest.raises(LibraryError, match="damaged"):
-        ShardLibrary(copied)
+        EmbeddingsLibrary(copied)
 
 
 def test_a_damaged_index_is_made_again(copied: Path, made: Path) -> None:
     (copied / "index" / "vectors.faiss").write_bytes(b"")
-    build_lists(copied, recall=0.9)
+    build_ivfpq(copied, recall=0.9)
     query = Query(like_ids=[123])
-    assert ShardLibrary(copied).search(query, 3) == ShardLibrary(made).search(query, 3)
+    assert EmbeddingsLibrary(copied).search(query, 3) == EmbeddingsLibrary(made).search(query, 3)
 
 
 def test_a_build_that_was_killed_while_tuning_only_tunes(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,10 +201,10 @@ def test_a_build_that_was_killed_while_tuning_only_tunes(copied: Path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(shards_build, "_tuned", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            build_lists(copied)
+            build_ivfpq(copied)
     assert (copied / "index" / "made_of").exists()
     notes: list[str] = []
-    build_lists(copied, recall=0.9, note=notes.append)
+    build_ivfpq(copied, recall=0.9, note=notes.append)
     assert notes == ["Choosing how many of its lists a search looks into."]
     assert not [*(copied / "index").glob("block_*"), *(copied / "index").glob("trained*")]
 
@@ -213,11 +213,11 @@ def test_an_index_of_other_embeddings_is_refused_and_made_again(copied: Path) ->
     manifest = copied / "manifest.json"
     manifest.write_text(manifest.read_text() + " ")
     with pytest.raises(LibraryError, match="other embeddings"):
-        ShardLibrary(copied)
+        EmbeddingsLibrary(copied)
     notes: list[str] = []
-    build_lists(copied, recall=0.9, note=notes.append)
+    build_ivfpq(copied, recall=0.9, note=notes.append)
     assert notes[0] == f"Training the index of {ROWS:,} vectors."
-    assert ShardLibrary(copied).search(Query(like_ids=[5]), 3)
+    assert EmbeddingsLibrary(copied).search(Query(like_ids=[5]), 3)
 
 
 def test_an_altered_shard_is_not_indexed(copied: Path) -> None:
@@ -227,11 +227,11 @@ def test_an_altered_shard_is_not_indexed(copied: Path) -> None:
     content[-1] ^= 1
     shard.write_bytes(content)
     with pytest.raises(DataError, match=r"img_emb_2\.npy is missing or was altered"):
-        build_lists(copied)
+        build_ivfpq(copied)
 
 
 def test_pages_reach_the_last_row(made: Path) -> None:
-    library = ShardLibrary(made)
+    library = EmbeddingsLibrary(made)
     assert len(library.search(Query(like_ids=[5]), ROWS)) == ROWS - 1
     assert len(library.search(Query(like_ids=[5]), 10, offset=ROWS - 4)) == 3
     assert library.search(Query(like_ids=[5]), 10, offset=10**20) == []
@@ -241,12 +241,12 @@ def test_pages_reach_the_last_row(made: Path) -> None:
 @pytest.mark.parametrize("percentile", [-1, 500, float("nan")])
 def test_a_percentile_out_of_range(percentile: float, made: Path) -> None:
     with pytest.raises(ConfigError, match="expected 0 to 100"):
-        ShardLibrary(made).search(Query(like_ids=[5]), min_percentile=percentile)
+        EmbeddingsLibrary(made).search(Query(like_ids=[5]), min_percentile=percentile)
 
 
 def test_another_model_is_refused(made: Path, photo_folder: Path) -> None:
     with pytest.raises(LibraryMismatchError, match="other weights"):
-        ShardLibrary(made, model="resnet18-imagenette-kd").search(photo_folder / "a" / "00.jpg")
+        EmbeddingsLibrary(made, model="resnet18-imagenette-kd").search(photo_folder / "a" / "00.jpg")
 
 
 def test_what_an_embeddings_folder_does_not_know(made: Path, tmp_path: Path) -> None:
@@ -271,14 +271,14 @@ def test_an_embeddings_folder_of_another_output(
     vectors = np.concatenate([unit(random.standard_normal((ROWS, 20)).astype("f4")), model.embed(paths)])
     names = [f"/far/{number}.jpg" for number in range(ROWS)] + paths
     write_embeddings(tmp_path / "e", [(vectors, names)], facts_of(model))
-    build_lists(tmp_path / "e", recall=0.9)
-    library = ShardLibrary(tmp_path / "e")
+    build_ivfpq(tmp_path / "e", recall=0.9)
+    library = EmbeddingsLibrary(tmp_path / "e")
     hits = library.search(paths[0], 1, keep_query=True)
     assert (library.model.output, library.model.dim) == ("aligned", 20)
     assert hits[0].score > 0.999
     for other in (checkpoint, copied_with_other_weights(tmp_path)):  # the first has features alone
         with pytest.raises(LibraryMismatchError, match="has other weights, another preprocessing or another output"):
-            _ = ShardLibrary(tmp_path / "e", model=str(other.folder)).model
+            _ = EmbeddingsLibrary(tmp_path / "e", model=str(other.folder)).model
 
 
 def copied_with_other_weights(folder: Path) -> Checkpoint:

@@ -28,14 +28,14 @@ class ModelRow(NamedTuple):
     dimension: str
     published: tuple[str, ...]
     measured: tuple[str, ...]
-    licence: str
+    license: str
 
 
-HEADS = ("model", "on this machine", "size", "network", "dimension", "published", "measured here", "licence")
+HEADS = ("model", "on this machine", "size", "network", "dimension", "published", "measured here", "license")
 
 
 def model_rows() -> list[ModelRow]:
-    """Every model of the catalogue and of this machine, those on this machine first."""
+    """Every model of the catalog and of this machine, those on this machine first."""
     rows = [_row(card) for card in list_models()]
     return sorted(rows, key=lambda row: row.here == "no")
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from demo.catalogue import HEADS, model_rows, models_here
+from demo.catalog import HEADS, model_rows, models_here
 from demo.tabs.models import models_page
 from mvmr_zoo import CATALOG
 from mvmr_zoo.checkpoint import Checkpoint

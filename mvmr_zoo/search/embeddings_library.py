@@ -1,4 +1,4 @@
-"""`ShardLibrary`: searching an embeddings folder."""
+"""`EmbeddingsLibrary`: searching an embeddings folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mvmr_zoo.errors import ConfigError, LibraryMismatchError
 from mvmr_zoo.inference import Model, unit
 from mvmr_zoo.models import Device
 from mvmr_zoo.search.compatibility import load_same_output
-from mvmr_zoo.search.index import Lists, MappedFolder, nearest, open_lists, read_lists
+from mvmr_zoo.search.index import IvfPq, MappedFolder, nearest, open_ivfpq, read_ivfpq
 from mvmr_zoo.search.query import Filters, Query, asked_vector
 from mvmr_zoo.search.ranking import Hit, asks_with
 from mvmr_zoo.search.score_calibration import percentile
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class ShardLibrary:
+class EmbeddingsLibrary:
     """An embeddings folder and its index. Its photos may lie on other machines, and are not looked for.
 
     Args:
@@ -37,11 +37,11 @@ class ShardLibrary:
 
     def __init__(self, folder: str | os.PathLike[str], *, model: str | None = None, device: Device = "auto") -> None:
         self.folder = Path(folder)
-        self.lists: Lists = read_lists(self.folder)
+        self.lists: IvfPq = read_ivfpq(self.folder)
         self._mapped = MappedFolder(self.folder)
         self._spec, self._device = model or self._mapped.facts.model, device
         self._model: Model | None = None
-        self._index, self._paths = open_lists(self.folder, self._mapped, self.lists)
+        self._index, self._paths = open_ivfpq(self.folder, self._mapped, self.lists)
 
     @property
     def model(self) -> Model:

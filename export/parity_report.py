@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from export.accuracy import Accuracy
     from export.agreement import Agreement
     from export.speed import Speed
-    from mvmr_zoo.models.exported import Contract
+    from mvmr_zoo.models.exported import Signature
 
 
 @dataclass(frozen=True, kw_only=True)
-class Certificate:
+class ParityReport:
     """What `export.json` holds beside hashes.
 
     Args:
@@ -51,7 +51,7 @@ class Certificate:
 
     spec: str
     weights_sha256: str
-    contract: Contract
+    contract: Signature
     limits: Limits
     verdicts: list[Verdict]
     agreement: Agreement
@@ -74,7 +74,7 @@ class Certificate:
         return all(verdict.passed for verdict in self.verdicts)
 
 
-def write_certificate(folder: Path, certificate: Certificate) -> None:
+def write_parity_report(folder: Path, certificate: ParityReport) -> None:
     """Write `export.json` beside the other files, whose hashes it takes."""
     values = {
         "schema_version": SCHEMA_VERSION,
