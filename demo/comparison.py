@@ -113,6 +113,6 @@ class Comparison:
         progress(0, len(missing))
         for first in range(0, len(missing), _BATCH):
             some = missing[first : first + _BATCH]
-            found = model.embed([os.fsdecode(row.path) for row in some], errors="skip")
+            found = model.embed_with_failures([os.fsdecode(row.path) for row in some])
             known |= {some[row].content: vector for row, vector in zip(found.rows, found.vectors, strict=True)}
             progress(min(first + _BATCH, len(missing)), len(missing))

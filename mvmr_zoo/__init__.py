@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         UnknownModelError,
     )
     from mvmr_zoo.images import Preprocess
-    from mvmr_zoo.inference import Embeddings, Failure, Model
+    from mvmr_zoo.inference import Embeddings, Failure, ImageInput, Model
     from mvmr_zoo.models import CATALOG, list_models, load, model_info
     from mvmr_zoo.search import Filters, PhotoLibrary, Query
 
@@ -45,6 +45,7 @@ _MODULES = {
     "Filters": "search",
     "HubError": "errors",
     "ImageError": "errors",
+    "ImageInput": "inference",
     "LibraryBusyError": "errors",
     "LibraryDamagedError": "errors",
     "LibraryError": "errors",
@@ -74,6 +75,7 @@ __all__ = [
     "Filters",
     "HubError",
     "ImageError",
+    "ImageInput",
     "LibraryBusyError",
     "LibraryDamagedError",
     "LibraryError",

@@ -115,9 +115,35 @@ def describe_os_error(error: OSError) -> str:
     return f"{error.filename or 'a file'}: {error.strerror or error}."
 
 
+_LEAST_SIMILARITY = 0.4
+_FEWEST_LETTERS = 3
+
+
 def closest(name: str, names: Iterable[str]) -> list[str]:
-    """At most three of `names` that look like `name`, the closest first."""
-    return difflib.get_close_matches(name, list(names), n=3, cutoff=0.4)
+    """At most three of `names` that are similar to `name`, the closest first.
+
+    Case and punctuation are ignored, and so is KIND of a name KIND:NAME unless `name` has it too. Names that begin
+    with `name` come before all others.
+    """
+    wanted = _letters(name)
+    found = []
+    for other in dict.fromkeys(names):
+        parts = {_letters(other), _letters(other.rpartition(":")[2])}
+        similarity = max(difflib.SequenceMatcher(None, part, wanted).ratio() for part in parts)
+        begins = len(wanted) >= _FEWEST_LETTERS and any(part.startswith(wanted) for part in parts)
+        if begins or similarity >= _LEAST_SIMILARITY:
+            found.append((not begins, -similarity, other))
+    return [other for _, _, other in sorted(found)[:3]]
+
+
+def hint(name: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: ` Closest: A, B.`, or nothing if no name is similar."""
+    near = closest(name, names)
+    return f" Closest: {', '.join(near)}." if near else ""
+
+
+def _letters(name: str) -> str:
+    return "".join(char for char in name.casefold() if char.isalnum())
 
 
 def one_line(error: object, limit: int = 200) -> str:

@@ -106,6 +106,5 @@ def zero_init_residual(module: nn.Module) -> None:
 def _unknown(name: str, known: Iterable[str], expected: str, prefix: str = "") -> ConfigError:
     wanted = name.removeprefix(f"{prefix}:").partition(".")[0]  # in timm's NAME.TAG, the tag names weights
     near = [f"{prefix}:{each}" if prefix else each for each in closest(wanted, known)]
-    return ConfigError(
-        f"No architecture is named {name!r}. Closest: {', '.join(near) or 'none'}. Expected: {expected}."
-    )
+    closest_names = f" Closest: {', '.join(near)}." if near else ""
+    return ConfigError(f"No architecture is named {name!r}.{closest_names} Expected: {expected}.")

@@ -6,16 +6,19 @@ import hashlib
 import json
 import operator
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.images.decode import upright_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from torch import Tensor
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -105,13 +108,38 @@ class Preprocess:
         scaled = (pixels.astype(np.float32) - mean) * scale
         return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
-    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
-        """What the encoder reads: `(3, crop_px, crop_px)` float32, about zero mean, unit deviation.
+    @overload
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]: ...
+
+    @overload
+    def __call__(self, image: Image.Image, *, return_tensors: Literal["np"]) -> NDArray[np.float32]: ...
+
+    @overload
+    def __call__(self, image: Image.Image, *, return_tensors: Literal["pt"]) -> Tensor: ...
+
+    def __call__(
+        self, image: Image.Image, *, return_tensors: Literal["np", "pt"] = "np"
+    ) -> NDArray[np.float32] | Tensor:
+        """The encoder's input: `(3, crop_px, crop_px)` float32, with about zero mean and unit deviation.
+
+        `Model.embed` gives the encoder exactly this for a PIL image.
 
         Args:
-            image: an RGB image of any size.
+            image: A PIL image of any size and mode. Its EXIF orientation is applied.
+            return_tensors: `np` returns a NumPy array, `pt` a PyTorch tensor.
+
+        Raises:
+            ConfigError: `return_tensors` has another value.
+            ImageError: The image is damaged.
         """
-        return self.normalize(np.asarray(self.crop(image)))
+        if return_tensors not in ("np", "pt"):
+            raise ConfigError(f"return_tensors is {return_tensors!r}; expected 'np' or 'pt'.")
+        array = self.normalize(np.asarray(self.crop(upright_rgb(image, "PIL image"))))
+        if return_tensors == "np":
+            return array
+        import torch
+
+        return torch.from_numpy(array)
 
     def prepare(self, image: Image.Image, reads: Reads) -> NDArray[np.float32] | NDArray[np.uint8]:
         """As much of the preprocessing as an engine leaves to its caller.
@@ -123,7 +151,7 @@ class Preprocess:
         """
         match reads:
             case "normalized":
-                return self(image)
+                return self.normalize(np.asarray(self.crop(image)))
             case "pixels":
                 return np.ascontiguousarray(np.asarray(self.crop(image)).transpose(2, 0, 1))
             case "photo":

@@ -14,7 +14,16 @@ from mvmr_zoo.inference.engines import (
     traced_engine,
 )
 from mvmr_zoo.inference.model import Model
-from mvmr_zoo.inference.pipeline import DRAFT_MARGIN, EmbeddedBatch, Embeddings, Failure, embed, embed_stream, unit
+from mvmr_zoo.inference.pipeline import (
+    DRAFT_MARGIN,
+    EmbeddedBatch,
+    Embeddings,
+    Failure,
+    ImageInput,
+    embed,
+    embed_stream,
+    unit,
+)
 
 if TYPE_CHECKING:
     from mvmr_zoo.inference.graph import clear_notes, traced, weightless_graph, with_alignment
@@ -25,6 +34,7 @@ __all__ = [
     "Embeddings",
     "Engine",
     "Failure",
+    "ImageInput",
     "Model",
     "OnnxEngine",
     "TorchEngine",

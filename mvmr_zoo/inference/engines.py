@@ -122,6 +122,42 @@ class TorchEngine:
         return engine
 
 
+class ProjectedEngine:
+    """Another engine's vectors, multiplied by a matrix.
+
+    Args:
+        engine: The engine whose vectors `(N, D)` are projected.
+        matrix: `(A, D)` float32. The result is `vectors @ matrix.T`, `(N, A)`.
+    """
+
+    def __init__(self, engine: Engine, matrix: NDArray[np.float32]) -> None:
+        self.name, self.device, self.reads = engine.name, engine.device, engine.reads
+        self._engine = engine
+        self._matrix = matrix
+
+    def __call__(self, images: Any) -> NDArray[np.float32]:
+        """Projected vectors `(N, A)` float32 of N images."""
+        return np.asarray(self._engine(images) @ self._matrix.T, dtype=np.float32)
+
+
+class LeadingDimensions:
+    """The first dimensions of another engine's vectors.
+
+    Args:
+        engine: The engine.
+        dim: Number of dimensions to keep.
+    """
+
+    def __init__(self, engine: Engine, dim: int) -> None:
+        self.name, self.device, self.reads = engine.name, engine.device, engine.reads
+        self._engine = engine
+        self._dim = dim
+
+    def __call__(self, images: Any) -> NDArray[np.float32]:
+        """Vectors `(N, dim)` float32 of N images."""
+        return np.ascontiguousarray(self._engine(images)[:, : self._dim])
+
+
 def onnx_session(
     graph: bytes | Path,
     *,

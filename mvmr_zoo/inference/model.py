@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mvmr_zoo._io import progress_bar
 from mvmr_zoo.checkpoint import Alignment, Head, ModelCard, Output, Scores, vectors_digest
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.images import Preprocess
 from mvmr_zoo.inference.classifier import Classification, probabilities
-from mvmr_zoo.inference.engines import Engine
-from mvmr_zoo.inference.pipeline import EmbeddedBatch, Embeddings, embed, embed_stream
+from mvmr_zoo.inference.engines import Engine, LeadingDimensions, ProjectedEngine
+from mvmr_zoo.inference.pipeline import EmbeddedBatch, Embeddings, ImageInput, embed, embed_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,11 +80,23 @@ class Model:
         """
         return vectors_digest(self.weights_digest, self.output, self.dim, self.alignment_digest)
 
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`, where the engine runs."""
+        return getattr(self.engine, "device", "cpu")
+
+    def __repr__(self) -> str:
+        """Name, output, dimension, image size and engine."""
+        return (
+            f"Model({self.card.name!r}, output={self.output!r}, dim={self.dim}, input_px={self.preprocess.crop_px}, "
+            f"engine={self.engine.name!r}, device={self.device!r})"
+        )
+
     def with_features(self) -> Model:
-        """The same encoder with features as its output, which its classifier reads.
+        """The same encoder with the output `features`, which its classifier reads.
 
         Raises:
-            ConfigError: its file has only the output `aligned`.
+            ConfigError: The file has only the output `aligned`.
         """
         if self.output == "features":
             return self
@@ -90,20 +104,54 @@ class Model:
             raise ConfigError(f"{self.card.name} has only the output aligned; expected an encoder with features.")
         return replace(self, output="features", aligned_dim=0, engine=self.features_engine)
 
+    def with_output(self, output: Output, dim: int | None = None) -> Model:
+        """The same encoder with another output, without loading it again.
+
+        Args:
+            output: `features` or `aligned`.
+            dim: Number of leading dimensions of `aligned` to keep. None keeps all.
+
+        Raises:
+            ConfigError: The model has no such output or dimension.
+        """
+        outputs = self.card.outputs
+        if output not in outputs:
+            raise ConfigError(f"output is {output!r}; {self.card.name} has {' and '.join(outputs)}.")
+        if output == "features":
+            if dim is not None:
+                raise ConfigError(f"dim is {dim}; features are not ordered by importance. Omit dim, or use aligned.")
+            return self.with_features()
+        available = outputs["aligned"] if self.alignment is not None else self.aligned_dim
+        kept = available if dim is None else dim
+        if not 1 <= kept <= available:
+            raise ConfigError(
+                f"dim is {dim}; expected 1 to {available}, the dimensions of aligned of {self.card.name}."
+            )
+        if self.output == "aligned" and kept == self.aligned_dim:
+            return self
+        engine: Engine
+        if self.output == "aligned" and kept < self.aligned_dim:
+            engine = LeadingDimensions(self.engine, kept)
+        else:
+            assert self.alignment is not None
+            engine = ProjectedEngine(self.with_features().engine, self.alignment.matrix[:kept])
+        features = self.features_engine if self.output == "aligned" else self.engine
+        return replace(self, output="aligned", aligned_dim=kept, engine=engine, features_engine=features)
+
     @functools.cached_property
     def encoder(self) -> nn.Module:
-        """The encoder as an `nn.Module`: `(N, 3, H, W)` to features `(N, D)`, in evaluation mode, on the CPU.
+        """The encoder as an `nn.Module`: `(N, 3, H, W)` to features `(N, D)`, in evaluation mode, on `device`.
 
-        It gives features for every `output`, because fine-tuning starts from them.
+        It computes features whatever `output` is, because fine-tuning starts from them.
 
         Raises:
             MissingDependencyError: PyTorch is not installed.
         """
-        return self.build()
+        return self.build().to(self.device)
 
     @functools.cached_property
     def network(self) -> nn.Module:
-        """`(N, 3, H, W)` to the vectors of `output`, not normalized, in evaluation mode, on the CPU.
+        """A module from `(N, 3, H, W)` to the vectors of `output`, not normalized, in evaluation mode, on `device`.
 
         Raises:
             MissingDependencyError: PyTorch is not installed.
@@ -116,59 +164,102 @@ class Model:
         matrix = torch.from_numpy(self.alignment.matrix[: self.dim])
         projection = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
         projection.weight = nn.Parameter(matrix, requires_grad=False)
-        return nn.Sequential(self.encoder, projection).eval()
-
-    @overload
-    def embed(
-        self,
-        images: Any,
-        *,
-        errors: Literal["raise"] = "raise",
-        batch_size: int = 32,
-        normalize: bool = True,
-    ) -> NDArray[np.float32]: ...
-
-    @overload
-    def embed(
-        self, images: Any, *, errors: Literal["skip"], batch_size: int = 32, normalize: bool = True
-    ) -> Embeddings: ...
+        return nn.Sequential(self.encoder, projection.to(self.device)).eval()
 
     def embed(
         self,
-        images: Any,
+        images: ImageInput | Iterable[ImageInput],
         *,
-        errors: Literal["raise", "skip"] = "raise",
+        output: Output | None = None,
+        dim: int | None = None,
         batch_size: int = 32,
         normalize: bool = True,
-    ) -> NDArray[np.float32] | Embeddings:
-        """Vectors of images: `(N, D)` float32, unit L2 norm, in input order.
+        progress: bool = False,
+    ) -> NDArray[np.float32]:
+        """Embed images: vectors `(N, D)` float32 of unit L2 norm, in input order.
 
         Args:
-            images: one image or an iterable of them: paths, PIL images, `(H, W, 3)` uint8 arrays,
-                `(3, H, W)` tensors (uint8, or float in [0, 1]). An iterator is read as it is needed.
-            errors: `raise` stops at the first image that cannot be read; `skip` goes on and returns
-                `Embeddings`, with the vectors, their input positions and the failures.
-            batch_size: images an inference call, at least 1.
+            images: One image or an iterable of images. An iterator is read as needed.
+            output: `features` or `aligned`. None is the output that the model was loaded with.
+            dim: Number of leading dimensions of `aligned` to keep. None keeps all.
+            batch_size: Images per inference call, at least 1.
             normalize: False returns the encoder's output unchanged.
+            progress: Show a progress bar on standard error.
 
         Raises:
-            ImageError: an image cannot be read, with `errors="raise"`.
-            ConfigError: an argument is out of range.
+            ImageError: An image cannot be read. `embed_with_failures` skips such images.
+            ConfigError: An argument is out of range, or the model has no such output.
         """
-        if errors not in ("raise", "skip"):
-            raise ConfigError(f"embed got errors={errors!r}; expected 'raise' or 'skip'.")
-        result = embed(
-            self.engine,
-            self.preprocess,
-            _several(images),
-            dim=self.dim,
-            skip=errors == "skip",
+        return self._embed(
+            images,
+            output=output,
+            dim=dim,
             batch_size=batch_size,
             normalize=normalize,
-        )
-        return result if errors == "skip" else result.vectors
+            progress=progress,
+            skip=False,
+        ).vectors
 
-    def classify(self, images: Any, *, batch_size: int = 32) -> Classification:
+    def embed_with_failures(
+        self,
+        images: Iterable[ImageInput],
+        *,
+        output: Output | None = None,
+        dim: int | None = None,
+        batch_size: int = 32,
+        normalize: bool = True,
+        progress: bool = False,
+    ) -> Embeddings:
+        """Embed the images that can be read, and report the others.
+
+        Args:
+            images: See `embed`.
+            output: See `embed`.
+            dim: See `embed`.
+            batch_size: See `embed`.
+            normalize: See `embed`.
+            progress: See `embed`.
+
+        Raises:
+            ConfigError: An argument is out of range, or the model has no such output.
+        """
+        return self._embed(
+            images,
+            output=output,
+            dim=dim,
+            batch_size=batch_size,
+            normalize=normalize,
+            progress=progress,
+            skip=True,
+        )
+
+    def _embed(
+        self,
+        images: ImageInput | Iterable[ImageInput],
+        *,
+        output: Output | None,
+        dim: int | None,
+        batch_size: int,
+        normalize: bool,
+        progress: bool,
+        skip: bool,
+    ) -> Embeddings:
+        model = self if output is None and dim is None else self.with_output(output or self.output, dim)
+        sources = _several(images)
+        with progress_bar("embedding") if progress else nullcontext() as report:
+            if report is not None:
+                sources = _counted(sources, report)
+            return embed(
+                model.engine,
+                model.preprocess,
+                sources,
+                dim=model.dim,
+                skip=skip,
+                batch_size=batch_size,
+                normalize=normalize,
+            )
+
+    def classify(self, images: ImageInput | Iterable[ImageInput], *, batch_size: int = 32) -> Classification:
         """Class names and probabilities of images, by the folder's head.
 
         Args:
@@ -215,11 +306,20 @@ class Model:
         return embed_stream(self.engine, self.preprocess, images, batch_size=batch_size, decode=decode)
 
 
-def _several(images: Any) -> Iterable[Any]:
-    """`images` as an iterable of images: a single path, image, array or tensor becomes a list of one."""
+def _several(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
+    """`images` as an iterable of images. A single image becomes a list of one. A 4-dimensional array is iterated."""
     single = (
-        isinstance(images, (str, os.PathLike))
+        isinstance(images, (str, bytes, bytearray, os.PathLike))
         or hasattr(images, "convert")
-        or (hasattr(images, "shape") and len(images.shape) == 3)
+        or hasattr(images, "read")
+        or (hasattr(images, "shape") and len(images.shape) in (2, 3))
     )
-    return [images] if single else images
+    return cast("Iterable[ImageInput]", [images] if single else images)
+
+
+def _counted(images: Iterable[ImageInput], report: Callable[[int, int], None]) -> Iterator[ImageInput]:
+    """Pass images on, and report how many were read, of how many."""
+    total = len(images) if isinstance(images, Sized) else 0
+    for done, image in enumerate(images, start=1):
+        yield image
+        report(done, max(total, done))

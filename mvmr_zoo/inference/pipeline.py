@@ -7,22 +7,29 @@ import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from mvmr_zoo.errors import ConfigError, ImageError
-from mvmr_zoo.images import read_image, upright_rgb
+from mvmr_zoo.images import read_image, read_photo, upright_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from mvmr_zoo.errors import Stage
     from mvmr_zoo.images import Preprocess, Reads
     from mvmr_zoo.inference.engines import Engine
+
+ImageInput: TypeAlias = (
+    "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8] | NDArray[np.floating[Any]] | Tensor"
+)
+"""One image: a path, an encoded file as bytes or as an open binary file, a PIL image, an array `(H, W)`, `(H, W, 3)` or
+`(H, W, 4)`, or a tensor `(3, H, W)` or `(4, H, W)`. Arrays and tensors are uint8, or float in [0, 1]."""
 
 DRAFT_MARGIN = 2
 """A JPEG may be decoded at reduced size while its short side keeps this many times `resize_px`."""
@@ -49,12 +56,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What `embed(errors="skip")` returns.
+    """The result of `Model.embed_with_failures`.
 
     Args:
-        vectors: `(N, D)` float32, one row an image that worked, in input order.
+        vectors: `(N, D)` float32, one row per readable image, in input order.
         rows: `(N,)` int64, the input position of each vector.
-        failures: one for every image that did not work.
+        failures: One per unreadable image.
     """
 
     vectors: NDArray[np.float32]
@@ -85,8 +92,7 @@ def embed_stream(
     Args:
         engine: runs the encoder.
         preprocess: the encoder's own.
-        sources: paths, PIL images, `(H, W, 3)` uint8 arrays, or `(3, H, W)` tensors (uint8, or
-            float in [0, 1]); read lazily.
+        sources: Images, each an `ImageInput`. They are read lazily.
         batch_size: images an inference call.
         decode_threads: threads that decode while the engine runs; None takes one a core.
         normalize: scale vectors to unit L2 norm.
@@ -151,35 +157,58 @@ def embed(
     return Embeddings(np.concatenate(vectors), np.asarray(rows, np.int64), failures)
 
 
-def as_image(source: Any, min_px: int | None = None) -> Image.Image:
-    """The RGB image of a path, PIL image, uint8 array or tensor.
+def as_image(source: ImageInput, min_px: int | None = None) -> Image.Image:
+    """Decode or convert one image to RGB.
+
+    Args:
+        source: The image.
+        min_px: Decode a large JPEG at a reduced size with a short side of at least this many pixels. None decodes
+            every pixel.
 
     Raises:
-        ImageError: a file that cannot be read, or an array that is not an image.
+        ImageError: The file cannot be read, or the array is not an image.
     """
     if isinstance(source, (str, os.PathLike)):
         return read_image(source, min_px=min_px)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return read_photo("bytes", content=bytes(source), min_px=min_px).image
     if isinstance(source, Image.Image):
         return upright_rgb(source, getattr(source, "filename", "") or "PIL image")
     if isinstance(source, np.ndarray):
         return _from_array(source, "array")
+    if hasattr(source, "read"):
+        return read_photo(_file_name(source), content=source.read(), min_px=min_px).image
     if hasattr(source, "detach"):  # a tensor, without importing torch
-        floating = source.dtype.is_floating_point
-        array = (source.detach().cpu().float() if floating else source.detach().cpu()).numpy()
-        if floating:
-            array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+        tensor = source.detach().cpu()
+        array = (tensor.float() if tensor.dtype.is_floating_point else tensor).numpy()
         return _from_array(array.transpose(1, 2, 0) if array.ndim == 3 else array, "tensor")
-    raise ImageError(type(source).__name__, "open", "not an image: give a path, a PIL image, a uint8 array or a tensor")
+    raise ImageError(
+        type(source).__name__,
+        "open",
+        "not an image: pass a path, bytes, an open file, a PIL image, an array or a tensor",
+    )
+
+
+def _file_name(file: BinaryIO) -> str:
+    """The name of an open file for messages. Files in memory have none."""
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else "open file"
 
 
 def _from_array(array: NDArray[Any], kind: str) -> Image.Image:
-    if array.dtype == np.uint8 and array.ndim in (2, 3) and min(array.shape[:2]) > 0:
-        if array.ndim == 2:
-            return Image.fromarray(array).convert("RGB")
-        if array.shape[2] == 3:
-            return Image.fromarray(np.ascontiguousarray(array))
-    expected = "(H, W, 3) uint8" if kind == "array" else "(3, H, W) uint8, or float in [0, 1]"
-    raise ImageError(kind, "open", f"got shape {array.shape} of {array.dtype}, expected {expected}")
+    """The RGB image of `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, uint8 or float in [0, 1]."""
+    shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    floating = np.issubdtype(array.dtype, np.floating)
+    if not shaped or min(array.shape[:2]) < 1 or not (array.dtype == np.uint8 or floating):
+        shape = "(H, W), (H, W, 3) or (H, W, 4)" if kind == "array" else "(H, W), (3, H, W) or (4, H, W)"
+        raise ImageError(
+            kind, "open", f"got shape {array.shape} of {array.dtype}, expected {shape}, uint8 or float in [0, 1]"
+        )
+    if floating:
+        if not np.isfinite(array).all() or array.min() < -1e-3 or array.max() > 1 + 1e-3:
+            raise ImageError(kind, "open", "got float values outside [0, 1], expected float in [0, 1]")
+        array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    return upright_rgb(Image.fromarray(np.ascontiguousarray(array)), kind)
 
 
 def _prepare(

@@ -36,8 +36,8 @@ TRAINING_ORDER = (
 """`data` comes in parts, because the configuration holds the options of some of them."""
 PUBLIC = {
     "CATALOG", "CheckpointError", "ConfigError", "DataError", "Embeddings", "Failure", "Filters", "HubError",
-    "ImageError", "LibraryBusyError", "LibraryDamagedError", "LibraryError", "LibraryMismatchError", "LimitError",
-    "MissingDependencyError", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess", "Query",
+    "ImageError", "ImageInput", "LibraryBusyError", "LibraryDamagedError", "LibraryError", "LibraryMismatchError",
+    "LimitError", "MissingDependencyError", "Model", "ModelCard", "MvmrError", "PhotoLibrary", "Preprocess", "Query",
     "TrainingError", "UnknownModelError", "list_models", "load", "model_info",
 }  # fmt: skip
 

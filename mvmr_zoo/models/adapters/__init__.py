@@ -23,9 +23,9 @@ __all__ = ["KINDS", "ExternalEncoder", "is_external", "load_external"]
 
 KINDS: dict[str, str] = {
     "effnet-lite": "effnet_lite",
-    "open_clip": "clip",
-    "timm": "timm_models",
-    "torchvision": "vision",
+    "open_clip": "open_clip",
+    "timm": "timm",
+    "torchvision": "torchvision",
     "onnx": "onnx_file",
 }
 """The module of each kind, which is imported when one is asked for."""

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, ModelCard
-from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError, closest
+from mvmr_zoo.errors import ConfigError, MissingDependencyError, UnknownModelError, hint
 from mvmr_zoo.images import Preprocess
 from mvmr_zoo.models.adapters.record import ExternalEncoder
 from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
@@ -30,11 +30,8 @@ def load(name: str) -> ExternalEncoder:
         raise MissingDependencyError("open_clip_torch", "teachers", f"load open_clip:{name}") from error
     network, file = split_file(name)
     architecture, _, tag = network.partition("/")
-    if architecture not in open_clip.list_models():
-        near = closest(architecture, open_clip.list_models())
-        raise UnknownModelError(
-            f"open_clip has no architecture {architecture!r}. Closest: {', '.join(near) or 'none'}."
-        )
+    if architecture not in (known := open_clip.list_models()):
+        raise UnknownModelError(f"open_clip has no architecture {architecture!r}.{hint(architecture, known)}")
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if tag not in tags and (tag or file is None):
         raise UnknownModelError(

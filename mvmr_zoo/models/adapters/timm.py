@@ -6,7 +6,7 @@ from typing import Any
 
 from mvmr_zoo.architectures import timm_networks
 from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, ModelCard
-from mvmr_zoo.errors import ConfigError, UnknownModelError, closest
+from mvmr_zoo.errors import ConfigError, UnknownModelError, hint
 from mvmr_zoo.images import Preprocess
 from mvmr_zoo.models.adapters.record import ExternalEncoder
 from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
@@ -24,8 +24,7 @@ def load(name: str) -> ExternalEncoder:
     """
     network, file = split_file(name)
     if not timm_networks.is_known(network.partition(".")[0]):
-        near = closest(network, timm_networks.names())
-        raise UnknownModelError(f"timm has no network {network!r}. Closest: {', '.join(near) or 'none'}.")
+        raise UnknownModelError(f"timm has no network {network!r}.{hint(network, timm_networks.names())}")
     try:
         module: Any = timm_networks.build(network, pretrained=file is None)
     except Exception as error:  # whatever the network and the hub raise

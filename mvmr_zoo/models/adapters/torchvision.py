@@ -6,7 +6,7 @@ from typing import Any
 
 from mvmr_zoo.architectures import torchvision_networks
 from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, ModelCard
-from mvmr_zoo.errors import MissingDependencyError, UnknownModelError, closest
+from mvmr_zoo.errors import MissingDependencyError, UnknownModelError, hint
 from mvmr_zoo.images import Preprocess
 from mvmr_zoo.models.adapters.record import ExternalEncoder
 from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
@@ -27,10 +27,7 @@ def load(name: str) -> ExternalEncoder:
     network, file = split_file(name)
     known = torchvision_networks.names()
     if network not in known:
-        near = closest(network, known)
-        raise UnknownModelError(
-            f"torchvision has no classification network {network!r}. Closest: {', '.join(near) or 'none'}."
-        )
+        raise UnknownModelError(f"torchvision has no classification network {network!r}.{hint(network, known)}")
     weights = models.get_model_weights(network).DEFAULT
     try:
         module: Any = torchvision_networks.build(network, None if file else weights)

@@ -58,7 +58,7 @@ def test_an_open_image_is_made_upright_and_checked(model: Model, paths: list[Pat
         np.testing.assert_allclose(model.embed(turned), model.embed(tmp_path / "turned.png"), atol=1e-5)
     (tmp_path / "cut.jpg").write_bytes(paths[0].read_bytes()[:2000])
     with Image.open(tmp_path / "cut.jpg") as cut:
-        result = model.embed([cut, paths[1]], errors="skip")
+        result = model.embed_with_failures([cut, paths[1]])
     assert result.rows.tolist() == [1]
     assert "truncated" in result.failures[0].reason
 
@@ -71,8 +71,8 @@ def test_features_as_they_are(model: Model, paths: list[Path]) -> None:
 
 def test_bad_images_are_skipped_with_their_reason(model: Model, paths: list[Path], tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no photo")
-    mixed = [tmp_path / "none.jpg", *paths[:3], tmp_path / "text.jpg", np.zeros((3, 3)), *paths[3:]]
-    result = model.embed(mixed, errors="skip", batch_size=4)
+    mixed = [tmp_path / "none.jpg", *paths[:3], tmp_path / "text.jpg", np.zeros((3, 3, 5)), *paths[3:]]
+    result = model.embed_with_failures(mixed, batch_size=4)
     assert [failure.row for failure in result.failures] == [0, 4, 5]
     assert result.rows.tolist() == [row for row in range(len(mixed)) if row not in (0, 4, 5)]
     np.testing.assert_allclose(result.vectors, model.embed(paths), atol=1e-4)
@@ -87,14 +87,16 @@ def test_bad_image_raises_by_default(model: Model, paths: list[Path], tmp_path: 
 
 def test_nothing_gives_no_rows(model: Model) -> None:
     assert model.embed([]).shape == (0, model.card.embedding_dim)
-    assert model.embed([42] * 5, errors="skip", batch_size=2).vectors.shape == (0, model.card.embedding_dim)
+    assert model.embed_with_failures([42] * 5, batch_size=2).vectors.shape == (0, model.card.embedding_dim)
 
 
 def test_wrong_arguments(model: Model) -> None:
     with pytest.raises(ConfigError, match="batch_size"):
         model.embed([], batch_size=0)
-    with pytest.raises(ConfigError, match="errors"):
-        model.embed([], errors="ignore")
+    with pytest.raises(ConfigError, match="dim is 3; features are not ordered by importance"):
+        model.embed([], dim=3)
+    with pytest.raises(ConfigError, match=r"output is 'aligned'; .* has features"):
+        model.embed([], output="aligned")
 
 
 class SlowEngine:

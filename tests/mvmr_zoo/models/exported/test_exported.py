@@ -70,7 +70,7 @@ def test_every_kind_of_image_is_taken(kind: str, exports: ExportedFolders, paths
         pixels = np.asarray(image.convert("RGB").resize((50, 40)))
     vectors = model.embed([Image.fromarray(pixels), pixels])
     np.testing.assert_array_equal(vectors[0], vectors[1])
-    skipped = model.embed([pixels, "nowhere.jpg", pixels[:, :1]], errors="skip")
+    skipped = model.embed_with_failures([pixels, "nowhere.jpg", pixels[:, :1]])
     assert skipped.rows.tolist() == [0, 2]
     assert [failure.reason for failure in skipped.failures] == ["no such file"]
 
