@@ -7,7 +7,7 @@ import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from PIL import Image
@@ -177,7 +177,7 @@ def as_image(source: ImageInput, min_px: int | None = None) -> Image.Image:
     if isinstance(source, np.ndarray):
         return _from_array(source, "array")
     if hasattr(source, "read"):
-        return read_photo(_file_name(source), content=source.read(), min_px=min_px).image
+        return read_photo(_file_name(cast("BinaryIO", source)), content=source.read(), min_px=min_px).image
     if hasattr(source, "detach"):  # a tensor, without importing torch
         tensor = source.detach().cpu()
         array = (tensor.float() if tensor.dtype.is_floating_point else tensor).numpy()
