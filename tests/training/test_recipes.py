@@ -43,7 +43,7 @@ GROUPS = {
     "semi": ("imagenet_semi1", "imagenet_semi10"),
     "ours": (
         "cifar10", "imagenette", "imagenette_kd", "imagenette_kd_cached_views", "imagenette_kd_same_view",
-        "imagenette_semi1", "imagenette_semi10",
+        "imagenette_semi1", "imagenette_semi10", "photos_kd",
     ),
 }  # fmt: skip
 GROUPS["mvmr"] = (*GROUPS["ssl"], *GROUPS["kd"])
@@ -283,7 +283,6 @@ KEYS = {
 """Every key of the eight configurations, and the option that a table above has for it, or (why there is none,)."""
 
 WITHOUT_A_RECIPE = {
-    "data.name": "for data in a folder with another name",
     "data.root": "where named data sets lie on a machine; on the command line",
     "data.cache": "where a machine has room; on the command line",
     "subset": "a file of the user's; on the command line",
@@ -299,10 +298,7 @@ WITHOUT_A_RECIPE = {
     "run.note": "the user decides",
     "run.save_every_minutes": "the default suits all",
     "run.seed": "on the command line",
-    "teacher.cache.dtype": "the default suits all",
-    "teacher.dim": "benchmarks/teacher_spaces.py",
     "teacher.px": "for teachers that read several sizes",
-    "teacher.whitening": "benchmarks/teacher_spaces.py",
     "trainer.accelerator": "the machine's; on the command line",
     "trainer.compile": "the machine's; on the command line",
     "trainer.devices": "the machine's; on the command line",
