@@ -4,7 +4,7 @@
 PYTHON ?= python3
 PIP := -m pip install --disable-pip-version-check --quiet
 
-.PHONY: quickstart test browser screenshots check lint types wheel clean
+.PHONY: quickstart test browser screenshots check lint types docs wheel clean
 
 quickstart: .venv-quickstart/.done
 	@.venv-quickstart/bin/mvmr-zoo quickstart
@@ -25,7 +25,7 @@ browser:
 screenshots: .venv/.done browser
 	@MVMR_SCREENSHOTS=docs/screenshots .venv/bin/python -m pytest -q tests/demo/test_page.py
 
-check: lint types test
+check: lint types docs test
 
 lint: .venv/.done
 	@.venv/bin/ruff check .
@@ -34,11 +34,16 @@ lint: .venv/.done
 types: .venv/.done
 	@.venv/bin/mypy
 
+# The documentation site in site/: guides, and references generated from docstrings and --help. Broken links fail.
+docs: .venv/.done
+	@.venv/bin/python docs/reference/generate.py --check
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+
 wheel: .venv/.done
 	@.venv/bin/python -m build --wheel
 
 clean:
-	rm -rf .venv .venv-quickstart mvmr-quickstart dist
+	rm -rf .venv .venv-quickstart mvmr-quickstart dist site
 
 .venv-quickstart/.done: pyproject.toml
 	@echo "Making .venv-quickstart: ONNX Runtime and FAISS, no PyTorch. Once, about a minute."

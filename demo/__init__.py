@@ -1,27 +1,27 @@
-"""The page where people search their photos (`mvmr-demo`, `python -m demo`).
+"""Web page for searching a photo library (`mvmr-demo`, `python -m demo`).
 
 cli         the command
-opening     which library the page shows; the samples, so that there always are some photos
-app         the page: builds it from the tabs, and launches it
-tabs/       one file a tab: components and what they call
-api         /search, /search_by_id and /status for programs, and for MCP
-space       a folder for a Hugging Face Space
+opening     selects the library to open, and creates the sample library
+app         builds the page from the tabs and serves it
+tabs/       one file per tab: components and event handlers
+api         the endpoints /search, /search_by_id and /status, also as MCP tools
+space       creates the folder of a Hugging Face Space
 
-What the page does, without Gradio:
+Modules without Gradio:
 
-services    everything below for one library, behind one name
-search      from photos or ids to hits with thumbnails
-trail       the steps of a search, and the way back
-indexing    taking in a folder while people search
-photo_map   the library as points in two dimensions
+services    the services of one library
+searcher    search by photo or id, with thumbnails
+trail       the search history of a session
+indexing    indexing of a folder in the background
+photo_map   two-dimensional map of the library
 comparison  two encoders on the same photos
-catalog   the models and what is on this machine
+catalog     table of the known models
 
-What both need:
+Modules used by both:
 
-thumbnails  small copies of photos, without what their files tell of people
-uploads     what may be sent, and how long it is kept
-guard       requests that are refused before they reach the page
-markup      pieces of HTML, every text in them escaped
-theme       how it looks
+thumbnails  small copies of photos without personal metadata
+uploads     limits and retention of uploaded photos
+guard       middleware that rejects unwanted requests
+markup      HTML fragments with escaped text
+theme       colors, fonts and CSS
 """

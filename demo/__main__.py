@@ -1,4 +1,4 @@
-"""`python -m demo`."""
+"""Entry point of `python -m demo`."""
 
 from demo.cli import main
 

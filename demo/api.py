@@ -1,4 +1,7 @@
-"""For programs: /search, /search_by_id and /status, by gradio_client and, with --mcp, as MCP tools. Names are kept."""
+"""The endpoints /search, /search_by_id and /status for gradio_client and, with `--mcp`, as MCP tools.
+
+The names of the endpoints, their parameters and their results are stable.
+"""
 
 from __future__ import annotations
 
@@ -6,80 +9,84 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from demo.search import MOST_HITS, Found, Options
-from demo.tabs.parts import explained, photo_input
-from demo.trail import Asked, Step
+from demo.searcher import MAX_HITS, Options, PageHit
+from demo.tabs.parts import photo_input, show_errors
+from demo.trail import QueryPhoto, Step
 from mvmr_zoo.search import Filters
 
 if TYPE_CHECKING:
-    from demo.search import Searcher
+    from demo.searcher import Searcher
 
-HITS = 10
+DEFAULT_K = 10
 
-_LIMIT = 8
+_CONCURRENCY = 8
 
 
 def add_api(searcher: Searcher) -> None:
-    """Add the endpoints to the page that is being built."""
+    """Add the endpoints to the page under construction."""
 
-    def answer(asked: Asked, k: float, min_percentile: float, taken_from: str, taken_to: str) -> list[dict[str, Any]]:
+    def find(
+        query: QueryPhoto, k: float, min_percentile: float, taken_from: str, taken_to: str
+    ) -> list[dict[str, Any]]:
         filters = Filters(
             taken_from=taken_from or None, taken_to=taken_to or None, min_percentile=min_percentile or None
         )
-        return [
-            _plain(hit) for hit in searcher.search(Step((asked,)), Options(k=int(k), filters=filters), pictures=False)
-        ]
+        hits = searcher.search(Step((query,)), Options(k=int(k), filters=filters), pictures=False)
+        return [_to_dict(hit) for hit in hits]
 
-    @explained
+    @show_errors
     def search(photo: str, k: float, min_percentile: float, taken_from: str, taken_to: str) -> list[dict[str, Any]]:
-        """Find the photos of the library that look most like a photo.
+        """Find the photos in the library that are most similar to a photo.
 
         Args:
-            photo: the photo to search with, a JPEG, PNG, WebP, HEIC or AVIF file of at most 20 MB; over MCP as a
-                data:image/…;base64 URI, or the address of a file uploaded to this page. Nothing else is fetched.
-            k: how many photos to find, 1 to 200.
-            min_percentile: least percentile, 0 to 100, of a photo's score among scores at random; 0 takes all.
-            taken_from: only photos taken on this day or later, as 2024-05-31, 2024-05 or 2024; empty for all.
-            taken_to: only photos taken on this day or before; empty for all.
+            photo: Query photo: a JPEG, PNG, WebP, HEIC or AVIF file of at most 20 MB. Over MCP, a
+                data:image/…;base64 URI or the URL of a file uploaded to this page. Other URLs are rejected.
+            k: Number of photos to return, 1 to 200.
+            min_percentile: Minimum percentile, 0 to 100: how many percent of random pairs of photos are less similar.
+                0 returns all photos.
+            taken_from: First date, for example 2024-05-31, 2024-05 or 2024. Empty for no limit.
+            taken_to: Last date, inclusive, in the same formats. Empty for no limit.
 
         Returns:
-            The photos, best first: id, name, place (where it lies), score, percentile, taken, width, height, bytes.
+            Photos sorted by similarity: id, name, place (path), score (cosine similarity), percentile, taken, width,
+            height, bytes.
         """
         if photo is None:
-            raise gr.Error("Send a photo.", print_exception=False)
-        return answer(searcher.ask(photo), k, min_percentile, taken_from, taken_to)
+            raise gr.Error("No photo was sent. Send a photo.", print_exception=False)
+        return find(searcher.query_from_file(photo), k, min_percentile, taken_from, taken_to)
 
-    @explained
+    @show_errors
     def search_by_id(
         id: float, k: float, min_percentile: float, taken_from: str, taken_to: str
     ) -> list[dict[str, Any]]:
-        """Find the photos of the library that look most like one of them; quicker than sending it.
+        """Find the photos that are most similar to a photo in the library. Faster than sending the photo.
 
         Args:
-            id: the photo's number, as a search tells it.
-            k: how many photos to find, 1 to 200.
-            min_percentile: least percentile, 0 to 100, of a photo's score among scores at random; 0 takes all.
-            taken_from: only photos taken on this day or later, as 2024-05-31, 2024-05 or 2024; empty for all.
-            taken_to: only photos taken on this day or before; empty for all.
+            id: Id of the query photo, from the result of a search.
+            k: Number of photos to return, 1 to 200.
+            min_percentile: Minimum percentile, 0 to 100: how many percent of random pairs of photos are less similar.
+                0 returns all photos.
+            taken_from: First date, for example 2024-05-31, 2024-05 or 2024. Empty for no limit.
+            taken_to: Last date, inclusive, in the same formats. Empty for no limit.
 
         Returns:
-            The photos, best first: id, name, place (where it lies), score, percentile, taken, width, height, bytes.
+            Photos sorted by similarity: id, name, place (path), score (cosine similarity), percentile, taken, width,
+            height, bytes.
         """
-        return answer(searcher.ask_id(int(id or 0)), k, min_percentile, taken_from, taken_to)
+        return find(searcher.query_from_id(int(id or 0)), k, min_percentile, taken_from, taken_to)
 
-    @explained
+    @show_errors
     def status() -> dict[str, Any]:
-        """How the library stands.
+        """Return the status of the library.
 
         Returns:
-            photos, missing and failures as counts; model, the encoder's name; output, the
-            encoder's output that the vectors are; dimension of the vectors.
+            Counts of photos, missing photos and failures; the name, output and vector dimension of the model.
         """
-        found = searcher.status()
+        current = searcher.status()
         return {
-            "photos": found.photos,
-            "missing": found.missing,
-            "failures": len(found.failures),
+            "photos": current.photos,
+            "missing": current.missing,
+            "failures": len(current.failures),
             "model": searcher.model.card.name,
             "output": searcher.model.output,
             "dimension": searcher.model.dim,
@@ -87,28 +94,28 @@ def add_api(searcher: Searcher) -> None:
 
     with gr.Row(visible=False):
         photo = photo_input(label="photo")
-        id_ = _exemplified(gr.Number(label="id", value=1, precision=0), 1)
+        id_ = _with_example(gr.Number(label="id", value=1, precision=0), 1)
         options = [
-            _exemplified(gr.Slider(1, MOST_HITS, value=HITS, step=1, label="k"), HITS),
-            _exemplified(gr.Slider(0, 100, value=0, label="min_percentile"), 90),
-            _exemplified(gr.Textbox("", label="taken_from"), "2024-05"),
-            _exemplified(gr.Textbox("", label="taken_to"), "2024"),
+            _with_example(gr.Slider(1, MAX_HITS, value=DEFAULT_K, step=1, label="k"), DEFAULT_K),
+            _with_example(gr.Slider(0, 100, value=0, label="min_percentile"), 90),
+            _with_example(gr.Textbox("", label="taken_from"), "2024-05"),
+            _with_example(gr.Textbox("", label="taken_to"), "2024"),
         ]
-        found, state, button = gr.JSON(label="hits"), gr.JSON(label="status"), gr.Button()
-        for name, handler, asked in (("search", search, photo), ("search_by_id", search_by_id, id_)):
+        hits, library_status, button = gr.JSON(label="hits"), gr.JSON(label="status"), gr.Button()
+        for name, handler, query in (("search", search, photo), ("search_by_id", search_by_id, id_)):
             button.click(
-                handler, [asked, *options], found, api_name=name, concurrency_id="search", concurrency_limit=_LIMIT
+                handler, [query, *options], hits, api_name=name, concurrency_id="search", concurrency_limit=_CONCURRENCY
             )
-        button.click(status, None, state, api_name="status")
+        button.click(status, None, library_status, api_name="status")
 
 
-def _exemplified(component: gr.components.Component, example: object) -> gr.components.Component:
-    """A parameter whose example, on the page that explains the API, is one of ours."""
+def _with_example(component: gr.components.Component, example: object) -> gr.components.Component:
+    """Set the example value of a parameter on the API documentation page."""
     component.example_payload = lambda: example  # type: ignore[method-assign]
     return component
 
 
-def _plain(hit: Found) -> dict[str, Any]:
+def _to_dict(hit: PageHit) -> dict[str, Any]:
     photo = hit.photo
     return {
         "id": photo.id,

@@ -1,4 +1,4 @@
-"""The page: built from its tabs, and launched."""
+"""Build the page from its tabs and serve it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demo.uploads import KEPT_S, MAX_BYTES, SWEPT_EVERY_S, uploads_folder
+from demo.uploads import MAX_BYTES, RETENTION_S, SWEEP_INTERVAL_S, uploads_folder
 from mvmr_zoo.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def build(services: Services, uploads: Path) -> gr.Blocks:
-    """The page.
+    """Build the page.
 
     Args:
-        services: what it does.
-        uploads: folder for what people send, and for lists to download.
+        services: Services of the library.
+        uploads: Folder for uploaded photos and for files to download.
     """
     import gradio as gr
 
@@ -38,21 +38,21 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
     from demo.tabs.duplicates import DuplicatesTab
     from demo.tabs.index import IndexTab
     from demo.tabs.map import MapTab
-    from demo.tabs.models import models_page
-    from demo.tabs.parts import explained
+    from demo.tabs.models import models_table
+    from demo.tabs.parts import show_errors
     from demo.tabs.search import SearchTab
 
     searcher, indexing = services.searcher, services.indexing
 
     def head() -> str:
-        count = markup.counted(searcher.status().photos, "photo")
+        count = markup.count_text(searcher.status().photos, "photo")
         return f"<h1>Search your photos</h1><p>{count} · {markup.text(searcher.model.card.name)}</p>"
 
     page = gr.Blocks(
         title="mvmr-zoo: search your photos",
         analytics_enabled=False,
         fill_width=True,
-        delete_cache=(SWEPT_EVERY_S, KEPT_S),
+        delete_cache=(SWEEP_INTERVAL_S, RETENTION_S),
     )
     with page:
         title = gr.HTML(elem_id="head")
@@ -62,9 +62,9 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
             if indexing is not None:
                 with gr.Tab("Index", id="index") as tab:
                     index = IndexTab(indexing, searcher, str(services.folder or ""))
-                tab.select(index.look, None, index.outputs, api_visibility="private")
+                tab.select(index.refresh, None, index.outputs, api_visibility="private")
                 index.timer.tick(head, None, title, api_visibility="private", show_progress="hidden")
-                page.load(index.look, None, index.outputs, api_visibility="private")
+                page.load(index.refresh, None, index.outputs, api_visibility="private")
             with gr.Tab("Map", id="map") as tab:
                 photo_map = MapTab(services, tab)
             with gr.Tab("Duplicates", id="duplicates"):
@@ -75,17 +75,17 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
                 models = gr.HTML()
         add_api(searcher)
 
-        def search_from_map(session: Any, looking: Any, *settings: Any) -> list[Any]:
-            asked = searcher.ask_id(photo_map.chosen_id(looking))
-            return [gr.Tabs(selected="search"), *search.begin(session, asked, *settings)]
+        def search_from_map(session: Any, state: Any, *settings: Any) -> list[Any]:
+            query = searcher.query_from_id(photo_map.chosen_id(state))
+            return [gr.Tabs(selected="search"), *search.start(session, query, *settings)]
 
-        searched = photo_map.search_with_it.click(
-            explained(search_from_map),
-            [search.session, photo_map.looking, *search.settings],
+        search_event = photo_map.search_button.click(
+            show_errors(search_from_map),
+            [search.session, photo_map.state, *search.settings],
             [tabs, *search.outputs],
             api_visibility="private",
         )
-        search.complete(searched)
+        search.update_thumbnails_after(search_event)
         for event in (page.load, search_tab.select):
             event(
                 lambda session: [head(), *search.load(session)],
@@ -95,19 +95,19 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
                 show_progress="hidden",
             )
         page.load(compare.load, None, compare.loads, api_visibility="private")
-        page.load(models_page, None, models, api_visibility="private")
+        page.load(models_table, None, models, api_visibility="private")
     return page
 
 
 @dataclass(frozen=True, kw_only=True)
-class Address:
-    """Where the page listens, and to whom.
+class ServerOptions:
+    """Options of the web server.
 
     Args:
-        host: address to listen at.
-        port: None is the first free one from `PORT` on.
-        auth: name and password that people must give.
-        mcp: offer the search as MCP tools too.
+        host: Address to listen on.
+        port: Port to listen on; None uses the first free port from `PORT` on.
+        auth: User name and password; None for no login.
+        mcp: Also serve the API as MCP tools.
     """
 
     host: str = "127.0.0.1"
@@ -119,43 +119,43 @@ class Address:
 @contextmanager
 def serving(
     library: Path,
-    address: Address,
+    server: ServerOptions,
     *,
     model: str | None = None,
     photos: Path | None = None,
     compared: Sequence[str] = (),
     public: bool = False,
 ) -> Iterator[str]:
-    """The page, up until the block ends; gives its URL. What people sent is deleted at the end.
+    """Serve the page until the block ends, and yield its URL. Uploaded photos are deleted at the end.
 
     Args:
-        library: folder of the library.
-        address: where to listen.
-        model: spec of the encoder; None is the library's own, or `catalog.DEFAULT_MODEL` for a new library.
-        photos: folder to take in meanwhile.
-        compared: specs of encoders that may be compared besides those of this machine.
-        public: for strangers: nobody is told where photos lie, and no folder can be named.
+        library: Library folder.
+        server: Options of the web server.
+        model: Model spec; None uses the model of the library, or the default model for a new library.
+        photos: Folder to index in the background.
+        compared: Specs of models to offer for comparison, in addition to the local ones.
+        public: Hide the paths of photos, and disable indexing.
 
     Raises:
-        ConfigError: the address cannot be had.
+        ConfigError: The address is not available.
         MissingDependencyError: Gradio is not installed.
-        MvmrError: the library or its encoder cannot be opened.
+        MvmrError: The library or its model cannot be opened.
     """
-    with ExitStack() as ends:
-        uploads = ends.enter_context(uploads_folder())
+    with ExitStack() as stack:
+        uploads = stack.enter_context(uploads_folder())
         _prepare_gradio(uploads)
         from demo.services import open_services
 
         services = open_services(library, model=model, uploads=uploads, photos=photos, compared=compared, public=public)
-        ends.callback(services.close)
+        stack.callback(services.close)
         page = build(services, uploads)
-        url = _launch(page, address, services.searcher.thumbnails.folder)
-        ends.callback(page.close, verbose=False)
+        url = _launch(page, server, services.searcher.thumbnails.folder)
+        stack.callback(page.close, verbose=False)
         yield url
 
 
 def _prepare_gradio(uploads: Path) -> None:
-    """Before it is first imported: its files go into our folder, and it sends no word to anybody."""
+    """Set the upload folder of Gradio and disable its telemetry. Must run before Gradio is imported."""
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -165,8 +165,8 @@ def _prepare_gradio(uploads: Path) -> None:
         raise MissingDependencyError("gradio", "demo", "open the page") from None
 
 
-def _launch(page: gr.Blocks, address: Address, thumbnails: Path) -> str:
-    """Serve a page from threads of its own; its URL."""
+def _launch(page: gr.Blocks, server: ServerOptions, thumbnails: Path) -> str:
+    """Serve a page in background threads and return its URL."""
     import gradio as gr
     from starlette.middleware import Middleware
 
@@ -175,14 +175,14 @@ def _launch(page: gr.Blocks, address: Address, thumbnails: Path) -> str:
 
     gr.set_static_paths([thumbnails])
     page.queue(default_concurrency_limit=4, max_size=256)
-    guard = Middleware(Guard, local=address.host in LOCAL_HOSTS, thumbnails=str(thumbnails))
+    guard = Middleware(Guard, local=server.host in LOCAL_HOSTS, thumbnails=str(thumbnails))
     try:
-        with redirect_stdout(io.StringIO()):  # the command tells the addresses itself
+        with redirect_stdout(io.StringIO()):  # the command prints the URL itself
             _, url, _ = page.launch(
-                server_name=address.host,
-                server_port=address.port,
-                auth=address.auth,
-                mcp_server=address.mcp,
+                server_name=server.host,
+                server_port=server.port,
+                auth=server.auth,
+                mcp_server=server.mcp,
                 max_file_size=MAX_BYTES,
                 app_kwargs={"middleware": [guard]},
                 theme=theme(),
@@ -198,8 +198,8 @@ def _launch(page: gr.Blocks, address: Address, thumbnails: Path) -> str:
                 enable_monitoring=False,
             )
     except OSError:
-        taken = f"Port {address.port} is taken" if address.port else f"The ports from {PORT} on are taken"
+        problem = f"Port {server.port} is in use" if server.port else f"The ports from {PORT} on are in use"
         raise ConfigError(
-            f"{taken}, or {address.host} is no address of this machine. Give another --port or --host."
+            f"{problem}, or {server.host} is not an address of this machine. Pass another --port or --host."
         ) from None
     return str(url)

@@ -1,11 +1,11 @@
-"""The models and what is on this machine: published and measured figures apart."""
+"""Table of the known models, with published and measured figures in separate columns."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from demo.search import human_size
+from demo.searcher import human_size
 from mvmr_zoo import list_models
 from mvmr_zoo.models import local_folder
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from mvmr_zoo import ModelCard
     from mvmr_zoo.checkpoint import Figure
 
-_BYTES_A_WEIGHT = 4
+_BYTES_PER_WEIGHT = 4
 
 
 class ModelRow(NamedTuple):
-    """A model for the table; every field is text for people, figures are one a line."""
+    """A row of the model table. All fields are display text; figures have one entry per line."""
 
     name: str
-    here: str
+    location: str
     size: str
     architecture: str
     dimension: str
@@ -31,30 +31,30 @@ class ModelRow(NamedTuple):
     license: str
 
 
-HEADS = ("model", "on this machine", "size", "network", "dimension", "published", "measured here", "license")
+HEADERS = ("Model", "Local", "Size", "Architecture", "Dimension", "Published figures", "Measured figures", "License")
 
 
 def model_rows() -> list[ModelRow]:
-    """Every model of the catalog and of this machine, those on this machine first."""
+    """Return the rows of all catalog models and local models, local ones first."""
     rows = [_row(card) for card in list_models()]
-    return sorted(rows, key=lambda row: row.here == "no")
+    return sorted(rows, key=lambda row: row.location == "no")
 
 
-def models_here() -> list[str]:
-    """Names of the models on this machine."""
+def local_models() -> list[str]:
+    """Return the names of the local models."""
     return [card.name for card in list_models() if local_folder(card.name) is not None]
 
 
 def _row(card: ModelCard) -> ModelRow:
     folder = local_folder(card.name)
-    here = "no" if folder is None else {"package": "yes, in the package"}.get(folder.location, "yes, imported")
+    location = "no" if folder is None else {"package": "yes, bundled"}.get(folder.location, "yes, imported")
     if folder is not None:
         size = human_size(_bytes_in(folder.path))
     else:
-        size = f"about {human_size(card.parameters * _BYTES_A_WEIGHT)} to fetch" if card.parameters else "not known"
+        size = f"about {human_size(card.parameters * _BYTES_PER_WEIGHT)} to download" if card.parameters else "unknown"
     return ModelRow(
         card.name,
-        here,
+        location,
         size,
         f"{card.architecture}, {card.input_px} px",
         f"{card.embedding_dim}",

@@ -1,4 +1,4 @@
-"""`mvmr-demo`: opens the page. Heavy modules are imported inside the command, so `--help` is instant."""
+"""`mvmr-demo`: serves the page. Heavy modules are imported inside the command so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -21,69 +21,67 @@ def demo(
     place: Annotated[
         Path | None,
         typer.Argument(
-            help="A library, or a folder of photos, which is taken into your library. Default: your library if it has "
-            "photos, else sample photos."
+            help="Library to open, or a folder of photos to index into your library. Default: your library if it has "
+            "photos, else the sample photos."
         ),
     ] = None,
     library: Annotated[
         Path | None,
         typer.Option(
-            "--library", "-L", help="Your library. Default: $MVMR_LIBRARY, else ~/.local/share/mvmr_zoo/library."
+            "--library", "-L", help="Library folder. Default: $MVMR_LIBRARY, else ~/.local/share/mvmr_zoo/library."
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Encoder of a new library. Default: the library's own.")] = None,
-    compare: Annotated[
-        list[str] | None, typer.Option(help="An encoder to offer under Compare; may be repeated.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model for a new library. Default: the library's own.")] = None,
+    compare: Annotated[list[str] | None, typer.Option(help="Model to offer under Compare. Can be repeated.")] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen at. Any but this machine's own needs --auth.")
+        str, typer.Option(help="Address to listen on. Addresses other than localhost need --auth.")
     ] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Default: the first free one from 7860.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Port to listen on. Default: the first free one from 7860.")
+    ] = None,
     auth: Annotated[
-        str | None, typer.Option(envvar="MVMR_DEMO_AUTH", help="NAME:PASSWORD that people must give.")
+        str | None, typer.Option(envvar="MVMR_DEMO_AUTH", help="Require a login with this NAME:PASSWORD.")
     ] = None,
     public: Annotated[
-        bool, typer.Option("--public", help="For strangers: paths are not told, and no folder can be named.")
+        bool, typer.Option("--public", help="Public mode: hide the paths of photos and disable indexing.")
     ] = False,
-    mcp: Annotated[bool, typer.Option("--mcp", help="Offer the search as an MCP tool too.")] = False,
+    mcp: Annotated[bool, typer.Option("--mcp", help="Also serve the API as MCP tools.")] = False,
 ) -> None:
-    """Open a page on this machine where you search your photos. Ctrl+C ends it."""
-    from demo.app import LOCAL_HOSTS, Address, serving
-    from demo.opening import open_place
+    """Serve a web page for searching your photos. Press Ctrl+C to stop."""
+    from demo.app import LOCAL_HOSTS, ServerOptions, serving
+    from demo.opening import resolve_library
 
     login = _login(auth)
     if host not in LOCAL_HOSTS and login is None:
-        raise ConfigError(f"At {host} everybody in the network could see your photos. Give --auth NAME:PASSWORD too.")
+        raise ConfigError(f"Anyone in the network could see your photos at {host}. Add --auth NAME:PASSWORD.")
     if mcp and login is not None:
-        raise ConfigError("MCP knows no login: everybody could search without one. Give --mcp or --auth, not both.")
+        raise ConfigError("The MCP endpoint does not support a login. Pass either --mcp or --auth.")
     if public and place is not None and not (place / "library.sqlite").exists():
         raise ConfigError(
-            f"{place} is not a library, and a public page takes in no folder. Run `mvmr-zoo index add` first."
+            f"{place} is not a library, and a public page cannot index folders. Run `mvmr-zoo index add` first."
         )
-    opened = open_place(place, library)
-    typer.echo("Opening the page …", err=True)
-    signal.signal(signal.SIGTERM, _end)
+    opened = resolve_library(place, library)
+    typer.echo("Starting the page …", err=True)
+    signal.signal(signal.SIGTERM, _interrupt)
     with serving(
         opened.library,
-        Address(host=host, port=port, auth=login, mcp=mcp),
+        ServerOptions(host=host, port=port, auth=login, mcp=mcp),
         model=model,
         photos=opened.photos,
         compared=compare or (),
         public=public,
     ) as url:
         try:
-            typer.echo(
-                f"Open {url} in a browser: it searches the library {printable(str(opened.library))}. Ctrl+C ends it."
-            )
+            typer.echo(f"Open {url} in a browser to search {printable(str(opened.library))}. Press Ctrl+C to stop.")
             if mcp:
                 typer.echo(f"MCP: {url}gradio_api/mcp/")
             threading.Event().wait()
         except KeyboardInterrupt:
-            typer.echo("Ended.", err=True)
+            typer.echo("Stopped.", err=True)
 
 
-def _end(*_: object) -> None:
-    """As Ctrl+C does it, so that what people sent is deleted."""
+def _interrupt(*_: object) -> None:
+    """Handle SIGTERM like Ctrl+C, so that uploaded photos are deleted."""
     raise KeyboardInterrupt
 
 
@@ -92,10 +90,10 @@ def _login(auth: str | None) -> tuple[str, str] | None:
         return None
     name, colon, password = auth.partition(":")
     if not (name and colon and password):
-        raise ConfigError("--auth is NAME:PASSWORD, both not empty.")
+        raise ConfigError("--auth needs the form NAME:PASSWORD, and neither part may be empty.")
     return name, password
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     app()

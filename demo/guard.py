@@ -1,7 +1,7 @@
-"""Requests that are refused before they reach the page, and what browsers are told about its answers.
+"""Middleware that rejects unwanted requests and adds security headers to responses.
 
-Gradio checks files and logins itself. This adds what a page of private photos wants besides: nothing is fetched from
-other servers, by us or by the browser; other web sites cannot use a page on this machine; large requests end early.
+Gradio checks file access and logins itself. This module adds protection for private photos: neither the server nor the
+browser fetches anything from other servers, other websites cannot use a local page, and large requests are aborted.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from demo.uploads import MAX_BYTES
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_ROOM_FOR_FORM = 100_000
+_FORM_OVERHEAD_BYTES = 100_000
 _CLOSE = (b"connection", b"close")
-"""Without it the rest of a request that is too large would still be read."""
+"""Prevents the server from reading the rest of a request that is too large."""
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -26,80 +26,80 @@ _PAGE_POLICY = (
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
 _FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-_THUMBNAIL_KEPT = "private, max-age=86400"
+_THUMBNAIL_CACHE_CONTROL = "private, max-age=86400"
 
 
 class _TooLarge(Exception):
-    """A request's body is longer than an upload may be."""
+    """The body of a request exceeds the upload limit."""
 
 
 class Guard:
-    """ASGI middleware.
+    """ASGI middleware that rejects unwanted requests.
 
     Args:
-        app: that answers what is not refused.
-        local: the page is for this machine only: refuse requests that came by another name, as DNS rebinding makes
-            them, and those that another site's page sends.
-        thumbnails: folder of files that never change.
+        app: Wrapped application.
+        local: Accept only requests with a local host name and from the page itself. This prevents DNS rebinding and
+            requests from other websites.
+        thumbnails: Folder of thumbnails. Browsers may cache its files, because they never change.
     """
 
     def __init__(self, app: ASGIApp, *, local: bool, thumbnails: str) -> None:
         self._app, self._local, self._thumbnails = app, local, thumbnails
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse it with one line."""
+        """Handle a request, or reject it with a one-line response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(scope["path"], headers)
-        if refusal is not None:
-            await _refuse(send, *refusal)
+        rejection = self._rejection(scope["path"], headers)
+        if rejection is not None:
+            await _reject(send, *rejection)
             return
-        await self._limited(scope, receive, send)
+        await self._handle_limited(scope, receive, send)
 
-    def _refusal(self, path: str, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _rejection(self, path: str, headers: dict[str, str]) -> tuple[int, str] | None:
         lower = path.lower()
         if "http:/" in lower or "https:/" in lower or "/proxy=" in lower:
-            return 403, "Other servers are not asked from here."
+            return 403, "This page does not fetch from other servers."
         if self._local:
             host, origin = headers.get("host", ""), headers.get("origin")
             if host.rpartition(":")[0] not in _LOCAL_NAMES and host not in _LOCAL_NAMES:
-                return 403, "This page is for this machine only, by the name 127.0.0.1 or localhost."
+                return 403, "This page is only available at 127.0.0.1 or localhost."
             if origin is not None and origin.partition("://")[2] != host:
-                return 403, "Another site's page may not use this one."
+                return 403, "Requests from other websites are not allowed."
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BYTES + _ROOM_FOR_FORM:
-            return 413, _too_large()
+        if not length.isdecimal() or int(length) > MAX_BYTES + _FORM_OVERHEAD_BYTES:
+            return 413, _too_large_message()
         return None
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, as long as the request is no longer than it may be."""
-        seen, begun = 0, False
+    async def _handle_limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request and abort it if its body exceeds the limit."""
+        received, started = 0, False
 
-        async def counted() -> Message:
-            nonlocal seen
+        async def receive_limited() -> Message:
+            nonlocal received
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > MAX_BYTES + _ROOM_FOR_FORM:
+            received += len(message.get("body", b""))
+            if received > MAX_BYTES + _FORM_OVERHEAD_BYTES:
                 raise _TooLarge
             return message
 
-        async def told(message: Message) -> None:
-            nonlocal begun
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
-                begun = True
-                added = self._added(scope["path"]) + ([_CLOSE] if message["status"] == 413 else [])
+                started = True
+                added = self._response_headers(scope["path"]) + ([_CLOSE] if message["status"] == 413 else [])
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
         try:
-            await self._app(scope, counted, told)
+            await self._app(scope, receive_limited, send_with_headers)
         except _TooLarge:
-            if not begun:
-                await _refuse(send, 413, _too_large())
+            if not started:
+                await _reject(send, 413, _too_large_message())
 
-    def _added(self, path: str) -> list[tuple[bytes, bytes]]:
+    def _response_headers(self, path: str) -> list[tuple[bytes, bytes]]:
         is_file = path.startswith(_FILES)
         headers = {
             "content-security-policy": _FILE_POLICY if is_file else _PAGE_POLICY,
@@ -107,15 +107,15 @@ class Guard:
             "referrer-policy": "no-referrer",
         }
         if path.startswith(_FILES + self._thumbnails):
-            headers["cache-control"] = _THUMBNAIL_KEPT
+            headers["cache-control"] = _THUMBNAIL_CACHE_CONTROL
         return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
-def _too_large() -> str:
-    return f"Photos of at most {MAX_BYTES / 1e6:.0f} MB are taken."
+def _too_large_message() -> str:
+    return f"The upload is too large. Send a photo of at most {MAX_BYTES / 1e6:.0f} MB."
 
 
-async def _refuse(send: Send, status: int, line: str) -> None:
+async def _reject(send: Send, status: int, line: str) -> None:
     body = line.encode()
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),

@@ -1,4 +1,4 @@
-"""Taking in a folder while people search: one at a time, with progress; a stopped one goes on when started again."""
+"""Index a folder in the background, one at a time, with progress. A stopped run resumes when it is started again."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 Phase = Literal["idle", "looking", "running", "stopping", "stopped", "done", "failed"]
 
-_RATE_OVER_S = 15.0
+_RATE_WINDOW_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far it is.
+    """Progress of an indexing run.
 
     Args:
-        phase: what goes on; `looking` is before the first photo.
-        folder: that is taken in; empty where none ever was.
-        done: photos done.
-        total: photos to do that were not known.
-        per_s: photos a second, lately; 0 where not known.
-        report: once it is done.
-        error: why it failed.
+        phase: State of the run; `looking` means that the folder is being scanned.
+        folder: Folder that is indexed; empty before the first run.
+        done: Number of processed photos.
+        total: Number of new photos to process.
+        per_s: Photos per second during the last 15 seconds; 0 if unknown.
+        report: Report of a completed run.
+        error: Error message of a failed run.
     """
 
     phase: Phase = "idle"
@@ -47,26 +47,26 @@ class Progress:
 
     @property
     def is_active(self) -> bool:
-        """Whether photos are still coming."""
+        """Whether the run is in progress."""
         return self.phase in ("looking", "running", "stopping")
 
     @property
     def left_s(self) -> float | None:
-        """Seconds left, where that is known."""
+        """Estimated remaining time in seconds; None if unknown."""
         return (self.total - self.done) / self.per_s if self.per_s else None
 
 
 class _Stopped(Exception):
-    """Somebody asked to stop."""
+    """A stop was requested."""
 
 
 class Indexing:
-    """The one run that there may be at a time.
+    """Runs indexing in a background thread, one run at a time.
 
     Args:
-        library: folder of the library.
-        model: spec of its encoder.
-        finished: called after every run.
+        library: Library folder.
+        model: Model spec; None uses the model of the library.
+        finished: Callback that is called after each run.
     """
 
     def __init__(self, library: Path, model: str | None, finished: Callable[[], None] = lambda: None) -> None:
@@ -74,42 +74,44 @@ class Indexing:
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._progress = Progress()
         self._thread: threading.Thread | None = None
-        self._lately = deque[tuple[float, int]]()
+        self._recent = deque[tuple[float, int]]()
 
     @property
     def progress(self) -> Progress:
-        """How far it is, now."""
+        """Current progress."""
         return self._progress
 
     def start(self, folder: str) -> None:
-        """Begin, or go on where it was stopped.
+        """Start a run, or resume a stopped one.
 
         Raises:
-            DataError: there is no such folder, or another one is being taken in.
+            DataError: The folder does not exist, or another run is in progress.
         """
         name = os.path.expanduser(folder.strip())
         if not name:
-            raise DataError("No folder is named. Give the folder of your photos, as ~/Pictures.")
+            raise DataError("No folder was given. Enter the folder of your photos, for example ~/Pictures.")
         if not os.path.isdir(name):
-            raise DataError(f"{name} is not a folder on this machine. Give the folder of your photos, as ~/Pictures.")
+            raise DataError(
+                f"{name} is not a folder on this machine. Enter the folder of your photos, for example ~/Pictures."
+            )
         with self._lock:
             if self._progress.is_active:
-                raise DataError(f"{self._progress.folder} is still being taken in. Stop it first, or wait.")
+                raise DataError(f"{self._progress.folder} is still being indexed. Stop that run, or wait.")
             self._stop.clear()
-            self._lately.clear()
+            self._recent.clear()
             self._progress = Progress(phase="looking", folder=str(Path(name).absolute()))
         self._thread = threading.Thread(target=self._run, name="indexing", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the photos at hand; what is done is kept."""
+        """Stop after the current batch. Indexed photos remain in the library."""
         with self._lock:
             if self._progress.is_active:
                 self._stop.set()
                 self._progress = replace(self._progress, phase="stopping")
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Until nothing goes on."""
+        """Wait until the run ends."""
         if self._thread is not None:
             self._thread.join(timeout_s)
 
@@ -117,7 +119,7 @@ class Indexing:
         folder = self._progress.folder
         try:
             with PhotoLibrary(self._library, model=self._model) as library:
-                report = library.add([folder], progress=self._tell)
+                report = library.add([folder], progress=self._update)
             end = replace(self._progress, phase="done", report=report)
         except _Stopped:
             end = replace(self._progress, phase="stopped")
@@ -132,15 +134,15 @@ class Indexing:
             finally:
                 self._progress = end
 
-    def _tell(self, done: int, total: int) -> None:
+    def _update(self, done: int, total: int) -> None:
         if self._stop.is_set():
             raise _Stopped
         now = time.monotonic()
-        self._lately.append((now, done))
-        while now - self._lately[0][0] > _RATE_OVER_S:
-            self._lately.popleft()
-        began, before = self._lately[0]
-        rate = (done - before) / (now - began) if now > began and done > before else 0.0
+        self._recent.append((now, done))
+        while now - self._recent[0][0] > _RATE_WINDOW_S:
+            self._recent.popleft()
+        start, done_at_start = self._recent[0]
+        rate = (done - done_at_start) / (now - start) if now > start and done > done_at_start else 0.0
         with self._lock:
             phase: Phase = "stopping" if self._stop.is_set() else "running"
             self._progress = replace(self._progress, phase=phase, done=done, total=total, per_s=rate)

@@ -1,4 +1,4 @@
-"""Pieces of HTML. Every text that comes in is escaped, so that no file name or date can be anything but text."""
+"""HTML fragments. All text is escaped, so that file names and dates cannot inject markup."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from mvmr_zoo.errors import printable
 
 
 def text(value: object) -> str:
-    """Anything as text in HTML; bytes that are not text, and line breaks, are spelled out."""
+    """Return a value as escaped HTML text. Undecodable bytes and line breaks become escape sequences."""
     return html.escape(printable(str(value)))
 
 
-def counted(number: int, thing: str) -> str:
-    """As `1 photo` or `2,000 photos`."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+def count_text(number: int, noun: str) -> str:
+    """Format a count, for example `1 photo` or `2,000 photos`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def picture(file: Path, alt: str) -> str:
-    """A thumbnail, loaded when it comes into view."""
+    """Return an image element of a thumbnail with lazy loading."""
     return f'<img src="gradio_api/file={text(quote(str(file)))}" alt="{text(alt)}" loading="lazy">'
 
 
 def figure(file: Path, alt: str, caption: str) -> str:
-    """A thumbnail with a line below it.
+    """Return a thumbnail with a caption.
 
     Args:
-        file: of the thumbnail.
-        alt: for those who do not see it.
-        caption: HTML.
+        file: Thumbnail file.
+        alt: Alternative text.
+        caption: Caption as HTML.
     """
     return f"<figure>{picture(file, alt)}<figcaption>{caption}</figcaption></figure>"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str) -> str:
-    """A table of texts that scrolls sideways where it is too wide.
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str) -> str:
+    """Return a table that scrolls horizontally if it is too wide.
 
     Args:
-        heads: of the columns.
-        rows: of as many cells each; a tuple is a cell of several lines.
-        caption: what it lists, for those who hear it.
+        headers: Column headers.
+        rows: Rows with one cell per column. A tuple is a cell with several lines.
+        caption: Caption of the table.
     """
-    head = "".join(f'<th scope="col">{text(each)}</th>' for each in heads)
+    head = "".join(f'<th scope="col">{text(each)}</th>' for each in headers)
     body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return (
         f'<div class="scrolls" tabindex="0"><table><caption>{text(caption)}</caption>'
@@ -57,5 +57,5 @@ def _cell(cell: object) -> str:
 
 
 def note(*lines: str) -> str:
-    """A paragraph a line, each of them text."""
+    """Return a block with one paragraph per line of text."""
     return '<div class="note">' + "".join(f"<p>{text(line)}</p>" for line in lines) + "</div>"

@@ -1,4 +1,4 @@
-"""Which library the page shows; the sample photos, so that there always are some."""
+"""Select the library to open, and create the sample library."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ from mvmr_zoo.search import default_library_path
 _DATABASE = "library.sqlite"
 
 
-class Opened(NamedTuple):
-    """A library to show, and a folder to take in first, if one was named."""
+class OpenedLibrary(NamedTuple):
+    """A library to open, and a folder to index into it if one was given."""
 
     library: Path
     photos: Path | None = None
 
 
-def open_place(place: Path | None, library: Path | None) -> Opened:
-    """What somebody means who names a library, a folder of photos, or nothing.
+def resolve_library(place: Path | None, library: Path | None) -> OpenedLibrary:
+    """Select the library for the arguments of the command line.
 
     Args:
-        place: a library is shown; a folder of photos is taken into the library below. None is the library below if it
-            has photos, else the samples.
-        library: folder of the library; None is `default_library_path()`.
+        place: Library to open, or a folder of photos to index into `library`. None opens `library` if it has photos or
+            was given, else the sample library.
+        library: Library folder; None is `default_library_path()`.
 
     Raises:
         DataError: `place` is not a folder.
     """
     own = library if library is not None else default_library_path()
     if place is None:
-        return Opened(own if library is not None or has_photos(own) else sample_library())
+        return OpenedLibrary(own if library is not None or has_photos(own) else sample_library())
     if not place.is_dir():
-        raise DataError(f"{place} is not a folder. Give a library, or a folder of photos.")
-    return Opened(place) if (place / _DATABASE).exists() else Opened(own, place.absolute())
+        raise DataError(f"{place} is not a folder. Pass a library or a folder of photos.")
+    return OpenedLibrary(place) if (place / _DATABASE).exists() else OpenedLibrary(own, place.absolute())
 
 
 def has_photos(library: Path) -> bool:
-    """Whether there is a library in a folder, and a photo in it."""
+    """Return whether a folder contains a library with at least one photo."""
     if not os.path.exists(library / _DATABASE):
         return False
-    with PhotoLibrary(library) as found:
-        return found.status().photos > 0
+    with PhotoLibrary(library) as opened:
+        return opened.status().photos > 0
 
 
 def sample_library() -> Path:
-    """The library of the quickstart's sample photos, made the first time: two seconds.
+    """Return the library of the quickstart's sample photos. The first call creates it, which takes two seconds.
 
     Raises:
-        MissingDependencyError: the libraries that carry the photographs are not installed.
+        MissingDependencyError: The libraries that provide the photographs are not installed.
     """
-    home = default_library_path().with_name("samples")
-    library = home / "library"
+    folder = default_library_path().with_name("samples")
+    library = folder / "library"
     if not has_photos(library):
-        samples = make_samples(home / "photos")
-        with PhotoLibrary(library) as made:
-            made.add([samples.library])
+        samples = make_samples(folder / "photos")
+        with PhotoLibrary(library) as created:
+            created.add([samples.library])
     return library

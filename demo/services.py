@@ -1,4 +1,4 @@
-"""What the page does for one library, behind one name."""
+"""Services of the page for one library."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from demo.catalog import models_here
+from demo.catalog import local_models
 from demo.comparison import Comparison
 from demo.indexing import Indexing
-from demo.photo_map import Colors, PhotoMap, Projection, make_map, some_points
-from demo.search import Searcher
+from demo.photo_map import Colors, PhotoMap, Projection, make_map, sample_ids
+from demo.searcher import Searcher
 
 
 @dataclass
 class Services:
-    """Searching, and what goes with it.
+    """Services of one library.
 
     Args:
-        searcher: of the library.
-        indexing: None on a public page, where no folder may be named.
-        comparison: of the encoders on this machine.
-        folder: to look in at first, as the one the page was opened with.
+        searcher: Searcher of the library.
+        indexing: Background indexing; None on a public page.
+        comparison: Comparison of encoders.
+        folder: Folder that is preselected in the filters; None selects all folders.
     """
 
     searcher: Searcher
@@ -30,24 +30,24 @@ class Services:
     comparison: Comparison
     folder: Path | None = None
     _maps: dict[tuple[Projection, Colors], tuple[int, PhotoMap]] = field(default_factory=dict)
-    _drawing: threading.Lock = field(default_factory=threading.Lock)
+    _map_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def photo_map(self, projection: Projection, colors: Colors) -> PhotoMap:
-        """The map; made again only when the library has other photos or vectors. Raises what `make_map` raises."""
+        """Return the map of the library, cached until photos or vectors change. Raises the errors of `make_map`."""
         ids = self.searcher.ids()
         state = hash((self.searcher.model.vectors_digest, *ids))
-        made = self._maps.get((projection, colors))
-        if made is None or made[0] != state:
-            with self._drawing:  # one at a time: UMAP takes a minute of every core
-                made = self._maps.get((projection, colors))
-                if made is None or made[0] != state:
-                    rows = self.searcher.rows(some_points(ids))
-                    made = state, make_map(rows, projection, colors, total=len(ids))
-                    self._maps[projection, colors] = made
-        return made[1]
+        cached = self._maps.get((projection, colors))
+        if cached is None or cached[0] != state:
+            with self._map_lock:  # one map at a time, because UMAP uses all cores for a minute
+                cached = self._maps.get((projection, colors))
+                if cached is None or cached[0] != state:
+                    rows = self.searcher.rows(sample_ids(ids))
+                    cached = state, make_map(rows, projection, colors, total=len(ids))
+                    self._maps[projection, colors] = cached
+        return cached[1]
 
     def close(self) -> None:
-        """Stop what goes on, and let go of the library."""
+        """Stop indexing and close the library."""
         if self.indexing is not None:
             self.indexing.stop()
             self.indexing.wait(timeout_s=10)
@@ -63,25 +63,25 @@ def open_services(
     compared: Sequence[str] = (),
     public: bool = False,
 ) -> Services:
-    """A library ready to be searched; a folder of photos is taken in meanwhile.
+    """Open a library and its services.
 
     Args:
-        library: folder of the library.
-        model: spec of the encoder; None is the library's own, or `catalog.DEFAULT_MODEL` for a new library.
-        uploads: folder for what people send.
-        photos: folder to take in.
-        compared: specs of encoders that may be compared besides those of this machine.
-        public: tell nobody where photos lie, and take in no folder.
+        library: Library folder.
+        model: Model spec; None uses the model of the library, or the default model for a new library.
+        uploads: Folder for uploaded photos.
+        photos: Folder to index in the background.
+        compared: Specs of models to offer for comparison, in addition to the local ones.
+        public: Hide the paths of photos, and disable indexing.
 
     Raises:
-        MvmrError: the library or its encoder cannot be opened.
+        MvmrError: The library or its model cannot be opened.
     """
     searcher = Searcher(library, model, uploads=uploads, full_paths=not public)
-    comparison = Comparison(searcher, [*models_here(), *compared])
+    comparison = Comparison(searcher, [*local_models(), *compared])
     if public:
         return Services(searcher, None, comparison)
-    threading.Thread(target=searcher.tidy, name="tidy", daemon=True).start()
-    indexing = Indexing(searcher.folder, model, finished=searcher.tidy)
+    threading.Thread(target=searcher.delete_stale_thumbnails, name="tidy", daemon=True).start()
+    indexing = Indexing(searcher.folder, model, finished=searcher.delete_stale_thumbnails)
     if photos is not None:
         indexing.start(str(photos))
     return Services(searcher, indexing, comparison, folder=photos)

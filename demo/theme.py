@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's base theme in our colors, and what its components leave open."""
+"""Theme and CSS of the page, based on Gradio's base theme."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
 
 def theme() -> gr.themes.Base:
-    """Colors and fonts for light and dark; every font is the system's own."""
+    """Return the theme for light and dark mode. It uses system fonts only, so that no font is downloaded."""
     return gr.themes.Base(
         primary_hue="teal", neutral_hue="slate", radius_size="md", font=_FONTS, font_mono=("ui-monospace", "monospace")
     ).set(
@@ -39,7 +39,7 @@ CSS = """
 .photos.small .grid-container { grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)) !important; }
 .photos .caption-label {
   position: static; max-width: 100%; height: auto; border: 0; border-radius: 0; white-space: pre-line; overflow: hidden;
-  overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; line-clamp: 3;
+  overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 6; line-clamp: 6;
 }
 .photos .thumbnail-item { aspect-ratio: auto; height: auto; }
 .photos .thumbnail-item img { aspect-ratio: 1; height: auto; object-fit: cover; }

@@ -1,4 +1,4 @@
-"""Small copies of photos, made here: upright, without EXIF and position; a changed photo gets another one."""
+"""Thumbnails of photos: upright, and without EXIF data such as the position. A changed photo gets a new thumbnail."""
 
 from __future__ import annotations
 
@@ -22,64 +22,64 @@ THUMBNAIL_PX = 320
 LARGE_PX = 1_280
 
 _QUALITY = 82
-_NAMED_BY = 40
-_MISSING, _WAITING = "missing.jpg", "waiting.jpg"
+_NAME_LENGTH = 40
+_MISSING, _PLACEHOLDER = "missing.jpg", "waiting.jpg"
 
 
 class Thumbnails:
-    """A folder of small copies.
+    """A folder of thumbnails.
 
-    A file's name is drawn from the content of its photo, so nobody can guess it who has not seen the photo.
+    File names are hashes of the photo content, so they cannot be guessed without the photo.
 
     Args:
-        folder: where they are kept; made when it is not there.
+        folder: Folder of the thumbnails; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
-        self.waiting = self._drawn(_WAITING)
-        self._makers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="thumbnails")
+        self.placeholder = self._symbol(_PLACEHOLDER)
+        self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="thumbnails")
 
-    def of(self, photos: Sequence[PhotoRow], px: int = THUMBNAIL_PX, *, patience_s: float | None = None) -> list[Path]:
-        """The small copy of each photo, made where there is none; a crossed one for a photo that cannot be read.
+    def of(self, photos: Sequence[PhotoRow], px: int = THUMBNAIL_PX, *, timeout_s: float | None = None) -> list[Path]:
+        """Return the thumbnail of each photo and create missing ones. Unreadable photos get a crossed-out square.
 
         Args:
-            photos: of the library.
-            px: the longer side, `THUMBNAIL_PX` or `LARGE_PX`.
-            patience_s: how long to wait for those that are being made; `waiting` stands for the others. None waits for
-                all.
+            photos: Photos of the library.
+            px: Longer side in pixels, `THUMBNAIL_PX` or `LARGE_PX`.
+            timeout_s: Maximum time to wait for new thumbnails; `placeholder` is returned for those that are not ready.
+                None waits for all.
         """
-        making = [self._makers.submit(self._one, photo, px) for photo in photos]
-        wait(making, timeout=patience_s)
-        return [each.result() if each.done() else self.waiting for each in making]
+        futures = [self._pool.submit(self._thumbnail, photo, px) for photo in photos]
+        wait(futures, timeout=timeout_s)
+        return [each.result() if each.done() else self.placeholder for each in futures]
 
-    def forget_all_but(self, photos: Iterable[PhotoRow]) -> None:
-        """Delete the copies of photos that the library does not have any more."""
-        kept = {_name(photo.content, photo.stamp) for photo in photos}
+    def delete_all_except(self, photos: Iterable[PhotoRow]) -> None:
+        """Delete the thumbnails of all other photos."""
+        kept = {_name(photo.sha256, photo.stamp) for photo in photos}
         for file in self.folder.glob("*-*.jpg"):
             if file.name.split("-")[0] not in kept:
                 file.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Make no more."""
-        self._makers.shutdown(cancel_futures=True)
+        """Stop the worker threads and cancel pending thumbnails."""
+        self._pool.shutdown(cancel_futures=True)
 
-    def _one(self, photo: PhotoRow, px: int) -> Path:
+    def _thumbnail(self, photo: PhotoRow, px: int) -> Path:
         try:
-            found = os.stat(photo.path)
+            stat = os.stat(photo.path)
         except OSError:
-            return self._drawn(_MISSING)
-        file = self.folder / f"{_name(photo.content, Stamp(found.st_size, found.st_mtime_ns))}-{px}.jpg"
+            return self._symbol(_MISSING)
+        file = self.folder / f"{_name(photo.sha256, Stamp(stat.st_size, stat.st_mtime_ns))}-{px}.jpg"
         if not file.exists():
             try:
                 save_small(read_image(os.fsdecode(photo.path), min_px=px), file, px)
             except ImageError:
-                return self._drawn(_MISSING)
+                return self._symbol(_MISSING)
         return file
 
-    def _drawn(self, name: str) -> Path:
-        """A gray square that stands for a photo; a cross in it where there will be none."""
+    def _symbol(self, name: str) -> Path:
+        """Return a gray square, with a cross if the photo cannot be read."""
         file = self.folder / name
         if not file.exists():
             gray = Image.new("RGB", (THUMBNAIL_PX, THUMBNAIL_PX), "#9a9a9a")
@@ -90,11 +90,11 @@ class Thumbnails:
 
 
 def save_small(image: Image.Image, file: Path, px: int) -> None:
-    """Write an image as JPEG, its longer side at most `px`; of what its file told, only how its colors are meant."""
+    """Write an image as JPEG with a longer side of at most `px`. Only the color profile of its metadata is kept."""
     profile = image.info.get("icc_profile") or b""
     small = image.copy()
     small.thumbnail((px, px))
-    small.info = {}  # comments are there too
+    small.info = {}  # also contains comments
     handle, part = tempfile.mkstemp(dir=file.parent, prefix=".part-", suffix=".jpg")
     try:
         with os.fdopen(handle, "wb") as out:
@@ -105,5 +105,5 @@ def save_small(image: Image.Image, file: Path, px: int) -> None:
         raise
 
 
-def _name(content: bytes, stamp: Stamp) -> str:
-    return hashlib.sha256(content + repr(tuple(stamp)).encode()).hexdigest()[:_NAMED_BY]
+def _name(sha256: bytes, stamp: Stamp) -> str:
+    return hashlib.sha256(sha256 + repr(tuple(stamp)).encode()).hexdigest()[:_NAME_LENGTH]

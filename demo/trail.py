@@ -1,4 +1,4 @@
-"""The steps of a search and the way back. A step is what was searched with; it knows no Gradio and no library."""
+"""Search history of a session. Does not depend on Gradio or on a library."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mvmr_zoo.search import Query
 
 Sign = Literal["like", "unlike"]
 
-MOST_STEPS = 30
-"""Older steps are forgotten: a session stays small."""
+MAX_STEPS = 30
+"""Older steps are dropped to limit the size of a session."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A photo that is searched with.
+class QueryPhoto:
+    """A query photo.
 
     Args:
-        name: of its file.
-        thumbnail: of it.
-        ids: of the library's photos with just this content; none for a photo from elsewhere.
-        vector: `(D,)` unit, of a photo from elsewhere.
+        name: File name.
+        thumbnail: Thumbnail file.
+        ids: Ids of the library photos with the same content; empty for a photo that is not in the library.
+        vector: Unit vector `(D,)` of a photo that is not in the library; None otherwise.
     """
 
     name: str
@@ -36,25 +36,25 @@ class Asked:
 
 @dataclass(frozen=True)
 class Step:
-    """Photos that hits are to be like, at least one, and others that they are not to be like."""
+    """A search: at least one photo that hits should be similar to, and photos that they should differ from."""
 
-    like: tuple[Asked, ...]
-    unlike: tuple[Asked, ...] = ()
+    like: tuple[QueryPhoto, ...]
+    unlike: tuple[QueryPhoto, ...] = ()
 
     @property
     def name(self) -> str:
-        """What it is called along the trail."""
+        """Display name in the search history."""
         more, less = len(self.like) - 1, len(self.unlike)
         return self.like[0].name + (f" + {more}" if more else "") + (f" - {less}" if less else "")
 
     @property
-    def photos(self) -> tuple[tuple[Sign, Asked], ...]:
-        """All of them, in order, with their signs."""
+    def photos(self) -> tuple[tuple[Sign, QueryPhoto], ...]:
+        """All query photos in order, with their signs."""
         return (*(("like", each) for each in self.like), *(("unlike", each) for each in self.unlike))
 
     @property
     def query(self) -> Query:
-        """For the library: no photo of it needs inference."""
+        """Query for the library. It needs no inference, because all vectors are known."""
         return Query(
             like=[each.vector for each in self.like if each.vector is not None],
             like_ids=[id_ for each in self.like for id_ in each.ids],
@@ -62,38 +62,38 @@ class Step:
             unlike_ids=[id_ for each in self.unlike for id_ in each.ids],
         )
 
-    def having(self, asked: Asked, sign: Sign) -> Step:
-        """This step and one photo more; a photo that it has already changes its sign."""
-        like = tuple(each for each in self.like if each != asked)
-        unlike = tuple(each for each in self.unlike if each != asked)
+    def with_photo(self, photo: QueryPhoto, sign: Sign) -> Step:
+        """Return this step with another photo. If the photo is already part of the step, its sign is changed."""
+        like = tuple(each for each in self.like if each != photo)
+        unlike = tuple(each for each in self.unlike if each != photo)
         if sign == "like" or not like:
-            return Step((*like, asked), unlike)
-        return Step(like, (*unlike, asked))
+            return Step((*like, photo), unlike)
+        return Step(like, (*unlike, photo))
 
-    def without(self, position: int) -> Step | None:
-        """This step less one of its `photos`; None where no photo to be like is left."""
-        kept = [each for at, each in enumerate(self.photos) if at != position]
-        like = tuple(asked for sign, asked in kept if sign == "like")
-        return Step(like, tuple(asked for sign, asked in kept if sign == "unlike")) if like else None
+    def without_photo(self, position: int) -> Step | None:
+        """Return this step without the photo at a position of `photos`; None if no photo in `like` remains."""
+        remaining = [each for index, each in enumerate(self.photos) if index != position]
+        like = tuple(photo for sign, photo in remaining if sign == "like")
+        return Step(like, tuple(photo for sign, photo in remaining if sign == "unlike")) if like else None
 
 
 @dataclass(frozen=True)
 class Trail:
-    """Steps, the oldest first, and where one stands among them."""
+    """Search history: steps, oldest first, and the position of the current step."""
 
     steps: tuple[Step, ...] = ()
-    at: int = -1
+    position: int = -1
 
     @property
     def step(self) -> Step | None:
-        """Where one stands; None at the very beginning."""
-        return self.steps[self.at] if self.steps else None
+        """Current step; None before the first search."""
+        return self.steps[self.position] if self.steps else None
 
-    def going(self, step: Step) -> Trail:
-        """A step further: what was ahead is forgotten."""
-        steps = (*self.steps[: self.at + 1], step)[-MOST_STEPS:]
+    def append(self, step: Step) -> Trail:
+        """Return the history with a new step after the current one. Later steps are dropped."""
+        steps = (*self.steps[: self.position + 1], step)[-MAX_STEPS:]
         return Trail(steps, len(steps) - 1)
 
-    def back_to(self, at: int) -> Trail:
-        """Standing at an earlier step, or a later one; those that are not there change nothing."""
-        return replace(self, at=at) if 0 <= at < len(self.steps) else self
+    def go_to(self, position: int) -> Trail:
+        """Return the history at another position, or unchanged if the position does not exist."""
+        return replace(self, position=position) if 0 <= position < len(self.steps) else self

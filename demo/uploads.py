@@ -1,4 +1,4 @@
-"""What people may send: photos of at most 20 MB and 60 megapixels, deleted within the hour."""
+"""Uploaded photos: at most 20 MB and 60 megapixels, deleted within an hour."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 60_000_000
 
-KEPT_S = 3_000
-SWEPT_EVERY_S = 300
-"""Together below an hour: no upload that is still there is older than their sum."""
+RETENTION_S = 3_000
+SWEEP_INTERVAL_S = 300
+"""The sum is below one hour, which is the maximum age of an upload."""
 
 _DECODED_PX = 1_024
 _FOLDER = "mvmr-demo-{}-"
 
 
 class Upload(NamedTuple):
-    """A photo somebody sent.
+    """An uploaded photo.
 
     Args:
-        name: of its file.
-        content: of its file.
-        image: upright RGB, perhaps at a reduced size.
+        name: File name.
+        content: File content.
+        image: Upright RGB image, possibly decoded at a reduced size.
     """
 
     name: str
@@ -45,16 +45,20 @@ class Upload(NamedTuple):
 
 
 def open_upload(path: str | os.PathLike[str]) -> Upload:
-    """A photo that was sent. Raises ImageError, which names the file without its folder, where it may not be used."""
+    """Open an uploaded photo.
+
+    Raises:
+        ImageError: The photo is unreadable or too large. The message does not contain the folder of the file.
+    """
     name = Path(path).name
     try:
         size = os.stat(path).st_size
         if size > MAX_BYTES:
-            raise ImageError(name, "open", f"{size / 1e6:.0f} MB: over {MAX_BYTES / 1e6:.0f} MB, refused")
+            raise ImageError(name, "open", f"larger than {MAX_BYTES / 1e6:.0f} MB")
         content = file_bytes(path)
         photo = read_photo(name, content=content, min_px=_DECODED_PX, max_pixels=MAX_PIXELS)
     except OSError:
-        raise ImageError(name, "open", "is not there any more; send it again") from None
+        raise ImageError(name, "open", "no longer on the server; send it again") from None
     except ImageError as error:
         raise ImageError(name, error.stage, error.reason) from None
     return Upload(name, content, photo.image)
@@ -62,32 +66,32 @@ def open_upload(path: str | os.PathLike[str]) -> Upload:
 
 @contextmanager
 def uploads_folder() -> Iterator[Path]:
-    """A folder of this process for what people send, deleted at the end; those of processes that were killed go too."""
-    for left in Path(tempfile.gettempdir()).glob(_FOLDER.format("*") + "*"):
-        owner = re.match(_FOLDER.format(r"(\d+)"), left.name)
+    """Create the upload folder of this process and delete it at the end. Also deletes folders of killed processes."""
+    for stale in Path(tempfile.gettempdir()).glob(_FOLDER.format("*") + "*"):
+        owner = re.match(_FOLDER.format(r"(\d+)"), stale.name)
         if owner is not None and not _is_alive(int(owner[1])):
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(stale, ignore_errors=True)
     prefix, ended = _FOLDER.format(os.getpid()), threading.Event()
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
 
-        def keep_swept() -> None:
-            while not ended.wait(SWEPT_EVERY_S):
-                sweep(folder, KEPT_S)
+        def sweep_repeatedly() -> None:
+            while not ended.wait(SWEEP_INTERVAL_S):
+                sweep(folder, RETENTION_S)
 
-        threading.Thread(target=keep_swept, name="sweeping", daemon=True).start()
+        threading.Thread(target=sweep_repeatedly, name="sweeping", daemon=True).start()
         try:
             yield folder
         finally:
             ended.set()
 
 
-def sweep(folder: Path, kept_s: float) -> None:
-    """Delete every file below a folder that has been there longer; those of uploads that were broken off too."""
-    oldest = time.time() - kept_s
+def sweep(folder: Path, max_age_s: float) -> None:
+    """Delete all files in a folder tree that are older than `max_age_s`, including aborted uploads."""
+    cutoff = time.time() - max_age_s
     for file in folder.rglob("*"):
-        with suppress(OSError):  # another thread was quicker
-            if file.is_file() and file.lstat().st_ctime < oldest:
+        with suppress(OSError):  # another thread may have deleted it
+            if file.is_file() and file.lstat().st_ctime < cutoff:
                 file.unlink()
 
 
@@ -97,5 +101,5 @@ def _is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's
+        return True  # a process of another user
     return True

@@ -1,18 +1,18 @@
-"""Encoders as ONNX files that need no PyTorch, each with a certificate of what was lost (`mvmr-export`).
+"""Export encoders to ONNX files that run without PyTorch, each with a parity report (`mvmr-export`).
 
-cli           onnx, check, bench
-write         from a spec to an exported folder
-check         a certificate repeated, with ONNX Runtime alone
-bench         engines and dtypes side by side
+cli             the commands onnx, check and bench
+write           export a model to a folder
+check           repeat a parity report with ONNX Runtime alone
+bench           compare engines and dtypes
 
-options       what is asked of an export
-source        what is exported
-photos        to calibrate with and to measure on
-convert       from PyTorch to a model.onnx: half (fp16), int8 with search, stages (preprocessing, classifier)
-reference     what PyTorch answers
-measure       what model.onnx answers: agreement, accuracy, speed
-limits        what a certificate must show
-certificate   export.json
+options         export options
+source          the PyTorch model to export
+photos          calibration and measurement photos
+convert         PyTorch to model.onnx: half (fp16), int8 with layer_search, stages (preprocessing, classifier)
+reference       PyTorch outputs for the measured photos
+measure         agreement, accuracy and speed of model.onnx
+limits          limits that a parity report must meet
+parity_report   export.json
 
-`mvmr_zoo.load` runs what is written here, without this package.
+`mvmr_zoo.load` runs exported folders and does not need this package.
 """

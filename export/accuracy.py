@@ -1,4 +1,4 @@
-"""k-NN accuracy of an export's features beside PyTorch's, where the photos have classes."""
+"""k-NN accuracy of exported features compared with PyTorch features, for photos with class labels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """k-NN accuracy of the same photos.
+    """k-NN accuracy of PyTorch and exported features on the same photos.
 
     Args:
-        pytorch: of PyTorch's features, a fraction.
-        onnx: of the export's, a fraction.
-        drop_points: the first less the second, in hundredths.
+        pytorch: Accuracy of the PyTorch features, as a fraction.
+        onnx: Accuracy of the exported features, as a fraction.
+        drop_points: `pytorch` minus `onnx`, in percentage points.
     """
 
     pytorch: float
@@ -31,40 +31,42 @@ class Accuracy:
     drop_points: float
 
 
-def accuracy(reference: NDArray[np.float32], found: NDArray[np.float32], labels: NDArray[np.int64]) -> Accuracy:
-    """k-NN accuracy of PyTorch's features and of an export's, both `(N, D)`, with `(N,)` classes."""
-    pytorch, onnx = knn_accuracy(reference, labels), knn_accuracy(found, labels)
+def accuracy(reference: NDArray[np.float32], exported: NDArray[np.float32], labels: NDArray[np.int64]) -> Accuracy:
+    """Return the k-NN accuracy of PyTorch and exported features, both `(N, D)`, with `(N,)` class labels."""
+    pytorch, onnx = knn_accuracy(reference, labels), knn_accuracy(exported, labels)
     return Accuracy(pytorch, onnx, 100 * (pytorch - onnx))
 
 
 def knn_accuracy(features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """k-NN accuracy of two halves, each classified by the other, so every photo once; a fraction."""
+    """Return the two-fold k-NN accuracy as a fraction: each half is classified with the other half."""
     half = len(features) // 2
     first, second = slice(None, half), slice(half, None)
-    right = 0.0
+    correct = 0.0
     for train, test in ((first, second), (second, first)):
-        right += knn(features[train], labels[train], features[test], labels[test]).accuracy * len(labels[test])
-    return right / len(labels)
+        correct += knn(features[train], labels[train], features[test], labels[test]).accuracy * len(labels[test])
+    return correct / len(labels)
 
 
 def margin(
     reference: NDArray[np.float32], labels: NDArray[np.int64] | None, limits: Limits
 ) -> Callable[[NDArray[np.float32]], float]:
-    """From features to how far they keep the limits on features; negative where they miss one.
+    """Return a function from exported features to their smallest distance from a limit.
+
+    The distance is negative if a limit is missed. Limits on other image sizes, batches and classes are ignored.
 
     Args:
-        reference: `(N, D)` PyTorch's features.
-        labels: `(N,)` classes, where there are any.
-        limits: of the export; those on other sizes, batches and classes are not looked at.
+        reference: PyTorch features `(N, D)`.
+        labels: Class labels `(N,)`, or None.
+        limits: Limits of the export.
     """
 
-    def kept(features: NDArray[np.float32]) -> float:
-        found = agreement(reference, features)
-        spare = [found.cosine_min - limits.cosine_min, found.cosine_mean - limits.cosine_mean]
+    def smallest_margin(features: NDArray[np.float32]) -> float:
+        result = agreement(reference, features)
+        margins = [result.cosine_min - limits.cosine_min, result.cosine_mean - limits.cosine_mean]
         if limits.top1_agreement is not None:
-            spare.append(found.top1_agreement - limits.top1_agreement)
+            margins.append(result.top1_agreement - limits.top1_agreement)
         if limits.max_drop is not None and labels is not None:
-            spare.append(limits.max_drop - accuracy(reference, features, labels).drop_points)
-        return min(spare)
+            margins.append(limits.max_drop - accuracy(reference, features, labels).drop_points)
+        return min(margins)
 
-    return kept
+    return smallest_margin

@@ -1,4 +1,4 @@
-"""How well two sets of features of the same photos agree."""
+"""Agreement between two sets of features of the same photos."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TIE = 1e-5
-"""Neighbors whose cosines differ by no more are taken for equally near."""
+"""Neighbors are tied if their cosine similarities differ by at most this much."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How features agree with those of a reference. Cosines and agreements are at most 1, which is equal.
+    """Agreement of features with reference features. Cosines and agreements are at most 1, which means equal.
 
     Args:
-        photos: N.
-        max_absolute_error: of any feature.
-        mean_absolute_error: of all features.
-        cosine_min: of a photo's two vectors.
-        cosine_p1: the 1st percentile over photos.
-        cosine_mean: over photos.
-        top1_agreement: fraction of photos with the same nearest other photo.
-        top10_agreement: the same of the ten nearest: how many are among the reference's ten, as a fraction.
+        photos: Number of photos N.
+        max_absolute_error: Largest absolute difference of any feature value.
+        mean_absolute_error: Mean absolute difference of all feature values.
+        cosine_min: Lowest cosine similarity between the two vectors of a photo.
+        cosine_p1: 1st percentile of the cosine similarity over photos.
+        cosine_mean: Mean cosine similarity over photos.
+        top1_agreement: Fraction of photos with the same nearest neighbor.
+        top10_agreement: Mean fraction of the ten nearest neighbors that are also among the ten nearest in the
+            reference.
     """
 
     photos: int
@@ -41,16 +42,17 @@ class Agreement:
     top10_agreement: float
 
 
-def agreement(reference: NDArray[np.float32], found: NDArray[np.float32]) -> Agreement:
-    """How features agree with a reference's.
+def agreement(reference: NDArray[np.float32], features: NDArray[np.float32]) -> Agreement:
+    """Compare features with reference features.
 
     Args:
-        reference: `(N, D)`, N at least 2.
-        found: `(N, D)`; rows are the same photos. What is not finite agrees with nothing.
+        reference: Reference features `(N, D)`, with N at least 2.
+        features: Features `(N, D)` of the same photos in the same order. Values that are not finite count as
+            disagreement.
     """
-    cosine = cosines(reference, found)
-    with np.errstate(invalid="ignore"):  # the same infinity on both sides
-        error = np.abs(found.astype(np.float64) - reference)
+    cosine = cosines(reference, features)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN
+        error = np.abs(features.astype(np.float64) - reference)
     error[~np.isfinite(error)] = np.inf
     return Agreement(
         photos=len(reference),
@@ -59,41 +61,41 @@ def agreement(reference: NDArray[np.float32], found: NDArray[np.float32]) -> Agr
         cosine_min=float(cosine.min()),
         cosine_p1=float(np.percentile(cosine, 1)),
         cosine_mean=float(cosine.mean()),
-        top1_agreement=neighbor_agreement(reference, found, 1),
-        top10_agreement=neighbor_agreement(reference, found, 10),
+        top1_agreement=neighbor_agreement(reference, features, 1),
+        top10_agreement=neighbor_agreement(reference, features, 10),
     )
 
 
-def cosines(reference: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float64]:
-    """`(N,)` cosines of the rows of two `(N, D)`; -1 where a value is not finite."""
+def cosines(reference: NDArray[np.float32], features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the row-wise cosine similarities `(N,)` of two `(N, D)` arrays; -1 where a value is not finite."""
     with np.errstate(all="ignore"):
-        products = (unit(reference).astype(np.float64) * unit(found)).sum(axis=1)
+        products = (unit(reference).astype(np.float64) * unit(features)).sum(axis=1)
     return np.where(np.isfinite(products), np.minimum(products, 1.0), -1.0)
 
 
-def neighbor_agreement(reference: NDArray[np.float32], found: NDArray[np.float32], k: int) -> float:
-    """How many of the `k` nearest other photos in `found` are among the nearest of `reference`, as a fraction.
+def neighbor_agreement(reference: NDArray[np.float32], features: NDArray[np.float32], k: int) -> float:
+    """Return the mean fraction of the K nearest neighbors in `features` that are also nearest in `reference`.
 
-    A photo that `reference` puts within `TIE` of its `k`-th nearest counts as one of them: copies of a photo must
-    not disagree by the last digit.
+    A photo within `TIE` of the K-th nearest neighbor in `reference` counts as a match, so that rounding does not
+    make copies of a photo disagree.
 
     Args:
-        reference: `(N, D)`, N at least 2.
-        found: `(N, D)`.
-        k: neighbors; no more than N - 1 are asked for.
+        reference: Reference features `(N, D)`, with N at least 2.
+        features: Features `(N, D)` of the same photos.
+        k: Number of neighbors K; reduced to N - 1 if larger.
     """
-    if not np.isfinite(found).all():
+    if not np.isfinite(features).all():
         return 0.0
     k = min(k, len(reference) - 1)
-    wanted = _similarities(reference)
-    nearest = np.argpartition(-_similarities(found), k - 1, axis=1)[:, :k]
-    farthest = -np.partition(-wanted, k - 1, axis=1)[:, k - 1 : k]
-    return float((np.take_along_axis(wanted, nearest, axis=1) >= farthest - TIE).mean())
+    expected = _similarities(reference)
+    nearest = np.argpartition(-_similarities(features), k - 1, axis=1)[:, :k]
+    kth_similarity = -np.partition(-expected, k - 1, axis=1)[:, k - 1 : k]
+    return float((np.take_along_axis(expected, nearest, axis=1) >= kth_similarity - TIE).mean())
 
 
 def _similarities(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`(N, N)` cosines; a photo is not its own neighbor."""
+    """Return the cosine similarities `(N, N)`, with -inf on the diagonal."""
     rows = unit(features)
-    similar = rows @ rows.T
-    np.fill_diagonal(similar, -np.inf)
-    return similar
+    similarities = rows @ rows.T
+    np.fill_diagonal(similarities, -np.inf)
+    return similarities

@@ -1,4 +1,4 @@
-"""`mvmr-export bench`: engines and dtypes side by side, beside the rate at which this machine multiplies matrices."""
+"""`mvmr-export bench`: compare engines and dtypes with each other and with the matrix product rate of the machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from export.agreement import agreement
-from export.convert import convert, encoder_graph, session_of
-from export.inputs import crops
+from export.convert import convert, encoder_graph, onnx_runner
+from export.inputs import load_crops
 from export.options import ExportOptions, signature_of
 from export.photos import Photos, folder_photos, sample_photos
 from export.source import read_source
-from export.speed import timed
+from export.speed import time_calls
 from mvmr_zoo.errors import ConfigError, one_line
 from mvmr_zoo.models.exported import DTYPES, filled_batches
 
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
 
 EAGER = "PyTorch eager"
 
-_SIDE = 2048
+_MATRIX_SIDE = 2048
 _CALLS = 2
-_MOST_PHOTOS = 128
+_MAX_PHOTOS = 128
 
 
 @dataclass(frozen=True)
 class Row:
-    """One engine and dtype.
+    """Result for one engine and dtype.
 
     Args:
-        engine: in words.
-        images_per_s: by the median call; None where it does not run here.
-        times_eager: as often as PyTorch eager.
-        peak_share: of the machine's fp32 matrix product rate: the network's own floating-point operations a second
-            by the product's. Above 1 in int8, which does more at once.
-        top1_agreement: fraction of photos with the same nearest other photo as in PyTorch eager.
-        cosine_mean: of a photo's vector to PyTorch eager's.
-        note: why it does not run here; empty where it does.
+        engine: Display name of the engine and dtype.
+        images_per_s: Throughput of the median call; None if the engine does not run on this machine.
+        times_eager: Throughput relative to PyTorch eager.
+        peak_share: Floating-point operations per second of the network divided by those of an fp32 matrix product.
+            Can exceed 1 for int8, which processes more values per instruction.
+        top1_agreement: Fraction of photos with the same nearest neighbor as in PyTorch eager.
+        cosine_mean: Mean cosine similarity to the PyTorch eager vectors.
+        note: Reason why the engine does not run on this machine; empty if it runs.
     """
 
     engine: str
@@ -65,17 +65,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """One encoder's table.
+class BenchResult:
+    """Benchmark table of one encoder.
 
     Args:
-        spec: of the encoder.
-        px: side of its images.
-        batch: images a call.
-        gflop: floating-point operations of an image, in billions; a multiply and an add are two.
-        gemm_gflop_per_s: rate of a 2048 x 2048 x 2048 fp32 product, in billions a second, by library.
-        photos: how many, and where they come from.
-        rows: an engine and dtype each.
+        spec: Model spec.
+        px: Side of the input images in pixels.
+        batch: Images per call.
+        gflop: Floating-point operations per image in billions; a multiply-add counts as two.
+        gemm_gflop_per_s: Rate of a 2048 x 2048 x 2048 fp32 matrix product, in GFLOP/s, by library.
+        photos: Number and origin of the photos.
+        rows: One row per engine and dtype.
     """
 
     spec: str
@@ -88,72 +88,72 @@ class Bench:
 
 
 def bench(
-    spec: str, *, batch: int = 16, images: Path | None = None, say: Callable[[str], object] = lambda _: None
-) -> Bench:
-    """PyTorch eager, channels-last and compiled, ONNX Runtime fp32, fp16 and int8, on this machine's CPU.
+    spec: str, *, batch: int = 16, images: Path | None = None, progress: Callable[[str], object] = lambda _: None
+) -> BenchResult:
+    """Benchmark PyTorch eager, channels-last and compiled, and ONNX Runtime fp32, fp16 and int8, on the CPU.
 
-    int8 leaves its first and last layer in float and searches no further: what it keeps is shown, not asked for.
+    int8 keeps only its first and last layers in float. Its agreement is reported, not enforced.
 
     Args:
-        spec: as `mvmr_zoo.load` takes it.
-        batch: images a call.
-        images: folder of photos; None takes the samples.
-        say: told what is being done.
+        spec: Model spec, as for `mvmr_zoo.load`.
+        batch: Images per call.
+        images: Folder of photos; None uses the sample photos.
+        progress: Callback that receives one line of text per step.
 
     Raises:
-        MvmrError: the model or the photos cannot be used.
+        MvmrError: The model or the photos cannot be used.
     """
     if batch < 1:
         raise ConfigError(f"--batch got {batch}; expected at least 1.")
     source = read_source(spec)
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # no CUDA here: no news
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns if CUDA is absent
     with tempfile.TemporaryDirectory(prefix="mvmr-export-") as scratch:
         folder = Path(scratch)
         photos = sample_photos(folder / "photos") if images is None else folder_photos(images)
-        seen = crops(signature_of(source.model, ExportOptions()), photos.measured[:_MOST_PHOTOS])
-        given = np.resize(seen, (batch, *seen.shape[1:]))
+        crops = load_crops(signature_of(source.model, ExportOptions()), photos.measured[:_MAX_PHOTOS])
+        batch_input = np.resize(crops, (batch, *crops.shape[1:]))
         runs: dict[str, Run] = {}
         rows: list[Row] = []
         for name, make in _engines(source, photos, folder).items():
-            say(f"{spec}: {name}")
+            progress(f"{spec}: {name}")
             try:
                 run = make()
-                run(given)
+                run(batch_input)
                 runs[name] = run
-            except Exception as error:  # a compiler that is not there, an operator an engine lacks
+            except Exception as error:  # a missing compiler, or an operator that the engine lacks
                 rows.append(Row(name, note=one_line(error, 120)))
-        say(f"{spec}: timing")
-        seconds = _timed(runs, given)
-    products = {name: 2 * _SIDE**3 / each / 1e9 for name, each in seconds.items() if name in _PRODUCTS}
-    gflop = _gflop(source.network, seen.shape[-1])
-    wanted = _features(runs[EAGER], seen, batch)
+        progress(f"{spec}: timing")
+        seconds = _median_seconds(runs, batch_input)
+    products = {name: 2 * _MATRIX_SIDE**3 / each / 1e9 for name, each in seconds.items() if name in _PRODUCTS}
+    gflop = _gflop(source.network, crops.shape[-1])
+    reference = _features(runs[EAGER], crops, batch)
     for name, run in runs.items():
-        kept = agreement(wanted, _features(run, seen, batch))
+        result = agreement(reference, _features(run, crops, batch))
         rows.append(
             Row(
                 name,
                 images_per_s=batch / seconds[name],
                 times_eager=seconds[EAGER] / seconds[name],
                 peak_share=batch / seconds[name] * gflop / max(products.values()),
-                top1_agreement=kept.top1_agreement,
-                cosine_mean=kept.cosine_mean,
+                top1_agreement=result.top1_agreement,
+                cosine_mean=result.cosine_mean,
             )
         )
-    return Bench(spec, seen.shape[-1], batch, gflop, products, f"{len(seen)} {photos.source}", rows)
+    return BenchResult(spec, crops.shape[-1], batch, gflop, products, f"{len(crops)} {photos.source}", rows)
 
 
 def _engines(source: Source, photos: Photos, folder: Path) -> dict[str, Callable[[], Run]]:
-    """How each engine is made, by name, in the order of the table."""
+    """Return factories of the engines by name, in the order of the table."""
     encoder = source.network
-    found: dict[str, Callable[[], Run]] = {
+    factories: dict[str, Callable[[], Run]] = {
         EAGER: lambda: _pytorch(encoder, torch.contiguous_format),
         "PyTorch channels-last": lambda: source.model.engine,
         "PyTorch compiled": lambda: _pytorch(torch.compile(encoder), torch.contiguous_format),
     }
     for dtype in DTYPES:
         (folder / dtype).mkdir()
-        found[f"ONNX Runtime {dtype}"] = functools.partial(_onnx, source, dtype, photos, folder / dtype)
-    return found
+        factories[f"ONNX Runtime {dtype}"] = functools.partial(_onnx, source, dtype, photos, folder / dtype)
+    return factories
 
 
 def _pytorch(encoder: Callable[..., Any], layout: torch.memory_format) -> Run:
@@ -166,9 +166,9 @@ def _pytorch(encoder: Callable[..., Any], layout: torch.memory_format) -> Run:
 
 
 def _onnx(source: Source, dtype: Dtype, photos: Photos, folder: Path) -> Run:
-    contract = signature_of(source.model, ExportOptions(dtype=dtype))
-    converted = convert(encoder_graph(source.network, contract), contract, photos, lambda _: 0.0, folder)
-    return session_of(converted.model)
+    signature = signature_of(source.model, ExportOptions(dtype=dtype))
+    converted = convert(encoder_graph(source.network, signature), signature, photos, lambda _: 0.0, folder)
+    return onnx_runner(converted.model)
 
 
 def _features(run: Run, images: NDArray[np.float32], batch: int) -> NDArray[np.float32]:
@@ -179,18 +179,18 @@ _PRODUCTS: dict[str, Callable[[NDArray[np.float32]], object]] = {
     "NumPy": lambda matrix: matrix @ matrix,
     "PyTorch": lambda matrix: torch.mm(torch.from_numpy(matrix), torch.from_numpy(matrix)),
 }
-"""The libraries' matrix products; the fastest stands for the machine."""
+"""Matrix products by library; the fastest one defines the peak rate of the machine."""
 
 
-def _timed(runs: dict[str, Run], given: NDArray[np.float32]) -> dict[str, float]:
-    """Median seconds of a call of every engine and every matrix product, taken in turn."""
-    matrix = np.random.default_rng(0).standard_normal((_SIDE, _SIDE), dtype=np.float32)
-    every: dict[str, Callable[[], object]] = {}
+def _median_seconds(runs: dict[str, Run], batch_input: NDArray[np.float32]) -> dict[str, float]:
+    """Return the median seconds per call of each engine and matrix product, measured in turns."""
+    matrix = np.random.default_rng(0).standard_normal((_MATRIX_SIDE, _MATRIX_SIDE), dtype=np.float32)
+    calls: dict[str, Callable[[], object]] = {}
     for name, run in runs.items():
-        every[name] = functools.partial(run, given)
+        calls[name] = functools.partial(run, batch_input)
     for name, product in _PRODUCTS.items():
-        every[name] = functools.partial(product, matrix)
-    return {name: float(np.median(each)) for name, each in timed(every, calls=_CALLS).items()}
+        calls[name] = functools.partial(product, matrix)
+    return {name: float(np.median(each)) for name, each in time_calls(calls, calls=_CALLS).items()}
 
 
 def _gflop(encoder: nn.Module, px: int) -> float:

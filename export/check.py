@@ -1,4 +1,4 @@
-"""`mvmr-export check`: a certificate repeated, with ONNX Runtime alone."""
+"""`mvmr-export check`: repeat the measurements of a parity report with ONNX Runtime alone."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mvmr_zoo
-from export.inputs import inputs
+from export.inputs import load_inputs
 from export.limits import Verdict, verdicts
-from export.measure import Measured, measure
-from export.parity_report import Claims, read_claims
-from export.photos import MEASURED, SAMPLES, sample_photos
+from export.measure import Measurements, measure
+from export.parity_report import ReportInputs, read_report_inputs
+from export.photos import MIN_PHOTOS, SAMPLES, sample_photos
 from export.reference import read_reference
-from export.speed import Speed, calls_of, several, speeds
+from export.speed import Speed, calls_per_turn, measure_speeds, repeat_photos
 from mvmr_zoo.checkpoint import check_digest
 from mvmr_zoo.errors import CheckpointError, DataError
 from mvmr_zoo.models.exported import Exported, read_exported
@@ -26,70 +26,70 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What a certificate says, found again.
+class CheckResult:
+    """Repeated measurements of a parity report.
 
     Args:
-        verdicts: each limit that can be repeated beside what was found here.
-        measured: the figures.
-        speed: of this machine, by batch size.
-        certified: whether the certificate itself was passed, k-NN accuracy included, which is not repeated.
+        verdicts: Result for each limit that can be checked without PyTorch.
+        measured: Measured values.
+        speed: Speed on this machine, by batch size.
+        passed_at_export: Whether the stored report passed. Includes k-NN accuracy, which is not measured again.
     """
 
     verdicts: list[Verdict]
-    measured: Measured
+    measured: Measurements
     speed: dict[int, Speed]
-    certified: bool
+    passed_at_export: bool
 
     @property
     def passed(self) -> bool:
-        """Whether every limit was kept, here and when the certificate was made."""
-        return self.certified and all(verdict.passed for verdict in self.verdicts)
+        """Whether every limit is met, now and at export time."""
+        return self.passed_at_export and all(verdict.passed for verdict in self.verdicts)
 
 
 def check(
     folder: str | os.PathLike[str], *, images: Path | None = None, device: Literal["cpu", "cuda"] = "cpu"
-) -> Checked:
-    """Repeat the certificate of an exported folder against PyTorch's answers, which the folder holds.
+) -> CheckResult:
+    """Measure an exported folder again and compare it with the PyTorch outputs stored in it.
 
     Args:
-        folder: as `mvmr-export onnx` wrote it.
-        images: the folder of photos it was measured on; None where those were the samples.
+        folder: Folder written by `mvmr-export onnx`.
+        images: Folder of the photos that the report was measured on; None if it was measured on the sample photos.
         device: `cpu` or `cuda`.
 
     Raises:
-        CheckpointError: a file was altered, or a photo is missing or not the one that was measured.
-        DataError: the photos are not given.
-        MissingDependencyError: the samples are asked for, and their libraries are not installed.
+        CheckpointError: A file was modified, or a photo is missing or differs from the measured one.
+        DataError: The report was measured on other photos and `images` is not given or not a folder.
+        MissingDependencyError: The libraries that provide the sample photos are not installed.
     """
     exported = read_exported(folder)
-    claims = read_claims(exported.folder, exported.certificate)
+    stored = read_report_inputs(exported.folder, exported.certificate)
     reference = read_reference(exported.folder, exported.contract)
-    if len(claims.names) != len(reference.features) or len(claims.names) < MEASURED:
+    if len(stored.names) != len(reference.features) or len(stored.names) < MIN_PHOTOS:
         raise CheckpointError(
-            f"{exported.folder}: the certificate names {len(claims.names)} photos, and there are answers to "
-            f"{len(reference.features)}; expected as many, and {MEASURED} at least."
+            f"{exported.folder}: the parity report lists {len(stored.names)} photos, but reference.safetensors has "
+            f"features of {len(reference.features)}. Expected equal counts of at least {MIN_PHOTOS}."
         )
     model = mvmr_zoo.load(f"local-dir:{exported.folder}", device=device)
     with tempfile.TemporaryDirectory(prefix="mvmr-export-") as scratch:
-        root = _photos(exported, claims, images, Path(scratch))
-        photos = [root / name for name in claims.names]
+        root = _photos(exported, stored, images, Path(scratch))
+        photos = [root / name for name in stored.names]
         measured = measure(model, exported.contract, photos, reference)
         speed = {}
-        for batch, calls in calls_of(exported.contract).items():
-            run = functools.partial(model.engine, inputs(exported.contract, several(photos, batch)))
-            speed[batch] = speeds({"onnx": run}, batch=batch, calls=calls)["onnx"]
-    return Checked(verdicts(claims.limits, measured.figures()), measured, speed, exported.passed)
+        for batch, calls in calls_per_turn(exported.contract).items():
+            run = functools.partial(model.engine, load_inputs(exported.contract, repeat_photos(photos, batch)))
+            speed[batch] = measure_speeds({"onnx": run}, batch=batch, calls=calls)["onnx"]
+    return CheckResult(verdicts(stored.limits, measured.figures()), measured, speed, exported.passed)
 
 
-def _photos(exported: Exported, claims: Claims, images: Path | None, scratch: Path) -> Path:
-    """The folder that the certificate's photos lie below, each of them found right."""
-    if claims.photos == SAMPLES:
+def _photos(exported: Exported, stored: ReportInputs, images: Path | None, scratch: Path) -> Path:
+    """Return the folder that contains the photos of the report. Verifies the digest of each photo."""
+    if stored.photos == SAMPLES:
         return sample_photos(scratch).root
     if images is None:
-        raise DataError(f"{exported.folder} was measured on {claims.photos}. Give their folder as --images.")
+        raise DataError(f"{exported.folder} was measured on {stored.photos}. Pass their folder with --images.")
     if not images.is_dir():
-        raise DataError(f"{images} is not a folder. Expected the {claims.photos} of {exported.folder}.")
-    for name, digest in zip(claims.names, claims.digests, strict=True):
-        check_digest(images / name, digest, said_by="export.json says", advice="It is not the photo that was measured.")
+        raise DataError(f"{images} is not a folder. Pass the folder with the {stored.photos}.")
+    for name, digest in zip(stored.names, stored.digests, strict=True):
+        check_digest(images / name, digest, said_by="export.json says", advice="It differs from the measured photo.")
     return images

@@ -1,4 +1,4 @@
-"""From a PyTorch encoder to a `model.onnx` in the dtype asked for."""
+"""Convert a PyTorch encoder to a `model.onnx` of a given dtype."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import onnx
 from onnx import ModelProto
 
 from export.half import to_half
-from export.inputs import crops
-from export.int8 import PERCENTILE, WEIGHT_BITS, Quantizer, calibrated
-from export.search import fewest_in_float
-from export.stages import joined
+from export.inputs import load_crops
+from export.int8 import PERCENTILE, WEIGHT_BITS, Quantizer, calibrate
+from export.layer_search import fewest_in_float
+from export.stages import join_stages
 from mvmr_zoo import __version__
 from mvmr_zoo.inference import clear_notes, onnx_session, traced
 from mvmr_zoo.models.exported import SIGNATURE_KEY, filled_batches
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Head
     from mvmr_zoo.models.exported import Signature
 
-_AT_ONCE = 16
-_HARM_IMAGES = 32
+_BATCH_SIZE = 16
+_SENSITIVITY_IMAGES = 32
 
 Margin = Callable[["NDArray[np.float32]"], float]
-"""Features of the measured photos to how far they keep the limits; negative where they miss one."""
+"""Maps features of the measured photos to their distance from the limits; negative if a limit is missed."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """An encoder in a dtype: `images` to `features`, both float32.
+    """An encoder in the target dtype, with a float32 input `images` and a float32 output `features`.
 
     Args:
-        model: the graph.
-        in_float: layers left in fp32 on purpose.
-        quantization: how int8 was calibrated; None otherwise.
+        model: ONNX graph.
+        in_float: Names of the layers that remain in fp32.
+        quantization: Quantization settings; None unless the dtype is int8.
     """
 
     model: ModelProto
@@ -53,62 +53,65 @@ class Converted:
     quantization: Mapping[str, Any] | None = None
 
 
-def encoder_graph(encoder: nn.Module, contract: Signature) -> ModelProto:
-    """The encoder in fp32, batch norm folded, without notes: the same bytes for the same weights."""
+def encoder_graph(encoder: nn.Module, signature: Signature) -> ModelProto:
+    """Return the encoder in fp32 with folded batch norm. Equal weights give equal bytes.
+
+    The tracer's metadata is removed because it contains local paths.
+    """
     program = traced(
         encoder,
-        size_px=contract.preprocess.crop_px,
-        dynamic_size=contract.size_px is None,
-        opset=contract.opset,
+        size_px=signature.preprocess.crop_px,
+        dynamic_size=signature.size_px is None,
+        opset=signature.opset,
     )
     model = program.model_proto
     clear_notes(model)
     return model
 
 
-def convert(encoder: ModelProto, contract: Signature, photos: Photos, margin: Margin, folder: Path) -> Converted:
-    """The encoder in the contract's dtype.
+def convert(encoder: ModelProto, signature: Signature, photos: Photos, margin: Margin, folder: Path) -> Converted:
+    """Convert an encoder to the dtype of a signature.
 
     Args:
-        encoder: in fp32.
-        contract: what is asked for.
-        photos: to calibrate with; int8's search also looks at the measured ones.
-        margin: says whether int8 keeps its limits.
-        folder: an empty one for files that nobody needs afterwards.
+        encoder: Encoder in fp32.
+        signature: Signature of the export.
+        photos: Calibration photos. The int8 layer search also uses the measured photos.
+        margin: Distance from the limits, for the int8 layer search.
+        folder: Empty folder for temporary files.
     """
-    if contract.dtype == "fp32":
+    if signature.dtype == "fp32":
         return Converted(encoder)
-    calibration = crops(contract, photos.calibration)
-    if contract.dtype == "fp16":
-        half = to_half(encoder, (each for each, _ in filled_batches(calibration, _AT_ONCE)))
+    calibration = load_crops(signature, photos.calibration)
+    if signature.dtype == "fp16":
+        half = to_half(encoder, (each for each, _ in filled_batches(calibration, _BATCH_SIZE)))
         return Converted(half.model, half.in_float)
-    quantizer = calibrated(encoder, calibration, folder)
-    measured = crops(contract, photos.measured)
-    reference = _features(encoder, calibration[:_HARM_IMAGES])
+    quantizer = calibrate(encoder, calibration, folder)
+    measured = load_crops(signature, photos.measured)
+    reference = _features(encoder, calibration[:_SENSITIVITY_IMAGES])
 
     def score(in_float: frozenset[str]) -> float:
         return margin(_features(quantizer.quantized(in_float), measured))
 
-    def harm(layer: str) -> float:
+    def sensitivity(layer: str) -> float:
         others = frozenset(quantizer.layers) - {layer}
-        found = _features(quantizer.quantized(others), calibration[:_HARM_IMAGES])
-        return float(np.square(found - reference).mean())
+        features = _features(quantizer.quantized(others), calibration[:_SENSITIVITY_IMAGES])
+        return float(np.square(features - reference).mean())
 
-    found = fewest_in_float(quantizer.layers, quantizer.ends, score=score, harm=harm, limit=0.0)
+    choice = fewest_in_float(quantizer.layers, quantizer.ends, score=score, sensitivity=sensitivity, limit=0.0)
     return Converted(
-        quantizer.quantized(found.in_float),
-        [layer for layer in quantizer.layers if layer in found.in_float],
-        _facts(quantizer, photos),
+        quantizer.quantized(choice.in_float),
+        [layer for layer in quantizer.layers if layer in choice.in_float],
+        _quantization_settings(quantizer, photos),
     )
 
 
-def finished(converted: Converted, contract: Signature, head: Head | None, model: Model) -> ModelProto:
-    """The whole `model.onnx`, checked: preprocessing and classifier joined on, facts in its metadata."""
-    whole = joined(converted.model, contract, head)
-    _name_output(whole, contract.output)
-    _name_dimensions(whole, contract)
-    whole.producer_name, whole.producer_version = "mvmr-zoo", __version__
-    whole.graph.name = "encoder"
+def finalize(converted: Converted, signature: Signature, head: Head | None, model: Model) -> ModelProto:
+    """Return the complete, validated `model.onnx` with preprocessing, classifier and metadata."""
+    complete = join_stages(converted.model, signature, head)
+    _rename_output(complete, signature.output)
+    _rename_dimensions(complete, signature)
+    complete.producer_name, complete.producer_version = "mvmr-zoo", __version__
+    complete.graph.name = "encoder"
     facts = {
         "name": model.card.name,
         "license": model.card.license,
@@ -116,13 +119,13 @@ def finished(converted: Converted, contract: Signature, head: Head | None, model
         "class_names": json.dumps(model.class_names if head is not None else []),
         "versions": json.dumps({name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}),
     }
-    said = {f"mvmr_zoo.{name}": value for name, value in facts.items()}
-    onnx.helper.set_model_props(whole, {SIGNATURE_KEY: contract.to_json(), **said})
-    onnx.checker.check_model(whole, full_check=True)
-    return whole
+    metadata = {f"mvmr_zoo.{name}": value for name, value in facts.items()}
+    onnx.helper.set_model_props(complete, {SIGNATURE_KEY: signature.to_json(), **metadata})
+    onnx.checker.check_model(complete, full_check=True)
+    return complete
 
 
-def _facts(quantizer: Quantizer, photos: Photos) -> dict[str, Any]:
+def _quantization_settings(quantizer: Quantizer, photos: Photos) -> dict[str, Any]:
     return {
         "format": "QDQ, uint8 activations, int8 weights per channel",
         "calibration": f"{len(photos.calibration)} {photos.source}",
@@ -132,8 +135,8 @@ def _facts(quantizer: Quantizer, photos: Photos) -> dict[str, Any]:
     }
 
 
-def session_of(model: ModelProto) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """From images `(N, 3, H, W)` to the features of a converted encoder, by ONNX Runtime on the CPU."""
+def onnx_runner(model: ModelProto) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Return a function from images `(N, 3, H, W)` to features, which runs a converted encoder on the CPU."""
     session = onnx_session(model.SerializeToString())
 
     def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -144,12 +147,12 @@ def session_of(model: ModelProto) -> Callable[[NDArray[np.float32]], NDArray[np.
 
 
 def _features(model: ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    run = session_of(model)
-    return np.concatenate([run(part)[:count] for part, count in filled_batches(images, _AT_ONCE)])
+    run = onnx_runner(model)
+    return np.concatenate([run(part)[:count] for part, count in filled_batches(images, _BATCH_SIZE)])
 
 
-def _name_output(model: ModelProto, output: str) -> None:
-    """Rename the output `features`."""
+def _rename_output(model: ModelProto, output: str) -> None:
+    """Rename the output `features` to `output`."""
     graph = model.graph
     for names in (each for node in graph.node for each in (node.input, node.output)):
         names[:] = [output if name == "features" else name for name in names]
@@ -157,14 +160,14 @@ def _name_output(model: ModelProto, output: str) -> None:
         value.name = output if value.name == "features" else value.name
 
 
-def _name_dimensions(model: ModelProto, contract: Signature) -> None:
-    """Give open dimensions their names, in place of the exporter's, and the batch its size where it is fixed."""
-    if contract.stage == "full":
+def _rename_dimensions(model: ModelProto, signature: Signature) -> None:
+    """Replace the exporter's names of dynamic dimensions, and set the batch size if it is fixed."""
+    if signature.stage == "full":
         return
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
         for dim, name in zip(dims, ("batch", "channels", "height", "width"), strict=False):
             if dim.HasField("dim_param"):
                 dim.dim_param = name
-        if contract.batch is not None:
-            dims[0].dim_value = contract.batch
+        if signature.batch is not None:
+            dims[0].dim_value = signature.batch

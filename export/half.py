@@ -1,4 +1,4 @@
-"""fp16: half the file, on GPUs twice the speed; what would overflow stays in fp32."""
+"""fp16 conversion: half the file size, and about twice the speed on GPUs. Layers that would overflow remain in fp32."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LARGEST = float(np.finfo(np.float16).max) / 4
-"""A layer that meets a larger number on the calibration photos stays in fp32; fp16 itself ends at 65504."""
+MAX_MAGNITUDE = float(np.finfo(np.float16).max) / 4
+"""Layers with larger values on the calibration photos remain in fp32. A quarter of 65504, the largest fp16 value."""
 
 
 class Half(NamedTuple):
     """A model in fp16.
 
     Args:
-        model: its input and output stay float32.
-        in_float: names of the layers that stay in fp32.
+        model: ONNX graph with float32 inputs and outputs.
+        in_float: Names of the layers that remain in fp32.
     """
 
     model: ModelProto
@@ -32,48 +32,48 @@ class Half(NamedTuple):
 
 
 def to_half(encoder: ModelProto, batches: Iterable[NDArray[np.float32]]) -> Half:
-    """An encoder in fp16.
+    """Convert an encoder to fp16.
 
     Args:
-        encoder: in fp32, input `images`.
-        batches: calibration images, `(N, 3, H, W)`.
+        encoder: Encoder in fp32 with an input `images`. It is not modified.
+        batches: Batches of calibration images `(N, 3, H, W)`.
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    largest = _largest(encoder, batches)
+    magnitudes = _magnitudes(encoder, batches)
     in_float = [
         node.name
         for node in encoder.graph.node
-        if any(largest.get(name, 0.0) > LARGEST for name in (*node.input, *node.output))
+        if any(magnitudes.get(name, 0.0) > MAX_MAGNITUDE for name in (*node.input, *node.output))
     ]
     model = convert_float_to_float16(copy.deepcopy(encoder), keep_io_types=True, node_block_list=in_float)
-    _keep_fp32_whole(model)
-    OnnxModel(model).topological_sort()  # the converter appends its casts
+    _remove_fp16_round_trips(model)
+    OnnxModel(model).topological_sort()  # the converter appends its casts at the end
     return Half(model, in_float)
 
 
-def _keep_fp32_whole(model: ModelProto) -> None:
-    """Undo the casts to fp16 and back between two layers in fp32: numbers too large for fp16 pass there."""
-    made_by = {name: node for node in model.graph.node for name in node.output}
+def _remove_fp16_round_trips(model: ModelProto) -> None:
+    """Remove casts to fp16 and back between two fp32 layers, whose values may be too large for fp16."""
+    producers = {name: node for node in model.graph.node for name in node.output}
     for node in model.graph.node:
-        before = made_by.get(node.input[0]) if _casts_to(node, TensorProto.FLOAT) else None
-        if before is not None and _casts_to(before, TensorProto.FLOAT16):
-            node.op_type, node.input[0] = "Identity", before.input[0]
+        producer = producers.get(node.input[0]) if _casts_to(node, TensorProto.FLOAT) else None
+        if producer is not None and _casts_to(producer, TensorProto.FLOAT16):
+            node.op_type, node.input[0] = "Identity", producer.input[0]
             node.ClearField("attribute")
-    read = {name for node in model.graph.node for name in node.input} | {each.name for each in model.graph.output}
-    kept = [node for node in model.graph.node if not node.op_type == "Cast" or node.output[0] in read]
+    used = {name for node in model.graph.node for name in node.input} | {each.name for each in model.graph.output}
+    nodes = [node for node in model.graph.node if not node.op_type == "Cast" or node.output[0] in used]
     model.graph.ClearField("node")
-    model.graph.node.extend(kept)
+    model.graph.node.extend(nodes)
 
 
 def _casts_to(node: NodeProto, element: int) -> bool:
     return node.op_type == "Cast" and node.attribute[0].i == element
 
 
-def _largest(encoder: ModelProto, batches: Iterable[NDArray[np.float32]]) -> dict[str, float]:
-    """The largest magnitude of every tensor, by name; infinity for what is not finite."""
-    found = {tensor.name: _magnitude(numpy_helper.to_array(tensor)) for tensor in encoder.graph.initializer}
+def _magnitudes(encoder: ModelProto, batches: Iterable[NDArray[np.float32]]) -> dict[str, float]:
+    """Return the largest absolute value of each tensor by name; infinity if a value is not finite."""
+    magnitudes = {tensor.name: _magnitude(numpy_helper.to_array(tensor)) for tensor in encoder.graph.initializer}
     probe = copy.deepcopy(encoder)
     del probe.graph.output[:]
     for node in probe.graph.node:
@@ -82,8 +82,8 @@ def _largest(encoder: ModelProto, batches: Iterable[NDArray[np.float32]]) -> dic
     names = [output.name for output in session.get_outputs()]
     for batch in batches:
         for name, values in zip(names, session.run(names, {"images": batch}), strict=True):
-            found[name] = max(found.get(name, 0.0), _magnitude(values))
-    return found
+            magnitudes[name] = max(magnitudes.get(name, 0.0), _magnitude(values))
+    return magnitudes
 
 
 def _magnitude(values: NDArray[np.generic]) -> float:

@@ -1,4 +1,4 @@
-"""What a `model.onnx` is given for photos."""
+"""Inputs of a `model.onnx` for photos."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ if TYPE_CHECKING:
     from mvmr_zoo.models.exported import Signature
 
 
-def read(contract: Signature, photos: list[Path]) -> list[Image.Image]:
-    """Photos, RGB; whole where `model.onnx` resizes, else perhaps decoded at a reduced size."""
-    min_px = None if contract.reads == "photo" else DRAFT_MARGIN * contract.preprocess.resize_px
+def read_photos(signature: Signature, photos: list[Path]) -> list[Image.Image]:
+    """Read photos as RGB: at full size if `model.onnx` resizes, else possibly decoded at a reduced size."""
+    min_px = None if signature.reads == "photo" else DRAFT_MARGIN * signature.preprocess.resize_px
     return [read_image(photo, min_px=min_px) for photo in photos]
 
 
-def prepared(contract: Signature, images: list[Image.Image]) -> Any:
-    """An array `(N, 3, H, W)`, or a list of arrays `(H, W, 3)` of any size."""
-    arrays = [contract.preprocess.prepare(image, contract.reads) for image in images]
-    return arrays if contract.reads == "photo" else np.stack(arrays)
+def prepare_inputs(signature: Signature, images: list[Image.Image]) -> Any:
+    """Return an array `(N, 3, H, W)`, or a list of `(H, W, 3)` arrays of any size if `model.onnx` resizes."""
+    arrays = [signature.preprocess.prepare(image, signature.reads) for image in images]
+    return arrays if signature.reads == "photo" else np.stack(arrays)
 
 
-def inputs(contract: Signature, photos: list[Path]) -> Any:
-    """Photos as `prepared` makes them."""
-    return prepared(contract, read(contract, photos))
+def load_inputs(signature: Signature, photos: list[Path]) -> Any:
+    """Read photos and return them as `prepare_inputs` does."""
+    return prepare_inputs(signature, read_photos(signature, photos))
 
 
-def crops(contract: Signature, photos: list[Path]) -> NDArray[np.float32]:
-    """What the encoder itself is given, `(N, 3, H, W)` float32: by the graph's own preprocessing where it resizes."""
-    if contract.reads != "photo":
-        return np.stack([contract.preprocess(image) for image in read(contract, photos)])
-    from export.stages import preprocessing
+def load_crops(signature: Signature, photos: list[Path]) -> NDArray[np.float32]:
+    """Return the inputs of the encoder `(N, 3, H, W)` float32, preprocessed by the graph itself if it resizes."""
+    if signature.reads != "photo":
+        return np.stack([signature.preprocess(image) for image in read_photos(signature, photos)])
+    from export.stages import preprocessing_graph
 
-    session = onnx_session(preprocessing(contract).SerializeToString())
-    return np.concatenate([session.run(["images"], {"photo": inputs(contract, [photo])[0]})[0] for photo in photos])
+    session = onnx_session(preprocessing_graph(signature).SerializeToString())
+    return np.concatenate(
+        [session.run(["images"], {"photo": load_inputs(signature, [photo])[0]})[0] for photo in photos]
+    )

@@ -1,4 +1,4 @@
-"""Whether what writes an export is installed. Reading one needs none of it."""
+"""Check that the libraries needed to write an export are installed. Reading an export needs none of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from importlib.util import find_spec
 
 from mvmr_zoo.errors import MissingDependencyError
 
-NEEDED = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime")
+REQUIRED = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime")
 
 
 def check_installed(purpose: str) -> None:
-    """Raise MissingDependencyError where a library that writes exports is not installed.
+    """Raise MissingDependencyError if a library needed for exporting is not installed.
 
     Args:
-        purpose: what it is needed for, as the end of "... is needed to".
+        purpose: Purpose of the library, which completes the sentence "... is needed to".
     """
-    for name in NEEDED:
+    for name in REQUIRED:
         if find_spec(name) is None:
             raise MissingDependencyError(name, "cpu", purpose)

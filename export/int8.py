@@ -1,8 +1,8 @@
 """int8: static quantization by ONNX Runtime, calibrated on photos.
 
-Activations are uint8, one scale a tensor; weights are int8, one scale an output channel. A range is cut at the
-99.999th percentile of what calibration saw. Weights take 7 bits: on processors without VNNI, the instruction that adds
-pairs of byte products saturates at 8, and a file goes where its maker does not see it.
+Activations are uint8 with one scale per tensor. Weights are int8 with one scale per output channel. Ranges are clipped
+at the 99.999th percentile of the calibration values. Weights use 7 bits because the instruction that adds pairs of
+byte products saturates with 8 bits on processors without VNNI, and an exported file may run on any processor.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ SUM = "Add"
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Quantizes one encoder, as often as asked; the ranges are found once.
+    """Quantizes one encoder with ranges that are calibrated once.
 
     Args:
-        folder: for its files; they can be thrown away afterwards.
-        layers: names of the layers with weights and of the sums that join branches, in the order of the graph.
-        ends: the first and the last layer with weights.
+        folder: Folder for temporary files.
+        layers: Names of the layers with weights and of the additions that join branches, in graph order.
+        ends: Names of the first and the last layer with weights.
     """
 
     folder: Path
@@ -47,19 +47,19 @@ class Quantizer:
     ends: frozenset[str]
 
     def quantized(self, in_float: Collection[str]) -> ModelProto:
-        """The encoder in int8, but for the named layers."""
+        """Return the encoder in int8, except for the named layers."""
         target = self.folder / "int8.onnx"
         _quantize(self, target, reader=None, in_float=in_float)
         return onnx.load(target)
 
 
-def calibrated(encoder: ModelProto, images: NDArray[np.float32], folder: Path) -> Quantizer:
-    """A quantizer whose ranges are those of some photos.
+def calibrate(encoder: ModelProto, images: NDArray[np.float32], folder: Path) -> Quantizer:
+    """Calibrate a quantizer on images.
 
     Args:
-        encoder: in fp32, input `images`, batch norm folded.
-        images: `(N, 3, H, W)` calibration images, a multiple of `CALIBRATION_STEP`.
-        folder: an empty one that lasts as long as the quantizer.
+        encoder: Encoder in fp32 with an input `images` and folded batch norm.
+        images: Calibration images `(N, 3, H, W)`, with N a multiple of `CALIBRATION_STEP`.
+        folder: Empty folder that exists as long as the quantizer is used.
     """
     onnx.save(encoder, folder / "fp32.onnx")
     constants = {tensor.name for tensor in encoder.graph.initializer}
@@ -68,13 +68,13 @@ def calibrated(encoder: ModelProto, images: NDArray[np.float32], folder: Path) -
     ]
     sums = {node.name for node in encoder.graph.node if node.op_type == SUM and not constants.intersection(node.input)}
     layers = tuple(node.name for node in encoder.graph.node if node.name in sums.union(weighted))
-    found = Quantizer(folder, layers, frozenset({weighted[0], weighted[-1]}))
-    _quantize(found, folder / "int8.onnx", reader=_Reader(images), in_float=())
-    return found
+    quantizer = Quantizer(folder, layers, frozenset({weighted[0], weighted[-1]}))
+    _quantize(quantizer, folder / "int8.onnx", reader=_Reader(images), in_float=())
+    return quantizer
 
 
 class _Reader:
-    """Calibration images in ONNX Runtime's protocol: `set_range`, then `get_next` until None."""
+    """Calibration data reader for ONNX Runtime, which calls `set_range`, then `get_next` until it returns None."""
 
     def __init__(self, images: NDArray[np.float32]) -> None:
         self._images = images
@@ -95,7 +95,7 @@ def _quantize(quantizer: Quantizer, target: Path, *, reader: _Reader | None, in_
 
     silent = io.StringIO()
     level = logging.root.level
-    logging.root.setLevel(logging.ERROR)  # its advice to preprocess was followed: batch norm is folded
+    logging.root.setLevel(logging.ERROR)  # it advises preprocessing, but batch norm is already folded
     try:
         with contextlib.redirect_stdout(silent):
             quantize_static(

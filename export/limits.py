@@ -1,4 +1,4 @@
-"""What a certificate must show, by dtype."""
+"""Limits that a parity report must meet, by dtype."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The least, or for a drop the most, that each figure of a certificate may be.
+    """Limits of a parity report. All are minimums except `max_drop`.
 
     Args:
-        cosine_min: of any photo's vector to PyTorch's.
-        cosine_mean: over photos.
-        top1_agreement: fraction of photos with the same nearest other photo; None where a drop is limited instead.
-        class_agreement: fraction of photos with the same most likely class.
-        batch_cosine: of a photo's vector in any batch size to its own in another.
-        size_cosine: mean cosine to PyTorch at any image size.
-        max_drop: points (hundredths) of k-NN accuracy lost; None where there are no labels.
+        cosine_min: Lowest cosine similarity of a vector to the PyTorch vector.
+        cosine_mean: Mean cosine similarity over photos.
+        top1_agreement: Fraction of photos with the same nearest neighbor; None if `max_drop` is limited instead.
+        class_agreement: Fraction of photos with the same most likely class.
+        batch_cosine: Lowest cosine similarity between vectors of a photo computed with different batch sizes.
+        size_cosine: Lowest mean cosine similarity to PyTorch at any image size.
+        max_drop: Maximum drop of k-NN accuracy in percentage points; None without labels.
     """
 
     cosine_min: float
@@ -49,29 +49,29 @@ MAX_DROP: dict[Dtype, float] = {"fp32": 0.1, "fp16": 0.1, "int8": 0.5}
 
 
 def limits_of(
-    contract: Signature, *, labels: bool, min_agreement: float | None = None, max_drop: float | None = None
+    signature: Signature, *, labels: bool, min_agreement: float | None = None, max_drop: float | None = None
 ) -> Limits:
-    """The limits of an export.
+    """Return the limits of an export.
 
-    With the resize inside, pixels may differ by one step from Pillow's, and a scaled JPEG decode is not compared:
-    the mean cosine to the Python path must be 0.999.
+    If the graph resizes, pixels may differ from Pillow by one gray level, and the graph reads photos at full size while
+    Python may decode a JPEG at a reduced size. The mean cosine similarity to the Python path must then be 0.999.
 
     Args:
-        contract: what it reads and answers.
-        labels: whether k-NN accuracy is measured.
-        min_agreement: in place of the dtype's `top1_agreement`. In int8 with labels there is none unless given:
-            the drop is limited instead.
-        max_drop: in place of the dtype's.
+        signature: Signature of the export.
+        labels: Whether k-NN accuracy is measured.
+        min_agreement: Overrides the `top1_agreement` of the dtype. The default for int8 with labels is None, because
+            `max_drop` is limited instead.
+        max_drop: Overrides the `max_drop` of the dtype.
 
     Raises:
-        ConfigError: a limit out of range, or a drop without labels.
+        ConfigError: A limit is out of range, or `max_drop` is given without labels.
     """
     if min_agreement is not None and not 0 <= min_agreement <= 1:
         raise ConfigError(f"--min-agreement got {min_agreement}; expected a fraction from 0 to 1.")
     if max_drop is not None and not (labels and 0 <= max_drop <= 100):
         raise ConfigError(f"--max-drop got {max_drop}; expected points from 0 to 100, together with --labels.")
-    limits = LIMITS[contract.dtype]
-    if contract.stage == "full":
+    limits = LIMITS[signature.dtype]
+    if signature.stage == "full":
         limits = replace(
             limits,
             cosine_min=min(limits.cosine_min, 0.98),
@@ -79,24 +79,24 @@ def limits_of(
             top1_agreement=0.95,
             class_agreement=0.95,
         )
-    if labels and contract.dtype == "int8":
+    if labels and signature.dtype == "int8":
         limits = replace(limits, top1_agreement=None)
     if min_agreement is not None:
         limits = replace(limits, top1_agreement=min_agreement)
     if labels:
-        limits = replace(limits, max_drop=MAX_DROP[contract.dtype] if max_drop is None else max_drop)
+        limits = replace(limits, max_drop=MAX_DROP[signature.dtype] if max_drop is None else max_drop)
     return limits
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One limit and what was found.
+    """Result for one limit.
 
     Args:
-        name: of the figure.
-        limit: the least it may be; for a drop, the most.
-        found: what it is.
-        passed: whether it keeps the limit.
+        name: Name of the measured value, as in `Limits`.
+        limit: Minimum, or maximum for `max_drop`.
+        found: Measured value.
+        passed: Whether the value meets the limit.
     """
 
     name: str
@@ -105,23 +105,28 @@ class Verdict:
     passed: bool
 
 
-def verdicts(limits: Limits, found: Mapping[str, float]) -> list[Verdict]:
-    """Every limit beside the figure of its name; figures that were not measured have no verdict."""
-    said = []
-    for name, value in found.items():
+def verdicts(limits: Limits, measured: Mapping[str, float]) -> list[Verdict]:
+    """Compare measured values with the limits of the same names. Values without a limit are skipped."""
+    results = []
+    for name, value in measured.items():
         limit = getattr(limits, name)
         if limit is not None:
-            said.append(Verdict(name, limit, value, value <= limit if name == "max_drop" else value >= limit))
-    return said
+            results.append(Verdict(name, limit, value, value <= limit if name == "max_drop" else value >= limit))
+    return results
 
 
 def parse_limits(values: Mapping[str, object]) -> Limits:
-    """Limits as `export.json` holds them. Raises ConfigError for unknown, missing or wrong ones."""
+    """Parse the limits of an `export.json`.
+
+    Raises:
+        ConfigError: A limit is unknown, missing or not a number.
+    """
     names = {field.name for field in fields(Limits)}
     if wrong := sorted(names ^ values.keys()):
-        raise ConfigError(f"limits lacks or does not know {wrong[0]}.")
+        problem = "unknown" if wrong[0] in values else "missing"
+        raise ConfigError(f"limits: {wrong[0]} is {problem}.")
     for name, value in values.items():
-        open_ = value is None and name in ("top1_agreement", "max_drop")
-        if not open_ and not (isinstance(value, int | float) and math.isfinite(value)):
+        optional = value is None and name in ("top1_agreement", "max_drop")
+        if not optional and not (isinstance(value, int | float) and math.isfinite(value)):
             raise ConfigError(f"limits: {name} is {value!r}, expected a number.")
-    return Limits(**values)  # type: ignore[arg-type]  # just checked
+    return Limits(**values)  # type: ignore[arg-type]  # validated above

@@ -1,4 +1,4 @@
-"""Measuring an exported folder against PyTorch's answers. Needs no PyTorch."""
+"""Compare an exported folder with stored PyTorch outputs. Does not need PyTorch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.agreement import Agreement, agreement, cosines
-from export.inputs import inputs
-from export.reference import SIZED, Reference, embedded
+from export.inputs import load_inputs
+from export.reference import PHOTOS_PER_SIZE, Reference, embed_photos
 from mvmr_zoo.images import read_image
 from mvmr_zoo.models.exported import ExportedEngine
 
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
     from mvmr_zoo import Model
     from mvmr_zoo.models.exported import Signature
 
-TRIED_BATCHES = (1, 2, 7, 64)
-_AT_ONCE = 16
+TESTED_BATCH_SIZES = (1, 2, 7, 64)
+_BATCH_SIZE = 16
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was found of an exported folder.
+class Measurements:
+    """Measurements of an exported folder.
 
     Args:
-        features: `(N, D)` float32, its answers.
-        agreement: of its features with PyTorch's.
-        batches: the lowest cosine of a photo's vector in a batch of a size to its own in other company.
-        sizes: the mean cosine to PyTorch at other image sizes, by the side in pixels.
-        class_agreement: fraction of photos with PyTorch's most likely class; None without a classifier.
+        features: Features of the export `(N, D)` float32.
+        agreement: Agreement of the features with PyTorch.
+        batches: Lowest cosine similarity between a vector computed with a batch size and the vector in `features`,
+            by batch size.
+        sizes: Mean cosine similarity to PyTorch at other image sizes, by the side in pixels.
+        class_agreement: Fraction of photos with the same most likely class as in PyTorch; None without a classifier.
     """
 
     features: NDArray[np.float32]
@@ -45,47 +46,50 @@ class Measured:
     class_agreement: float | None
 
     def figures(self) -> dict[str, float]:
-        """By the names that `Limits` has for them."""
-        found = {
+        """Return the measured values under the names used in `Limits`."""
+        values = {
             "cosine_min": self.agreement.cosine_min,
             "cosine_mean": self.agreement.cosine_mean,
             "top1_agreement": self.agreement.top1_agreement,
             "batch_cosine": min(self.batches.values()),
         }
-        found |= {"size_cosine": min(self.sizes.values())} if self.sizes else {}
-        found |= {} if self.class_agreement is None else {"class_agreement": self.class_agreement}
-        return found
+        values |= {"size_cosine": min(self.sizes.values())} if self.sizes else {}
+        values |= {} if self.class_agreement is None else {"class_agreement": self.class_agreement}
+        return values
 
 
-def measure(model: Model, contract: Signature, photos: list[Path], reference: Reference) -> Measured:
-    """An exported folder's answers beside PyTorch's.
+def measure(model: Model, signature: Signature, photos: list[Path], reference: Reference) -> Measurements:
+    """Run an exported folder on photos and compare the outputs with PyTorch.
 
     Args:
-        model: the loaded folder.
-        contract: its own.
-        photos: files, a row of the reference each; at least the largest of `TRIED_BATCHES`.
-        reference: PyTorch's answers.
+        model: Model loaded from the exported folder.
+        signature: Signature of the export.
+        photos: Photo files, in the order of the rows of `reference`. At least the largest of `TESTED_BATCH_SIZES`.
+        reference: PyTorch outputs.
     """
     assert isinstance(model.engine, ExportedEngine)
-    features = answers(model, contract, photos)
-    first = inputs(contract, photos[: max(TRIED_BATCHES)])
+    features = embed_export(model, signature, photos)
+    first = load_inputs(signature, photos[: max(TESTED_BATCH_SIZES)])
     batches = {}
-    for size in TRIED_BATCHES:
+    for size in TESTED_BATCH_SIZES:
         batches[size] = float(cosines(features[:size], model.engine(first[:size])).min())
     sizes = {
-        px: float(cosines(wanted, embedded(model, photos[:SIZED], contract, px)).mean())
-        for px, wanted in reference.sizes.items()
+        px: float(cosines(expected, embed_photos(model, photos[:PHOTOS_PER_SIZE], signature, px)).mean())
+        for px, expected in reference.sizes.items()
     }
     classes = None
     if reference.logits is not None:
-        parts = [photos[start : start + _AT_ONCE] for start in range(0, len(photos), _AT_ONCE)]
-        found = np.concatenate([model.engine.logits(inputs(contract, part)) for part in parts])
-        classes = float((found.argmax(axis=1) == reference.logits.argmax(axis=1)).mean())
-    return Measured(features, agreement(reference.features, features), batches, sizes, classes)
+        parts = [photos[start : start + _BATCH_SIZE] for start in range(0, len(photos), _BATCH_SIZE)]
+        logits = np.concatenate([model.engine.logits(load_inputs(signature, part)) for part in parts])
+        classes = float((logits.argmax(axis=1) == reference.logits.argmax(axis=1)).mean())
+    return Measurements(features, agreement(reference.features, features), batches, sizes, classes)
 
 
-def answers(model: Model, contract: Signature, photos: list[Path]) -> NDArray[np.float32]:
-    """Features `(N, D)` of photos; a folder that resizes gets every pixel of them, as other languages would give it."""
-    if contract.reads == "photo":
+def embed_export(model: Model, signature: Signature, photos: list[Path]) -> NDArray[np.float32]:
+    """Return the features of photos `(N, D)`.
+
+    If the graph resizes, photos are decoded at full size, as a program in another language would pass them.
+    """
+    if signature.reads == "photo":
         return model.embed((read_image(photo) for photo in photos), normalize=False, batch_size=16)
-    return embedded(model, photos, contract)
+    return embed_photos(model, photos, signature)

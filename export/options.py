@@ -1,4 +1,4 @@
-"""`ExportOptions`: what is asked of an export."""
+"""Options of an export."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Output
 
 OPSETS = range(18, 24)
-"""18 is the first with an antialiased Resize; each was run in ONNX Runtime by the tests."""
+"""Supported opsets. 18 is the first one with an antialiased Resize. The tests run each one with ONNX Runtime."""
 
-SMALLEST_PX = 32
-"""A ResNet halves an image five times."""
+MIN_SIZE_PX = 32
+"""A ResNet halves the image size five times."""
 
 SizeChoice = int | Literal["dynamic"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What is asked of an export.
+    """Options of an export.
 
     Args:
         dtype: `fp32`, `fp16` or `int8`.
-        stage: how much of the preprocessing goes inside: `none`, `normalize` or `full`.
-        size: side of the square the encoder reads, in pixels; None is the model's own, `dynamic` leaves it open.
-        batch: images a call; None leaves it open.
-        opset: of the ONNX standard.
-        unit_norm: scale vectors to unit L2 norm.
-        head: put the classifier inside.
-        output: `features` or `aligned`, as in `load`. None is the model's default, or features with `head`, which
-            reads them.
-        dim: number of dimensions of `aligned`, as in `load`.
-        device: `cpu` or `cuda`, where the certificate is measured.
+        stage: Preprocessing included in the graph: `none`, `normalize` or `full`.
+        size: Side of the square input image in pixels. None uses the model's own size; `dynamic` allows any size.
+        batch: Images per call; None allows any batch size.
+        opset: ONNX opset.
+        unit_norm: Scale vectors to unit L2 norm.
+        head: Include the classifier.
+        output: `features` or `aligned`, as in `load`. None selects the model's default, or `features` with `head`,
+            because the classifier reads features.
+        dim: Number of dimensions of `aligned`, as in `load`.
+        device: Device on which the parity report is measured, `cpu` or `cuda`.
     """
 
     dtype: Dtype = "fp32"
@@ -51,39 +51,39 @@ class ExportOptions:
     device: Literal["cpu", "cuda"] = "cpu"
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for what cannot be exported."""
-        for option, value, known in (
+        """Raise ConfigError if an option is invalid or options exclude each other."""
+        for option, value, choices in (
             ("--dtype", self.dtype, DTYPES),
             ("--preprocess", self.stage, STAGES),
             ("--device", self.device, ("cpu", "cuda")),
         ):
-            if value not in known:
-                near = closest(value, known)
+            if value not in choices:
+                near = closest(value, choices)
                 hint = f" Closest: {near[0]}." if near else ""
-                raise ConfigError(f"{option} got {value!r}; expected {', '.join(known)}.{hint}")
+                raise ConfigError(f"{option} got {value!r}; expected {', '.join(choices)}.{hint}")
         if self.head and self.output == "aligned":
-            raise ConfigError("--head reads features, but --output is aligned. Omit one of them.")
+            raise ConfigError("--head needs features, but --output is aligned. Omit one of them.")
         if self.opset not in OPSETS:
             raise ConfigError(f"--opset got {self.opset}; expected {OPSETS[0]} to {OPSETS[-1]}.")
-        if isinstance(self.size, int) and self.size < SMALLEST_PX:
-            raise ConfigError(f"--size got {self.size}; expected at least {SMALLEST_PX} pixels, or dynamic.")
+        if isinstance(self.size, int) and self.size < MIN_SIZE_PX:
+            raise ConfigError(f"--size got {self.size}; expected at least {MIN_SIZE_PX} pixels, or dynamic.")
         if self.batch is not None and self.batch < 1:
             raise ConfigError(f"--batch got {self.batch}; expected at least 1, or dynamic.")
         if self.stage == "full" and (self.size == "dynamic" or self.batch is not None):
             raise ConfigError(
-                "--preprocess full takes one photo of any size a call and crops it to one size; "
-                "it goes with neither --size dynamic nor --batch."
+                "--preprocess full reads one photo per call and crops it to a fixed size. "
+                "It cannot be combined with --size dynamic or --batch."
             )
 
 
 def signature_of(model: Model, options: ExportOptions) -> Signature:
-    """What the export of a model reads and answers. Raises ConfigError for a size that no photo can be made to."""
+    """Return the signature of a model's export. Raises ConfigError if the size is too large."""
     preprocess = model.preprocess
     if isinstance(options.size, int):
         try:
             preprocess = preprocess.scaled(options.size)
         except ConfigError as error:
-            raise ConfigError(f"--size got {options.size}, too large: {error}") from None
+            raise ConfigError(f"--size got {options.size}, which is too large: {error}") from None
     return Signature(
         dtype=options.dtype,
         stage=options.stage,
@@ -99,16 +99,16 @@ def signature_of(model: Model, options: ExportOptions) -> Signature:
 
 
 def parse_size(text: str | None) -> SizeChoice:
-    """`--size`: pixels, `dynamic`, or nothing. Raises ConfigError."""
-    return "dynamic" if text == "dynamic" else _whole("--size", text, "pixels")
+    """Parse `--size`: a number of pixels, `dynamic` or None. Raises ConfigError for other values."""
+    return "dynamic" if text == "dynamic" else _parse_int("--size", text, "pixels")
 
 
 def parse_batch(text: str) -> int | None:
-    """`--batch`: images a call, or `dynamic`. Raises ConfigError."""
-    return None if text == "dynamic" else _whole("--batch", text, "images")
+    """Parse `--batch`: a number of images or `dynamic`. Raises ConfigError for other values."""
+    return None if text == "dynamic" else _parse_int("--batch", text, "images")
 
 
-def _whole(option: str, text: str | None, unit: str) -> int | None:
+def _parse_int(option: str, text: str | None, unit: str) -> int | None:
     try:
         return None if text is None else int(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`export.json`: what an exported folder reads and answers, what was lost, how fast it is."""
+"""The parity report `export.json`: signature, agreement with PyTorch, limits and speed of an exported folder."""
 
 from __future__ import annotations
 
@@ -26,32 +26,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
-    """What `export.json` holds beside hashes.
+    """Contents of `export.json`, except the hashes of the files.
 
     Args:
-        spec: what was exported.
-        weights_sha256: of the encoder it was made from.
-        contract: what `model.onnx` reads and answers.
-        limits: that were asked for.
-        verdicts: each limit beside what was found.
-        agreement: of the features with PyTorch's.
-        batches: lowest cosine of a photo's vector to its own in other company, by batch size.
-        sizes: mean cosine to PyTorch at other image sizes, by the side in pixels.
-        class_agreement: fraction of photos with PyTorch's most likely class; None without a classifier.
-        knn: k-NN accuracy of PyTorch's features and of the export's, as fractions; None without labels.
-        speed: by batch size, of `onnx` and `pytorch`; with preprocessing inside, Python's is counted for PyTorch.
-        in_float: layers that fp16 or int8 left in fp32.
-        quantization: how int8 was calibrated; None otherwise.
-        photos: where they come from.
-        names: of the photos in `reference.safetensors`, in its order, below their folder.
-        digests: SHA-256 of each; empty for the bundled samples, which are made anew.
-        providers: execution providers of ONNX Runtime.
-        machine: processor, system, versions.
+        spec: Spec of the exported model.
+        weights_sha256: SHA-256 of the weights of the source encoder.
+        signature: Inputs and outputs of `model.onnx`.
+        limits: Limits of the export.
+        verdicts: Result for each limit.
+        agreement: Agreement of the features with PyTorch.
+        batches: Lowest cosine similarity between vectors of a photo computed with different batch sizes, by batch size.
+        sizes: Mean cosine similarity to PyTorch at other image sizes, by the side in pixels.
+        class_agreement: Fraction of photos with the same most likely class as in PyTorch; None without a classifier.
+        knn: k-NN accuracy of the PyTorch and the exported features; None without labels.
+        speed: Speed of `onnx` and `pytorch`, by batch size. If the graph preprocesses photos, the time of `pytorch`
+            includes the preprocessing in Python.
+        in_float: Names of the layers that fp16 or int8 conversion left in fp32.
+        quantization: Quantization settings; None unless the dtype is int8.
+        photos: Origin of the photos.
+        names: Paths of the photos in `reference.safetensors`, in the same order, relative to their folder.
+        digests: SHA-256 of each photo. Empty for the bundled sample photos, which are generated again for each check.
+        providers: Execution providers of ONNX Runtime.
+        machine: Processor, operating system and library versions.
     """
 
     spec: str
     weights_sha256: str
-    contract: Signature
+    signature: Signature
     limits: Limits
     verdicts: list[Verdict]
     agreement: Agreement
@@ -70,26 +71,30 @@ class ParityReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every limit was kept."""
+        """Whether every limit is met."""
         return all(verdict.passed for verdict in self.verdicts)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values. The key of the signature is `contract`, as in `export.json`."""
+        return {"contract" if name == "signature" else name: value for name, value in asdict(self).items()}
 
-def write_parity_report(folder: Path, certificate: ParityReport) -> None:
-    """Write `export.json` beside the other files, whose hashes it takes."""
+
+def write_parity_report(folder: Path, report: ParityReport) -> None:
+    """Write `export.json` with the report and the hashes of the other files of the folder."""
     values = {
         "schema_version": SCHEMA_VERSION,
-        "passed": certificate.passed,
-        **asdict(certificate),
-        "contract": certificate.contract.to_dict(),
+        "passed": report.passed,
+        **report.to_dict(),
+        "contract": report.signature.to_dict(),
         "file_bytes": (folder / MODEL_FILE).stat().st_size,
         "sha256": {name: file_digest(folder / name) for name in HASHED},
     }
-    values |= {name: values.pop(name) for name in ("names", "digests")}  # the long lists last
+    values |= {name: values.pop(name) for name in ("names", "digests")}  # long lists go last
     write_whole(folder / CERTIFICATE_FILE, to_json(values, indent=2) + "\n")
 
 
 def to_json(values: Any, *, indent: int | None = None) -> str:
-    """JSON of plain values; numbers that are not finite, which JSON lacks, become null."""
+    """Serialize plain values as JSON. Numbers that are not finite become null, because JSON cannot represent them."""
     return json.dumps(_finite(values), indent=indent, allow_nan=False)
 
 
@@ -106,14 +111,14 @@ def _finite(values: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Claims:
-    """What a certificate claims that can be repeated without PyTorch.
+class ReportInputs:
+    """Fields of an `export.json` that are needed to repeat its measurements.
 
     Args:
-        limits: to keep.
-        photos: where they come from.
-        names: of the photos, below their folder.
-        digests: SHA-256 of each, or none.
+        limits: Limits of the export.
+        photos: Origin of the photos.
+        names: Paths of the photos, relative to their folder.
+        digests: SHA-256 of each photo; empty for the sample photos.
     """
 
     limits: Limits
@@ -122,21 +127,21 @@ class Claims:
     digests: list[str]
 
 
-def read_claims(folder: Path, values: Mapping[str, Any]) -> Claims:
-    """The claims in an `export.json`. Raises CheckpointError where a field is missing or wrong."""
+def read_report_inputs(folder: Path, values: Mapping[str, Any]) -> ReportInputs:
+    """Read the fields needed to repeat a report. Raises CheckpointError if a field is missing or invalid."""
     path = folder / CERTIFICATE_FILE
     limits, photos, names, digests = (values.get(name) for name in ("limits", "photos", "names", "digests"))
-    if not (isinstance(limits, dict) and isinstance(photos, str) and _is_texts(names) and _is_texts(digests)):
+    if not (isinstance(limits, dict) and isinstance(photos, str) and _is_str_list(names) and _is_str_list(digests)):
         raise CheckpointError(f"{path}: limits, photos, names or digests is missing or of the wrong type.")
     if len(digests) != (0 if photos == SAMPLES else len(names)):
-        raise CheckpointError(f"{path}: has {len(digests)} digests of {len(names)} photos.")
+        raise CheckpointError(f"{path}: has {len(digests)} digests for {len(names)} photos.")
     if outside := [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]:
-        raise CheckpointError(f"{path}: names the photo {outside[0]!r}, which is not below a folder.")
+        raise CheckpointError(f"{path}: the photo {outside[0]!r} is outside the photo folder.")
     try:
-        return Claims(parse_limits(limits), photos, names, digests)
+        return ReportInputs(parse_limits(limits), photos, names, digests)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
 
 
-def _is_texts(values: Any) -> TypeGuard[list[str]]:
+def _is_str_list(values: Any) -> TypeGuard[list[str]]:
     return isinstance(values, list) and all(isinstance(value, str) for value in values)

@@ -1,4 +1,4 @@
-"""Photos to calibrate with and to measure on: a folder of the user's, or the bundled samples'."""
+"""Calibration and measurement photos: from a folder, or the bundled sample photos."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAMPLES = "sample photos"
-"""What a certificate says of its photos where the user gave none."""
+"""Origin of the photos in a parity report if the user passes no folder."""
 
-MEASURED = 64
-"""The fewest photos a certificate is measured on."""
+MIN_PHOTOS = 64
+"""Minimum number of photos for a parity report."""
 
-LABELED = 2000
-"""The fewest photos on which a drop of accuracy says anything."""
+MIN_LABELED_PHOTOS = 2000
+"""Minimum number of photos for a k-NN accuracy drop. With fewer photos, the drop is within the noise."""
 
 CALIBRATION_STEP = 8
-"""Photos to calibrate with are a multiple of it: so many are looked at together."""
+"""The number of calibration photos is a multiple of this, because they are processed in batches of this size."""
 
-_CALIBRATION = 160
-_LARGEST = 512
+_MAX_CALIBRATION = 160
+_MAX_MEASURED = 512
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos to calibrate with, and others to measure on.
+    """Calibration photos and separate measurement photos.
 
     Args:
-        source: where they come from, in words.
-        root: the folder their names are below.
-        calibration: files.
-        measured: other files.
-        labels: `(len(measured),)` int64 classes; None where they are not asked for.
+        source: Description of the origin.
+        root: Folder that contains all photos.
+        calibration: Calibration photos.
+        measured: Measurement photos.
+        labels: Class labels of the measurement photos `(len(measured),)` int64; None if labels are not used.
     """
 
     source: str
@@ -51,18 +51,20 @@ class Photos:
     labels: NDArray[np.int64] | None = None
 
     def names(self, count: int) -> list[str]:
-        """Paths below the root of the first `count` measured photos."""
+        """Return the paths of the first `count` measurement photos, relative to the root."""
         return [path.relative_to(self.root).as_posix() for path in self.measured[:count]]
 
 
 def sample_photos(folder: Path) -> Photos:
-    """Views of scikit-image's and scikit-learn's photographs: every third one calibrates, the others are measured.
+    """Generate views of the photographs bundled with scikit-image and scikit-learn.
+
+    The views of every third photograph are for calibration and all others for measurement.
 
     Args:
-        folder: they are written to; it must last as long as they are used.
+        folder: Folder to write the photos to. It must exist as long as the photos are used.
 
     Raises:
-        MissingDependencyError: one of the two is not installed.
+        MissingDependencyError: scikit-image or scikit-learn is not installed.
     """
     made = make_samples(folder)
     views = sorted([*made.library.iterdir(), *made.queries.iterdir()], key=lambda path: path.name)
@@ -77,52 +79,52 @@ def sample_photos(folder: Path) -> Photos:
 
 
 def folder_photos(root: Path, *, labels: bool = False) -> Photos:
-    """Photos of a folder and all below it, in an order drawn from a fixed seed.
+    """Select photos from a folder and its subfolders, in an order drawn from a fixed seed.
 
-    What cannot be read is left out, and what is the same file as one to calibrate with is not measured on.
+    Unreadable photos are skipped. Copies of calibration photos are excluded from the measurement.
 
     Args:
-        root: with `labels`, one subfolder a class.
-        labels: take every photo, with its class; otherwise up to 512 are measured.
+        root: Folder of photos. With `labels`, it has one subfolder per class.
+        labels: Use all photos and their class labels. Otherwise at most 512 photos are measured.
 
     Raises:
-        DataError: no such folder, too few photos, or no classes where labels are asked for.
+        DataError: The folder does not exist, has too few photos, or has no subfolders although `labels` is set.
     """
-    found = image_folder(root)
-    if labels and not found.class_names:
-        raise DataError(f"{root} has no subfolders; --labels expects one for each class.")
-    wanted = len(found) if labels else _CALIBRATION + _LARGEST
+    images = image_folder(root)
+    if labels and not images.class_names:
+        raise DataError(f"{root} has no subfolders. --labels needs one subfolder per class.")
+    max_count = len(images) if labels else _MAX_CALIBRATION + _MAX_MEASURED
     readable: list[int] = []
-    for index in np.random.default_rng(0).permutation(len(found)):
-        if len(readable) == wanted:
+    for index in np.random.default_rng(0).permutation(len(images)):
+        if len(readable) == max_count:
             break
-        if _readable(found.paths[index]):
+        if _is_readable(images.paths[index]):
             readable.append(index)
-    count = min(_CALIBRATION, len(readable) // 4) // CALIBRATION_STEP * CALIBRATION_STEP
-    calibration = [found.paths[index] for index in readable[:count]]
-    seen = set(digests(calibration))
-    rest = [index for index in readable[count:] if file_digest(found.paths[index]) not in seen]
-    fewest = LABELED if labels else MEASURED
-    if len(rest) < fewest:
+    count = min(_MAX_CALIBRATION, len(readable) // 4) // CALIBRATION_STEP * CALIBRATION_STEP
+    calibration = [images.paths[index] for index in readable[:count]]
+    calibration_digests = set(digests(calibration))
+    measured = [index for index in readable[count:] if file_digest(images.paths[index]) not in calibration_digests]
+    min_count = MIN_LABELED_PHOTOS if labels else MIN_PHOTOS
+    if len(measured) < min_count:
         raise DataError(
-            f"{root} has {len(readable)} photos that can be read, {len(rest)} of them not used to calibrate; "
-            f"expected at least {fewest}."
+            f"{root} has {len(readable)} readable photos, and {len(measured)} of them are left after calibration. "
+            f"Expected at least {min_count}."
         )
     return Photos(
         f"photos of {root.resolve().name}",
         root,
         calibration,
-        [found.paths[index] for index in rest],
-        found.labels[rest] if labels else None,
+        [images.paths[index] for index in measured],
+        images.labels[measured] if labels else None,
     )
 
 
 def digests(paths: list[Path]) -> list[str]:
-    """SHA-256 of each file."""
+    """Return the SHA-256 of each file."""
     return [file_digest(path) for path in paths]
 
 
-def _readable(path: Path) -> bool:
+def _is_readable(path: Path) -> bool:
     try:
         read_image(path, min_px=64)
     except ImageError:

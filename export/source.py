@@ -1,4 +1,4 @@
-"""What is exported: a model in PyTorch, and the facts that travel with it."""
+"""The PyTorch model to export and its metadata."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """A model in PyTorch.
+    """A PyTorch model to export.
 
     Args:
-        spec: what it was loaded by.
-        model: its engine is PyTorch's.
-        checkpoint: its folder; None for somebody else's encoder.
+        spec: Spec that the model was loaded from.
+        model: Model with a PyTorch engine.
+        checkpoint: Checkpoint folder; None for an external encoder.
     """
 
     spec: str
@@ -39,18 +39,20 @@ class Source:
 
     @property
     def network(self) -> nn.Module:
-        """Images `(N, 3, H, W)` to the model's output `(N, D)`, in evaluation mode, on the CPU."""
+        """Module from images `(N, 3, H, W)` to the model's output `(N, D)`, in evaluation mode on the CPU."""
         return self.model.network
 
     @property
     def head(self) -> Head:
-        """The classifier. Raises ConfigError where there is none."""
+        """Classifier of the model. Raises ConfigError if the model has none."""
         if self.model.head is None:
-            raise ConfigError(f"{self.spec} has no classifier for --head. `python -m training.finetune` trains one.")
+            raise ConfigError(
+                f"{self.spec} has no classifier for --head. Train one with `python -m training.finetune`."
+            )
         return self.model.head
 
     def write_config(self, folder: Path) -> None:
-        """Put the checkpoint's `config.json` into a folder, byte for byte; for a foreign encoder, one like it."""
+        """Write `config.json` to a folder: a byte copy of the checkpoint's, or a new one for an external encoder."""
         if self.checkpoint is not None:
             (folder / CONFIG_FILE).write_bytes((self.checkpoint / CONFIG_FILE).read_bytes())
             return
@@ -72,32 +74,26 @@ class Source:
 def read_source(
     spec: str, device: Literal["cpu", "cuda"] = "cpu", *, output: Output | None = None, dim: int | None = None
 ) -> Source:
-    """The model of a spec, in PyTorch, every weight finite.
-
-    Args:
-        spec: as in `load`.
-        device: as in `load`.
-        output: as in `load`.
-        dim: as in `load`.
+    """Load a model in PyTorch and check that all weights are finite. The arguments are those of `mvmr_zoo.load`.
 
     Raises:
-        UnknownModelError: nothing answers to the spec.
-        CheckpointError: its folder is damaged, or a weight is not a number.
-        ConfigError: it is an ONNX file already, it lacks the output, or CUDA is missing.
+        UnknownModelError: No model matches the spec.
+        CheckpointError: The checkpoint folder is damaged, or a weight is not finite.
+        ConfigError: The model is an ONNX export or lacks the output, or CUDA is not available.
     """
     model = mvmr_zoo.load(spec, output=output, dim=dim, runtime="torch", device=device)
     for name, tensor in model.encoder.state_dict().items():
         if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{spec}: {name} holds values that are not finite. Nothing was exported.")
+            raise CheckpointError(f"{spec}: {name} has values that are not finite. Nothing was exported.")
     return Source(spec, model, None if is_external(spec) else find_checkpoint(spec).folder)
 
 
 def check_size(model: Model, preprocess: Preprocess) -> None:
-    """Raise ConfigError where the network cannot take images of a size."""
+    """Raise ConfigError if the network cannot process images of the preprocessing's crop size."""
     px = preprocess.crop_px
     try:
         with torch.inference_mode():
             model.encoder(torch.zeros(2, 3, px, px))
-    except Exception as error:  # each network has its own
+    except Exception as error:  # each network raises its own type
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise ConfigError(f"{model.card.name} cannot take images of {px} px: {reason}") from None
+        raise ConfigError(f"{model.card.name} cannot process images of {px} px: {reason}") from None

@@ -1,4 +1,4 @@
-"""How fast things run, taken in turn so that they meet the same machine."""
+"""Speed measurements. Engines are measured in turns so that they run under the same conditions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.inputs import prepared, read
+from export.inputs import prepare_inputs, read_photos
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast something ran.
+    """Measured speed.
 
     Args:
-        batch: images a call.
-        latency_p50_ms: median of a call.
-        latency_p95_ms: 95th percentile of a call.
-        images_per_s: by the median call.
+        batch: Images per call.
+        latency_p50_ms: Median latency of a call.
+        latency_p95_ms: 95th percentile of the latency of a call.
+        images_per_s: Throughput of the median call.
     """
 
     batch: int
@@ -41,57 +41,58 @@ class Speed:
 
 
 CALLS = {1: 10, 16: 2}
-"""Counted calls a turn by images a call, for a certificate."""
+"""Measured calls per turn of a parity report, by images per call."""
 
 TURNS = 4
 WARM_S = 0.25
+"""Duration of the warm-up before each turn."""
 
 
-def beside_pytorch(
-    engine: Engine, pytorch: Engine, contract: Signature, photos: list[Path]
+def compare_with_pytorch(
+    engine: Engine, pytorch: Engine, signature: Signature, photos: list[Path]
 ) -> dict[int, dict[str, Speed]]:
-    """The speed of an export and of PyTorch on the same photos, by batch size.
+    """Measure the speed of an export and of PyTorch on the same photos, by batch size.
 
-    Both start from what `model.onnx` reads; where that is the whole photo, PyTorch's time includes Python's
-    preprocessing.
+    Both are measured from the input of `model.onnx`. If that is a decoded photo, the time of PyTorch includes the
+    preprocessing in Python.
 
     Args:
-        engine: of the exported folder.
-        pytorch: of the encoder it was made from.
-        contract: of the export.
-        photos: files, 16 at least.
+        engine: Engine of the exported folder.
+        pytorch: PyTorch engine of the source encoder.
+        signature: Signature of the export.
+        photos: Photo files. They are repeated if there are fewer than the batch size.
     """
-    found = {}
-    for batch, calls in calls_of(contract).items():
-        images = read(contract, several(photos, batch))
-        given = prepared(contract, images)
-        crops = np.stack([contract.preprocess(image) for image in images])
-        runs: dict[str, Callable[[], object]] = {"onnx": functools.partial(engine, given)}
-        if contract.stage == "full":
-            runs["pytorch"] = functools.partial(_from_photos, pytorch, contract.preprocess, images)
+    results = {}
+    for batch, calls in calls_per_turn(signature).items():
+        images = read_photos(signature, repeat_photos(photos, batch))
+        onnx_input = prepare_inputs(signature, images)
+        crops = np.stack([signature.preprocess(image) for image in images])
+        runs: dict[str, Callable[[], object]] = {"onnx": functools.partial(engine, onnx_input)}
+        if signature.stage == "full":
+            runs["pytorch"] = functools.partial(_from_photos, pytorch, signature.preprocess, images)
         else:
             runs["pytorch"] = functools.partial(pytorch, crops)
-        found[batch] = speeds(runs, batch=batch, calls=calls)
-    return found
+        results[batch] = measure_speeds(runs, batch=batch, calls=calls)
+    return results
 
 
-def calls_of(contract: Signature) -> dict[int, int]:
-    """Counted calls a turn by images a call: `CALLS`, or a fixed batch's."""
-    return CALLS if contract.batch is None else {contract.batch: 2}
+def calls_per_turn(signature: Signature) -> dict[int, int]:
+    """Return the measured calls per turn, by images per call: `CALLS`, or an entry for a fixed batch size."""
+    return CALLS if signature.batch is None else {signature.batch: 2}
 
 
-def several(photos: list[Path], count: int) -> list[Path]:
-    """So many photos, some more than once where there are fewer."""
+def repeat_photos(photos: list[Path], count: int) -> list[Path]:
+    """Return `count` photos, repeating them if there are fewer."""
     return list(itertools.islice(itertools.cycle(photos), count))
 
 
-def speeds(runs: Mapping[str, Callable[[], object]], *, batch: int, calls: int) -> dict[str, Speed]:
-    """The speed of each run; see `timed`.
+def measure_speeds(runs: Mapping[str, Callable[[], object]], *, batch: int, calls: int) -> dict[str, Speed]:
+    """Measure the speed of each run; see `time_calls`.
 
     Args:
-        runs: calls by name.
-        batch: images each call takes.
-        calls: counted calls of each, in each of `TURNS` turns.
+        runs: Functions to measure, by name.
+        batch: Images per call.
+        calls: Measured calls of each function per turn.
     """
     return {
         name: Speed(
@@ -100,21 +101,21 @@ def speeds(runs: Mapping[str, Callable[[], object]], *, batch: int, calls: int) 
             latency_p95_ms=float(np.percentile(seconds, 95)) * 1e3,
             images_per_s=batch / float(np.median(seconds)),
         )
-        for name, seconds in timed(runs, calls=calls).items()
+        for name, seconds in time_calls(runs, calls=calls).items()
     }
 
 
-def timed(runs: Mapping[str, Callable[[], object]], *, calls: int) -> dict[str, list[float]]:
-    """Seconds of every counted call, by name.
+def time_calls(runs: Mapping[str, Callable[[], object]], *, calls: int) -> dict[str, list[float]]:
+    """Return the seconds of each measured call, by name.
 
-    Runs take turns, several times, so that a slow spell of the machine meets all of them. Each turn begins with calls
-    that are not counted, for a quarter of a second, until the idle threads of whatever ran before stop spinning.
+    Runs alternate for `TURNS` turns, so that temporary load on the machine affects all of them. Each turn starts with
+    a warm-up of `WARM_S`, until the idle threads of the previous engine stop spinning.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(TURNS):
         for name, run in runs.items():
-            begun = time.perf_counter()
-            while time.perf_counter() - begun < WARM_S:
+            warmup_start = time.perf_counter()
+            while time.perf_counter() - warmup_start < WARM_S:
                 run()
             for _ in range(calls):
                 start = time.perf_counter()

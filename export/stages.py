@@ -1,4 +1,4 @@
-"""What stands before and after the encoder in a `model.onnx`, as ONNX text, and how the parts are joined."""
+"""Graphs of the preprocessing and the classifier in a `model.onnx`, written as ONNX text, and their composition."""
 
 from __future__ import annotations
 
@@ -16,63 +16,64 @@ if TYPE_CHECKING:
     from mvmr_zoo.models.exported import Signature
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
-_SMALLEST = float(np.finfo(np.float32).tiny)
+_MIN_NORM = float(np.finfo(np.float32).tiny)
 
 
-def joined(encoder: ModelProto, contract: Signature, head: Head | None) -> ModelProto:
-    """The encoder with its preprocessing before it, and its classifier and unit norm after it.
+def join_stages(encoder: ModelProto, signature: Signature, head: Head | None) -> ModelProto:
+    """Return the encoder with the preprocessing before it, and unit norm and classifier after it.
 
     Args:
-        encoder: `images` float32 to `features` float32.
-        contract: what the result reads and answers.
-        head: the classifier, where the contract has one.
+        encoder: Encoder with a float32 input `images` and a float32 output `features`.
+        signature: Signature of the result.
+        head: Classifier; None if the signature has none.
     """
-    answers = head is not None or contract.unit_norm
-    if contract.stage == "none" and not answers:
+    has_outputs_graph = head is not None or signature.unit_norm
+    if signature.stage == "none" and not has_outputs_graph:
         return encoder
-    model = compose.add_prefix(encoder, "encoder_", rename_inputs=False, rename_outputs=answers)
-    if contract.stage != "none":
-        model = compose.merge_models(preprocessing(contract, encoder.ir_version), model, io_map=[("images", "images")])
-    if answers:
-        after = _parsed(_after(contract, head), contract, encoder.ir_version)
+    model = compose.add_prefix(encoder, "encoder_", rename_inputs=False, rename_outputs=has_outputs_graph)
+    if signature.stage != "none":
+        preprocessing = preprocessing_graph(signature, encoder.ir_version)
+        model = compose.merge_models(preprocessing, model, io_map=[("images", "images")])
+    if has_outputs_graph:
+        outputs = _parse(_outputs_text(signature, head), signature, encoder.ir_version)
         if head is not None:
-            after.graph.initializer.append(_initializer("weight", head.weight))
-            after.graph.initializer.append(_initializer("bias", head.bias))
-        model = compose.merge_models(model, after, io_map=[("encoder_features", "encoded")])
+            outputs.graph.initializer.append(_initializer("weight", head.weight))
+            outputs.graph.initializer.append(_initializer("bias", head.bias))
+        model = compose.merge_models(model, outputs, io_map=[("encoder_features", "encoded")])
     return model
 
 
-def preprocessing(contract: Signature, ir_version: int = 10) -> ModelProto:
-    """What stands before the encoder: `pixels` or `photo` to `images`, which it reads."""
-    return _parsed(_before(contract), contract, ir_version)
+def preprocessing_graph(signature: Signature, ir_version: int = 10) -> ModelProto:
+    """Return the preprocessing graph, from `pixels` or `photo` to the encoder's input `images`."""
+    return _parse(_preprocessing_text(signature), signature, ir_version)
 
 
-def _parsed(text: str, contract: Signature, ir_version: int) -> ModelProto:
-    return parser.parse_model(f'<ir_version: {ir_version}, opset_import: ["": {contract.opset}]>' + text)
+def _parse(text: str, signature: Signature, ir_version: int) -> ModelProto:
+    return parser.parse_model(f'<ir_version: {ir_version}, opset_import: ["": {signature.opset}]>' + text)
 
 
-def _before(contract: Signature) -> str:
-    preprocess, crop_px = contract.preprocess, contract.preprocess.crop_px
-    if contract.stage == "full":
+def _preprocessing_text(signature: Signature) -> str:
+    preprocess, crop_px = signature.preprocess, signature.preprocess.crop_px
+    if signature.stage == "full":
         return f"""
             preprocessing (uint8[height, width, 3] photo) => (float[1, 3, {crop_px}, {crop_px}] images)
             {{
-                {_cropping(preprocess)}
-                {_normalizing(preprocess)}
+                {_crop_text(preprocess)}
+                {_normalize_text(preprocess)}
             }}"""
-    batch, side = contract.batch or "batch", contract.size_px
+    batch, side = signature.batch or "batch", signature.size_px
     sides = f"{side or 'height'}, {side or 'width'}"
     return f"""
         preprocessing (uint8[{batch}, 3, {sides}] pixels) => (float[{batch}, 3, {sides}] images)
         {{
-            {_normalizing(preprocess)}
+            {_normalize_text(preprocess)}
         }}"""
 
 
-def _cropping(preprocess: Preprocess) -> str:
-    """`Preprocess.crop`: resize the short side, cut out the center.
+def _crop_text(preprocess: Preprocess) -> str:
+    """Return the nodes of `Preprocess.crop`: resize the short side, then center crop.
 
-    On uint8, ONNX Runtime resizes in the fixed-point arithmetic of Pillow, from which its antialiasing is taken.
+    For uint8, ONNX Runtime resizes with the fixed-point arithmetic of Pillow, from which its antialiasing is ported.
     """
     mode = _MODES[preprocess.interpolation]
     return f"""
@@ -99,33 +100,33 @@ def _cropping(preprocess: Preprocess) -> str:
         pixels = Slice(small, start, stop, axes)"""
 
 
-def _normalizing(preprocess: Preprocess) -> str:
-    """`Preprocess.normalize`, in the same float32 numbers."""
+def _normalize_text(preprocess: Preprocess) -> str:
+    """Return the nodes of `Preprocess.normalize`, with the same float32 constants."""
     mean = np.asarray(preprocess.mean, np.float32) * 255
     scale = (1 / (np.asarray(preprocess.std, np.float32) * 255)).astype(np.float32)
     return f"""
         counts = Cast<to=1>(pixels)
-        mean = Constant<value=float[1, 3, 1, 1] {{{_numbers(mean)}}}>()
-        centerd = Sub(counts, mean)
-        scale = Constant<value=float[1, 3, 1, 1] {{{_numbers(scale)}}}>()
-        images = Mul(centerd, scale)"""
+        mean = Constant<value=float[1, 3, 1, 1] {{{_format_floats(mean)}}}>()
+        centered = Sub(counts, mean)
+        scale = Constant<value=float[1, 3, 1, 1] {{{_format_floats(scale)}}}>()
+        images = Mul(centered, scale)"""
 
 
-def _after(contract: Signature, head: Head | None) -> str:
-    batch = 1 if contract.stage == "full" else contract.batch or "batch"
-    rows = f"float[{batch}, {contract.embedding_dim}]"
+def _outputs_text(signature: Signature, head: Head | None) -> str:
+    batch = 1 if signature.stage == "full" else signature.batch or "batch"
+    rows = f"float[{batch}, {signature.embedding_dim}]"
     logits = "" if head is None else f", float[{batch}, {len(head.bias)}] logits"
     classify = "" if head is None else "logits = Gemm<transB=1>(encoded, weight, bias)"
     scale = f"""
         axis = Constant<value_ints=[1]>()
         norm = ReduceL2<keepdims=1>(encoded, axis)
-        smallest = Constant<value_float={_SMALLEST!r}>()
+        smallest = Constant<value_float={_MIN_NORM!r}>()
         length = Max(norm, smallest)
         features = Div(encoded, length)"""
     return f"""
-        answer ({rows} encoded) => ({rows} features{logits})
+        outputs ({rows} encoded) => ({rows} features{logits})
         {{
-            {scale if contract.unit_norm else "features = Identity(encoded)"}
+            {scale if signature.unit_norm else "features = Identity(encoded)"}
             {classify}
         }}"""
 
@@ -134,6 +135,6 @@ def _initializer(name: str, values: NDArray[np.float32]) -> object:
     return numpy_helper.from_array(np.ascontiguousarray(values), name)
 
 
-def _numbers(values: NDArray[np.float32]) -> str:
-    """As text that reads back as the same float32."""
+def _format_floats(values: NDArray[np.float32]) -> str:
+    """Format float32 values so that parsing returns the same values."""
     return ", ".join(f"{value:.9g}" for value in values.tolist())

@@ -12,12 +12,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mvmr_zoo._io import Progress
 from mvmr_zoo.datasets import make_samples, photograph_of, write_halves
 from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.evaluate import raw_pixels
 from mvmr_zoo.images import SUFFIXES
 from mvmr_zoo.inference import unit
-from mvmr_zoo.search import PhotoLibrary, Progress, save_sheet
+from mvmr_zoo.search import PhotoLibrary, save_sheet
 
 SHEET_QUERIES = 8
 _MARK = ".made-by-mvmr-quickstart"

@@ -187,8 +187,12 @@ def data_names(config: TaskConfig) -> tuple[str, ...]:
     """Names of the data: `data.name`, or the names of its folders and data sets without their splits."""
     if config.data.name:
         return (config.data.name,)
-    names = [re.split("[/:#]", _without_folders(source))[0] for source in config.data.sources]
-    return tuple(dict.fromkeys(names))
+    return source_names(config.data.sources)
+
+
+def source_names(sources: Sequence[str]) -> tuple[str, ...]:
+    """Names of the folders and data sets without their paths and splits."""
+    return tuple(dict.fromkeys(re.split("[/:#]", _without_folders(source))[0] for source in sources))
 
 
 def note(config: TaskConfig) -> str:

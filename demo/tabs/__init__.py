@@ -1,12 +1,12 @@
-"""The tabs, one file each: a function or class that makes its components and wires them to the services.
+"""Tabs of the page. Each module creates the components of a tab and connects them to the services.
 
-parts        what several of them use
-search       the search
-detail       one photo, larger
-filters      which photos may answer
-index        taking in a folder
-map          the library as points
-duplicates   copies side by side
-compare      two encoders
-models       the catalog
+parts        shared components and helpers
+detail       enlarged view of one photo
+filters      search options and filters
+search       search
+index        indexing of a folder
+map          two-dimensional map of the library
+duplicates   copies of the same photo
+compare      comparison of two encoders
+models       table of models
 """

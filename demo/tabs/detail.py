@@ -1,4 +1,4 @@
-"""One photo of the library, larger, with what is known of it and what can be done with it."""
+"""Enlarged view of one photo with its metadata and action buttons."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import gradio as gr
 from demo import markup
 
 if TYPE_CHECKING:
-    from demo.search import Searcher, Shown
+    from demo.searcher import PhotoDetails, Searcher
 
 
 class Detail:
-    """Components that show one photo; hidden until there is one.
+    """Components that show one photo. They are hidden until a photo is selected.
 
     Args:
-        buttons: texts of the buttons below it.
-        name: of it in the page.
+        buttons: Labels of the buttons below the photo.
+        name: Element id.
     """
 
     def __init__(self, buttons: tuple[str, ...], name: str) -> None:
@@ -31,22 +31,22 @@ class Detail:
 
     @property
     def outputs(self) -> list[Any]:
-        """What `shows` and `hides` give values for."""
+        """Components that `show` and `hide` return values for."""
         return [self.group, self.picture, self.facts]
 
-    def shows(self, searcher: Searcher, shown: Shown, extra: str = "") -> list[Any]:
-        """A photo.
+    def show(self, searcher: Searcher, photo: PhotoDetails, extra: str = "") -> list[Any]:
+        """Show a photo.
 
         Args:
-            searcher: of its library.
-            shown: the photo.
-            extra: a line more of what is known of it.
+            searcher: Searcher of the library.
+            photo: Photo to show.
+            extra: Additional line of text.
         """
-        lines = (shown.facts, extra) if extra else (shown.facts,)
-        facts = f'<p class="place">{markup.text(shown.place)}</p>' + markup.note(*lines)
-        picture = gr.Image(value=str(searcher.large(shown.id)), alt_text=shown.name)
+        lines = (photo.facts, extra) if extra else (photo.facts,)
+        facts = f'<p class="place">{markup.text(photo.place)}</p>' + markup.note(*lines)
+        picture = gr.Image(value=str(searcher.large(photo.id)), alt_text=photo.name)
         return [gr.Column(visible=True), picture, facts]
 
-    def hides(self) -> list[Any]:
-        """No photo."""
+    def hide(self) -> list[Any]:
+        """Hide the view."""
         return [gr.Column(visible=False), None, ""]

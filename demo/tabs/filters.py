@@ -1,4 +1,4 @@
-"""How a search answers: hits a page, and which photos may answer."""
+"""Search options and filters."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from demo.search import MOST_HITS, PAGE, Options
+from demo.searcher import MAX_HITS, PAGE_SIZE, Options
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.search import Filters
 
 if TYPE_CHECKING:
-    from demo.search import Searcher
+    from demo.searcher import Searcher
 
-_EVERY_FOLDER = "every folder"
-_MOST_FOLDERS = 300
+_ALL_FOLDERS = "All folders"
+_MAX_FOLDERS = 300
 
 
 class FilterBox:
-    """Components; `values` are their values, in the order of `inputs`.
+    """Components for the search options.
 
     Args:
-        searcher: of the library.
-        folder: to look in at first.
+        searcher: Searcher of the library.
+        folder: Preselected folder; None selects all folders.
     """
 
     def __init__(self, searcher: Searcher, folder: Path | None) -> None:
         self._searcher, self._first = searcher, folder
         self._folders: dict[str, Path] = {}
-        self._k = gr.Slider(1, MOST_HITS, value=PAGE, step=1, label="Hits a page")
+        self._k = gr.Slider(1, MAX_HITS, value=PAGE_SIZE, step=1, label="Hits per page")
         self._percentile = gr.Slider(
-            0, 100, value=0, step=0.5, label="Least percentile",
-            info="Of a score among those of this library's photos at random",
+            0, 100, value=0, step=0.5, label="Minimum percentile",
+            info="Only hits that are more similar than this percentage of random pairs",
         )  # fmt: skip
-        self.folder = gr.Dropdown([_EVERY_FOLDER], value=_EVERY_FOLDER, label="Folder")
+        self.folder = gr.Dropdown([_ALL_FOLDERS], value=_ALL_FOLDERS, label="Folder")
         with gr.Row():
             self._from = gr.Textbox(label="Taken from", placeholder="2024, 2024-05 or 2024-05-31", min_width=120)
-            self._to = gr.Textbox(label="Taken to", placeholder="the same", min_width=120)
-        self._hide = gr.Checkbox(value=True, label="Leave out the photos searched with")
-        self._group = gr.Checkbox(value=False, label="Put near duplicates behind the best one")
+            self._to = gr.Textbox(label="Taken to", placeholder="same formats", min_width=120)
+        self._hide = gr.Checkbox(value=True, label="Hide the query photos")
+        self._group = gr.Checkbox(value=False, label="Group near duplicates")
         self.inputs: list[Any] = [
             self._k, self._percentile, self.folder, self._from, self._to, self._hide, self._group,
         ]  # fmt: skip
 
     @property
     def changes(self) -> list[Any]:
-        """Events that may have changed a value."""
+        """Events that can change a value."""
         return [
             *(slider.release for slider in (self._k, self._percentile)),
             *(choice.input for choice in (self.folder, self._hide, self._group)),
@@ -55,23 +55,27 @@ class FilterBox:
         ]
 
     def folders(self, *, chosen: bool) -> gr.Dropdown:
-        """The folders that there are now.
+        """Return the dropdown with the current folders.
 
         Args:
-            chosen: somebody may have chosen one already, which stays.
+            chosen: Keep the current selection. Otherwise the preselected folder is selected.
         """
         self._folders = self._searcher.folders()
         if self._first is not None:
             self._folders.setdefault(str(self._first), self._first)
-        choices = [_EVERY_FOLDER, *itertools.islice(self._folders, _MOST_FOLDERS)]
-        return gr.Dropdown(choices) if chosen else gr.Dropdown(choices, value=str(self._first or _EVERY_FOLDER))
+        choices = [_ALL_FOLDERS, *itertools.islice(self._folders, _MAX_FOLDERS)]
+        return gr.Dropdown(choices) if chosen else gr.Dropdown(choices, value=str(self._first or _ALL_FOLDERS))
 
     def options(
         self, k: float, percentile: float, folder: str, taken_from: str, taken_to: str, hide: bool, group: bool
     ) -> Options:
-        """What values mean. Raises ConfigError for a date that is none, or a folder that has no photo any more."""
-        if folder not in (None, _EVERY_FOLDER) and folder not in self._folders:
-            raise ConfigError(f"The library has no photo of {folder}. Choose another folder.")
+        """Convert the values of `inputs` to options.
+
+        Raises:
+            ConfigError: A date is invalid, or the folder has no photos in the library.
+        """
+        if folder not in (None, _ALL_FOLDERS) and folder not in self._folders:
+            raise ConfigError(f"The library has no photos in {folder}. Choose another folder.")
         filters = Filters(
             folder=self._folders.get(folder),
             taken_from=(taken_from or "").strip() or None,

@@ -1,7 +1,7 @@
-"""The library as points in two dimensions; a click shows the photo nearest to it.
+"""Map tab: the library as points in two dimensions. A click shows the nearest photo.
 
-Gradio's own scatter plot draws every point as an element of the page and can select only a range of its x axis; so the
-map is a picture, and a click on it is the picture's `select`, which tells where.
+The map is an image whose `select` event gives the clicked pixel. Gradio's scatter plot is not used, because it draws
+each point as a page element and can select only ranges of the x axis.
 """
 
 from __future__ import annotations
@@ -12,124 +12,127 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo import markup
-from demo.photo_map import MOST_POINTS, PALETTE, PhotoMap, View, draw_map, has_umap, nearest_point
-from demo.search import Shown
+from demo.photo_map import MAX_POINTS, PALETTE, PhotoMap, View, draw_map, has_umap, nearest_point
+from demo.searcher import PhotoDetails
 from demo.tabs.detail import Detail
-from demo.tabs.parts import explained
+from demo.tabs.parts import show_errors
 from mvmr_zoo.errors import ConfigError
 
 if TYPE_CHECKING:
     from demo.services import Services
 
-_ZOOM = 2.5
-_MOST_ZOOM = 2.5**4
+_ZOOM_STEP = 2.5
+_MAX_ZOOM = 2.5**4
 
 
 @dataclass(frozen=True)
-class Looking:
-    """What one person looks at, and the photo they chose."""
+class MapState:
+    """Visible part of the map and the selected photo of a session."""
 
     view: View = field(default_factory=View)
-    chosen: Shown | None = None
+    chosen: PhotoDetails | None = None
 
 
 class MapTab:
-    """Its components, and what they do."""
+    """Components and handlers of the tab."""
 
     def __init__(self, services: Services, tab: gr.Tab) -> None:
         self._services = services
-        self.looking = gr.State(Looking(), time_to_live=3_600)
+        self.state = gr.State(MapState(), time_to_live=3_600)
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
                 with gr.Row():
                     methods = [("PCA", "pca"), ("UMAP", "umap")] if has_umap() else [("PCA", "pca")]
                     self.projection = gr.Radio(
                         methods, value="pca", label="Projection", min_width=140,
-                        info=None if has_umap() else "`pip install 'mvmr-zoo[umap]'` offers UMAP too",
+                        info=None if has_umap() else "Install `mvmr-zoo[umap]` to use UMAP",
                     )  # fmt: skip
-                    self.colors = gr.Radio(["folder", "cluster"], value="folder", label="Colored by", min_width=140)
+                    self.colors = gr.Radio(["folder", "cluster"], value="folder", label="Color by", min_width=140)
                 self.picture = gr.Image(
                     show_label=False, interactive=False, type="pil", format="png", buttons=["fullscreen"],
-                    elem_id="map", alt_text="Every photo as a point; similar photos lie near each other",
+                    elem_id="map", alt_text="Map of the library. Nearby points are similar photos.",
                 )  # fmt: skip
                 with gr.Row():
-                    closer = gr.Button("Closer", size="sm", min_width=90)
-                    whole = gr.Button("Whole map", size="sm", min_width=90)
-                    following = gr.Button("Next point", size="sm", min_width=90)
+                    zoom_in = gr.Button("Zoom in", size="sm", min_width=90)
+                    reset = gr.Button("Reset zoom", size="sm", min_width=90)
+                    next_point = gr.Button("Next point", size="sm", min_width=90)
                 self.legend = gr.HTML(elem_id="legend")
             with gr.Column(scale=2, min_width=280):
-                self.hint = gr.HTML(markup.note("Click a point: its photo is shown here."))
-                self.detail = Detail(("Search with it",), "map-detail")
-        inputs = [self.looking, self.projection, self.colors]
-        self._outputs = [self.looking, self.picture, self.legend, self.hint, *self.detail.outputs]
+                self.hint = gr.HTML(markup.note("Click a point to show its photo."))
+                self.detail = Detail(("Search with this photo",), "map-detail")
+        inputs = [self.state, self.projection, self.colors]
+        self._outputs = [self.state, self.picture, self.legend, self.hint, *self.detail.outputs]
         for event, handler in (
             (tab.select, self._draw),
             (self.projection.input, self._draw),
             (self.colors.input, self._draw),
-            (self.picture.select, self._choose),
-            (closer.click, self._closer),
-            (whole.click, self._whole),
-            (following.click, self._following),
+            (self.picture.select, self._select),
+            (zoom_in.click, self._zoom_in),
+            (reset.click, self._reset_zoom),
+            (next_point.click, self._select_next),
         ):
-            event(explained(handler), inputs, self._outputs, api_visibility="private", concurrency_limit=4)
+            event(show_errors(handler), inputs, self._outputs, api_visibility="private", concurrency_limit=4)
 
     @property
-    def search_with_it(self) -> gr.Button:
-        """The button below the chosen photo."""
+    def search_button(self) -> gr.Button:
+        """Button that searches with the selected photo."""
         return self.detail.buttons[0]
 
-    def chosen_id(self, looking: Looking) -> int:
-        """Of the chosen photo. Raises ConfigError where there is none."""
-        if looking.chosen is None:
-            raise ConfigError("Click a point of the map first.")
-        return looking.chosen.id
+    def chosen_id(self, state: MapState) -> int:
+        """Return the id of the selected photo. Raises ConfigError if no photo is selected."""
+        if state.chosen is None:
+            raise ConfigError("No photo is selected. Click a point of the map first.")
+        return state.chosen.id
 
-    def _draw(self, looking: Looking, projection: Any, colors: Any) -> list[Any]:
-        made = self._services.photo_map(projection, colors)
-        chosen = looking.chosen
+    def _draw(self, state: MapState, projection: Any, colors: Any) -> list[Any]:
+        photo_map = self._services.photo_map(projection, colors)
+        chosen = state.chosen
         if chosen is None:
-            shown = self.detail.hides()
+            detail = self.detail.hide()
         else:
-            shown = self.detail.shows(self._services.searcher, chosen)
-        picture = draw_map(made, looking.view, None if chosen is None else chosen.id)
-        return [looking, picture, _legend(made), "" if chosen else gr.skip(), *shown]
+            detail = self.detail.show(self._services.searcher, chosen)
+        picture = draw_map(photo_map, state.view, None if chosen is None else chosen.id)
+        return [state, picture, _legend(photo_map), "" if chosen else gr.skip(), *detail]
 
-    def _choose(self, looking: Looking, event: gr.SelectData, projection: Any, colors: Any) -> list[Any]:
-        made = self._services.photo_map(projection, colors)
-        return self._at(looking, made, nearest_point(made, looking.view, *event.index), projection, colors)
+    def _select(self, state: MapState, event: gr.SelectData, projection: Any, colors: Any) -> list[Any]:
+        photo_map = self._services.photo_map(projection, colors)
+        point = nearest_point(photo_map, state.view, *event.index)
+        return self._select_point(state, photo_map, point, projection, colors)
 
-    def _following(self, looking: Looking, projection: Any, colors: Any) -> list[Any]:
-        """The point right of the chosen one, for those who do not point."""
-        made = self._services.photo_map(projection, colors)
-        order = made.xy[:, 0].argsort(kind="stable").tolist()
-        chosen = None if looking.chosen is None else looking.chosen.id
-        here = next((at for at, point in enumerate(order) if made.ids[point] == chosen), -1)
-        return self._at(looking, made, order[(here + 1) % len(order)], projection, colors)
+    def _select_next(self, state: MapState, projection: Any, colors: Any) -> list[Any]:
+        """Select the next point to the right, for use without a mouse."""
+        photo_map = self._services.photo_map(projection, colors)
+        order = photo_map.xy[:, 0].argsort(kind="stable").tolist()
+        chosen = None if state.chosen is None else state.chosen.id
+        current = next((index for index, point in enumerate(order) if photo_map.ids[point] == chosen), -1)
+        return self._select_point(state, photo_map, order[(current + 1) % len(order)], projection, colors)
 
-    def _at(self, looking: Looking, made: PhotoMap, point: int, projection: Any, colors: Any) -> list[Any]:
-        chosen = self._services.searcher.show([int(made.ids[point])])
-        return self._draw(replace(looking, chosen=chosen[0] if chosen else None), projection, colors)
+    def _select_point(
+        self, state: MapState, photo_map: PhotoMap, point: int, projection: Any, colors: Any
+    ) -> list[Any]:
+        chosen = self._services.searcher.details([int(photo_map.ids[point])])
+        return self._draw(replace(state, chosen=chosen[0] if chosen else None), projection, colors)
 
-    def _closer(self, looking: Looking, projection: Any, colors: Any) -> list[Any]:
-        """Around the chosen photo, or where one looks already."""
-        view = looking.view
-        if looking.chosen is not None:
-            made = self._services.photo_map(projection, colors)
-            for x, y in made.xy[made.ids == looking.chosen.id]:
+    def _zoom_in(self, state: MapState, projection: Any, colors: Any) -> list[Any]:
+        """Zoom in on the selected photo, or on the current center."""
+        view = state.view
+        if state.chosen is not None:
+            photo_map = self._services.photo_map(projection, colors)
+            for x, y in photo_map.xy[photo_map.ids == state.chosen.id]:
                 view = View(float(x), float(y), view.zoom)
-        return self._draw(
-            replace(looking, view=replace(view, zoom=min(view.zoom * _ZOOM, _MOST_ZOOM))), projection, colors
-        )
+        view = replace(view, zoom=min(view.zoom * _ZOOM_STEP, _MAX_ZOOM))
+        return self._draw(replace(state, view=view), projection, colors)
 
-    def _whole(self, looking: Looking, projection: Any, colors: Any) -> list[Any]:
-        return self._draw(replace(looking, view=View()), projection, colors)
+    def _reset_zoom(self, state: MapState, projection: Any, colors: Any) -> list[Any]:
+        return self._draw(replace(state, view=View()), projection, colors)
 
 
-def _legend(made: PhotoMap) -> str:
-    counts = [int((made.groups == group).sum()) for group in range(len(made.names))]
+def _legend(photo_map: PhotoMap) -> str:
+    counts = [int((photo_map.groups == group).sum()) for group in range(len(photo_map.names))]
     entries = "".join(
         f'<li><span style="background: {PALETTE[group]}"></span>{markup.text(name)} ({counts[group]:,})</li>'
-        for group, name in enumerate(made.names)
+        for group, name in enumerate(photo_map.names)
     )
-    drawn = f"{MOST_POINTS:,} of {made.total:,} photos, drawn at random." if made.total > len(made.ids) else ""
-    return f'<ul class="legend">{entries}</ul>' + (markup.note(drawn) if drawn else "")
+    is_sample = photo_map.total > len(photo_map.ids)
+    sample = f"The map shows a random sample of {MAX_POINTS:,} of {photo_map.total:,} photos." if is_sample else ""
+    return f'<ul class="legend">{entries}</ul>' + (markup.note(sample) if sample else "")

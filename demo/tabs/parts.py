@@ -1,4 +1,4 @@
-"""What several tabs use: photos people send, galleries, errors as messages."""
+"""Shared components of the tabs: photo input, galleries and error messages."""
 
 from __future__ import annotations
 
@@ -17,62 +17,60 @@ from mvmr_zoo.errors import MvmrError, printable
 
 _FILE_URL = "/gradio_api/file="
 _EXAMPLE = {"path": "photo.jpg", "url": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
-"""For the page that explains the API: Gradio's own is an address, which would be refused."""
+"""Example for the API documentation page. Gradio's default is a URL, which would be rejected."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 def photo_input(**options: Any) -> gr.Image:
-    """Where people send a photo: handlers get the path of the file, or None.
+    """Create an input for a photo. Handlers receive the path of the uploaded file, or None.
 
-    Gradio's own component opens what was sent with whatever decoder fits, and fetches addresses; this one does neither.
-    It is no subclass, since Gradio writes a stub file beside the source of every class of components.
+    Gradio's image component decodes uploads with any available decoder and fetches URLs. This one does neither. It is
+    not a subclass, because Gradio writes a stub file next to the source of each component class.
 
     Args:
-        options: of `gr.Image`.
+        options: Options of `gr.Image`.
     """
     photo = gr.Image(type="filepath", image_mode=None, **options)
     uploads, move = Path(photo.GRADIO_CACHE).resolve(), photo.async_move_resource_to_block_cache
 
-    def sent_file(payload: ImageData | None) -> str | None:
+    def uploaded_file(payload: ImageData | None) -> str | None:
         if payload is None:
             return None
-        # Gradio looks at a path only where the request says that it is one of a file
+        # Gradio checks a path only if the request marks it as a file
         if not payload.path or not Path(payload.path).resolve().is_relative_to(uploads):
-            raise _not_a_file()
+            raise _not_an_upload()
         return payload.path
 
     async def move_file(path: str | Path | None) -> str | None:
-        if is_http_url_like(str(path)):  # only of what was sent here before, as MCP's upload tool calls it
+        if is_http_url_like(str(path)):  # only URLs of earlier uploads, which the MCP upload tool sends
             path = Path(unquote(str(path).partition(_FILE_URL)[2])).resolve()
             if not path.is_relative_to(uploads):
-                raise _not_a_file()
+                raise _not_an_upload()
         return await move(path)
 
     photo.example_payload = lambda: _EXAMPLE  # type: ignore[method-assign]
-    photo.preprocess = sent_file  # type: ignore[method-assign]
+    photo.preprocess = uploaded_file  # type: ignore[method-assign]
     photo.async_move_resource_to_block_cache = move_file  # type: ignore[method-assign, assignment]
     return photo
 
 
-def explained(handler: Callable[_P, _T]) -> Callable[_P, _T]:
-    """A handler whose errors for users' mistakes are shown as a message."""
+def show_errors(handler: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Wrap a handler so that its MvmrErrors are shown as messages on the page."""
 
     @functools.wraps(handler)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return handler(*args, **kwargs)
         except MvmrError as error:
-            raise gr.Error(
-                escape(printable(str(error)), quote=False), title="That did not work", print_exception=False
-            ) from None
+            raise gr.Error(escape(printable(str(error)), quote=False), title="Error", print_exception=False) from None
 
     return wrapped
 
 
 def photos(label: str, *, small: bool = False, **options: Any) -> gr.Gallery:
-    """A gallery whose photos are selected, not enlarged."""
+    """Create a gallery in which a click selects a photo instead of enlarging it."""
     return gr.Gallery(
         label=label,
         allow_preview=False,
@@ -85,10 +83,10 @@ def photos(label: str, *, small: bool = False, **options: Any) -> gr.Gallery:
     )
 
 
-def captioned(files: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
-    """Thumbnails with captions, which are their alternative texts too, as a gallery takes them."""
+def gallery_items(files: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
+    """Convert thumbnails and captions to gallery items. Captions are also the alternative texts."""
     return [(str(file), caption) for file, caption in files]
 
 
-def _not_a_file() -> gr.Error:
-    return gr.Error("Send the photo itself: addresses are not fetched.", print_exception=False)
+def _not_an_upload() -> gr.Error:
+    return gr.Error("Paths and URLs are not accepted. Upload the photo itself.", print_exception=False)

@@ -1,4 +1,4 @@
-"""The search: a photo goes in, hits come out, a hit is searched with in its turn; a trail leads back."""
+"""Search tab: search with uploaded photos, examples and hits, and a search history."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo import markup
-from demo.search import Found, Shown
+from demo.searcher import PageHit, PhotoDetails
 from demo.tabs.detail import Detail
 from demo.tabs.filters import FilterBox
-from demo.tabs.parts import captioned, explained, photo_input, photos
-from demo.trail import Asked, Sign, Step, Trail
+from demo.tabs.parts import gallery_items, photo_input, photos, show_errors
+from demo.trail import QueryPhoto, Sign, Step, Trail
 from mvmr_zoo.errors import printable
 
 if TYPE_CHECKING:
@@ -21,267 +21,274 @@ if TYPE_CHECKING:
 
 EXAMPLES = 8
 
-_ROLES = {"the search": None, "more like it": "like", "less like it": "unlike"}
-_NAME_LENGTH = 28
+_ROLES = {"new search": None, "more like this": "like", "less like this": "unlike"}
+_MAX_NAME_LENGTH = 28
 
-_TO_DETAIL = "() => document.getElementById('detail')?.scrollIntoView({block: 'start'})"
-_TO_HITS = """() => {
+_SCROLL_TO_DETAIL = "() => document.getElementById('detail')?.scrollIntoView({block: 'start'})"
+_SCROLL_TO_HITS = """() => {
   const top = document.getElementById('trail') ?? document.getElementById('heading')
   if (top && (innerWidth < 700 || top.getBoundingClientRect().top < 0)) top.scrollIntoView({block: 'start'})
 }"""
-"""On a narrow page the hits stand below the query; on any, one may have gone down to an earlier hit."""
+"""Narrow pages place the hits below the query. On wide pages, the user may have scrolled down to an earlier hit."""
 
 
-class Now:
-    """The hits that one person sees at this moment, whatever an earlier handler still works on."""
+class DisplayedHits:
+    """The hits that are currently displayed in a session, shared by all of its handlers."""
 
-    hits: tuple[Found, ...] = ()
+    hits: tuple[PageHit, ...] = ()
 
 
 @dataclass(frozen=True)
 class Session:
-    """What one person sees.
+    """State of one session.
 
     Args:
-        trail: steps of the search.
-        hits: on the page.
-        chosen: the one that is shown larger.
-        examples: photos to begin with.
-        settings: of the filters, when the hits were found.
-        now: the same object in every session of this person.
+        trail: Search history.
+        hits: Hits of the current search.
+        chosen: Hit that is shown enlarged; None if there is none.
+        examples: Example photos.
+        settings: Values of the filters when the hits were found.
+        displayed: Displayed hits. All versions of the state of a session share this object.
     """
 
     trail: Trail = field(default_factory=Trail)
-    hits: tuple[Found, ...] = ()
-    chosen: Shown | None = None
-    examples: tuple[Shown, ...] = ()
+    hits: tuple[PageHit, ...] = ()
+    chosen: PhotoDetails | None = None
+    examples: tuple[PhotoDetails, ...] = ()
     settings: tuple[Any, ...] = ()
-    now: Now = field(default_factory=Now, compare=False)
+    displayed: DisplayedHits = field(default_factory=DisplayedHits, compare=False)
 
 
 class SearchTab:
-    """Its components, and what they do."""
+    """Components and handlers of the tab."""
 
     def __init__(self, services: Services) -> None:
         self._services, self._searcher = services, services.searcher
         self.session = gr.State(Session(), time_to_live=3_600)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                self._make_query()
+                self._make_query_column()
             with gr.Column(scale=3, min_width=300):
-                self._make_answer()
+                self._make_results_column()
         self.outputs = [
             self.session,
             self.steps,
-            self.asked,
+            self.query_photos,
             self.heading,
             *self.detail.outputs,
             self.hits,
             self.more,
             self.examples,
         ]
-        self._wire()
+        self._connect_events()
 
-    def _make_query(self) -> None:
+    def _make_query_column(self) -> None:
         self.photo = photo_input(
             label="Photo",
             sources=["upload", "clipboard", "webcam"],
             height=230,
             buttons=[],
-            alt_text="The photo you sent",
-            placeholder="Drop a photo here\nor click to choose one; below: paste, camera",
+            alt_text="Query photo",
+            placeholder="Drop a photo here\nor click to choose a file",
             elem_id="photo",
         )
-        self.role = gr.Radio(list(_ROLES), value="the search", label="A new photo is", elem_classes="compact")
-        self.asked = photos("Searching with; click one to take it out", small=True, visible=False, elem_id="asked")
-        self.examples = photos("Or begin with one of these", small=True, elem_id="examples")
+        self.role = gr.Radio(list(_ROLES), value="new search", label="Use the next photo as", elem_classes="compact")
+        self.query_photos = photos(
+            "Query photos (click one to remove it)", small=True, visible=False, elem_id="query-photos"
+        )
+        self.examples = photos("Or choose an example", small=True, elem_id="examples")
         with gr.Accordion("Filters", open=False):
             self.filters = FilterBox(self._searcher, self._services.folder)
 
-    def _make_answer(self) -> None:
-        self.steps = gr.Radio([], label="Trail", visible=False, elem_classes="trail", elem_id="trail", type="index")
+    def _make_results_column(self) -> None:
+        self.steps = gr.Radio(
+            [], label="Search history", visible=False, elem_classes="trail", elem_id="trail", type="index"
+        )
         self.heading = gr.HTML(elem_id="heading")
-        self.detail = Detail(("Search with it", "More like it", "Less like it", "Close"), "detail")
+        self.detail = Detail(("Search with this photo", "More like this", "Less like this", "Close"), "detail")
         self.hits = photos("Hits", visible=False, elem_id="hits")
         self.more = gr.Button("More", visible=False, elem_id="more")
 
     @property
     def settings(self) -> list[Any]:
-        """Inputs of every handler that searches, after the session."""
+        """Inputs of all search handlers, after the session."""
         return self.filters.inputs
 
-    def _wire(self) -> None:
-        def on(event: Any, handler: Any, *inputs: Any, shows: bool = True) -> None:
-            done = event(
-                explained(handler), [self.session, *inputs, *self.settings], self.outputs, api_visibility="private",
+    def _connect_events(self) -> None:
+        def on(event: Any, handler: Any, *inputs: Any, scroll: bool = True) -> None:
+            search_event = event(
+                show_errors(handler), [self.session, *inputs, *self.settings], self.outputs, api_visibility="private",
                 show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8, trigger_mode="always_last",
             )  # fmt: skip
-            self.complete(done)
-            if shows:
-                done.then(None, js=_TO_HITS)
+            self.update_thumbnails_after(search_event)
+            if scroll:
+                search_event.then(None, js=_SCROLL_TO_HITS)
 
-        on(self.photo.input, self._send, self.photo, self.role)
-        on(self.examples.select, self._begin_with_example)
-        on(self.asked.select, self._take_out)
-        on(self.steps.input, self._go_back, self.steps)
-        on(self.more.click, self._show_more, shows=False)
-        afresh, more, less, close = self.detail.buttons
-        on(afresh.click, self._chosen_handler(None))
-        on(more.click, self._chosen_handler("like"))
-        on(less.click, self._chosen_handler("unlike"))
+        on(self.photo.input, self._search_with_upload, self.photo, self.role)
+        on(self.examples.select, self._search_with_example)
+        on(self.query_photos.select, self._remove_query_photo)
+        on(self.steps.input, self._go_to_step, self.steps)
+        on(self.more.click, self._load_more, scroll=False)
+        new_search, more, less, close = self.detail.buttons
+        on(new_search.click, self._search_with_chosen(None))
+        on(more.click, self._search_with_chosen("like"))
+        on(less.click, self._search_with_chosen("unlike"))
         for changed in self.filters.changes:
-            on(changed, self._again, shows=False)
+            on(changed, self._apply_filters, scroll=False)
         self.hits.select(
-            explained(self._choose), [self.session], [self.session, *self.detail.outputs], api_visibility="private"
-        ).then(None, js=_TO_DETAIL)
+            show_errors(self._select_hit),
+            [self.session],
+            [self.session, *self.detail.outputs],
+            api_visibility="private",
+        ).then(None, js=_SCROLL_TO_DETAIL)
         close.click(
-            lambda session: [replace(session, chosen=None), gr.Gallery(selected_index=None), *self.detail.hides()],
+            lambda session: [replace(session, chosen=None), gr.Gallery(selected_index=None), *self.detail.hide()],
             [self.session],
             [self.session, self.hits, *self.detail.outputs],
             api_visibility="private",
         )
 
-    def complete(self, searched: Any) -> Any:
-        """After an event that searched: show the thumbnails that were not made yet."""
-        return searched.then(
-            self._completed, [self.session], [self.hits], api_visibility="private", show_progress="hidden",
+    def update_thumbnails_after(self, search_event: Any) -> Any:
+        """After a search event, replace placeholders when the missing thumbnails are ready."""
+        return search_event.then(
+            self._update_thumbnails, [self.session], [self.hits], api_visibility="private", show_progress="hidden",
             concurrency_limit=8,
         )  # fmt: skip
 
-    def _completed(self, session: Session) -> Any:
-        hits = self._searcher.complete(session.hits)
-        if tuple(hits) == session.hits or session.now.hits is not session.hits:
+    def _update_thumbnails(self, session: Session) -> Any:
+        hits = self._searcher.wait_for_thumbnails(session.hits)
+        if tuple(hits) == session.hits or session.displayed.hits is not session.hits:
             return gr.skip()
-        return gr.Gallery(_captioned(hits))
+        return gr.Gallery(_hit_items(hits))
 
     def load(self, session: Session) -> list[Any]:
-        """What a page shows when it is opened, and what is new since: values for `loads`."""
+        """Return the initial or refreshed contents of the tab as values for `loads`."""
         examples = tuple(self._searcher.examples(EXAMPLES))
         return [
             replace(session, examples=examples),
-            gr.Gallery(captioned([(each.thumbnail, each.name) for each in examples]), visible=bool(examples)),
+            gr.Gallery(gallery_items([(each.thumbnail, each.name) for each in examples]), visible=bool(examples)),
             self.filters.folders(chosen=bool(session.examples)),
             gr.skip() if session.trail.steps else markup.note(*self._invitation(bool(examples))),
         ]
 
     @property
     def loads(self) -> list[Any]:
-        """What `load` gives values for."""
+        """Components that `load` returns values for."""
         return [self.session, self.examples, self.filters.folder, self.heading]
 
-    def begin(self, session: Session, asked: Asked, *settings: Any) -> list[Any]:
-        """A new search with one photo."""
-        return self._step(session, Step((asked,)), *settings)
+    def start(self, session: Session, query: QueryPhoto, *settings: Any) -> list[Any]:
+        """Start a new search with one photo."""
+        return self._append_step(session, Step((query,)), *settings)
 
     def _invitation(self, has_photos: bool) -> list[str]:
         if has_photos:
-            return ["Drop a photo, or pick one of the examples: the photos most like it are shown here."]
+            return ["Drop a photo or choose an example to find similar photos."]
         if self._services.indexing is not None and self._services.indexing.progress.is_active:
-            return [
-                "Photos are being taken in. Come back to this tab in a moment: those that are done can be searched."
-            ]
-        return [
-            "This library has no photos yet. Name a folder of photos under “Index”; searching works while it is read."
-        ]
+            return ["Photos are being indexed. Reopen this tab in a moment to search the indexed photos."]
+        return ["This library has no photos yet. Index a folder in the “Index” tab. You can search during indexing."]
 
-    def _send(self, session: Session, path: str | None, role: str, *settings: Any) -> list[Any]:
+    def _search_with_upload(self, session: Session, path: str | None, role: str, *settings: Any) -> list[Any]:
         if path is None:
             return [gr.skip()] * len(self.outputs)
-        return self._with(session, self._searcher.ask(path), _ROLES.get(role), *settings)
+        return self._search_with(session, self._searcher.query_from_file(path), _ROLES.get(role), *settings)
 
-    def _with(self, session: Session, asked: Asked, sign: Any, *settings: Any) -> list[Any]:
+    def _search_with(self, session: Session, query: QueryPhoto, sign: Any, *settings: Any) -> list[Any]:
         step = session.trail.step
         if sign is None or step is None:
-            return self.begin(session, asked, *settings)
-        return self._step(session, step.having(asked, sign), *settings)
+            return self.start(session, query, *settings)
+        return self._append_step(session, step.with_photo(query, sign), *settings)
 
-    def _begin_with_example(self, session: Session, event: gr.SelectData, *settings: Any) -> list[Any]:
-        return self._with(session, self._searcher.ask_id(session.examples[event.index].id), None, *settings)
+    def _search_with_example(self, session: Session, event: gr.SelectData, *settings: Any) -> list[Any]:
+        query = self._searcher.query_from_id(session.examples[event.index].id)
+        return self._search_with(session, query, None, *settings)
 
-    def _chosen_handler(self, sign: Sign | None) -> Any:
+    def _search_with_chosen(self, sign: Sign | None) -> Any:
         def handler(session: Session, *settings: Any) -> list[Any]:
             if session.chosen is None:
-                raise gr.Error("Click a hit first.", print_exception=False)
-            return self._with(session, self._searcher.ask_id(session.chosen.id), sign, *settings)
+                raise gr.Error("No hit is selected. Click a hit first.", print_exception=False)
+            return self._search_with(session, self._searcher.query_from_id(session.chosen.id), sign, *settings)
 
         return handler
 
-    def _take_out(self, session: Session, event: gr.SelectData, *settings: Any) -> list[Any]:
-        step = session.trail.step and session.trail.step.without(event.index)
+    def _remove_query_photo(self, session: Session, event: gr.SelectData, *settings: Any) -> list[Any]:
+        step = session.trail.step and session.trail.step.without_photo(event.index)
         if step is None:
-            raise gr.Error("A search needs a photo to be like. Send another one instead.", print_exception=False)
-        return self._step(session, step, *settings)
+            raise gr.Error(
+                "A search needs at least one similar photo. Start a new search instead.", print_exception=False
+            )
+        return self._append_step(session, step, *settings)
 
-    def _go_back(self, session: Session, at: int | None, *settings: Any) -> list[Any]:
-        return self._answer(replace(session, trail=session.trail.back_to(-1 if at is None else at)), *settings)
+    def _go_to_step(self, session: Session, position: int | None, *settings: Any) -> list[Any]:
+        trail = session.trail.go_to(-1 if position is None else position)
+        return self._search(replace(session, trail=trail), *settings)
 
-    def _again(self, session: Session, *settings: Any) -> list[Any]:
-        """With other filters; to have looked at one is no change."""
+    def _apply_filters(self, session: Session, *settings: Any) -> list[Any]:
+        """Search again if a filter has changed. Leaving a text field without a change triggers no search."""
         if settings == session.settings:
             return [gr.skip()] * len(self.outputs)
-        return self._answer(session, *settings)
+        return self._search(session, *settings)
 
-    def _step(self, session: Session, step: Step, *settings: Any) -> list[Any]:
-        return self._answer(replace(session, trail=session.trail.going(step)), *settings)
+    def _append_step(self, session: Session, step: Step, *settings: Any) -> list[Any]:
+        return self._search(replace(session, trail=session.trail.append(step)), *settings)
 
-    def _answer(self, session: Session, *settings: Any) -> list[Any]:
-        """The first page of hits of where one stands."""
+    def _search(self, session: Session, *settings: Any) -> list[Any]:
+        """Show the first page of hits of the current step."""
         step, options = session.trail.step, self.filters.options(*settings)
         if step is None:
             return [gr.skip()] * len(self.outputs)
         hits = self._searcher.search(step, options)
         session = replace(session, hits=tuple(hits), chosen=None, settings=settings)
-        return self._drawn(session, self.detail.hides(), has_more=len(hits) == options.k)
+        return self._render(session, self.detail.hide(), has_more=len(hits) == options.k)
 
-    def _show_more(self, session: Session, *settings: Any) -> list[Any]:
+    def _load_more(self, session: Session, *settings: Any) -> list[Any]:
         step, options = session.trail.step, self.filters.options(*settings)
         if step is None:
             return [gr.skip()] * len(self.outputs)
-        further = self._searcher.search(step, options, offset=len(session.hits))
-        session = replace(session, hits=(*session.hits, *further))
-        return self._drawn(session, [gr.skip()] * len(self.detail.outputs), has_more=len(further) == options.k)
+        more = self._searcher.search(step, options, offset=len(session.hits))
+        session = replace(session, hits=(*session.hits, *more))
+        return self._render(session, [gr.skip()] * len(self.detail.outputs), has_more=len(more) == options.k)
 
-    def _choose(self, session: Session, event: gr.SelectData) -> list[Any]:
+    def _select_hit(self, session: Session, event: gr.SelectData) -> list[Any]:
         hit = session.hits[event.index]
-        percentile = (
-            "" if hit.percentile is None else f", above {hit.percentile:.1f} % of this library's photos at random"
-        )
-        extra = f"score {hit.score:.3f}{percentile}"
-        return [replace(session, chosen=hit.photo), *self.detail.shows(self._searcher, hit.photo, extra)]
+        return [
+            replace(session, chosen=hit.photo),
+            *self.detail.show(self._searcher, hit.photo, ", ".join(hit.similarity)),
+        ]
 
-    def _drawn(self, session: Session, detail: list[Any], *, has_more: bool) -> list[Any]:
+    def _render(self, session: Session, detail: list[Any], *, has_more: bool) -> list[Any]:
         step = session.trail.step
         assert step is not None
-        names = [f"{number}  {_short(each.name)}" for number, each in enumerate(session.trail.steps, start=1)]
+        names = [f"{number}  {_shorten(each.name)}" for number, each in enumerate(session.trail.steps, start=1)]
         signs = {"like": "like", "unlike": "not like"}
-        asked = captioned([(each.thumbnail, f"{signs[sign]} {each.name}") for sign, each in step.photos])
-        hits = _captioned(session.hits)
-        session.now.hits = session.hits
+        query_photos = gallery_items([(each.thumbnail, f"{signs[sign]} {each.name}") for sign, each in step.photos])
+        hits = _hit_items(session.hits)
+        session.displayed.hits = session.hits
         return [
             session,
-            gr.Radio(names, value=names[session.trail.at], visible=len(names) > 1),
-            gr.Gallery(asked, visible=True, selected_index=None),
+            gr.Radio(names, value=names[session.trail.position], visible=len(names) > 1),
+            gr.Gallery(query_photos, visible=True, selected_index=None),
             markup.note(*_heading(session)),
             *detail,
-            gr.Gallery(hits, visible=bool(hits), selected_index=None),  # so that a click at the same place counts again
+            # deselected so that a second click at the same position triggers an event
+            gr.Gallery(hits, visible=bool(hits), selected_index=None),
             gr.Button(visible=has_more),
             gr.Gallery(selected_index=None),  # likewise
         ]
 
 
-def _captioned(hits: Sequence[Found]) -> list[tuple[str, str]]:
-    return captioned([(each.photo.thumbnail, each.caption) for each in hits])
+def _hit_items(hits: Sequence[PageHit]) -> list[tuple[str, str]]:
+    return gallery_items([(each.photo.thumbnail, each.caption) for each in hits])
 
 
 def _heading(session: Session) -> list[str]:
     step = session.trail.step
     assert step is not None
     if not session.hits:
-        return ["No photo passes the filters. Lower the least percentile, or take a filter away."]
-    count = markup.counted(len(session.hits), "photo")
-    best = f"those most like {printable(step.name)}" if len(step.photos) == 1 else "those that fit best"
-    return [f"{count}, {best} first. Click one to see it larger."]
+        return ["No photo matches the filters. Lower the minimum percentile or remove a filter."]
+    count = markup.count_text(len(session.hits), "photo")
+    query = printable(step.name) if len(step.photos) == 1 else "the query photos"
+    return [f"{count}, sorted by similarity to {query}. Click a photo to enlarge it."]
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 9]}…{name[-8:]}"
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 9]}…{name[-8:]}"

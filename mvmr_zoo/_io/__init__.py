@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from mvmr_zoo._io.atomic import is_abandoned, replace_folder, scratch_folder, write_whole, written_whole
 from mvmr_zoo._io.json_file import read_json_object
-from mvmr_zoo._io.progress import progress_bar
-from mvmr_zoo._io.terminal import SOME_FAILED, AsJson, explain_errors, own_name
+from mvmr_zoo._io.progress import Progress, progress_bar
+from mvmr_zoo._io.terminal import SOME_FAILED, AsJson, counted, explain_errors, own_name
 
 __all__ = [
     "SOME_FAILED",
     "AsJson",
+    "Progress",
+    "counted",
     "explain_errors",
     "is_abandoned",
     "own_name",

@@ -43,6 +43,17 @@ def explain_errors(command: Callable[_P, None]) -> Callable[_P, None]:
     return wrapped
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun: `1 photo`, `2,664 photos`.
+
+    Args:
+        count: The number.
+        noun: The noun in the singular. A phrase ends in its noun, for example `missing photo`.
+        plural: The plural. Default: `noun` with an s.
+    """
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def own_name() -> str:
     """What to type to call this program again: its name where the shell finds it, else its path."""
     if shutil.which("mvmr-zoo"):

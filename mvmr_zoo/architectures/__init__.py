@@ -13,7 +13,7 @@ from mvmr_zoo.architectures.lookup import Headless, build_headless, find_network
 from mvmr_zoo.architectures.state_dicts import differences, is_counter, is_statistic, without_counters
 
 if TYPE_CHECKING:
-    from mvmr_zoo.architectures.encoder import BACKBONES, Encoder, check_architecture, encoder_cost
+    from mvmr_zoo.architectures.encoder import BACKBONES, Encoder, check_architecture, count_macs, encoder_cost
 
 __all__ = [
     "BACKBONES",
@@ -21,6 +21,7 @@ __all__ = [
     "Headless",
     "build_headless",
     "check_architecture",
+    "count_macs",
     "differences",
     "encoder_cost",
     "find_network",
@@ -34,6 +35,7 @@ _LAZY = {
     "BACKBONES": "mvmr_zoo.architectures.encoder",
     "Encoder": "mvmr_zoo.architectures.encoder",
     "check_architecture": "mvmr_zoo.architectures.encoder",
+    "count_macs": "mvmr_zoo.architectures.encoder",
     "encoder_cost": "mvmr_zoo.architectures.encoder",
 }
 """Names whose modules import PyTorch or another large library. They are imported on first use."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from mvmr_zoo.architectures import build_headless, find_network
@@ -164,8 +165,26 @@ def encoder_cost(architecture: str, px: int) -> Cost:
         ConfigError: no such architecture.
         MissingDependencyError: the name may be timm's, and timm is not installed.
     """
-    encoder = Encoder(architecture).eval().to("meta")
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        encoder(torch.zeros(1, 3, px, px, device="meta"))
-    parameters = sum(each.numel() for each in encoder.parameters())
-    return Cost(parameters, int(counter.get_total_flops() // 2))
+    encoder = Encoder(architecture).eval()
+    return Cost(sum(each.numel() for each in encoder.parameters()), count_macs(encoder, px))
+
+
+def count_macs(module: nn.Module, px: int) -> int:
+    """Multiply-accumulates of the convolutions and matrix products of a network for one image of side `px`.
+
+    Only shapes are computed, so the weights are neither read nor copied.
+
+    Args:
+        module: Maps `(N, 3, H, W)` to features, in evaluation mode.
+        px: Side of the image.
+
+    Returns:
+        The number, or 0 if the network creates tensors on the CPU, so that its shapes cannot be computed alone.
+    """
+    shapes = {name: each.to("meta") for name, each in [*module.named_parameters(), *module.named_buffers()]}
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            functional_call(module, shapes, (torch.zeros(1, 3, px, px, device="meta"),))
+    except RuntimeError:
+        return 0
+    return int(counter.get_total_flops() // 2)

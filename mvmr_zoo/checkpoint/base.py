@@ -77,6 +77,8 @@ def difference(
 ) -> dict[str, NDArray[np.generic]]:
     """What `add_difference` needs: float16, and float32 for batch norm's statistics, whose range is large.
 
+    Tensors that equal the base's are left out.
+
     Args:
         weights: The encoder's tensors by name.
         base: The base's tensors by the same names.
@@ -85,9 +87,12 @@ def difference(
         CheckpointError: Names or shapes differ.
     """
     _check(weights, base, "The encoder")
+    if missing := sorted(base.keys() - weights.keys()):
+        raise CheckpointError(f"The encoder: {missing[0]} of the base's network is missing.")
     return {
         name: (tensor.astype(np.float32) - base[name]).astype(np.float32 if is_statistic(name) else np.float16)
         for name, tensor in weights.items()
+        if not np.array_equal(tensor, base[name])
     }
 
 
@@ -110,12 +115,14 @@ def add_difference(path: Path, delta: Mapping[str, NDArray[np.generic]], base: B
             f"{installed.sha256[:12]}…. Install the version of the package that the folder was made with."
         )
     _check(delta, tensors, str(path))
-    return {name: tensor + delta[name].astype(np.float32) for name, tensor in tensors.items()}
+    return {
+        name: tensor + delta[name].astype(np.float32) if name in delta else tensor for name, tensor in tensors.items()
+    }
 
 
 def _check(found: Mapping[str, NDArray[np.generic]], base: Mapping[str, NDArray[np.float32]], what: str) -> None:
-    for name in sorted(found.keys() ^ base.keys()):
-        raise CheckpointError(f"{what}: {name} is {'unknown' if name in found else 'missing'} in the base's network.")
+    for name in sorted(found.keys() - base.keys()):
+        raise CheckpointError(f"{what}: {name} is unknown in the base's network.")
     for name, tensor in found.items():
         if tensor.shape != base[name].shape:
             raise CheckpointError(f"{what}: {name} has shape {tensor.shape}, expected {base[name].shape}.")

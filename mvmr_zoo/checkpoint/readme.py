@@ -116,11 +116,13 @@ def _metadata(config: CheckpointConfig) -> str:
 def _outputs(config: CheckpointConfig) -> str:
     if not config.aligned_dim:
         return ""
+    whitened = "whiten" in config.training
+    how = "their whitened principal components" if whitened else "their projection into the teacher's space"
     return f"""
 It has two outputs. `load` gives `{config.default_output}` by default:
 
 - `output="features"`: the backbone's {config.embedding_dim} pooled features, for linear probes and fine-tuning.
-- `output="aligned"`: their projection into the teacher's space, for retrieval. Its {config.aligned_dim} dimensions are
+- `output="aligned"`: {how}, for retrieval. Its {config.aligned_dim} dimensions are
   ordered by importance, and `dim=K` keeps the first K.
 """
 

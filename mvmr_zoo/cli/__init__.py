@@ -1,4 +1,4 @@
-"""`mvmr-zoo`: the command line. Heavy modules are imported inside the commands, so `--help` is instant.
+"""The command line `mvmr-zoo`. Heavy modules are imported inside the commands, so `--help` is fast.
 
 index_add   index add
 index       index status, reindex, tune, build, doctor, remove, prune
@@ -6,7 +6,8 @@ models      models, info, import, fetch, verify, bundle, unbundle
 embed       embed, gather
 options     options and helpers that several commands share
 
-Every other module is named after its command.
+Every other module is named after its command. The first sentence of a command's docstring is its line in the list of
+commands, which has room for about 60 characters.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ from mvmr_zoo.cli import duplicates, embed, eval, index, index_add, models, quic
 from mvmr_zoo.cli.options import index_app
 
 app = typer.Typer(
-    help="Photos to compact feature vectors: index a folder, search it, look at the models.",
+    help="Search photos, embed images, and evaluate encoders.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,  # Rich takes `[gpu]` in a help text for markup, and shows flags as <bool>
 )
 
 
 @app.callback(invoke_without_command=True)
 def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
-    """Options before any command."""
+    """Handle the options before the command."""
     if version:
         typer.echo(__version__)
         raise typer.Exit
@@ -46,5 +48,5 @@ app.add_typer(eval.app, name="eval")
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script `mvmr-zoo`."""
     app()

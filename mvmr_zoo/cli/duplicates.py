@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmr_zoo._io import explain_errors
+from mvmr_zoo._io import counted, explain_errors
 from mvmr_zoo.cli.options import Library
 from mvmr_zoo.errors import ConfigError, printable
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mvmr_zoo.search import Group
 
 
-_GROUPS_A_SHEET = 200
+_GROUPS_PER_SHEET = 200
 
 
 app = typer.Typer()
@@ -30,16 +30,20 @@ app = typer.Typer()
 @explain_errors
 def duplicates(
     library: Library = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Only files that are equal byte for byte.")] = False,
-    cosine: Annotated[float | None, typer.Option(help="Smallest cosine of near copies' vectors. Default: 0.7.")] = None,
-    likeness: Annotated[float | None, typer.Option(help="Least correlation of their thumbnails; 0.9.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Only files with identical content.")] = False,
+    cosine: Annotated[
+        float | None, typer.Option(help="Smallest cosine similarity of near copies. Default: 0.7.")
+    ] = None,
+    likeness: Annotated[
+        float | None, typer.Option(help="Smallest correlation of the thumbnails of near copies. Default: 0.9.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Report: .json, .csv, or a picture (.png, .jpg).")
+        Path | None, typer.Option("--output", "-o", help="Write a report: .json, .csv, or a picture (.png, .jpg).")
     ] = None,
 ) -> None:
-    """Groups of copies of the same photo. Nothing is ever deleted."""
+    """Find copies of the same photo. Nothing is deleted."""
     from mvmr_zoo._io import progress_bar
-    from mvmr_zoo.search import COSINE, LIKENESS, PhotoLibrary
+    from mvmr_zoo.search import CORRELATION, COSINE, PhotoLibrary
 
     if output is not None and output.suffix.lower() not in (".json", ".csv", ".png", ".jpg", ".jpeg"):
         raise ConfigError(f"--output got {output}; expected a name ending in .json, .csv, .png or .jpg.")
@@ -47,30 +51,34 @@ def duplicates(
         groups = opened.duplicates(
             near=not exact,
             cosine=COSINE if cosine is None else cosine,
-            likeness=LIKENESS if likeness is None else likeness,
+            correlation=CORRELATION if likeness is None else likeness,
             progress=progress,
         )
     if output is not None:
         _report(output, groups)
-        typer.echo(f"report: {printable(str(output))}", err=True)
+        typer.echo(f"Report: {printable(str(output))}", err=True)
     copies = [copy for group in groups for copy in group.copies]
     for group in groups:
         typer.echo(f"{group.width} x {group.height}  {group.size:>10,} bytes  {printable(str(group.path))}")
         for copy in group.copies:
-            facts = f"{copy.width} x {copy.height}  {copy.size:>10,} bytes  {copy.kind} {copy.likeness:.2f}"
+            facts = f"{copy.width} x {copy.height}  {copy.size:>10,} bytes  {copy.kind} {copy.correlation:.2f}"
             typer.echo(f"    {facts}  {printable(str(copy.path))}")
-    spare = sum(copy.size for copy in copies)
-    typer.echo(f"{len(groups)} photos have {len(copies)} copies, {spare:,} bytes. Nothing was deleted.")
+    size = sum(copy.size for copy in copies)
+    have = "has" if len(groups) == 1 else "have"
+    total = f"{counted(len(copies), 'copy', 'copies')}, {counted(size, 'byte')}"
+    typer.echo(f"{counted(len(groups), 'photo')} {have} {total}. Nothing was deleted.")
 
 
 def _report(path: Path, groups: list[Group]) -> None:
-    """The groups as JSON, as CSV with a row a file, or as a picture with a line a group."""
+    """Write the groups as JSON, as CSV with one row per file, or as a picture with one line per group."""
     from mvmr_zoo._io import write_whole
     from mvmr_zoo.search import Hit, save_sheet
 
     match path.suffix.lower():
         case ".json":
             plain = [json.loads(json.dumps(asdict(group), default=os.fspath)) for group in groups]
+            for copy in (copy for group in plain for copy in group["copies"]):
+                copy["likeness"] = copy.pop("correlation")
             write_whole(path, json.dumps(plain, indent=2) + "\n")
         case ".csv":
             text = io.StringIO()
@@ -85,15 +93,15 @@ def _report(path: Path, groups: list[Group]) -> None:
                         each.size,
                         each.kind,
                         round(each.cosine, 4),
-                        round(each.likeness, 4),
+                        round(each.correlation, 4),
                     ]
                     table.writerow([number, each.id, each.path, *facts])
             write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
         case _:
             if not groups:
-                raise ConfigError(f"{path} was not written: there are no copies to show.")
+                raise ConfigError(f"{path} was not written because there are no copies to show.")
             lines = [
                 (group.path, [Hit(copy.id, copy.path, copy.cosine) for copy in group.copies])
-                for group in groups[:_GROUPS_A_SHEET]
+                for group in groups[:_GROUPS_PER_SHEET]
             ]
             save_sheet(path, lines)

@@ -1,4 +1,4 @@
-"""`mvmr-zoo embed`: any number of images to an embeddings folder, or on a cluster; `mvmr-zoo gather` joins the two."""
+"""`mvmr-zoo embed`, on this machine or on a Ray cluster, and `mvmr-zoo gather`, which joins the output of a cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mvmr_zoo._io import SOME_FAILED, explain_errors
+from mvmr_zoo._io import SOME_FAILED, counted, explain_errors
 from mvmr_zoo.cli.options import ModelDim, ModelOutput, check_folder_option
 from mvmr_zoo.errors import ConfigError, printable
 
@@ -24,7 +24,7 @@ app = typer.Typer()
 
 ENGINES = ("local", "ray")
 
-_REASONS = 3
+_REASONS_SHOWN = 3
 
 
 @app.command()
@@ -33,26 +33,31 @@ def embed(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder of photos, a text file of one path a line, or parquet:FILE[:COLUMN]; "
-            "for --engine ray a folder or a URI, as s3://bucket/photos."
+            help="Folder of photos, text file with one path per line, or parquet:FILE[:COLUMN]. With --engine ray, "
+            "a folder or a URI such as s3://bucket/photos."
         ),
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="The embeddings folder to write; for --engine ray also a URI.")
+        str, typer.Option("--output", "-o", help="Embeddings folder to write. With --engine ray, also a URI.")
     ],
     model: Annotated[
-        str | None, typer.Option(help="Model name or checkpoint folder. Default: the one in the package.")
+        str | None, typer.Option(help="Model name, checkpoint folder or spec. Default: effnet-lite:0.")
     ] = None,
     model_output: ModelOutput = None,
     dim: ModelDim = None,
     engine: Annotated[
-        str, typer.Option(help="local, or ray: Parquet files, made on every machine of a Ray cluster.")
+        str, typer.Option(help="local, or ray for all machines of a Ray cluster, which write Parquet files.")
     ] = "local",
-    shard_rows: Annotated[int, typer.Option(min=1, help="Images a shard; its vectors are held in memory.")] = 100_000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images an inference call.")] = 32,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when an image could not be embedded.")] = False,
+    shard_rows: Annotated[
+        int, typer.Option(min=1, help="Images per shard. The vectors of a shard are kept in memory.")
+    ] = 100_000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per inference call.")] = 32,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if an image could not be embedded.")] = False,
 ) -> None:
-    """Vectors of many images, in files that autofaiss and clip-retrieval read. Run it again to go on after a kill."""
+    """Write the vectors of many images to an embeddings folder.
+
+    autofaiss and clip-retrieval read its files. If the command is interrupted, run it again to continue.
+    """
     if engine not in ENGINES:
         raise ConfigError(f"--engine is {engine!r}; expected {' or '.join(ENGINES)}.")
     check_folder_option(output)
@@ -71,18 +76,23 @@ def embed(
 @app.command()
 @explain_errors
 def gather(
-    parts: Annotated[str, typer.Argument(help="What `embed --engine ray` wrote: a folder or a URI.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The embeddings folder to write.")],
-    shard_rows: Annotated[int, typer.Option(min=1, help="Images a shard; its vectors are held in memory.")] = 100_000,
+    parts: Annotated[str, typer.Argument(help="Folder or URI that `embed --engine ray` wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Embeddings folder to write.")],
+    shard_rows: Annotated[
+        int, typer.Option(min=1, help="Images per shard. The vectors of a shard are kept in memory.")
+    ] = 100_000,
 ) -> None:
-    """The embeddings folder of what a Ray cluster embedded, sorted by path."""
+    """Convert the output of `embed --engine ray`.
+
+    The result is an embeddings folder, sorted by path.
+    """
     from mvmr_zoo.embed import gather_parquet
 
-    _tell(gather_parquet(parts, output, shard_rows=shard_rows), os.fspath(output))
+    _show(gather_parquet(parts, output, shard_rows=shard_rows), os.fspath(output))
 
 
 def _embed_here(source: str, output: str, encoder: Callable[[], Model], shard_rows: int, batch_size: int) -> int:
-    """Embed on this machine; returns how many images failed."""
+    """Embed on this machine. Returns the number of images that failed."""
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.embed import embed_source, open_source
 
@@ -93,38 +103,44 @@ def _embed_here(source: str, output: str, encoder: Callable[[], Model], shard_ro
                 inputs, encoder(), folder, shard_rows=shard_rows, batch_size=batch_size, progress=progress
             )
         except KeyboardInterrupt:
-            typer.echo("Finished shards are kept; run the same command to go on.", err=True)
+            typer.echo("Finished shards are saved. Run the same command again to continue.", err=True)
             raise
-    _tell(report, os.fspath(folder))
+    _show(report, os.fspath(folder))
     return report.failed
 
 
 def _embed_on_ray(source: str, output: str, encoder: Callable[[], Model], shard_rows: int, batch_size: int) -> int:
-    """Embed on a Ray cluster; returns how many images failed."""
+    """Embed on a Ray cluster. Returns the number of images that failed."""
     from mvmr_zoo.embed import embed_on_ray
 
     found = embed_on_ray(source, encoder(), output, rows_per_part=shard_rows, batch_size=batch_size)
     failed = found.reasons.total()
     typer.echo(
-        f"{printable(output)}: {found.images - failed} of {found.images} images embedded, in {len(found.rows)} "
-        f"Parquet files. `mvmr-zoo gather {printable(output)} -o FOLDER` makes an embeddings folder of them."
+        f"{printable(output)}: {found.images - failed:,} of {counted(found.images, 'image')} embedded, in "
+        f"{counted(len(found.rows), 'Parquet file')}. Run `mvmr-zoo gather {printable(output)} -o FOLDER` to convert "
+        "them to an embeddings folder."
     )
     if failed:
-        typer.echo(f"{failed} failed{_why(found.reasons)}; their rows have a reason in place of a vector.", err=True)
+        rows = "Its row has" if failed == 1 else "Their rows have"
+        typer.echo(f"{failed:,} failed{_common_reasons(found.reasons)}. {rows} a reason instead of a vector.", err=True)
     return failed
 
 
-def _tell(report: BulkReport, output: str) -> None:
-    done = "is finished already, nothing to do" if report.was_finished else f"{report.made} made now"
+def _show(report: BulkReport, output: str) -> None:
+    done = "The folder was already complete." if report.was_finished else f"{report.made:,} written now."
     typer.echo(
-        f"{printable(output)}: {report.embedded} of {report.images} images embedded, in {report.shards} shards; {done}."
+        f"{printable(output)}: {report.embedded:,} of {counted(report.images, 'image')} embedded, in "
+        f"{counted(report.shards, 'shard')}. {done}"
     )
     if report.failed:
-        typer.echo(f"{report.failed} failed{_why(report.reasons)}; {printable(output)}/failures lists them.", err=True)
+        typer.echo(
+            f"{report.failed:,} failed{_common_reasons(report.reasons)}. {printable(output)}/failures lists the files.",
+            err=True,
+        )
 
 
-def _why(reasons: Counter[str]) -> str:
-    """The commonest reasons, in brackets."""
-    told = [f"{count} {reason}" for reason, count in reasons.most_common(_REASONS)]
-    more = ["…"] if len(reasons) > _REASONS else []
-    return f" ({', '.join(told + more)})" if told else ""
+def _common_reasons(reasons: Counter[str]) -> str:
+    """The most common reasons, in parentheses."""
+    shown = [f"{count} {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN)]
+    more = ["…"] if len(reasons) > _REASONS_SHOWN else []
+    return f" ({', '.join(shown + more)})" if shown else ""

@@ -1,4 +1,4 @@
-"""`mvmr-zoo eval`: encoders by fixed protocols."""
+"""`mvmr-zoo eval`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mvmr_zoo._io import SOME_FAILED, explain_errors
+from mvmr_zoo._io import SOME_FAILED, counted, explain_errors
 from mvmr_zoo.cli.options import ModelDim, ModelOutput, check_folder_option
 from mvmr_zoo.errors import printable
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Measure encoders by fixed protocols.", no_args_is_help=True)
 
-Spec = Annotated[str, typer.Argument(help="A model's name, a checkpoint folder, or somebody else's encoder.")]
-Data = Annotated[str, typer.Option(help="A data set's name, folder:PATH or parquet:PATH.")]
-DataRoot = Annotated[Path | None, typer.Option(help="Where named data sets lie.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch a named data set that is not there.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of whatever is random.")]
-Output = Annotated[Path | None, typer.Option(help="Folder the report goes to, as JSON and Markdown.")]
+Spec = Annotated[str, typer.Argument(help="Model name, checkpoint folder or spec, for example timm:NAME.")]
+Data = Annotated[str, typer.Option(help="Data set name, folder:PATH or parquet:PATH.")]
+DataRoot = Annotated[Path | None, typer.Option(help="Folder that contains the named data sets.")]
+Download = Annotated[bool, typer.Option("--download", help="Download a named data set if it is missing.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
+Output = Annotated[Path | None, typer.Option(help="Folder for the report, as JSON and Markdown.")]
 Attach = Annotated[bool, typer.Option("--attach", help="Write the figures into the checkpoint folder and its card.")]
-Plots = Annotated[bool, typer.Option("--plots", help="Draw the report too, as PNG files in --output.")]
-TenCrop = Annotated[bool, typer.Option("--ten-crop", help="With linear: see ten crops of each test image too.")]
+Plots = Annotated[bool, typer.Option("--plots", help="Also draw the report as PNG files in --output.")]
+TenCrop = Annotated[bool, typer.Option("--ten-crop", help="With linear: also evaluate ten crops of each test image.")]
 
 _ALL = "all"
 
 _HELP = {
-    "knn": "Weighted k-nearest-neighbor classification, k = 20; also 1, 5, 200.",
-    "linear": "Logistic regression by L-BFGS, its strength chosen on a held-out tenth of train.",
-    "linear-sgd": "A linear classifier trained by Adam on random crops, 100 epochs, as the paper does.",
-    "semi": "An encoder fine-tuned on few labels, by its own classifier.",
-    "voc07": "One-vs-rest logistic regression on VOC07: mean average precision.",
-    "retrieval": "Every test image queries all others: mean average precision, recall@k.",
-    _ALL: "Every protocol that applies to the model and the data.",
+    "knn": "Weighted k-NN classification, for k = 20 and also 1, 5, 200.",
+    "linear": "Logistic regression on the features. L-BFGS; the strength is chosen on a held-out tenth of train.",
+    "linear-sgd": "Linear classifier trained on random crops. Adam, 100 epochs, as in the paper.",
+    "semi": "Accuracy of a classifier fine-tuned on few labels. `training.finetune` writes such encoders.",
+    "voc07": "Mean average precision on VOC07. One-vs-rest logistic regression.",
+    "retrieval": "Mean average precision and recall@k of image retrieval. Each test image is a query to all others.",
+    _ALL: "All protocols that apply to the model and the data.",
 }
 
 
 def _command(protocol: str) -> Callable[..., None]:
-    """The command of one protocol, or of all: they take the same options."""
+    """The command of one protocol, or of all. They have the same options."""
 
     @explain_errors
     def command(
@@ -63,13 +63,13 @@ def _command(protocol: str) -> Callable[..., None]:
 
         check_folder_option(output)
         if plots and output is None:
-            raise ConfigError("--plots draws into the folder of --output, which is not given.")
+            raise ConfigError("--plots writes into the folder of --output. Add --output FOLDER.")
         if ten_crop and protocol not in ("linear", _ALL):
-            raise ConfigError(f"--ten-crop is for linear, and all; {protocol} sees one view of each test image.")
+            raise ConfigError(f"--ten-crop is for linear and all; {protocol} evaluates one view of each test image.")
         if attach:
             attachable(model)
         if output is not None:
-            output.mkdir(parents=True, exist_ok=True)  # rather now than after an hour
+            output.mkdir(parents=True, exist_ok=True)  # an error now is better than one after an hour
         options = Options(seed=seed, ten_crop=ten_crop)
         asked: dict[str, Any] = {"output": model_output, "dim": dim, "root": data_root}
         if protocol == _ALL:
@@ -101,14 +101,21 @@ def compare(
     data: Data,
     protocol: Annotated[str, typer.Option(help="knn, linear, linear-sgd, semi, voc07 or retrieval.")] = "knn",
     first_output: Annotated[str | None, typer.Option(help="Output of the first model: features or aligned.")] = None,
-    first_dim: Annotated[int | None, typer.Option(help="Length of its aligned vectors. Default: all.")] = None,
+    first_dim: Annotated[
+        int | None, typer.Option(help="Number of leading dimensions of its aligned output. Default: all.")
+    ] = None,
     second_output: Annotated[str | None, typer.Option(help="Output of the second model: features or aligned.")] = None,
-    second_dim: Annotated[int | None, typer.Option(help="Length of its aligned vectors. Default: all.")] = None,
+    second_dim: Annotated[
+        int | None, typer.Option(help="Number of leading dimensions of its aligned output. Default: all.")
+    ] = None,
     data_root: DataRoot = None,
     download: Download = False,
     seed: Seed = 0,
 ) -> None:
-    """Compare two models, or two outputs of one, on the same test images, with a paired bootstrap of the difference."""
+    """Compare two models on the same test images.
+
+    The interval of the difference is from a paired bootstrap. Two outputs of one model can be compared as well.
+    """
     from mvmr_zoo.evaluate import Options
     from mvmr_zoo.evaluate import compare as run
 
@@ -127,7 +134,7 @@ def compare(
     )
     rows = found.rows
     one, other = (printable(f"{each.spec}{each.shown_output}") for each in (found.first, found.second))
-    typer.echo(f"{one} minus {other}; 95 % intervals, {rows[0].first.images} test images")
+    typer.echo(f"{one} minus {other}; 95 % intervals, {counted(rows[0].first.images or 0, 'test image')}")
     typer.echo(f"{'':<24} {'first':<24} {'second':<24} difference")
     for row in rows:
         typer.echo(f"{row.name:<24} {row.first!s:<24} {row.second!s:<24} {row.difference}")
@@ -137,9 +144,9 @@ def compare(
 @explain_errors
 def table(
     reports: Annotated[Path, typer.Option(help="Folder of reports.")] = Path("reports"),
-    write: Annotated[Path | None, typer.Option(help="Put the table into this file, between its two markers.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the table into this file, between its two markers.")] = None,
 ) -> None:
-    """All reports of a folder beside the published figures."""
+    """Print all reports of a folder with the published figures."""
     from mvmr_zoo.evaluate import read_reports, table_markdown, write_table
 
     text = table_markdown(read_reports(reports))
@@ -159,7 +166,7 @@ def _finish(protocol: str, evaluation: Evaluation, output: Path | None, *, attac
         name = f"{shown}-{report.data}-{protocol}"
         path = output / f"{''.join(char if char.isalnum() or char in '-_.' else '-' for char in name)}.json"
         if path.exists() and read_report(path).images != report.images:
-            raise ConfigError(f"{path} is a report on other images; give another --output.")
+            raise ConfigError(f"{path} is a report on other images. Choose another --output.")
         write_report(path, report)
         write_whole(path.with_suffix(".md"), report_markdown(report))
     if attach:
@@ -176,8 +183,9 @@ def _show(report: Report, path: Path | None) -> None:
     what = printable(f"{report.protocol} of {report.model}{report.shown_output} on {report.data}")
     typer.echo(f"{what}, seed {report.seed}, {report.seconds} s")
     for name, figure in report.figures.items():
-        typer.echo(f"  {printable(name):<34} {figure}  of {figure.images} images")
+        typer.echo(f"  {printable(name):<34} {figure}  of {counted(figure.images or 0, 'image')}")
     for pair in report.confusions:
-        typer.echo(f"  {printable(pair.actual)} taken for {printable(pair.predicted)}: {pair.images} images")
+        mistake = f"{printable(pair.actual)} classified as {printable(pair.predicted)}"
+        typer.echo(f"  {mistake}: {counted(pair.images, 'image')}")
     if path is not None:
         typer.echo(f"  {printable(str(path))}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mvmr_zoo._io import SOME_FAILED, AsJson, explain_errors, own_name
+from mvmr_zoo._io import SOME_FAILED, AsJson, counted, explain_errors, own_name
 from mvmr_zoo.cli import index_add  # noqa: F401  (`add` is listed first)
 from mvmr_zoo.cli.options import DeviceName, Library, ModelDim, ModelOutput, index_app, library_folder, tell
 from mvmr_zoo.errors import printable
@@ -27,7 +27,7 @@ _NAMES_SHOWN = 10
 @index_app.command("status")
 @explain_errors
 def index_status(library: Library = None, as_json: AsJson = False) -> None:
-    """What the library holds, and what could not be indexed."""
+    """Show what the library contains, and which photos failed."""
     from mvmr_zoo.embed.folder import is_embeddings_folder
     from mvmr_zoo.models import DEFAULT_MODEL
     from mvmr_zoo.search import PhotoLibrary, read_ivfpq
@@ -72,16 +72,16 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     typer.echo(f"model     {printable(status.model or 'none yet')}{output}")
     if status.moving_to is not None:
         command = reindex_command(status.folder, status.moving_to)
-        typer.echo(f"          unfinished: `{printable(command)}` continues to move the library to this encoder")
+        typer.echo(f"          unfinished: `{printable(command)}` continues the move to another encoder")
     elif status.model not in (None, DEFAULT_MODEL):
         command = reindex_command(status.folder)
         typer.echo(f"          `{printable(command)}` moves the library to the default encoder, {DEFAULT_MODEL}")
-    missing = f", and {status.missing} missing (`{own_name()} index prune` forgets them)" if status.missing else ""
-    typer.echo(f"photos    {status.photos}{missing}")
+    missing = f", and {status.missing:,} missing (`{own_name()} index prune` removes them)" if status.missing else ""
+    typer.echo(f"photos    {status.photos:,}{missing}")
     typer.echo(f"index     {_index_in_words(status)}")
     if status.index and status.index.tuning:
         _show_curve(status.index.tuning)
-    typer.echo(f"failures  {len(status.failures)}")
+    typer.echo(f"failures  {len(status.failures):,}")
     for failure in status.failures:
         typer.echo(f"  {printable(os.fsdecode(failure.path))}: {failure.reason}")
 
@@ -89,17 +89,17 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
 def _index_in_words(status: Status) -> str:
     if status.index is None:
         return "none yet"
-    state = "current" if status.index_current else "will be made again by the next `index add`"
+    state = "up to date" if status.index_current else "out of date, rebuilt by the next `index add`"
     return f"{_kind(status.index)}, generation {status.index.generation}, {state}"
 
 
 def _kind(manifest: Manifest) -> str:
     tuning = manifest.tuning
-    return "exact" if tuning is None else f"{tuning.nprobe} of {tuning.lists} lists searched"
+    return "exact" if tuning is None else f"{tuning.nprobe} of {tuning.lists} clusters searched"
 
 
 def _plain(status: Status) -> dict[str, object] | None:
-    """What the index is, for JSON."""
+    """The index as JSON."""
     if status.index is None:
         return None
     facts = asdict(status.index)
@@ -115,12 +115,13 @@ def index_reindex(
     dim: ModelDim = None,
     device: DeviceName = "auto",
     forget_missing: Annotated[
-        bool, typer.Option("--forget-missing", help="Forget the photos whose files are missing.")
+        bool, typer.Option("--forget-missing", help="Remove photos whose files are missing.")
     ] = False,
 ) -> None:
-    """Move the library to another encoder. The old vectors answer until all new ones are there.
+    """Move the library to another encoder.
 
-    Every photo is read once more. Run the same command again to go on after a kill.
+    All photos are read again. Searches use the old vectors until all new ones are ready. If the command is
+    interrupted, run it again to continue.
     """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.models import DEFAULT_MODEL
@@ -140,24 +141,29 @@ def index_reindex(
                 note=tell,
             )
         except KeyboardInterrupt:
-            typer.echo("What was done is kept; run the same command to go on.", err=True)
+            typer.echo("Progress is saved. Run the same command again to continue.", err=True)
             raise
         place = photos.folder
-    done = f"{report.embedded} photos embedded" + (f", {report.resumed} were before" if report.resumed else "")
-    forgotten = f", {report.forgotten} missing ones forgotten" if report.forgotten else ""
-    typer.echo(f"{done}, {len(report.failures)} failed{forgotten}.")
+    resumed = f", {report.resumed:,} embedded before the interruption" if report.resumed else ""
+    removed = f", {counted(report.forgotten, 'missing photo')} removed" if report.forgotten else ""
+    typer.echo(f"{counted(report.embedded, 'photo')} embedded{resumed}, {len(report.failures):,} failed{removed}.")
     typer.echo(
-        f"The library {printable(str(place))} of {report.total} photos belongs to {printable(report.model)} now."
+        f"The library {printable(str(place))} now has {counted(report.total, 'photo')} and the encoder "
+        f"{printable(report.model)}."
     )
 
 
 @index_app.command("tune")
 @explain_errors
 def index_tune(
-    recall: Annotated[float, typer.Option(help="Share of the 10 nearest photos that a search is to find.")] = 0.99,
+    recall: Annotated[float, typer.Option(help="Share of the 10 nearest photos that a search must find.")] = 0.99,
     library: Library = None,
 ) -> None:
-    """Choose how many lists a search looks into, by measuring against exact search with photos held out of training."""
+    """Choose how many clusters a search reads.
+
+    More clusters are slower and find more of the nearest photos. The recall is measured against exact search, for
+    photos that the clusters were not trained on.
+    """
     from mvmr_zoo.embed.folder import is_embeddings_folder
     from mvmr_zoo.search import PhotoLibrary, build_ivfpq
 
@@ -168,23 +174,22 @@ def index_tune(
     with PhotoLibrary(library, create=False) as photos:
         manifest = photos.tune(recall, note=tell)
     if manifest.tuning is None:
-        typer.echo(
-            f"The index of {manifest.rows:,} photos is exact: it finds all of them, and there is nothing to tune."
-        )
+        typer.echo(f"The index of {counted(manifest.rows, 'photo')} is exact. There is nothing to tune.")
     else:
-        typer.echo(f"The index of {manifest.rows:,} photos: {_kind(manifest)}.")
+        typer.echo(f"The index of {counted(manifest.rows, 'photo')}: {_kind(manifest)}.")
         _show_curve(manifest.tuning)
 
 
 @index_app.command("build")
 @explain_errors
 def index_build(
-    folder: Annotated[Path, typer.Option("--from", help="An embeddings folder of `mvmr-zoo embed`.")],
-    recall: Annotated[float, typer.Option(help="Share of the 10 nearest photos that a search is to find.")] = 0.99,
+    folder: Annotated[Path, typer.Option("--from", help="Embeddings folder written by `mvmr-zoo embed`.")],
+    recall: Annotated[float, typer.Option(help="Share of the 10 nearest photos that a search must find.")] = 0.99,
 ) -> None:
-    """Make an embeddings folder searchable, however large: IVF-PQ, shard by shard. Run it again to go on after a kill.
+    """Build an index of an embeddings folder.
 
-    `mvmr-zoo search PHOTO --library FOLDER` searches it.
+    The IVF-PQ index may be larger than memory. `mvmr-zoo search PHOTO --library FOLDER` searches it. If the command is
+    interrupted, run it again to continue.
     """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.search import build_ivfpq
@@ -197,33 +202,38 @@ def index_build(
 def _show_ivfpq(folder: Path, lists: IvfPq) -> None:
     tuning = lists.tuning
     typer.echo(
-        f"{printable(str(folder))}: {lists.rows:,} vectors as {lists.code_bytes} bytes each, "
-        f"{tuning.nprobe} of {tuning.lists} lists searched."
+        f"{printable(str(folder))}: {counted(lists.rows, 'vector')} as {lists.code_bytes} bytes each, "
+        f"{tuning.nprobe} of {tuning.lists} clusters searched."
     )
     if tuning.chosen.low < tuning.target:
-        typer.echo(f"A recall of {tuning.target} was not reached: the codes are too short for it.")
+        typer.echo(f"The target recall of {tuning.target} was not reached because the codes are too short.")
     _show_curve(tuning)
 
 
 def _show_curve(tuning: Tuning) -> None:
-    """What was measured, a line a number of lists."""
+    """Print the measured recall, one line per number of clusters."""
     typer.echo(
-        f"  recall@10 of {tuning.queries:,} held-out photos among {tuning.rows:,}, wanted {tuning.target}; one thread"
+        f"  recall@10 for {counted(tuning.queries, 'held-out photo')} among {tuning.rows:,}, target {tuning.target}, "
+        "one thread"
     )
-    typer.echo("    lists  recall@10  at least  ms a query")
+    typer.echo("    clusters  recall@10  lower bound  ms per query")
     for point in tuning.curve:
         mark = "  <- used" if point.nprobe == tuning.nprobe else ""
-        typer.echo(f"    {point.nprobe:>5}  {point.recall:>9.4f}  {point.low:>8.4f}  {point.query_ms:>10.2f}{mark}")
+        typer.echo(f"    {point.nprobe:>8}  {point.recall:>9.4f}  {point.low:>11.4f}  {point.query_ms:>12.2f}{mark}")
 
 
 @index_app.command("doctor")
 @explain_errors
 def index_doctor(
     library: Library = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be put right.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair everything but missing photos.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look the library over: damaged vectors, an index that does not match, files left over, photos that are gone."""
+    """Check the library, and repair it with --repair.
+
+    Finds damaged vectors, an index that does not match, leftover files, and photos whose files are missing. The exit
+    code is 1 if a problem remains.
+    """
     from mvmr_zoo.search import PhotoLibrary
 
     with PhotoLibrary(library, create=False) as photos:
@@ -240,8 +250,10 @@ def index_doctor(
             for name in finding.names[:_NAMES_SHOWN]:
                 typer.echo(f"  {printable(name)}")
             if len(finding.names) > _NAMES_SHOWN:
-                typer.echo(f"  and {len(finding.names) - _NAMES_SHOWN} more (--json lists all)")
-        typer.echo("The library is sound." if not findings else f"{len(findings)} found, {len(left)} left.")
+                typer.echo(f"  and {len(finding.names) - _NAMES_SHOWN:,} more (--json lists all)")
+        typer.echo(
+            "No problems found." if not findings else f"{counted(len(findings), 'problem')} found, {len(left)} left."
+        )
     if left:
         raise typer.Exit(SOME_FAILED)
 
@@ -250,24 +262,25 @@ def index_doctor(
 @explain_errors
 def index_remove(
     folders: Annotated[
-        list[Path], typer.Argument(help="Folders whose photos are to be forgotten; no file is touched.")
+        list[Path], typer.Argument(help="Folders whose photos are removed from the library. No file is deleted.")
     ],
     library: Library = None,
 ) -> None:
-    """Forget the photos of some folders."""
+    """Remove the photos of folders from the library."""
     from mvmr_zoo.search import PhotoLibrary
 
     with PhotoLibrary(library, create=False) as photos:
         removed = photos.remove(folders)
-    typer.echo(f"{removed} photos forgotten. No file was touched.")
+    typer.echo(f"{counted(removed, 'photo')} removed from the library. No file was deleted.")
 
 
 @index_app.command("prune")
 @explain_errors
 def index_prune(library: Library = None) -> None:
-    """Forget the photos whose files are missing."""
+    """Remove photos whose files are missing from the library."""
     from mvmr_zoo.search import PhotoLibrary
 
     with PhotoLibrary(library, create=False) as photos:
         pruned = photos.prune()
-    typer.echo(f"{pruned.forgotten} missing photos forgotten, {pruned.back} found to be there again.")
+    kept = f" Found again and kept: {pruned.back:,}." if pruned.back else ""
+    typer.echo(f"{counted(pruned.forgotten, 'missing photo')} removed from the library.{kept}")

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mvmr_zoo._io import SOME_FAILED, explain_errors, own_name
+from mvmr_zoo._io import SOME_FAILED, counted, explain_errors, own_name
 from mvmr_zoo.cli.options import DeviceName, Library, ModelDim, ModelSpec, index_app, tell
 from mvmr_zoo.errors import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mvmr_zoo.checkpoint import Output
     from mvmr_zoo.models import Device
+    from mvmr_zoo.search import AddReport
 
 
 @index_app.command("add")
 @explain_errors
 def index_add(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of photos; subfolders are searched too.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of photos, including their subfolders.")],
     library: Library = None,
     model: ModelSpec = None,
     output: Annotated[
@@ -28,23 +31,27 @@ def index_add(
         typer.Option(
             "--output",
             "--model-output",
-            help="Output of the model for a new library: features or aligned. Default: the library's, or the model's.",
+            help="Output of the model for a new library: features or aligned. Default: the model's own.",
         ),
     ] = None,
     dim: ModelDim = None,
     device: DeviceName = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a photo could not be indexed.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a photo could not be indexed.")] = False,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="Take the photos of a folder that holds none now for missing.")
+        bool, typer.Option("--allow-empty", help="Mark photos as missing even if the folder is now empty.")
     ] = False,
     include: Annotated[
-        list[str] | None, typer.Option(help="Take only photos of such names, as '*.heic' or '2024/*'.")
+        list[str] | None, typer.Option(help="Index only photos whose names match, for example '*.heic' or '2024/*'.")
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave out photos and folders of such names, as 'thumbs'.")
+        list[str] | None, typer.Option(help="Skip photos and folders whose names match, for example 'thumbs'.")
     ] = None,
 ) -> None:
-    """Index every photo below some folders. Run it again to take in what changed."""
+    """Index all photos in folders and their subfolders.
+
+    Run it again after changes. Only new and changed files are read. Deleted photos are marked as missing. Unreadable
+    photos are skipped and reported.
+    """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.search import Globs, PhotoLibrary
 
@@ -58,21 +65,34 @@ def index_add(
         try:
             report = photos.add(folders, progress=progress, allow_empty=allow_empty, globs=globs, note=tell)
         except KeyboardInterrupt:
-            typer.echo("What was done is kept; run the same command to go on.", err=True)
+            typer.echo("Progress is saved. Run the same command again to continue.", err=True)
             raise
         place = photos.folder
-    typer.echo(
-        f"{report.found} photos found: {report.added} indexed, {report.unchanged} unchanged, "
-        f"{report.recognized} recognized by content, {report.removed} gone, {len(report.failures)} failed."
-    )
-    typer.echo(f"The library {printable(str(place))} holds {report.total} photos.")
+    for line in _summary(report):
+        typer.echo(line)
+    typer.echo(f"The library {printable(str(place))} holds {counted(report.total, 'photo')}.")
     if report.failures:
         where = f" --library {_quoted(library)}" if library else ""
-        typer.echo(f"`{own_name()} index status{where}` lists the failures with their reasons.", err=True)
+        typer.echo(f"Run `{own_name()} index status{where}` to see why.", err=True)
         if strict:
             raise typer.Exit(SOME_FAILED)
 
 
+def _summary(report: AddReport) -> Iterator[str]:
+    """The result in sentences. The numbers of the first one add up to the photos found."""
+    failed = report.found - report.added - report.unchanged - report.recognized
+    yield (
+        f"{counted(report.found, 'photo')} found: {report.added:,} indexed, {report.unchanged:,} unchanged, "
+        f"{report.recognized:,} recognized by content, {failed:,} failed."
+    )
+    if unreadable := len(report.failures) - failed:
+        what = counted(unreadable, "folder or file", "folders or files")
+        yield f"{what} could not be read. There may be more photos."
+    if report.removed:
+        are = "is" if report.removed == 1 else "are"
+        yield f"{counted(report.removed, 'earlier path')} {are} no longer there, or excluded now."
+
+
 def _quoted(path: Path) -> str:
-    """As the shell reads it, on one line."""
+    """A path quoted for the shell, on one line."""
     return printable(shlex.quote(str(path)))

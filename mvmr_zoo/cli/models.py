@@ -1,4 +1,4 @@
-"""`mvmr-zoo models`, `info`, `import`, `fetch`, `verify`, `bundle`, `unbundle`: the zoo."""
+"""`mvmr-zoo models`, `info`, `import`, `fetch`, `verify`, `bundle` and `unbundle`."""
 
 from __future__ import annotations
 
@@ -8,80 +8,88 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmr_zoo._io import AsJson, explain_errors, own_name
+from mvmr_zoo._io import AsJson, counted, explain_errors, own_name
 from mvmr_zoo.errors import printable
 
 if TYPE_CHECKING:
-    from mvmr_zoo.checkpoint import CheckpointConfig, ModelCard
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mvmr_zoo.checkpoint import CheckpointConfig, Figure, ModelCard
     from mvmr_zoo.models.weight_import import Imported
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(help="A model's name, as `mvmr-zoo models` lists it.")]
-Spec = Annotated[str, typer.Argument(help="A model's name, a checkpoint folder, or hf-hub:ORG/NAME@REVISION.")]
-KeepProjector = Annotated[
-    bool, typer.Option("--keep-projector", help="Keep the projector too, to go on with training.")
-]
+Name = Annotated[str, typer.Argument(help="Model name, as listed by `mvmr-zoo models`.")]
+AnySpec = Annotated[str, typer.Argument(help="Model name, or a spec such as timm:NAME or a folder.")]
+Spec = Annotated[str, typer.Argument(help="Model name, checkpoint folder, or hf-hub:ORG/NAME@REVISION.")]
+KeepProjector = Annotated[bool, typer.Option("--keep-projector", help="Also keep the projector, to continue training.")]
 
 
 @app.command()
 @explain_errors
 def models(
-    task: Annotated[str | None, typer.Option(help="Only models trained so, as `distillation`.")] = None,
-    data: Annotated[str | None, typer.Option(help="Only models trained on this data set, as `stl10`.")] = None,
-    license: Annotated[str | None, typer.Option(help="Only weights of this license, as `apache-2.0`.")] = None,
-    max_params: Annotated[int | None, typer.Option(help="Most parameters.")] = None,
+    pattern: Annotated[
+        str | None, typer.Argument(help="Only models whose names match, for example 'resnet50*'.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Only models trained in this way, for example distillation.")] = None,
+    data: Annotated[str | None, typer.Option(help="Only models trained on this data set, for example stl10.")] = None,
+    license: Annotated[str | None, typer.Option(help="Only models with this license, for example apache-2.0.")] = None,
+    max_params: Annotated[int | None, typer.Option(help="Largest number of parameters.")] = None,
     min_metric: Annotated[
-        list[str] | None, typer.Option(help="NAME=FRACTION, as stl10/linear=0.9; may be given several times.")
+        list[str] | None,
+        typer.Option(help="Smallest value of a figure, for example stl10/linear=0.9. Can be repeated."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every model known by name. Published figures are their authors'; measured ones stand in the checkpoint folder."""
+    """List the models known by name.
+
+    The last column is one figure of each model, as published by its authors or measured here. `mvmr-zoo info NAME`
+    shows all figures and facts.
+    """
     from mvmr_zoo.models import DEFAULT_MODEL, damaged_models, list_models
 
     for reason in damaged_models().values():
-        typer.echo(f"Left out: {printable(reason)}", err=True)
-    cards = list_models(
-        task=task, data=data, license=license, max_params=max_params, min_metric=_bounds(min_metric or [])
-    )
+        typer.echo(f"Omitted: {printable(reason)}", err=True)
+    bounds = _bounds(min_metric or [])
+    cards = list_models(pattern, task=task, data=data, license=license, max_params=max_params, min_metric=bounds)
     if as_json:
         typer.echo(json.dumps([_plain(card) for card in cards], indent=2))
         return
-    typer.echo(_ROW.format("name", "where", "dim", "px", "params", "MACs", "license", "figures"))
-    for card in cards:
-        figures = [f"{name} {figure}" for name, figure in card.measured.items()]
-        figures += [f"published {name} {figure}" for name, figure in card.published.items()]
-        params = f"{card.parameters / 1e6:.1f}M" if card.parameters else "-"
-        macs = f"{card.macs / 1e9:.2f}G" if card.macs else "-"
-        where, told = _WHERE[card.location], printable("; ".join(figures))
-        row = (card.name, where, card.embedding_dim, card.input_px, params, macs, printable(card.license), told)
-        typer.echo(_ROW.format(*row))
+    if cards:
+        for line in _table(cards, bounds):
+            typer.echo(line)
+    else:
+        typer.echo("No matches.")
     typer.echo(f"New photo libraries use {DEFAULT_MODEL}, whose weights come with the package's [runtime] extra.")
 
 
 @app.command()
 @explain_errors
-def info(name: Name, as_json: AsJson = False) -> None:
-    """Everything known of one model."""
-    from mvmr_zoo.models import model_info
+def info(spec: AnySpec, as_json: AsJson = False) -> None:
+    """Show all facts about one model.
 
-    card = model_info(name)
+    No weights are downloaded, except for a checkpoint on the Hub that is not in the catalog.
+    """
+    from mvmr_zoo.models import CATALOG, model_info
+
+    card = model_info(spec)
     if as_json:
         typer.echo(json.dumps(_plain(card), indent=2))
         return
     preprocess = card.preprocess
-    rows = {
-        "summary": card.summary,
-        "where": _WHERE[card.location],
+    rows: dict[str, object] = {"summary": card.summary}
+    if card.name in CATALOG or card.location != "elsewhere":
+        rows["where"] = _WHERE[card.location]
+    rows |= {
         "architecture": card.architecture,
         "dimension": card.embedding_dim,
         "outputs": _outputs(card),
-        "parameters": f"{card.parameters:,}" if card.parameters else "not known",
-        "MACs": f"{card.macs:,} an image" if card.macs else "not known",
-        "input": f"{preprocess.crop_px} px, the center of {preprocess.resize_px} px, {preprocess.interpolation}",
-        "mean, std": f"{preprocess.mean}, {preprocess.std}",
-        "trained by": card.task or "not known",
-        "trained on": ", ".join(card.data) or "not known",
+        "parameters": f"{card.parameters:,}" if card.parameters else "unknown",
+        "MACs": f"{card.macs:,} per image" if card.macs else "unknown",
+        "input": f"{preprocess.crop_px} px, center crop of {preprocess.resize_px} px, {preprocess.interpolation}",
+        "mean, std": "; ".join(", ".join(f"{each:.4g}" for each in row) for row in (preprocess.mean, preprocess.std)),
+        "trained by": card.task or "unknown",
+        "trained on": ", ".join(card.data) or "unknown",
         "license": card.license,
         "origin": card.origin,
     }
@@ -99,56 +107,64 @@ def info(name: Name, as_json: AsJson = False) -> None:
 @app.command("import")
 @explain_errors
 def import_(
-    file: Annotated[Path, typer.Argument(help="The authors' .pth or .ckpt, or a torchvision or timm ResNet's.")],
-    name: Annotated[str, typer.Option("--as", help="What `load` will know it by; a catalog name brings its facts.")],
+    file: Annotated[
+        Path, typer.Argument(help="Weights file: the paper authors' .pth or .ckpt, or a ResNet of torchvision or timm.")
+    ],
+    name: Annotated[str, typer.Option("--as", help="Name for `load`. Facts of a catalog name are kept.")],
     preprocess: Annotated[
-        str | None, typer.Option(help="imagenet, stl10, cifar, voc07, or a JSON file; catalog names bring theirs.")
+        str | None, typer.Option(help="imagenet, stl10, cifar, voc07, or a JSON file. Catalog names need none.")
     ] = None,
     keep_projector: KeepProjector = False,
 ) -> None:
-    """Make a checkpoint folder of a weights file. Nothing in the file is executed."""
+    """Convert a weights file to a checkpoint folder. No code in the file is executed."""
     from mvmr_zoo.models.weight_import import import_weights
 
-    _tell(import_weights(file, name, preprocess=preprocess, keep_projector=keep_projector))
+    _show_imported(import_weights(file, name, preprocess=preprocess, keep_projector=keep_projector))
 
 
 @app.command()
 @explain_errors
 def fetch(
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     keep_projector: KeepProjector = False,
 ) -> None:
-    """Download the authors' folder of a catalog model with gdown, and import its weights."""
+    """Download the weights of a catalog model, and import them.
+
+    gdown downloads the authors' folder from Google Drive.
+    """
     from mvmr_zoo.models.weight_import import authors_folder, gdown_library
     from mvmr_zoo.models.weight_import import fetch as run
 
     address = authors_folder(name)
-    gdown_library()  # before anybody is asked
-    typer.echo(f"{name}: its authors publish the weights at {address} and state no license.")
+    gdown_library()  # an error now is better than one after the question
+    typer.echo(f"{name}: The authors publish the weights at {address} without a license.")
     if not yes:
-        typer.confirm("Download them all the same?", abort=True)
-    _tell(run(name, keep_projector=keep_projector))
+        typer.confirm("Download them anyway?", abort=True)
+    _show_imported(run(name, keep_projector=keep_projector))
 
 
 @app.command()
 @explain_errors
 def verify(spec: Spec) -> None:
-    """Check a checkpoint folder: schema, hashes, golden answers, and that both engines agree."""
+    """Check a checkpoint folder.
+
+    Checks the schema, the hashes and the golden outputs, and that ONNX Runtime and PyTorch agree.
+    """
     from mvmr_zoo.models import find
     from mvmr_zoo.models import verify_checkpoint as run
 
     found = find(spec)
     report = run(found.checkpoint)
     typer.echo(f"folder        {printable(str(found.checkpoint.folder))}")
-    typer.echo(f"schema        {found.checkpoint.config.schema_version}, every field right")
-    typer.echo(f"hashes        {len(found.checkpoint.config.sha256)} files, all right")
+    typer.echo(f"schema        {found.checkpoint.config.schema_version}, all fields valid")
+    typer.echo(f"hashes        {counted(len(found.checkpoint.config.sha256), 'file')}, all correct")
     typer.echo(f"outputs       {_outputs(found.checkpoint.config)}")
-    typer.echo(f"ONNX Runtime  cosine {report.onnx:.6f} to the golden answers")
+    typer.echo(f"ONNX Runtime  cosine {report.onnx:.6f} to the golden outputs")
     if report.torch is None or report.agreement is None:
-        typer.echo("PyTorch       not installed, not checked; `pip install 'mvmr-zoo[cpu]'` brings it")
+        typer.echo("PyTorch       not installed, so not checked. `pip install 'mvmr-zoo[cpu]'` installs it.")
         return
-    typer.echo(f"PyTorch       cosine {report.torch:.6f} to the golden answers")
+    typer.echo(f"PyTorch       cosine {report.torch:.6f} to the golden outputs")
     typer.echo(f"both agree    cosine {report.agreement:.6f}")
 
 
@@ -156,9 +172,9 @@ def verify(spec: Spec) -> None:
 @explain_errors
 def bundle(
     spec: Spec,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The tar file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Tar file to write.")],
 ) -> None:
-    """Put a model into one file, for a machine without network."""
+    """Pack a model into one file, for a machine without a network."""
     from mvmr_zoo.models import bundle as run
     from mvmr_zoo.models import find_checkpoint
 
@@ -172,17 +188,57 @@ def bundle(
 
 @app.command()
 @explain_errors
-def unbundle(file: Annotated[Path, typer.Argument(help="What `mvmr-zoo bundle` wrote.")]) -> None:
-    """Put a bundled model into this machine's zoo."""
+def unbundle(file: Annotated[Path, typer.Argument(help="File written by `mvmr-zoo bundle`.")]) -> None:
+    """Unpack a bundled model into the local zoo."""
     from mvmr_zoo.models import unbundle as run
 
     checkpoint = run(file)
-    typer.echo(f"{checkpoint.config.name} is in {printable(str(checkpoint.folder))}")
+    typer.echo(f"{checkpoint.config.name}: {printable(str(checkpoint.folder))}")
     typer.echo(f"Try it: {own_name()} verify {checkpoint.config.name}")
 
 
-_ROW = "{:<25}  {:<8}  {:>4}  {:>3}  {:>6}  {:>6}  {:<10}  {}"
+_COLUMNS = 100
+_LICENSE_COLUMNS = 10
 _WHERE = {"package": "package", "zoo": "zoo", "hub": "Hub", "path": "folder", "elsewhere": "not here"}
+
+
+def _table(cards: Sequence[ModelCard], wanted: Iterable[str]) -> Iterator[str]:
+    """The lines of the table, at most `_COLUMNS` wide if the names leave room for the other columns.
+
+    Args:
+        cards: The models.
+        wanted: Names of figures that are shown before others.
+    """
+    name_columns = max(len(card.name) for card in cards)
+    row = f"{{:<{name_columns}}}  {{:<8}}  {{:>4}}  {{:>3}}  {{:>6}}  {{:<{_LICENSE_COLUMNS}}}  "
+    head = row.format("name", "where", "dim", "px", "params", "license")
+    yield f"{head}figure"
+    for card in cards:
+        params = f"{card.parameters / 1e6:.1f}M" if card.parameters else ""
+        license = _cut(printable(card.license), _LICENSE_COLUMNS)
+        start = row.format(card.name, _WHERE[card.location], card.embedding_dim, card.input_px, params, license)
+        yield (start + _cut(printable(_figure(card, wanted)), _COLUMNS - len(head))).rstrip()
+
+
+def _figure(card: ModelCard, wanted: Iterable[str]) -> str:
+    """One figure in words: a wanted one, else one on the data that the model was trained on, else the first."""
+    figures = [(name, each, "") for name, each in card.measured.items()]
+    figures += [(name, each, " published") for name, each in card.published.items()]
+    if not figures:
+        return ""
+    first = [card.figure(name) for name in wanted]
+
+    def rank(row: tuple[str, Figure, str]) -> int:
+        if any(row[1] is each for each in first):
+            return 0
+        return 1 if row[0].partition("/")[0] in card.data else 2
+
+    name, figure, source = min(figures, key=rank)
+    return f"{name} {100 * figure.value:.1f} %{source}"
+
+
+def _cut(text: str, columns: int) -> str:
+    return text if len(text) <= columns else f"{text[: max(columns - 1, 0)]}…"
 
 
 def _plain(card: ModelCard) -> dict[str, object]:
@@ -193,7 +249,7 @@ def _plain(card: ModelCard) -> dict[str, object]:
 
 def _outputs(facts: ModelCard | CheckpointConfig) -> str:
     listed = ", ".join(f"{output} {dim}" for output, dim in facts.outputs.items())
-    return listed if len(facts.outputs) == 1 else f"{listed}; {facts.default_output} by default"
+    return listed if len(facts.outputs) == 1 else f"{listed} (default: {facts.default_output})"
 
 
 def _bounds(given: list[str]) -> dict[str, float]:
@@ -209,7 +265,7 @@ def _bounds(given: list[str]) -> dict[str, float]:
     return bounds
 
 
-def _tell(imported: Imported) -> None:
+def _show_imported(imported: Imported) -> None:
     config = imported.checkpoint.config
     typer.echo(
         f"{config.name}: {config.architecture}, {config.embedding_dim} features, {config.preprocess.crop_px} px, "

@@ -1,4 +1,4 @@
-"""What the commands of the photo library share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from mvmr_zoo.errors import ConfigError
 
-index_app = typer.Typer(help="The photo library: add folders, see how it stands.", no_args_is_help=True)
+index_app = typer.Typer(help="Manage the photo library.", no_args_is_help=True)
 
 Library = Annotated[
     Path | None,
@@ -20,14 +20,14 @@ Library = Annotated[
 ]
 ModelSpec = Annotated[
     str | None,
-    typer.Option(help="Model name or checkpoint folder. Default: the library's own, or the one in the package."),
+    typer.Option(help="Model name, checkpoint folder or spec. Default: the model of the library, else effnet-lite:0."),
 ]
 
 ModelOutput = Annotated[
     str | None,
     typer.Option(
         "--model-output",
-        help="Output of the model: features, or aligned for retrieval (distilled models). Default: the model's own.",
+        help="Output of the model: features, or aligned (distilled models only). Default: the model's own.",
     ),
 ]
 ModelDim = Annotated[
@@ -37,19 +37,21 @@ ModelDim = Annotated[
 
 DeviceName = Annotated[
     str,
-    typer.Option("--device", help="auto, cpu or cuda, which also searches the index on the GPU (needs mvmr-zoo[gpu])."),
+    typer.Option(
+        "--device", help="auto, cpu or cuda. cuda also searches the index on the GPU and needs mvmr-zoo[gpu]."
+    ),
 ]
 
 
 def library_folder(library: Path | None) -> Path:
-    """The folder that --library names, or the default one."""
+    """The folder of --library, or the default library."""
     from mvmr_zoo.models import default_library_path
 
     return library if library is not None else default_library_path()
 
 
 def check_folder_option(output: str | os.PathLike[str] | None) -> None:
-    """Raise ConfigError if --output, a file or folder here, is given the name of a model's output."""
+    """Raise ConfigError if --output, a path, was given `features` or `aligned`, which belong to --model-output."""
     from mvmr_zoo.checkpoint import OUTPUTS
 
     if output is not None and os.fspath(output) in OUTPUTS:
@@ -57,5 +59,5 @@ def check_folder_option(output: str | os.PathLike[str] | None) -> None:
 
 
 def tell(text: str) -> None:
-    """A note about what is going on."""
+    """Print a note about slow work on standard error."""
     typer.echo(text, err=True)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from mvmr_zoo._io import explain_errors, own_name
+from mvmr_zoo._io import counted, explain_errors, own_name
 from mvmr_zoo.errors import printable
-
-if TYPE_CHECKING:
-    pass
-
 
 app = typer.Typer()
 
@@ -21,23 +17,26 @@ app = typer.Typer()
 @app.command()
 @explain_errors
 def quickstart(
-    folder: Annotated[Path, typer.Option(help="Where the sample photos, library and contact sheet go.")] = Path(
-        "mvmr-quickstart"
-    ),
+    folder: Annotated[
+        Path, typer.Option(help="Folder for the sample photos, the library and the contact sheet.")
+    ] = Path("mvmr-quickstart"),
     photos: Annotated[
         Path | None,
-        typer.Option(help="Also search each photo of this folder. Each subfolder holds photos of one thing."),
+        typer.Option(help="Also search for each photo of this folder, which has one subfolder per thing."),
     ] = None,
 ) -> None:
-    """Make sample photos, index them and search them, in one minute."""
+    """Create sample photos, index them and search them.
+
+    This takes about a minute and measures how well the search works.
+    """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.quickstart import quickstart as run
 
     with progress_bar("indexing") as progress:
         report = run(folder, photos=photos, progress=progress)
     typer.echo(
-        f"Indexed {report.photos} photos of {report.photographs} photographs with {report.model}, "
-        f"and searched with {report.queries} views held back.\n"
+        f"Indexed {counted(report.photos, 'photo')} of {counted(report.photographs, 'photograph')} with "
+        f"{report.model}, and searched with {counted(report.queries, 'view')} held back.\n"
     )
     own = "" if report.recall.groups is None else "   same subfolder"
     second = "" if report.recall.groups is None else f"{'first hit':>17}"
@@ -57,5 +56,5 @@ def quickstart(
 
 
 def _quoted(path: Path) -> str:
-    """As the shell reads it, on one line."""
+    """A path quoted for the shell, on one line."""
     return printable(shlex.quote(str(path)))

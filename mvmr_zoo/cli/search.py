@@ -24,28 +24,44 @@ app = typer.Typer()
 @app.command()
 @explain_errors
 def search(
-    photos: Annotated[list[Path] | None, typer.Argument(help="The photo to search with, or several.")] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
-    like_id: Annotated[list[int] | None, typer.Option("--id", help="Search with a photo of the library.")] = None,
-    unlike: Annotated[list[Path] | None, typer.Option(help="A photo that hits must not resemble.")] = None,
-    unlike_id: Annotated[list[int] | None, typer.Option(help="The same, of the library.")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Only photos below this folder.")] = None,
-    taken_from: Annotated[str | None, typer.Option("--from", help="Only photos of this day or later.")] = None,
-    taken_to: Annotated[str | None, typer.Option("--to", help="Only photos of this day or before.")] = None,
-    min_px: Annotated[int | None, typer.Option(help="Only photos whose short side has so many pixels.")] = None,
-    min_percentile: Annotated[
-        float | None, typer.Option(help="Only hits more alike than so many percent of the library's photos.")
+    photos: Annotated[list[Path] | None, typer.Argument(help="Query photos.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of hits.")] = 10,
+    like_id: Annotated[
+        list[int] | None, typer.Option("--id", help="Id of a photo of the library to search with.")
     ] = None,
-    page: Annotated[int, typer.Option(min=1, help="The first k hits, the next k, and so on.")] = 1,
-    keep_query: Annotated[bool, typer.Option("--keep-query", help="Show the query's own photo too.")] = False,
-    group: Annotated[bool, typer.Option("--group", help="Near duplicates behind their best copy.")] = False,
+    unlike: Annotated[
+        list[Path] | None, typer.Option(help="Photo that hits must not resemble. Can be repeated.")
+    ] = None,
+    unlike_id: Annotated[
+        list[int] | None, typer.Option(help="Id of a photo of the library that hits must not resemble.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Only photos below this folder.")] = None,
+    taken_from: Annotated[
+        str | None, typer.Option("--from", help="Only photos taken on this day, month or year, or later.")
+    ] = None,
+    taken_to: Annotated[
+        str | None, typer.Option("--to", help="Only photos taken on this day, month or year, or before.")
+    ] = None,
+    min_px: Annotated[
+        int | None, typer.Option(help="Only photos whose short side has at least this many pixels.")
+    ] = None,
+    min_percentile: Annotated[
+        float | None,
+        typer.Option(
+            help="Only hits more similar to the query than this percentage of random pairs of the library's photos are "
+            "to each other, 0 to 100."
+        ),
+    ] = None,
+    page: Annotated[int, typer.Option(min=1, help="Page of results, with k hits per page.")] = 1,
+    keep_query: Annotated[bool, typer.Option("--keep-query", help="Include the query photo itself.")] = False,
+    group: Annotated[bool, typer.Option("--group", help="List near duplicates below their best copy.")] = False,
     library: Library = None,
     model: ModelSpec = None,
     device: DeviceName = "auto",
     as_json: AsJson = False,
-    sheet: Annotated[Path | None, typer.Option(help="Write the query and its hits as one picture.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write the query and its hits into one picture.")] = None,
 ) -> None:
-    """The photos of the library most like one photo, or several."""
+    """Search for photos similar to one or several photos."""
     from mvmr_zoo.embed.folder import is_embeddings_folder
     from mvmr_zoo.search import EmbeddingsLibrary, Filters, PhotoLibrary, Query, save_sheet
 
@@ -55,14 +71,14 @@ def search(
         folder=folder, taken_from=taken_from, taken_to=taken_to, min_px=min_px, min_percentile=min_percentile
     )
     if sheet is not None and len(like) != 1:
-        raise ConfigError("--sheet shows one query photo and its hits; give one photo.")
+        raise ConfigError("--sheet needs exactly one query photo.")
     offset = (page - 1) * k
     place = library_folder(library)
     if is_embeddings_folder(place):
         if filters.narrows or group:
             raise ConfigError(
-                f"{place} is an embeddings folder, which knows no dates, sizes or copies; expected none of "
-                "--folder, --from, --to, --min-px and --group."
+                f"{place} is an embeddings folder, which has no dates, sizes or copies. Omit --folder, --from, --to, "
+                "--min-px and --group."
             )
         shards = EmbeddingsLibrary(place, model=model, device=cast("Device", device))
         hits = shards.search(query, k, offset=offset, keep_query=keep_query, min_percentile=min_percentile)
@@ -80,13 +96,13 @@ def search(
         for copy in hit.copies:
             typer.echo(f"       copy  {printable(str(copy.path))}")
     if not hits:
-        typer.echo("No photo answers to that.", err=True)
+        typer.echo("No matches.", err=True)
     if sheet is not None:
-        typer.echo(f"contact sheet: {printable(str(sheet))}", err=True)
+        typer.echo(f"Contact sheet: {printable(str(sheet))}", err=True)
 
 
 def _plain(hit: Hit) -> dict[str, Any]:
-    """A hit for JSON."""
+    """A hit as JSON."""
     found: dict[str, Any] = {"id": hit.id, "path": os.fspath(hit.path), "score": round(hit.score, 6)}
     if hit.percentile is not None:
         found["percentile"] = round(hit.percentile, 2)

@@ -1,4 +1,4 @@
-"""`mvmr-zoo vectors`: what a vector database loads."""
+"""`mvmr-zoo vectors`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mvmr_zoo._io import explain_errors
+from mvmr_zoo._io import counted, explain_errors
 from mvmr_zoo.cli.options import Library
 from mvmr_zoo.errors import ConfigError, printable
 
@@ -17,22 +17,25 @@ app = typer.Typer()
 @app.command()
 @explain_errors
 def vectors(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")],
     library: Library = None,
     folder: Annotated[
-        Path | None, typer.Option("--from", help="An embeddings folder of `mvmr-zoo embed`, in place of the library.")
+        Path | None, typer.Option("--from", help="Embeddings folder to read instead of the library.")
     ] = None,
 ) -> None:
-    """Every photo's vector, path and facts as one Parquet file, for pgvector, Qdrant, Milvus and others."""
+    """Export the vectors to one Parquet file.
+
+    The file also has the path, date and size of each photo. pgvector, Qdrant, Milvus and others can load it.
+    """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.search import PhotoLibrary, write_folder_parquet, write_library_parquet
 
     if library is not None and folder is not None:
-        raise ConfigError("vectors got --library and --from; expected one of them.")
+        raise ConfigError("vectors got both --library and --from; expected one of them.")
     with progress_bar("writing") as progress:
         if folder is not None:
             rows = write_folder_parquet(output, folder, progress=progress)
         else:
             with PhotoLibrary(library, create=False) as opened:
                 rows = write_library_parquet(output, opened, progress=progress)
-    typer.echo(f"{printable(str(output))}: {rows} vectors.")
+    typer.echo(f"{printable(str(output))}: {counted(rows, 'vector')}.")

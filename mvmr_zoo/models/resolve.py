@@ -7,12 +7,16 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from mvmr_zoo.architectures.effnet_lite import SIZES_PX
 from mvmr_zoo.checkpoint import CONFIG_FILE, Checkpoint, Location, Pin, check_digest, read_checkpoint
-from mvmr_zoo.errors import CheckpointError, ConfigError, HubError, UnknownModelError, closest
-from mvmr_zoo.models.catalog import CATALOG, DRIVE_FOLDERS
+from mvmr_zoo.errors import CheckpointError, ConfigError, HubError, UnknownModelError, hint
+from mvmr_zoo.models.catalog import CATALOG, DEFAULT_MODEL, DRIVE_FOLDERS, RETIRED_MODELS
 from mvmr_zoo.models.exported import is_exported
 from mvmr_zoo.models.hub import HubSpec, hub_organization, is_hub_spec, parse_hub_spec, pull
 from mvmr_zoo.models.paths import zoo_folder, zoo_home, zoo_names
+
+_TORCHVISION = ("torchvision:resnet18", "torchvision:resnet50")
+"""Names to suggest in place of a bare architecture."""
 
 
 class Found(NamedTuple):
@@ -93,7 +97,12 @@ def package_folder(name: str) -> Path | None:
 
 
 def not_found(spec: str) -> str:
-    """Why nothing answers to `spec`: every place tried, the closest names, what to do."""
+    """The message for a spec that names no model: the places tried, the closest names, and what to do."""
+    if spec in RETIRED_MODELS:
+        return (
+            f"{spec} was in earlier versions of mvmr-zoo and is not in this one. `mvmr-zoo index reindex` moves a "
+            f"library that was made with it to {DEFAULT_MODEL}. The ids of photos are kept."
+        )
     tried = f"a folder {spec!r} with a {CONFIG_FILE}, the package, the zoo {zoo_home()}"
     if spec in CATALOG and CATALOG[spec].origin.startswith(DRIVE_FOLDERS):
         tried += "" if os.environ.get("MVMR_HUB_ORG") else ", and not the Hub, since MVMR_HUB_ORG names no organization"
@@ -104,9 +113,11 @@ def not_found(spec: str) -> str:
         )
     if Path(spec).is_file():
         return f"{spec} is a file, not a checkpoint folder. `mvmr-zoo import {spec} --as NAME` makes one of weights."
-    near = closest(spec, [*CATALOG, *zoo_names()])
-    hint = f"Closest: {', '.join(near)}. " if near else ""
-    return f"No model answers to {spec!r} (tried {tried}). {hint}`mvmr-zoo models` lists them all."
+    known = [*CATALOG, *zoo_names(), *(f"effnet-lite:{number}" for number in SIZES_PX), *_TORCHVISION]
+    return (
+        f"No model is named {spec!r} (tried {tried}).{hint(spec, known)} `mvmr-zoo models` lists the catalog. "
+        "effnet-lite:NUMBER, open_clip:ARCH/TAG, timm:NAME, torchvision:NAME and onnx:FILE name other encoders."
+    )
 
 
 def _check_pinned(folder: Path, pin: Pin | None) -> None:

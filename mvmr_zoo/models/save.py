@@ -58,7 +58,7 @@ def save_encoder(
     if base is not None:
         facts, tensors = read_base(base)
         stored = difference({name: tensor.numpy() for name, tensor in encoder.weights().items()}, tensors)
-        rounded = {name: tensors[name] + delta.astype(np.float32) for name, delta in stored.items()}
+        rounded = tensors | {name: tensors[name] + delta.astype(np.float32) for name, delta in stored.items()}
         config = replace(config, base=facts)
     encoder.load_weights({name: torch.from_numpy(tensor) for name, tensor in rounded.items()})
     encoder.eval().to("cpu").to(memory_format=torch.contiguous_format)

@@ -19,19 +19,19 @@ ORDER = (
     "evaluate", "quickstart", "cli",
 )  # fmt: skip
 EXPORT_ORDER = (
-    "installed", "agreement", "limits", "options", "search", "stages", "inputs", "photos", "speed", "half", "int8",
-    "accuracy", "reference", "source", "convert", "measure", "parity_report", "check", "write",
+    "installed", "agreement", "limits", "options", "layer_search", "stages", "inputs", "photos", "speed", "half",
+    "int8", "accuracy", "reference", "source", "convert", "measure", "parity_report", "check", "write",
     "bench", "cli", "__main__",
 )  # fmt: skip
 DEMO_ORDER = (
-    "markup", "uploads", "thumbnails", "trail", "search", "indexing", "photo_map", "comparison", "catalog",
+    "markup", "uploads", "thumbnails", "trail", "searcher", "indexing", "photo_map", "comparison", "catalog",
     "services", "opening", "guard", "theme", "tabs", "api", "app", "space", "cli", "__main__",
 )  # fmt: skip
 TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicates", "compare", "models")
 TRAINING_ORDER = (
     "losses", "data.augmentation", "data.views", "data.sampler", "config", "console", "data.subsets", "data.dataset",
     "data", "targets", "optimizer", "student", "module", "callbacks", "finish", "checkpointing", "trainer", "runs",
-    "refusals", "cli", "pretrain", "distill", "finetune", "pin", "push",
+    "refusals", "cli", "pretrain", "distill", "finetune", "pin", "push", "whiten",
 )  # fmt: skip
 """`data` comes in parts, because the configuration holds the options of some of them."""
 PUBLIC = {
@@ -189,7 +189,7 @@ def test_listing_models_loads_no_engine() -> None:
     assert not loaded & {"torch", "onnxruntime", "faiss"}
 
 
-def test_what_repeats_a_certificate_loads_neither_pytorch_nor_onnx() -> None:
+def test_importing_export_check_loads_neither_pytorch_nor_onnx() -> None:
     loaded = loaded_by("import export.check")
     assert "numpy" in loaded
     assert not loaded & {"torch", "torchvision", "onnx", "onnxscript", "faiss"}

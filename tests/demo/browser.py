@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium through Playwright, or any Chrome that is installed."""
+"""Browser for the page tests: an installed Chromium or Chrome, controlled by Playwright."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-expect.set_options(timeout=15_000)
+TIMEOUT_MS = 60_000
+"""Limit of each wait. It only matters if a condition never becomes true."""
+
+expect.set_options(timeout=TIMEOUT_MS)
 
 WIDE = (1440, 900)
 NARROW = (390, 844)
@@ -21,7 +24,7 @@ NARROW = (390, 844)
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """The browser, or a skipped test where none is installed."""
+    """Start the browser, or skip the test if none is installed."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip("no Chromium is installed; `make test` installs it when root, on Debian")
@@ -32,8 +35,8 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def looking_at(browser: Browser, address: str, size: tuple[int, int] = WIDE, *, dark: bool = False) -> Iterator[Page]:
-    """The page as one person sees it; it must have asked nobody else for anything, and met no error."""
+def open_page(browser: Browser, address: str, size: tuple[int, int] = WIDE, *, dark: bool = False) -> Iterator[Page]:
+    """Open the page in a new context. Fails if the page requests other hosts or reports an error."""
     width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -41,39 +44,42 @@ def looking_at(browser: Browser, address: str, size: tuple[int, int] = WIDE, *, 
         permissions=["clipboard-read", "clipboard-write"],
         reduced_motion="reduce",
     )
-    seen = context.new_page()
-    seen.set_default_timeout(20_000)
-    outside: list[str] = []
-    wrong: list[str] = []
-    seen.on("request", lambda request: outside.append(request.url))
-    seen.on("pageerror", lambda error: wrong.append(str(error)))
-    seen.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    seen.goto(address)
-    seen.locator("#examples button").first.wait_for()
-    yield seen
-    asked = [url for url in outside if not url.startswith((address, "data:", "blob:"))]
-    assert not asked, "\n".join(asked)
-    assert not wrong, "\n".join(wrong)
-    assert not seen.evaluate("window.ran")
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    urls: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(address)
+    page.locator("#examples button").first.wait_for()
+    yield page
+    other_hosts = [url for url in urls if not url.startswith((address, "data:", "blob:"))]
+    assert not other_hosts, "\n".join(other_hosts)
+    assert not errors, "\n".join(errors)
+    assert not page.evaluate("window.ran")
     context.close()
 
 
-def open_tab(seen: Page, name: str) -> None:
-    """Show one of the tabs, those behind the menu of a narrow page too."""
-    tab = seen.get_by_role("tab", name=name, exact=True)
+def open_tab(page: Page, name: str) -> None:
+    """Open a tab, which may be in the overflow menu of a narrow page."""
+    tab = page.get_by_role("tab", name=name, exact=True)
     if not tab.is_visible():
-        seen.locator(".overflow-menu > button").click()
-        tab = seen.locator(".overflow-dropdown button", has_text=name)
+        page.locator(".overflow-menu > button").click()
+        tab = page.locator(".overflow-dropdown button", has_text=name)
     tab.click()
 
 
 def names_of(gallery: Locator) -> list[str]:
-    """The first lines of a gallery's captions."""
+    """Return the first line of each caption of a gallery."""
     return [text.splitlines()[0] for text in gallery.locator(".caption-label").all_inner_texts()]
 
 
-def keep_picture(seen: Page, name: str) -> None:
-    """A picture for the documentation, where MVMR_SCREENSHOTS names a folder."""
+def keep_picture(page: Page, name: str) -> None:
+    """Save a screenshot for the documentation if MVMR_SCREENSHOTS is set to a folder."""
     if folder := os.environ.get("MVMR_SCREENSHOTS"):
-        seen.wait_for_timeout(1_000)
-        seen.screenshot(path=Path(folder) / f"{name}.jpg", type="jpeg", quality=82)
+        page.wait_for_function(
+            "[...document.images].every(each => each.complete || each.getBoundingClientRect().top > innerHeight)"
+            " && !document.querySelector('[data-testid=status-tracker]:not(.hide)')"
+        )
+        page.screenshot(path=Path(folder) / f"{name}.jpg", type="jpeg", quality=82)

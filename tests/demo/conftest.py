@@ -1,4 +1,4 @@
-"""Fixtures: an album of real photos, its library, and the page in a process of its own."""
+"""Fixtures: an album of real photos, its library, and the page in a subprocess."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _LONG_PX = 400
 
 @dataclass(frozen=True)
 class Album:
-    """A folder of photos and the library made of it.
+    """A folder of photos and its library.
 
     Args:
-        photos: 20 photographs, four views each, `NAME--V.jpg`; the first one again and smaller; one with a place and a
-            date in its EXIF.
-        queries: a view more of each photograph.
-        library: of the photos.
+        photos: Four views of each of 20 photographs, named `NAME--V.jpg`; an identical and a smaller copy of the first
+            one; and a photo with a position and a date in its EXIF data.
+        queries: One more view of each photograph.
+        library: Library of `photos`.
     """
 
     photos: Path
@@ -46,8 +46,8 @@ class Album:
 
 
 @dataclass(frozen=True)
-class Page:
-    """The page as somebody started it."""
+class Server:
+    """A running page server."""
 
     address: str
     album: Album
@@ -56,26 +56,26 @@ class Page:
 
 @pytest.fixture(scope="session")
 def album(tmp_path_factory: pytest.TempPathFactory) -> Album:
-    """Nobody writes to its photos. Their thumbnails are made."""
-    made = make_album(tmp_path_factory.mktemp("album"))
-    with PhotoLibrary(made.library) as library:
-        thumbnails = Thumbnails(made.library / "thumbnails")
+    """Album with thumbnails. Tests must not modify it."""
+    album = make_album(tmp_path_factory.mktemp("album"))
+    with PhotoLibrary(album.library) as library:
+        thumbnails = Thumbnails(album.library / "thumbnails")
         thumbnails.of(list(library.photos(library.ids()).values()))
         thumbnails.close()
-    return made
+    return album
 
 
 @pytest.fixture(scope="session")
-def page(tmp_path_factory: pytest.TempPathFactory, album: Album) -> Iterator[Page]:
-    """The page of the album, for tests that change nothing of it."""
+def server(tmp_path_factory: pytest.TempPathFactory, album: Album) -> Iterator[Server]:
+    """Server of the album, for tests that do not modify it."""
     home = tmp_path_factory.mktemp("home")
     with running(home, album.library) as (address, process):
-        yield Page(address, album, process)
+        yield Server(address, album, process)
 
 
 @contextmanager
 def running(home: Path, *words: object, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`python -m demo` in a process of its own, once it says that it is ready: its address."""
+    """Run `python -m demo` in a subprocess, and yield its URL and process when it is ready."""
     port = free_port()
     command = [sys.executable, "-m", "demo", *map(str, words), "--port", str(port)]
     environment = clean_environment(home, PYTHONUNBUFFERED="1", TMPDIR=str(home), **variables)
@@ -106,10 +106,10 @@ def make_album(folder: Path) -> Album:
     for number, path in enumerate(photographs()):
         photograph = read_image(path)
         for view in range(_VIEWS + 1):
-            made = make_view(photograph, np.random.default_rng((number, view)))
-            made.thumbnail((_LONG_PX, _LONG_PX))
-            place = album.photos if view < _VIEWS else album.queries
-            made.save(place / f"{path.stem}--{view}.jpg", quality=90)
+            image = make_view(photograph, np.random.default_rng((number, view)))
+            image.thumbnail((_LONG_PX, _LONG_PX))
+            folder = album.photos if view < _VIEWS else album.queries
+            image.save(folder / f"{path.stem}--{view}.jpg", quality=90)
     first = read_image(album.photos / "astronaut--0.jpg")
     first.resize((first.width * 3 // 4, first.height * 3 // 4)).save(album.photos / "smaller.jpg", quality=85)
     (album.photos / "again.jpg").write_bytes((album.photos / "astronaut--0.jpg").read_bytes())
@@ -120,7 +120,7 @@ def make_album(folder: Path) -> Album:
 
 
 def save_with_place(image: Image.Image, path: Path) -> None:
-    """A JPEG whose EXIF tells where and when it was taken, and by whom."""
+    """Save a JPEG with position, date and description in its EXIF data."""
     exif = Image.Exif()
     exif[0x010E] = f"{PLACE_NAME} <script>window.ran=1</script>"
     exif.get_ifd(0x8769)[0x9003] = TAKEN

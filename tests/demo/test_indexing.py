@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demo.indexing import Indexing, Progress
-from demo.search import Searcher
+from demo.searcher import Searcher
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.search.lock import writing
@@ -22,7 +22,7 @@ def until(indexing: Indexing, phase: str, timeout_s: float = 60) -> Progress:
     return indexing.progress
 
 
-def test_a_folder_is_taken_in_with_its_failures(tmp_path: Path) -> None:
+def test_folder_is_indexed_with_failures(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 10)
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     finished: list[int] = []
@@ -39,7 +39,7 @@ def test_a_folder_is_taken_in_with_its_failures(tmp_path: Path) -> None:
     assert (again.unchanged, again.added) == (10, 0)
 
 
-def test_one_that_is_stopped_goes_on_when_started_again(tmp_path: Path) -> None:
+def test_stopped_run_is_resumed(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 160)
     indexing = Indexing(tmp_path / "library", None)
     indexing.start(str(photos))
@@ -61,7 +61,7 @@ def test_one_that_is_stopped_goes_on_when_started_again(tmp_path: Path) -> None:
     assert indexing.progress.phase == "done"
 
 
-def test_people_search_meanwhile(tmp_path: Path) -> None:
+def test_library_can_be_searched_during_indexing(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 160)
     searcher = Searcher(tmp_path / "library", None, uploads=tmp_path)
     indexing = Indexing(tmp_path / "library", None)
@@ -71,33 +71,33 @@ def test_people_search_meanwhile(tmp_path: Path) -> None:
         while indexing.progress.is_active:
             seen.add(searcher.status().photos)
             if examples := searcher.examples(1):
-                assert searcher.ask_id(examples[0].id).ids == (examples[0].id,)
+                assert searcher.query_from_id(examples[0].id).ids == (examples[0].id,)
         assert searcher.status().photos == 160
         assert len(seen) > 2
     finally:
         searcher.close()
 
 
-def test_one_at_a_time(tmp_path: Path) -> None:
+def test_only_one_run_at_a_time(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 100)
     indexing = Indexing(tmp_path / "library", None)
     indexing.start(str(photos))
-    with pytest.raises(DataError, match="is still being taken in"):
+    with pytest.raises(DataError, match="is still being indexed"):
         indexing.start(str(photos))
     indexing.stop()
     indexing.wait()
     assert not indexing.progress.is_active
 
 
-@pytest.mark.parametrize(("folder", "message"), [("", "No folder is named"), ("/no/such", "is not a folder")])
-def test_folders_that_are_none(tmp_path: Path, folder: str, message: str) -> None:
+@pytest.mark.parametrize(("folder", "message"), [("", "No folder was given"), ("/no/such", "is not a folder")])
+def test_invalid_folders_are_rejected(tmp_path: Path, folder: str, message: str) -> None:
     indexing = Indexing(tmp_path / "library", None)
     with pytest.raises(DataError, match=message):
         indexing.start(folder)
     assert indexing.progress.phase == "idle"
 
 
-def test_why_it_ended_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_runs_report_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mvmr_zoo.search.lock.PATIENCE_S", 0.1)
     (tmp_path / "empty").mkdir()
     indexing = Indexing(tmp_path / "library", None)
@@ -111,6 +111,6 @@ def test_why_it_ended_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     until(indexing, "done")
 
 
-def test_time_left() -> None:
+def test_remaining_time() -> None:
     assert Progress(phase="running", done=20, total=100, per_s=4.0).left_s == 20
     assert Progress(phase="running", done=20, total=100).left_s is None

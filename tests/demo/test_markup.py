@@ -11,19 +11,19 @@ HOSTILE = "\"><script>window.ran=1</script><img src=x onerror='ran()'>&amp;\n\ud
 
 
 class Parsed(HTMLParser):
-    """Tags, their attributes and the text of a piece of HTML."""
+    """Tags, attributes and text of an HTML fragment."""
 
     def __init__(self, piece: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.said = ""
+        self.text = ""
         self.feed(piece)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        self.said += data
+        self.text += data
 
 
 @pytest.mark.parametrize(
@@ -39,24 +39,24 @@ class Parsed(HTMLParser):
         ),
     ],
 )
-def test_texts_stay_texts(piece: str, tags: list[str]) -> None:
+def test_text_is_escaped(piece: str, tags: list[str]) -> None:
     parsed = Parsed(piece)
     assert [tag for tag, _ in parsed.tags] == tags
     assert not any(name.startswith("on") for _, attributes in parsed.tags for name in attributes)
-    piece.encode()  # text that any browser takes
+    piece.encode()  # must be valid UTF-8
 
 
-def test_a_picture_is_asked_for_by_its_path_and_described() -> None:
+def test_picture_has_an_escaped_path_and_alternative_text() -> None:
     ((_, attributes),) = Parsed(markup.picture(Path('/a b/"c"#.jpg'), "a cat")).tags
     assert attributes["src"] == "gradio_api/file=/a%20b/%22c%22%23.jpg"
     assert attributes["alt"] == "a cat"
 
 
-def test_a_cell_may_have_lines() -> None:
+def test_table_cells_can_have_several_lines() -> None:
     parsed = Parsed(markup.table(("a", "b"), [(("x", "<y>"), 5)], caption="c"))
     assert [tag for tag, _ in parsed.tags].count("br") == 1
-    assert parsed.said == "cabx<y>5"
+    assert parsed.text == "cabx<y>5"
 
 
-def test_counting() -> None:
-    assert [markup.counted(number, "photo") for number in (0, 1, 2_000)] == ["0 photos", "1 photo", "2,000 photos"]
+def test_count_text() -> None:
+    assert [markup.count_text(number, "photo") for number in (0, 1, 2_000)] == ["0 photos", "1 photo", "2,000 photos"]

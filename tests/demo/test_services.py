@@ -8,7 +8,7 @@ from mvmr_zoo import PhotoLibrary
 from ..conftest import write_photos
 
 
-def test_a_map_is_made_again_only_for_other_photos(tmp_path: Path) -> None:
+def test_map_is_cached_until_photos_change(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 6)
     services = open_services(tmp_path / "library", uploads=tmp_path, photos=photos)
     try:
@@ -25,7 +25,7 @@ def test_a_map_is_made_again_only_for_other_photos(tmp_path: Path) -> None:
         services.close()
 
 
-def test_closing_stops_what_goes_on_and_keeps_what_is_done(tmp_path: Path) -> None:
+def test_close_stops_indexing_and_keeps_indexed_photos(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 200)
     services = open_services(tmp_path / "library", uploads=tmp_path, photos=photos)
     assert services.indexing is not None
@@ -35,7 +35,7 @@ def test_closing_stops_what_goes_on_and_keeps_what_is_done(tmp_path: Path) -> No
         assert library.status().photos < 200
 
 
-def test_thumbnails_of_photos_that_are_forgotten_go(tmp_path: Path) -> None:
+def test_thumbnails_of_removed_photos_are_deleted(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 6)
     services = open_services(tmp_path / "library", uploads=tmp_path, photos=photos)
     try:
@@ -51,7 +51,7 @@ def test_thumbnails_of_photos_that_are_forgotten_go(tmp_path: Path) -> None:
         services.close()
 
 
-def test_a_public_page_takes_in_nothing(tmp_path: Path) -> None:
+def test_public_page_has_no_indexing(tmp_path: Path) -> None:
     services = open_services(tmp_path / "library", uploads=tmp_path, public=True)
     try:
         assert services.indexing is None

@@ -19,7 +19,7 @@ from ..environment import clean_environment
 from .conftest import PLACE_NAME, Album, free_port
 
 
-def test_a_space_has_what_the_hub_asks_for(tmp_path: Path) -> None:
+def test_space_has_the_files_required_by_the_hub(tmp_path: Path) -> None:
     assert make_space(tmp_path / "space") == 160
     header = yaml.safe_load((tmp_path / "space" / "README.md").read_text().split("---")[1])
     assert (header["sdk"], header["app_file"], header["license"]) == ("gradio", "app.py", "apache-2.0")
@@ -30,7 +30,7 @@ def test_a_space_has_what_the_hub_asks_for(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_photos_go_there_as_copies_that_tell_nothing_of_people(album: Album, tmp_path: Path) -> None:
+def test_photos_are_copied_without_personal_metadata(album: Album, tmp_path: Path) -> None:
     private = tmp_path / "Ann's party"
     private.mkdir()
     (private / "Ann.jpg").write_bytes((album.photos / "abroad.jpg").read_bytes())
@@ -44,7 +44,7 @@ def test_photos_go_there_as_copies_that_tell_nothing_of_people(album: Album, tmp
         assert max(image.size) == LARGE_PX
 
 
-def test_a_wheel_is_taken_along(tmp_path: Path) -> None:
+def test_wheel_is_included(tmp_path: Path) -> None:
     wheel = tmp_path / "mvmr_zoo-9.9-py3-none-any.whl"
     wheel.write_bytes(b"wheel")
     make_space(tmp_path / "space", wheel=wheel)
@@ -52,16 +52,16 @@ def test_a_wheel_is_taken_along(tmp_path: Path) -> None:
     assert (tmp_path / "space" / wheel.name).read_bytes() == b"wheel"
 
 
-def test_spaces_that_cannot_be(tmp_path: Path) -> None:
+def test_invalid_folders_are_rejected_for_a_space(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    with pytest.raises(ConfigError, match="holds something already"):
+    with pytest.raises(ConfigError, match="is not empty"):
         make_space(tmp_path / "full")
-    with pytest.raises(DataError, match="holds no photo that can be read"):
+    with pytest.raises(DataError, match="has no readable photo"):
         make_space(tmp_path / "space", tmp_path / "full")
 
 
-def test_its_app_is_a_public_page(album: Album, tmp_path: Path) -> None:
+def test_app_of_a_space_is_a_public_page(album: Album, tmp_path: Path) -> None:
     make_space(tmp_path / "space", album.photos)
     port = free_port()
     environment = clean_environment(tmp_path, GRADIO_SERVER_NAME="127.0.0.1", GRADIO_SERVER_PORT=str(port))
@@ -73,9 +73,9 @@ def test_its_app_is_a_public_page(album: Album, tmp_path: Path) -> None:
             assert process.stdout is not None
             assert process.stdout.readline() == f"Open http://127.0.0.1:{port}/\n"
             address = f"http://127.0.0.1:{port}/"
-            told = httpx.get(f"{address}config").text
-            assert '"label":"Map"' in told
-            assert '"label":"Index"' not in told
+            config = httpx.get(f"{address}config").text
+            assert '"label":"Map"' in config
+            assert '"label":"Index"' not in config
             hits = Client(address, verbose=False).predict(id=1, k=2, api_name="/search_by_id")
             assert [os.path.dirname(hit["place"]) for hit in hits] == ["photos", "photos"]  # noqa: PTH120
         finally:

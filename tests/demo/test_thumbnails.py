@@ -21,7 +21,7 @@ def rows(album: Album) -> list[PhotoRow]:
         return list(library.photos(library.ids()).values())
 
 
-def test_small_copies_are_small_and_made_once(rows: list[PhotoRow], tmp_path: Path) -> None:
+def test_thumbnails_are_small_and_cached(rows: list[PhotoRow], tmp_path: Path) -> None:
     thumbnails = Thumbnails(tmp_path / "t")
     files = thumbnails.of(rows)
     for row, file in zip(rows, files, strict=True):
@@ -31,10 +31,10 @@ def test_small_copies_are_small_and_made_once(rows: list[PhotoRow], tmp_path: Pa
     before = {file: file.stat().st_mtime_ns for file in files}
     assert thumbnails.of(rows) == files
     assert {file: file.stat().st_mtime_ns for file in files} == before
-    assert len(set(files)) in (len(rows), len(rows) - 1)  # equal files may have been written in the same instant
+    assert len(set(files)) in (len(rows), len(rows) - 1)  # identical files with equal mtimes share a thumbnail
 
 
-def test_a_large_copy_is_another_file(rows: list[PhotoRow], tmp_path: Path) -> None:
+def test_large_copy_is_a_separate_file(rows: list[PhotoRow], tmp_path: Path) -> None:
     thumbnails = Thumbnails(tmp_path / "t")
     small, large = thumbnails.of(rows[:1])[0], thumbnails.of(rows[:1], LARGE_PX)[0]
     assert small != large
@@ -42,7 +42,7 @@ def test_a_large_copy_is_another_file(rows: list[PhotoRow], tmp_path: Path) -> N
         assert image.size == (rows[0].width, rows[0].height)
 
 
-def test_a_photo_that_changed_gets_another_copy(tmp_path: Path) -> None:
+def test_changed_photo_gets_a_new_thumbnail(tmp_path: Path) -> None:
     photo = tmp_path / "photos" / "a.png"
     photo.parent.mkdir()
     Image.new("RGB", (50, 40), "red").save(photo)
@@ -61,16 +61,16 @@ def test_a_photo_that_changed_gets_another_copy(tmp_path: Path) -> None:
     assert thumbnails.of(rows)[0].name == "missing.jpg"
 
 
-def test_copies_of_forgotten_photos_go(rows: list[PhotoRow], tmp_path: Path) -> None:
+def test_thumbnails_of_other_photos_are_deleted(rows: list[PhotoRow], tmp_path: Path) -> None:
     thumbnails = Thumbnails(tmp_path / "t")
     kept = thumbnails.of(rows[:3]) + thumbnails.of(rows[:3], LARGE_PX)
     gone = thumbnails.of(rows[3:6])
-    thumbnails.forget_all_but(rows[:3])
+    thumbnails.delete_all_except(rows[:3])
     assert all(file.exists() for file in kept)
     assert not any(file.exists() for file in gone)
 
 
-def test_nothing_of_person_and_place_is_kept(tmp_path: Path) -> None:
+def test_metadata_is_removed(tmp_path: Path) -> None:
     save_with_place(Image.radial_gradient("L").convert("RGB"), tmp_path / "a.jpg")
     with Image.open(tmp_path / "a.jpg") as image:
         save_small(image, tmp_path / "small.jpg", 100)
@@ -81,7 +81,7 @@ def test_nothing_of_person_and_place_is_kept(tmp_path: Path) -> None:
         assert small.size == (100, 100)
 
 
-def test_how_colors_are_meant_is_kept(tmp_path: Path) -> None:
+def test_color_profile_is_kept(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     image = Image.new("RGB", (20, 20), "green")
     image.info["icc_profile"] = profile
@@ -93,13 +93,13 @@ def test_how_colors_are_meant_is_kept(tmp_path: Path) -> None:
         assert "icc_profile" not in other.info
 
 
-def test_nothing_half_written_is_left(tmp_path: Path) -> None:
+def test_failed_write_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot write mode"):
         save_small(Image.new("RGBA", (10, 10)), tmp_path / "a.jpg", 10)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_those_that_take_long_are_made_meanwhile(tmp_path: Path) -> None:
+def test_slow_thumbnails_are_created_in_the_background(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for number in range(6):
         Image.effect_noise((3_000, 2_000), 80 + number).save(tmp_path / "photos" / f"{number}.png")
@@ -107,9 +107,9 @@ def test_those_that_take_long_are_made_meanwhile(tmp_path: Path) -> None:
         library.add([tmp_path / "photos"])
         rows = list(library.photos(library.ids()).values())
     thumbnails = Thumbnails(tmp_path / "t")
-    hurried = thumbnails.of(rows, patience_s=0)
-    assert thumbnails.waiting in hurried
-    assert thumbnails.waiting.is_file()
-    made = thumbnails.of(rows)
-    assert thumbnails.waiting not in made
-    assert thumbnails.of(rows, patience_s=5) == made
+    immediate = thumbnails.of(rows, timeout_s=0)
+    assert thumbnails.placeholder in immediate
+    assert thumbnails.placeholder.is_file()
+    complete = thumbnails.of(rows)
+    assert thumbnails.placeholder not in complete
+    assert thumbnails.of(rows, timeout_s=60) == complete

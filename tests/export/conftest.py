@@ -16,9 +16,9 @@ from ..conftest import PX, shaken
 from ..exported_folders import quick_parity_reports
 
 
-def contract(**fields: object) -> Signature:
-    """Of an fp32 export of a tiny encoder that leaves everything open, but for what is given."""
-    usual = {
+def signature(**fields: object) -> Signature:
+    """Return the signature of an fp32 export of a tiny encoder with dynamic size and batch, updated with `fields`."""
+    defaults = {
         "dtype": "fp32",
         "stage": "none",
         "preprocess": Preprocess(resize_px=36, crop_px=PX),
@@ -29,7 +29,7 @@ def contract(**fields: object) -> Signature:
         "head": False,
         "embedding_dim": 64,
     }
-    return Signature(**{**usual, **fields})
+    return Signature(**{**defaults, **fields})
 
 
 def rows_cosine(one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -37,24 +37,24 @@ def rows_cosine(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _quick() -> Iterator[None]:
+def _quick_reports() -> Iterator[None]:
     with quick_parity_reports():
         yield
 
 
 def tiny_encoder() -> Encoder:
-    """ResNet-8 with random weights, the same each time."""
+    """Return a ResNet-8 with the same random weights on each call."""
     torch.manual_seed(0)
     return shaken(Encoder("resnet8"))
 
 
 @pytest.fixture(scope="package")
 def tiny_graph() -> ModelProto:
-    """`tiny_encoder` in fp32; nobody changes it."""
-    return encoder_graph(tiny_encoder(), contract())
+    """Graph of `tiny_encoder` in fp32. Tests must not modify it."""
+    return encoder_graph(tiny_encoder(), signature())
 
 
 @pytest.fixture(scope="package")
 def noise() -> np.ndarray:
-    """Images for it, `(16, 3, 32, 32)`."""
+    """Random images `(16, 3, 32, 32)` for the tiny encoder."""
     return np.random.default_rng(0).standard_normal((16, 3, PX, PX)).astype(np.float32)

@@ -1,5 +1,3 @@
-"""Engines and dtypes side by side."""
-
 from __future__ import annotations
 
 import pytest
@@ -10,14 +8,14 @@ from mvmr_zoo.errors import ConfigError
 from ..exported_folders import ExportedFolders
 
 
-def test_every_engine_is_timed_and_says_what_it_keeps(
+def test_bench_reports_speed_and_agreement_of_each_engine(
     exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("export.speed.WARM_S", 0.01)
-    monkeypatch.setattr("export.bench._SIDE", 256)
-    said: list[str] = []
-    found = bench(exports.spec, batch=4, images=exports.photos, say=said.append)
-    rows = {row.engine: row for row in found.rows}
+    monkeypatch.setattr("export.bench._MATRIX_SIDE", 256)
+    lines: list[str] = []
+    result = bench(exports.spec, batch=4, images=exports.photos, progress=lines.append)
+    rows = {row.engine: row for row in result.rows}
     assert set(rows) == {
         EAGER,
         "PyTorch channels-last",
@@ -29,17 +27,17 @@ def test_every_engine_is_timed_and_says_what_it_keeps(
     assert rows[EAGER].times_eager == 1
     for row in rows.values():
         if row.note:
-            assert row.engine == "PyTorch compiled"  # where there is no C++ compiler
+            assert row.engine == "PyTorch compiled"  # without a C++ compiler
             continue
         assert row.times_eager == pytest.approx(row.images_per_s / rows[EAGER].images_per_s)
-        rate = max(found.gemm_gflop_per_s.values())
-        assert row.peak_share == pytest.approx(row.images_per_s * found.gflop / rate)
+        rate = max(result.gemm_gflop_per_s.values())
+        assert row.peak_share == pytest.approx(row.images_per_s * result.gflop / rate)
         assert row.cosine_mean > 0.98
     assert rows["ONNX Runtime fp32"].top1_agreement == 1
-    assert (found.px, found.batch) == (32, 4)
-    assert len(said) == len(rows) + 1
+    assert (result.px, result.batch) == (32, 4)
+    assert len(lines) == len(rows) + 1
 
 
-def test_a_batch_of_none(exports: ExportedFolders) -> None:
+def test_bench_rejects_batch_0(exports: ExportedFolders) -> None:
     with pytest.raises(ConfigError, match="--batch got 0"):
         bench(exports.spec, batch=0)

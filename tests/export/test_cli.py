@@ -1,4 +1,4 @@
-"""`mvmr-export` as people type it: each way of ending in a process of its own, every other case in this one."""
+"""Command line tests of `mvmr-export`. Each kind of exit is tested in a subprocess, all other cases in this process."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def change(path: Path, **fields: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
-class Desk:
-    """A person's folder, with exports, photos and damaged things in it."""
+class Workspace:
+    """A folder with exports, photos and damaged files."""
 
     def __init__(self, root: Path, exports: ExportedFolders) -> None:
         self.root, self.exports = root, exports
@@ -47,15 +47,15 @@ class Desk:
         altered = shutil.copytree(exports.photos, root / "altered")
         first = json.loads((exports("fp32") / "export.json").read_text())["names"][0]
         (altered / first).write_bytes((altered / first).read_bytes() + b"\0")
-        self.checkpoint("nan", self.spoil)
-        self.checkpoint("headless", self.behead)
+        self.checkpoint("nan", self.set_nan)
+        self.checkpoint("headless", self.remove_head)
 
     def words(self, arguments: str) -> list[object]:
-        """Arguments, with the places that stand in capitals filled in."""
-        places = {
+        """Split arguments into words and replace the placeholders in capitals."""
+        placeholders = {
             "TINY": self.exports.spec, "FP32": self.exports("fp32"), "PHOTOS": self.exports.photos, "OUT": "out",
         }  # fmt: skip
-        return [places.get(word, word) for word in arguments.split()]
+        return [placeholders.get(word, word) for word in arguments.split()]
 
     def damaged(self, name: str, damage: Callable[[Path], object]) -> None:
         damage(Path(shutil.copytree(self.exports("fp32"), self.root / name)))
@@ -63,7 +63,7 @@ class Desk:
     def checkpoint(self, name: str, damage: Callable[[Path], None]) -> None:
         damage(Path(shutil.copytree(self.exports.checkpoint.folder, self.root / name)))
 
-    def spoil(self, folder: Path) -> None:
+    def set_nan(self, folder: Path) -> None:
         weights = load_file(folder / "model.safetensors")
         weights["backbone.conv1.weight"][0] = np.nan
         save_file(weights, folder / "model.safetensors")
@@ -71,7 +71,7 @@ class Desk:
         digest = file_digest(folder / "model.safetensors")
         change(folder / "config.json", sha256=hashes | {"model.safetensors": digest})
 
-    def behead(self, folder: Path) -> None:
+    def remove_head(self, folder: Path) -> None:
         hashes = json.loads((folder / "config.json").read_text())["sha256"]
         del hashes["head.safetensors"]
         (folder / "head.safetensors").unlink()
@@ -87,25 +87,25 @@ WRITING = {
     "size 0": ("TINY OUT --size 0", "--size got 0; expected at least 32 pixels"),
     "size in words": ("TINY OUT --size big", "--size got 'big'; expected a whole number of pixels"),
     "batch 0": ("TINY OUT --batch 0", "--batch got 0; expected at least 1"),
-    "full of any size": ("TINY OUT --preprocess full --size dynamic", "goes with neither --size dynamic nor --batch"),
+    "full of any size": ("TINY OUT --preprocess full --size dynamic", "cannot be combined with --size dynamic"),
     "device": ("TINY OUT --device tpu", "--device got 'tpu'; expected cpu, cuda"),
     "labels of samples": ("TINY OUT --labels", "--labels needs --images"),
-    "not an export": ("TINY mine", "mine exists and is not an exported folder; it is left as it is"),
-    "no model": ("nothing OUT", "No model answers to 'nothing'"),
+    "not an export": ("TINY mine", "mine exists and is not an exported folder, so it was not changed"),
+    "no model": ("nothing OUT", "No model is named 'nothing'"),
     "of an export": ("FP32 OUT", "is an ONNX export; it cannot be had as a PyTorch module"),
     "no photo": ("TINY OUT --images empty", "empty holds no photo"),
-    "too few photos": ("TINY OUT --dtype int8 --images few", "few has 50 photos that can be read, 42 of them"),
-    "too few labels": ("TINY OUT --images PHOTOS --labels", "76 of them not used to calibrate; expected at least 2000"),
+    "too few photos": ("TINY OUT --dtype int8 --images few", "few has 50 readable photos, and 42 of them"),
+    "too few labels": ("TINY OUT --images PHOTOS --labels", "left after calibration. Expected at least 2000"),
     "drop without labels": ("TINY OUT --images PHOTOS --max-drop 1", "together with --labels"),
     "agreement": ("TINY OUT --images PHOTOS --min-agreement 1.5", "--min-agreement got 1.5; expected a fraction"),
-    "not a number": ("nan OUT --images PHOTOS", "backbone.conv1.weight holds values that are not finite"),
+    "not a number": ("nan OUT --images PHOTOS", "values that are not finite"),
     "output": ("TINY OUT --output words", "load got output='words'; expected features or aligned"),
     "no such output": ("TINY OUT --output aligned", "has only features. Omit output"),
     "dim of features": ("TINY OUT --dim 5", "load got dim=5 for features of"),
-    "head of aligned": ("TINY OUT --head --output aligned", "--head reads features, but --output is aligned"),
+    "head of aligned": ("TINY OUT --head --output aligned", "--head needs features, but --output is aligned"),
     "no classifier": ("headless OUT --images PHOTOS --head", "has no classifier for --head"),
 }  # fmt: skip
-"""Arguments of `onnx` that are refused, and what is said."""
+"""Invalid arguments of `onnx` and the expected messages."""
 
 CHECKING = {
     "cut short": ("cut --images PHOTOS", "cut/model.onnx: SHA-256"),
@@ -115,69 +115,75 @@ CHECKING = {
     "without contract": ("bare --images PHOTOS", "bare/export.json: contract is None, expected dict"),
     "a missing file": ("gone --images PHOTOS", "gone/config.json: cannot be read (No such file or directory)"),
     "a checkpoint": ("TINY --images PHOTOS", "is not an exported folder: it has no export.json"),
-    "no images": ("FP32", "was measured on photos of photos. Give their folder as --images"),
+    "no images": ("FP32", "was measured on photos of photos. Pass their folder with --images"),
     "images elsewhere": ("FP32 --images empty", "cannot be read (No such file or directory)"),
     "images nowhere": ("FP32 --images nowhere", "nowhere is not a folder"),
-    "altered images": ("FP32 --images altered", "It is not the photo that was measured"),
+    "altered images": ("FP32 --images altered", "It differs from the measured photo"),
     "device": ("FP32 --images PHOTOS --device tpu", "device='tpu'"),
 }  # fmt: skip
-"""Arguments of `check` that are refused, and what is said."""
+"""Invalid arguments of `check` and the expected messages."""
 
 
 @pytest.fixture(scope="module")
-def desk(exports: ExportedFolders, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return Desk(tmp_path_factory.mktemp("desk"), exports)
+def workspace(exports: ExportedFolders, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("workspace"), exports)
 
 
 @pytest.fixture
-def typed(desk: Desk, monkeypatch: pytest.MonkeyPatch, typist: Typist) -> Callable[..., Done]:
-    """`mvmr-export` in this process."""
-    monkeypatch.chdir(desk.root)
-    monkeypatch.setenv("MVMR_ZOO_HOME", str(desk.root / "zoo"))
+def typed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, typist: Typist) -> Callable[..., Done]:
+    """Runs `mvmr-export` in this process."""
+    monkeypatch.chdir(workspace.root)
+    monkeypatch.setenv("MVMR_ZOO_HOME", str(workspace.root / "zoo"))
     return functools.partial(typist, main, "mvmr-export")
 
 
 @pytest.mark.parametrize("case", WRITING)
-def test_what_is_not_written(case: str, typed: Callable[..., Done], desk: Desk) -> None:
-    arguments, says = WRITING[case]
-    refused(typed("onnx", *desk.words(arguments)), says)
-    assert not (desk.root / "out").exists()
-    assert [path.name for path in (desk.root / "mine").iterdir()] == ["diary.txt"]
+def test_onnx_rejects_invalid_arguments(case: str, typed: Callable[..., Done], workspace: Workspace) -> None:
+    arguments, message = WRITING[case]
+    refused(typed("onnx", *workspace.words(arguments)), message)
+    assert not (workspace.root / "out").exists()
+    assert [path.name for path in (workspace.root / "mine").iterdir()] == ["diary.txt"]
 
 
 @pytest.mark.parametrize("case", CHECKING)
-def test_what_is_not_checked(case: str, typed: Callable[..., Done], desk: Desk) -> None:
-    arguments, says = CHECKING[case]
-    refused(typed("check", *desk.words(arguments)), says)
+def test_check_rejects_invalid_arguments(case: str, typed: Callable[..., Done], workspace: Workspace) -> None:
+    arguments, message = CHECKING[case]
+    refused(typed("check", *workspace.words(arguments)), message)
 
 
-def test_what_is_not_written_by_a_process_of_its_own(desk: Desk) -> None:
-    arguments, says = WRITING["opset"]
-    refused(run("onnx", *desk.words(arguments), module="export", home=desk.root / "home", cwd=desk.root), says)
-    assert not (desk.root / "out").exists()
+def test_onnx_rejects_invalid_arguments_in_a_subprocess(workspace: Workspace) -> None:
+    arguments, message = WRITING["opset"]
+    refused(
+        run("onnx", *workspace.words(arguments), module="export", home=workspace.root / "home", cwd=workspace.root),
+        message,
+    )
+    assert not (workspace.root / "out").exists()
 
 
 @pytest.mark.parametrize("case", ["cut short", "altered images", "without contract"])
-def test_what_is_not_checked_by_a_process_of_its_own(case: str, desk: Desk) -> None:
-    arguments, says = CHECKING[case]
-    refused(run("check", *desk.words(arguments), module="export", home=desk.root / "home", cwd=desk.root), says)
+def test_check_rejects_invalid_arguments_in_a_subprocess(case: str, workspace: Workspace) -> None:
+    arguments, message = CHECKING[case]
+    refused(
+        run("check", *workspace.words(arguments), module="export", home=workspace.root / "home", cwd=workspace.root),
+        message,
+    )
 
 
-def test_an_export_and_its_check(
+def test_onnx_and_check(
     exports: ExportedFolders, typed: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process, in another folder, writes the same bytes."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # or PyTorch waits for cores that others have
+    """A second process in another folder writes the same bytes."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # more threads would wait for busy cores
     options = ("--dtype", "int8", "--min-agreement", AGREEMENT, "--images", exports.photos)
     done = run("onnx", exports.spec, "out", *options, module="export", home=tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
-        "PyTorch reads 76 photos of photos",
-        f"{exports.spec} becomes ONNX, int8",
-        "ONNX Runtime reads 76 photos of photos",
+        "Running PyTorch on 76 photos of photos",
+        f"Converting {exports.spec} to ONNX, int8",
+        "Running ONNX Runtime on 76 photos of photos",
     ]
     lines = done.stdout.splitlines()
-    assert lines[0] == "out, 76 photos beside PyTorch"
+    assert lines[0] == "out, 76 photos compared with PyTorch"
     assert re.fullmatch(r"  top1_agreement +[\d.]+ +at least 0\.9 +passed", lines[3])
     assert re.fullmatch(r"  onnx, batch 1 +[\d.]+ ms p50, [\d.]+ ms p95, \d+ images/s", lines[7])
     assert re.fullmatch(r"  0\.\d MB, int8, \d layers in float, features", lines[-1])
@@ -186,13 +192,13 @@ def test_an_export_and_its_check(
 
     done = typed("check", tmp_path / "out", "--images", exports.photos)
     assert (done.returncode, done.stderr) == (0, "")
-    again = done.stdout.splitlines()
-    assert again[0] == f"{tmp_path / 'out'}, 76 photos beside PyTorch"
-    assert again[1:4] == lines[1:4]
-    assert [line.split()[0] for line in again[-2:]] == ["onnx,", "onnx,"]
+    check_lines = done.stdout.splitlines()
+    assert check_lines[0] == f"{tmp_path / 'out'}, 76 photos compared with PyTorch"
+    assert check_lines[1:4] == lines[1:4]
+    assert [line.split()[0] for line in check_lines[-2:]] == ["onnx,", "onnx,"]
 
 
-def test_a_limit_that_is_missed(exports: ExportedFolders, typed: Callable[..., Done], tmp_path: Path) -> None:
+def test_onnx_fails_if_a_limit_is_missed(exports: ExportedFolders, typed: Callable[..., Done], tmp_path: Path) -> None:
     alike = write_alike(tmp_path / "alike")
     options = ("--dtype", "int8", "--min-agreement", 1, "--images", alike)
     done = typed("onnx", exports.spec, tmp_path / "out", *options)
@@ -204,12 +210,13 @@ def test_a_limit_that_is_missed(exports: ExportedFolders, typed: Callable[..., D
 
     done = typed("onnx", exports.spec, tmp_path / "out", *options, "--allow-failed", "--json")
     assert done.returncode == 1
-    told = json.loads(done.stdout)
-    assert [verdict["name"] for verdict in told["verdicts"] if not verdict["passed"]] == ["top1_agreement"]
+    report = json.loads(done.stdout)
+    assert [verdict["name"] for verdict in report["verdicts"] if not verdict["passed"]] == ["top1_agreement"]
+    assert report["contract"]["dtype"] == "int8"
     assert json.loads((tmp_path / "out" / "export.json").read_text())["passed"] is False
 
 
-def test_a_check_that_fails(exports: ExportedFolders, typed: Callable[..., Done], tmp_path: Path) -> None:
+def test_check_fails_if_a_limit_is_missed(exports: ExportedFolders, typed: Callable[..., Done], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(exports("int8"), tmp_path / "strict"))
     limits = json.loads((folder / "export.json").read_text())["limits"]
     change(folder / "export.json", limits=limits | {"cosine_mean": 1.5})
@@ -219,7 +226,7 @@ def test_a_check_that_fails(exports: ExportedFolders, typed: Callable[..., Done]
     assert line.split()[0] == "cosine_mean"
 
 
-def test_a_check_as_json(exports: ExportedFolders, typed: Callable[..., Done]) -> None:
+def test_check_prints_json(exports: ExportedFolders, typed: Callable[..., Done]) -> None:
     done = typed("check", exports("sizes"), "--images", exports.photos, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
@@ -229,18 +236,18 @@ def test_a_check_as_json(exports: ExportedFolders, typed: Callable[..., Done]) -
     assert all(verdict["passed"] for verdict in found["verdicts"])
 
 
-def test_names_that_no_terminal_prints(typed: Callable[..., Done], tmp_path: Path) -> None:
+def test_unprintable_names_are_escaped(typed: Callable[..., Done], tmp_path: Path) -> None:
     name = "a\nb\x1b[31m"
     refused(typed("check", tmp_path / name), printable(name))
 
 
-def test_an_exported_folder_is_no_checkpoint(exports: ExportedFolders, tmp_path: Path) -> None:
+def test_verify_and_bundle_reject_an_exported_folder(exports: ExportedFolders, tmp_path: Path) -> None:
     refused(run("verify", exports("fp32"), home=tmp_path), "is an exported folder, not a checkpoint")
     refused(run("bundle", exports("fp32"), "-o", tmp_path / "a.tar", home=tmp_path), "is an exported folder")
     assert not (tmp_path / "a.tar").exists()
 
 
 def test_help(tmp_path: Path) -> None:
-    said = run("--help", module="export", home=tmp_path).stdout
-    assert all(command in said for command in ("onnx", "check"))
+    text = run("--help", module="export", home=tmp_path).stdout
+    assert all(command in text for command in ("onnx", "check"))
     assert "--min-agreement" in run("onnx", "--help", module="export", home=tmp_path).stdout

@@ -13,8 +13,8 @@ import torch
 from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from export.convert import Converted, convert, encoder_graph, finished
-from export.inputs import crops
+from export.convert import Converted, convert, encoder_graph, finalize
+from export.inputs import load_crops
 from export.options import OPSETS
 from export.photos import Photos, folder_photos
 from mvmr_zoo import Model, ModelCard, __version__
@@ -27,23 +27,23 @@ from mvmr_zoo.models.exported import DTYPES, Signature
 from ..conftest import shaken
 from ..environment import ROOT
 from ..exported_folders import ExportedFolders
-from .conftest import contract, rows_cosine, tiny_encoder
+from .conftest import rows_cosine, signature, tiny_encoder
 
 PREPROCESS = Preprocess(resize_px=72, crop_px=64)
 CLOSE = {"fp32": 0.999999, "fp16": 0.9999, "int8": 0.98}
 SAME = {"fp32": 0.999999, "fp16": 0.9999, "int8": 0.97}
-"""The least cosine between two runtimes on the same file; they round differently, and int8 has steps."""
+"""Minimum cosine similarity between two runtimes on the same file. They round differently, and int8 is coarse."""
 
 
 @pytest.fixture(scope="module")
 def photos(exports: ExportedFolders) -> Photos:
-    """Eight to calibrate with, eight to measure on."""
+    """Eight calibration photos and eight measurement photos."""
     found = folder_photos(exports.photos)
     return Photos(found.source, found.root, found.calibration[:8], found.measured[:8])
 
 
 def converted(encoder: ModelProto, wanted: Signature, photos: Photos) -> Converted:
-    """With no limit that int8 could miss."""
+    """Convert without a limit that int8 could miss."""
     with tempfile.TemporaryDirectory() as folder:
         return convert(encoder, wanted, photos, lambda _: 0.0, Path(folder))
 
@@ -63,7 +63,7 @@ def as_model(encoder: Encoder, preprocess: Preprocess) -> Model:
 
 @dataclass
 class Backbone:
-    """An encoder with random weights, traced once."""
+    """An encoder with random weights that is traced once."""
 
     architecture: str
     photos: Photos
@@ -74,15 +74,15 @@ class Backbone:
 
     @cached_property
     def graph(self) -> ModelProto:
-        return encoder_graph(self.encoder, self.contract("fp32"))
+        return encoder_graph(self.encoder, self.signature("fp32"))
 
-    def contract(self, dtype: str) -> Signature:
-        return contract(dtype=dtype, preprocess=PREPROCESS, embedding_dim=self.encoder.embedding_dim)
+    def signature(self, dtype: str) -> Signature:
+        return signature(dtype=dtype, preprocess=PREPROCESS, embedding_dim=self.encoder.embedding_dim)
 
     def model(self, dtype: str) -> ModelProto:
-        wanted = self.contract(dtype)
+        wanted = self.signature(dtype)
         done = converted(self.graph, wanted, self.photos)
-        return finished(done, wanted, None, as_model(self.encoder, PREPROCESS))
+        return finalize(done, wanted, None, as_model(self.encoder, PREPROCESS))
 
 
 @pytest.fixture(scope="module", params=["resnet18", "resnet50", "resnet18-small"])
@@ -99,13 +99,13 @@ def answers(model: ModelProto, images: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_two_runtimes_give_what_pytorch_gives(backbone: Backbone, dtype: str) -> None:
+def test_two_runtimes_match_pytorch(backbone: Backbone, dtype: str) -> None:
     model = backbone.model(dtype)
     onnx.checker.check_model(model)
     assert "BatchNormalization" not in operators(model)
     assert not any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer)
 
-    images = crops(backbone.contract(dtype), backbone.photos.measured)
+    images = load_crops(backbone.signature(dtype), backbone.photos.measured)
     with torch.inference_mode():
         expected = backbone.encoder(torch.from_numpy(images)).numpy()
     found = answers(model, images)
@@ -114,23 +114,21 @@ def test_two_runtimes_give_what_pytorch_gives(backbone: Backbone, dtype: str) ->
     if dtype == "fp32":
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 
-    small = np.ascontiguousarray(images[:1, :, 16:48, 16:48])  # other sizes are open, in height and width
+    small = np.ascontiguousarray(images[:1, :, 16:48, 16:48])  # height and width are dynamic
     (other,) = ReferenceEvaluator(model).run(["features"], {"images": small})
     assert other.shape == (1, backbone.encoder.embedding_dim)
     assert rows_cosine(other, answers(model, small)).min() > SAME[dtype]
 
 
-def test_the_same_bytes_each_time_and_no_path_among_them(
-    tiny_graph: ModelProto, photos: Photos, tmp_path: Path
-) -> None:
-    again = encoder_graph(tiny_encoder(), contract())
+def test_export_is_deterministic_and_contains_no_paths(tiny_graph: ModelProto, photos: Photos, tmp_path: Path) -> None:
+    again = encoder_graph(tiny_encoder(), signature())
     for dtype in ("fp32", "int8"):
-        wanted = contract(dtype=dtype)
+        wanted = signature(dtype=dtype)
         files = []
         for number, graph in enumerate((tiny_graph, again)):
             (folder := tmp_path / f"{dtype}{number}").mkdir()
             done = convert(graph, wanted, photos, lambda _: 0.0, folder)
-            model = finished(done, wanted, None, as_model(tiny_encoder(), wanted.preprocess))
+            model = finalize(done, wanted, None, as_model(tiny_encoder(), wanted.preprocess))
             files.append(model.SerializeToString(deterministic=True))
         assert files[0] == files[1]
         for path in (ROOT, tmp_path, photos.root, tempfile.gettempdir(), "site-packages", ".py"):
@@ -141,49 +139,49 @@ def test_the_same_bytes_each_time_and_no_path_among_them(
 def test_every_opset_runs(opset: int, tiny_graph: ModelProto, photos: Photos) -> None:
     encoder = tiny_encoder()
     head = Head(np.eye(2, 64, dtype=np.float32), np.zeros(2, np.float32))
-    graph = tiny_graph if opset == contract().opset else encoder_graph(encoder, contract(opset=opset))
+    graph = tiny_graph if opset == signature().opset else encoder_graph(encoder, signature(opset=opset))
     assert [each.version for each in graph.opset_import] == [opset]
-    images = crops(contract(), photos.measured)
+    images = load_crops(signature(), photos.measured)
     with torch.inference_mode():
         expected = encoder(torch.from_numpy(images)).numpy()
     for dtype in ("fp32", "int8"):
-        wanted = contract(dtype=dtype, opset=opset, head=True)
-        model = finished(converted(graph, wanted, photos), wanted, head, as_model(encoder, wanted.preprocess))
+        wanted = signature(dtype=dtype, opset=opset, head=True)
+        model = finalize(converted(graph, wanted, photos), wanted, head, as_model(encoder, wanted.preprocess))
         assert {each.domain: each.version for each in model.opset_import}[""] == opset
         features, logits = onnx_session(model.SerializeToString()).run(None, {"images": images})
         assert rows_cosine(features, expected).min() > CLOSE[dtype]
         np.testing.assert_allclose(logits, features[:, :2], rtol=1e-5, atol=1e-5)
 
 
-def test_what_a_file_says_of_itself(tiny_graph: ModelProto) -> None:
+def test_metadata_of_the_onnx_file(tiny_graph: ModelProto) -> None:
     head = Head(np.eye(2, 64, dtype=np.float32), np.zeros(2, np.float32))
-    wanted = contract(stage="normalize", head=True, size_px=32)
-    model = finished(Converted(tiny_graph), wanted, head, as_model(tiny_encoder(), wanted.preprocess))
+    wanted = signature(stage="normalize", head=True, size_px=32)
+    model = finalize(Converted(tiny_graph), wanted, head, as_model(tiny_encoder(), wanted.preprocess))
     assert (model.producer_name, model.producer_version) == ("mvmr-zoo", __version__)
-    said = {prop.key: prop.value for prop in model.metadata_props}
-    assert set(said) == {
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    assert set(metadata) == {
         f"mvmr_zoo.{name}" for name in ("name", "license", "weights_sha256", "contract", "class_names", "versions")
     }
-    assert said["mvmr_zoo.weights_sha256"] == "5e" * 32
-    assert (said["mvmr_zoo.name"], said["mvmr_zoo.license"]) == ("shaken", "apache-2.0")
-    assert Signature.from_dict(json.loads(said["mvmr_zoo.contract"])) == wanted
-    assert json.loads(said["mvmr_zoo.class_names"]) == ["cat", "dog"]
-    versions = json.loads(said["mvmr_zoo.versions"])
+    assert metadata["mvmr_zoo.weights_sha256"] == "5e" * 32
+    assert (metadata["mvmr_zoo.name"], metadata["mvmr_zoo.license"]) == ("shaken", "apache-2.0")
+    assert Signature.from_dict(json.loads(metadata["mvmr_zoo.contract"])) == wanted
+    assert json.loads(metadata["mvmr_zoo.class_names"]) == ["cat", "dog"]
+    versions = json.loads(metadata["mvmr_zoo.versions"])
     assert set(versions) == {"torch", "onnx", "onnxscript", "onnxruntime"}
     assert versions["onnx"] == onnx.__version__
 
 
-def test_class_names_go_with_the_classifier_only(tiny_graph: ModelProto) -> None:
-    wanted = contract()
-    model = finished(Converted(tiny_graph), wanted, None, as_model(tiny_encoder(), wanted.preprocess))
-    said = {prop.key: prop.value for prop in model.metadata_props}
-    assert said["mvmr_zoo.class_names"] == "[]"
+def test_class_names_are_stored_only_with_the_classifier(tiny_graph: ModelProto) -> None:
+    wanted = signature()
+    model = finalize(Converted(tiny_graph), wanted, None, as_model(tiny_encoder(), wanted.preprocess))
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    assert metadata["mvmr_zoo.class_names"] == "[]"
 
 
-def test_a_fixed_batch_stands_in_inputs_and_outputs(tiny_graph: ModelProto) -> None:
-    wanted = contract(batch=3, unit_norm=True)
+def test_fixed_batch_size_is_set_in_inputs_and_outputs(tiny_graph: ModelProto) -> None:
+    wanted = signature(batch=3, unit_norm=True)
     before = tiny_graph.SerializeToString()
-    model = finished(Converted(tiny_graph), wanted, None, as_model(tiny_encoder(), wanted.preprocess))
+    model = finalize(Converted(tiny_graph), wanted, None, as_model(tiny_encoder(), wanted.preprocess))
     for value in (*model.graph.input, *model.graph.output):
         assert value.type.tensor_type.shape.dim[0].dim_value == 3
     assert answers(model, np.zeros((3, 3, 32, 32), np.float32)).shape == (3, 64)
@@ -191,7 +189,7 @@ def test_a_fixed_batch_stands_in_inputs_and_outputs(tiny_graph: ModelProto) -> N
 
 
 def lopsided(encoder: ModelProto) -> tuple[ModelProto, list[str]]:
-    """The same function, but one channel between two convolutions is so loud that bytes lose the others."""
+    """Scale one channel between two convolutions so that int8 cannot resolve the others. The function is unchanged."""
     model = ModelProto.FromString(encoder.SerializeToString())
     first, second = [node for node in model.graph.node if node.op_type == "Conv"][1:3]
     values = {tensor.name: numpy_helper.to_array(tensor).copy() for tensor in model.graph.initializer}
@@ -203,9 +201,9 @@ def lopsided(encoder: ModelProto) -> tuple[ModelProto, list[str]]:
     return model, [first.name, second.name]
 
 
-def test_int8_leaves_in_float_what_its_limit_needs(tiny_graph: ModelProto, photos: Photos, tmp_path: Path) -> None:
-    model, hurt = lopsided(tiny_graph)
-    images = crops(contract(), photos.measured)
+def test_int8_keeps_the_sensitive_layers_in_float(tiny_graph: ModelProto, photos: Photos, tmp_path: Path) -> None:
+    model, sensitive_layers = lopsided(tiny_graph)
+    images = load_crops(signature(), photos.measured)
     expected = answers(tiny_graph, images)
     np.testing.assert_allclose(answers(model, images), expected, atol=1e-4)
     errors: list[float] = []
@@ -214,9 +212,9 @@ def test_int8_leaves_in_float_what_its_limit_needs(tiny_graph: ModelProto, photo
         errors.append(float(np.square(features - expected).mean()))
         return 0.1 * errors[0] - errors[-1]
 
-    found = convert(model, contract(dtype="int8"), photos, margin, tmp_path)
+    found = convert(model, signature(dtype="int8"), photos, margin, tmp_path)
     convolutions = [node.name for node in tiny_graph.graph.node if node.op_type == "Conv"]
-    assert found.in_float == [convolutions[0], *hurt, convolutions[-1]]
+    assert found.in_float == [convolutions[0], *sensitive_layers, convolutions[-1]]
     assert float(np.square(answers(found.model, images) - expected).mean()) <= 0.1 * errors[0]
     assert found.quantization == {
         "format": "QDQ, uint8 activations, int8 weights per channel",

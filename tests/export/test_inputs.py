@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.inputs import crops, inputs, read
+from export.inputs import load_crops, load_inputs, read_photos
 from export.photos import folder_photos
 from mvmr_zoo.images.decode import read_image
 from mvmr_zoo.images.preprocess import Preprocess
 
 from ..exported_folders import ExportedFolders
-from .conftest import contract
+from .conftest import signature
 
 LARGE = Preprocess(resize_px=100, crop_px=90)
-"""So large that no JPEG is decoded at half its size."""
+"""Large enough that no JPEG is decoded at a reduced size."""
 
 
 @pytest.fixture
@@ -22,26 +22,26 @@ def paths(exports: ExportedFolders) -> list[Path]:
     return folder_photos(exports.photos).measured[:5]
 
 
-def test_what_each_stage_is_given(paths: list[Path]) -> None:
+def test_inputs_of_each_stage(paths: list[Path]) -> None:
     images = [read_image(path) for path in paths]
-    found = inputs(contract(preprocess=LARGE), paths)
+    found = load_inputs(signature(preprocess=LARGE), paths)
     np.testing.assert_array_equal(found, np.stack([LARGE(image) for image in images]))
-    found = inputs(contract(preprocess=LARGE, stage="normalize"), paths)
+    found = load_inputs(signature(preprocess=LARGE, stage="normalize"), paths)
     np.testing.assert_array_equal(found, np.stack([LARGE.prepare(image, "pixels") for image in images]))
-    found = inputs(contract(preprocess=LARGE, stage="full"), paths)
+    found = load_inputs(signature(preprocess=LARGE, stage="full"), paths)
     assert all(np.array_equal(one, np.asarray(image)) for one, image in zip(found, images, strict=True))
 
 
-def test_a_photo_is_decoded_whole_where_the_graph_resizes(paths: list[Path], tmp_path: Path) -> None:
+def test_photos_are_decoded_at_full_size_if_the_graph_resizes(paths: list[Path], tmp_path: Path) -> None:
     small = Preprocess(resize_px=9, crop_px=8)
-    full, none = (read(contract(preprocess=small, stage=stage), paths) for stage in ("full", "none"))
+    full, none = (read_photos(signature(preprocess=small, stage=stage), paths) for stage in ("full", "none"))
     assert [image.size for image in full] == [read_image(path).size for path in paths]
     assert all(2 * 9 <= min(image.size) < min(whole.size) for image, whole in zip(none, full, strict=True))
 
 
 @pytest.mark.parametrize("stage", ["none", "normalize", "full"])
-def test_crops_are_what_the_encoder_itself_reads(stage: str, paths: list[Path]) -> None:
-    found = crops(contract(preprocess=LARGE, stage=stage, size_px=90), paths)
+def test_crops_match_the_encoder_inputs(stage: str, paths: list[Path]) -> None:
+    found = load_crops(signature(preprocess=LARGE, stage=stage, size_px=90), paths)
     assert (found.shape, found.dtype) == ((5, 3, 90, 90), np.float32)
     expected = np.stack([LARGE(read_image(path)) for path in paths])
     gray_level = 1 / (255 * min(LARGE.std))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from export.int8 import WEIGHT_BITS, Quantizer, calibrated
+from export.int8 import WEIGHT_BITS, Quantizer, calibrate
 from mvmr_zoo.inference.engines import onnx_session
 
 from .conftest import rows_cosine
@@ -15,11 +15,11 @@ from .conftest import rows_cosine
 
 @pytest.fixture(scope="module")
 def quantizer(tiny_graph: ModelProto, noise: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Quantizer:
-    return calibrated(tiny_graph, noise, tmp_path_factory.mktemp("int8"))
+    return calibrate(tiny_graph, noise, tmp_path_factory.mktemp("int8"))
 
 
 class Quantized:
-    """What a quantized model says of its layers."""
+    """Access to the layers of a quantized model."""
 
     def __init__(self, model: ModelProto) -> None:
         self.layers = {node.name: node for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
@@ -27,7 +27,7 @@ class Quantized:
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
     def weight(self, layer: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """As it is stored, its scales, its zero points; a float one has no scales."""
+        """Return the stored weight, its scales and its zero points. A float weight has no scales or zero points."""
         name = self.layers[layer].input[1]
         if name in self._constants:
             return self._constants[name], None, None
@@ -37,7 +37,7 @@ class Quantized:
         return stored, scale, zero
 
     def reads(self, layer: str) -> NodeProto | None:
-        """What makes the layer's input; None where that is the images."""
+        """Return the node that produces the input of a layer; None if the input is the images."""
         return self._made_by.get(self.layers[layer].input[0])
 
     def zero_point(self, node: NodeProto) -> np.ndarray:
@@ -48,7 +48,7 @@ def answers(model: ModelProto, images: np.ndarray) -> np.ndarray:
     return onnx_session(model.SerializeToString()).run(["features"], {"images": images})[0]
 
 
-def test_layers_are_convolutions_and_sums_in_their_order(quantizer: Quantizer, tiny_graph: ModelProto) -> None:
+def test_layers_are_convolutions_and_additions_in_graph_order(quantizer: Quantizer, tiny_graph: ModelProto) -> None:
     convolutions = [node.name for node in tiny_graph.graph.node if node.op_type == "Conv"]
     expected = tuple(node.name for node in tiny_graph.graph.node if node.op_type in ("Conv", "Add"))
     assert (len(convolutions), len(expected)) == (9, 12)  # three blocks
@@ -56,7 +56,7 @@ def test_layers_are_convolutions_and_sums_in_their_order(quantizer: Quantizer, t
     assert quantizer.ends == {convolutions[0], convolutions[-1]}
 
 
-def test_weights_are_int8_by_channel_and_activations_uint8(quantizer: Quantizer) -> None:
+def test_weights_are_int8_per_channel_and_activations_uint8(quantizer: Quantizer) -> None:
     quantized = Quantized(quantizer.quantized(quantizer.ends))
     assert WEIGHT_BITS == 7
     for layer in quantized.layers.keys() - quantizer.ends:
@@ -72,7 +72,7 @@ def test_weights_are_int8_by_channel_and_activations_uint8(quantizer: Quantizer)
         assert quantized.zero_point(reads).ndim == 0
 
 
-def test_layers_in_float_are_as_they_were(quantizer: Quantizer, tiny_graph: ModelProto) -> None:
+def test_layers_in_float_are_unchanged(quantizer: Quantizer, tiny_graph: ModelProto) -> None:
     before, after = Quantized(tiny_graph), Quantized(quantizer.quantized(quantizer.ends))
     for layer in quantizer.ends:
         np.testing.assert_array_equal(after.weight(layer)[0], before.weight(layer)[0])
@@ -81,7 +81,7 @@ def test_layers_in_float_are_as_they_were(quantizer: Quantizer, tiny_graph: Mode
     assert all(weight[1] is None for weight in map(Quantized(everything).weight, before.layers))
 
 
-def test_a_sum_gives_bytes_unless_it_stays_in_float(quantizer: Quantizer, tiny_graph: ModelProto) -> None:
+def test_additions_are_quantized_unless_in_float(quantizer: Quantizer, tiny_graph: ModelProto) -> None:
     (added,) = (node.name for node in tiny_graph.graph.node[:7] if node.op_type == "Add")
 
     def readers(in_float: set[str]) -> set[str]:
@@ -93,7 +93,7 @@ def test_a_sum_gives_bytes_unless_it_stays_in_float(quantizer: Quantizer, tiny_g
     assert readers({added}) == {"Relu"}
 
 
-def test_ranges_are_found_once(quantizer: Quantizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranges_are_calibrated_once(quantizer: Quantizer, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("calibrated again")
 
@@ -104,7 +104,7 @@ def test_ranges_are_found_once(quantizer: Quantizer, monkeypatch: pytest.MonkeyP
     assert quantizer.quantized(quantizer.ends).SerializeToString() == one.SerializeToString()
 
 
-def test_answers_are_near_and_the_nearer_the_more_stays_in_float(
+def test_error_decreases_with_more_layers_in_float(
     quantizer: Quantizer, tiny_graph: ModelProto, noise: np.ndarray
 ) -> None:
     expected = answers(tiny_graph, noise)
@@ -117,7 +117,9 @@ def test_answers_are_near_and_the_nearer_the_more_stays_in_float(
     assert rows_cosine(answers(quantizer.quantized(()), noise), expected).min() > 0.98
 
 
-def test_nothing_is_said_and_logging_is_as_it_was(quantizer: Quantizer, capfd: pytest.CaptureFixture[str]) -> None:
+def test_quantization_prints_nothing_and_restores_logging(
+    quantizer: Quantizer, capfd: pytest.CaptureFixture[str]
+) -> None:
     level = logging.root.level
     quantizer.quantized(())
     assert capfd.readouterr() == ("", "")

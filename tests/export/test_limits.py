@@ -8,50 +8,50 @@ from export.limits import LIMITS, MAX_DROP, Limits, Verdict, limits_of, verdicts
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.models.exported import DTYPES
 
-from .conftest import contract
+from .conftest import signature
 
 FIGURES = ("cosine_min", "cosine_mean", "top1_agreement", "class_agreement", "size_cosine")
 
 
-def test_the_limits_of_the_issue() -> None:
-    assert limits_of(contract(dtype="int8"), labels=False).top1_agreement == 0.95
-    assert limits_of(contract(dtype="int8"), labels=True).max_drop == 0.5
-    assert limits_of(contract(stage="full"), labels=False).cosine_mean == 0.999
+def test_default_limits() -> None:
+    assert limits_of(signature(dtype="int8"), labels=False).top1_agreement == 0.95
+    assert limits_of(signature(dtype="int8"), labels=True).max_drop == 0.5
+    assert limits_of(signature(stage="full"), labels=False).cosine_mean == 0.999
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_fewer_bits_are_asked_for_less(figure: str) -> None:
-    fp32, fp16, int8 = (getattr(limits_of(contract(dtype=dtype), labels=False), figure) for dtype in DTYPES)
+def test_limits_are_looser_with_fewer_bits(figure: str) -> None:
+    fp32, fp16, int8 = (getattr(limits_of(signature(dtype=dtype), labels=False), figure) for dtype in DTYPES)
     assert 1 > fp32 >= fp16 >= int8 > 0
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_resize_inside_is_never_asked_for_more(dtype: str) -> None:
-    plain, full = (limits_of(contract(dtype=dtype, stage=stage), labels=False) for stage in ("none", "full"))
+def test_limits_are_not_stricter_if_the_graph_resizes(dtype: str) -> None:
+    plain, full = (limits_of(signature(dtype=dtype, stage=stage), labels=False) for stage in ("none", "full"))
     assert all(getattr(full, figure) <= getattr(plain, figure) for figure in FIGURES)
-    assert limits_of(contract(dtype=dtype, stage="normalize"), labels=False) == plain
+    assert limits_of(signature(dtype=dtype, stage="normalize"), labels=False) == plain
 
 
-def test_labels_limit_the_drop_and_in_int8_neighbors_no_more() -> None:
+def test_labels_limit_the_drop_and_replace_neighbor_agreement_for_int8() -> None:
     for dtype in DTYPES:
-        assert limits_of(contract(dtype=dtype), labels=False).max_drop is None
-        assert limits_of(contract(dtype=dtype), labels=True).max_drop == MAX_DROP[dtype]
-    assert limits_of(contract(dtype="int8"), labels=True).top1_agreement is None
-    assert limits_of(contract(dtype="fp16"), labels=True).top1_agreement == LIMITS["fp16"].top1_agreement
-    both = limits_of(contract(dtype="int8"), labels=True, min_agreement=0.9, max_drop=0)
+        assert limits_of(signature(dtype=dtype), labels=False).max_drop is None
+        assert limits_of(signature(dtype=dtype), labels=True).max_drop == MAX_DROP[dtype]
+    assert limits_of(signature(dtype="int8"), labels=True).top1_agreement is None
+    assert limits_of(signature(dtype="fp16"), labels=True).top1_agreement == LIMITS["fp16"].top1_agreement
+    both = limits_of(signature(dtype="int8"), labels=True, min_agreement=0.9, max_drop=0)
     assert (both.top1_agreement, both.max_drop) == (0.9, 0)
 
 
-@pytest.mark.parametrize("asked", [0.0, 0.5, 1.0])
-def test_an_agreement_that_is_asked_for_stands_for_every_dtype_and_stage(asked: float) -> None:
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_min_agreement_overrides_all_dtypes_and_stages(value: float) -> None:
     for dtype in DTYPES:
         for stage in ("none", "full"):
-            told = limits_of(contract(dtype=dtype, stage=stage), labels=False, min_agreement=asked)
-            assert told.top1_agreement == asked
+            limits = limits_of(signature(dtype=dtype, stage=stage), labels=False, min_agreement=value)
+            assert limits.top1_agreement == value
 
 
 @pytest.mark.parametrize(
-    ("labels", "asked", "says"),
+    ("labels", "value", "message"),
     [
         (False, {"min_agreement": 1.01}, "--min-agreement got 1.01"),
         (False, {"min_agreement": -0.1}, "--min-agreement got -0.1"),
@@ -62,9 +62,9 @@ def test_an_agreement_that_is_asked_for_stands_for_every_dtype_and_stage(asked: 
         (True, {"max_drop": 101.0}, "--max-drop got 101.0"),
     ],
 )
-def test_limits_out_of_range(labels: bool, asked: dict[str, float], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        limits_of(contract(), labels=labels, **asked)
+def test_limits_out_of_range(labels: bool, value: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        limits_of(signature(), labels=labels, **value)
 
 
 def test_verdicts() -> None:
@@ -81,6 +81,6 @@ def test_verdicts() -> None:
     assert [each.passed for each in verdicts(limits, {"max_drop": -3.0})] == [True]  # better than PyTorch
 
 
-def test_what_is_no_number_keeps_no_limit() -> None:
-    limits = limits_of(contract(), labels=True)
+def test_nan_meets_no_limit() -> None:
+    limits = limits_of(signature(), labels=True)
     assert not any(each.passed for each in verdicts(limits, dict.fromkeys(("cosine_min", "max_drop"), math.nan)))

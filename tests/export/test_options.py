@@ -12,7 +12,7 @@ from ..exported_folders import ExportedFolders
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [
         ({"dtype": "fp61"}, r"--dtype got 'fp61'; expected fp32, fp16, int8\. Closest: fp16\."),
         ({"dtype": "INT8"}, r"--dtype got 'INT8'; expected fp32, fp16, int8\."),
@@ -23,23 +23,23 @@ from ..exported_folders import ExportedFolders
         ({"size": 0}, r"--size got 0; expected at least 32 pixels, or dynamic\."),
         ({"size": 31}, r"--size got 31; expected at least 32 pixels"),
         ({"batch": 0}, r"--batch got 0; expected at least 1, or dynamic\."),
-        ({"stage": "full", "size": "dynamic"}, r"goes with neither --size dynamic nor --batch"),
-        ({"stage": "full", "batch": 4}, r"goes with neither --size dynamic nor --batch"),
+        ({"stage": "full", "size": "dynamic"}, r"cannot be combined with --size dynamic or --batch"),
+        ({"stage": "full", "batch": 4}, r"cannot be combined with --size dynamic or --batch"),
     ],
 )
-def test_what_cannot_be_exported(fields: dict[str, object], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_invalid_options_are_rejected(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         ExportOptions(**fields)
 
 
-def test_what_can() -> None:
+def test_valid_options_are_accepted() -> None:
     assert [ExportOptions(opset=opset).opset for opset in OPSETS] == [18, 19, 20, 21, 22, 23]
     assert ExportOptions(stage="full", size=64).size == 64
     assert ExportOptions(stage="normalize", size="dynamic", batch=1).batch == 1
     assert ExportOptions(size=32).size == 32
 
 
-def test_what_an_export_reads_and_answers(exports: ExportedFolders) -> None:
+def test_signature_of_an_export(exports: ExportedFolders) -> None:
     model = load(exports.spec)
     options = ExportOptions(dtype="int8", stage="normalize", size=64, batch=2, opset=19, unit_norm=True, head=True)
     assert signature_of(model, options) == Signature(
@@ -54,19 +54,19 @@ def test_what_an_export_reads_and_answers(exports: ExportedFolders) -> None:
         embedding_dim=64,
     )
     assert signature_of(model, ExportOptions()).size_px == 32
-    open_ = signature_of(model, ExportOptions(size="dynamic"))
-    assert (open_.size_px, open_.batch, open_.preprocess) == (None, None, model.preprocess)
-    with pytest.raises(ConfigError, match=r"--size got 2048, too large: .*resize_px=2304"):
+    dynamic = signature_of(model, ExportOptions(size="dynamic"))
+    assert (dynamic.size_px, dynamic.batch, dynamic.preprocess) == (None, None, model.preprocess)
+    with pytest.raises(ConfigError, match=r"--size got 2048, which is too large: .*resize_px=2304"):
         signature_of(model, ExportOptions(size=2048))
 
 
-def test_sizes_and_batches_as_they_are_typed() -> None:
+def test_parse_size_and_batch() -> None:
     assert [parse_size(text) for text in ("dynamic", None, "224", "-3")] == ["dynamic", None, 224, -3]
     assert [parse_batch(text) for text in ("dynamic", "16", "0")] == [None, 16, 0]
 
 
 @pytest.mark.parametrize("text", ["", "big", "2.5", "224px", "dynamics"])
-def test_what_is_no_number(text: str) -> None:
+def test_parse_rejects_invalid_numbers(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--size got .*; expected a whole number of pixels, or dynamic\."):
         parse_size(text)
     with pytest.raises(ConfigError, match=r"--batch got .*; expected a whole number of images, or dynamic\."):

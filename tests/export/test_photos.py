@@ -15,25 +15,25 @@ from mvmr_zoo.errors import DataError
 from ..exported_folders import MEASURED, ExportedFolders
 
 
-def test_a_folder_is_parted_once_and_for_all(exports: ExportedFolders) -> None:
+def test_folder_is_split_deterministically(exports: ExportedFolders) -> None:
     found = folder_photos(exports.photos)
     again = folder_photos(exports.photos)
     assert (found.calibration, found.measured) == (again.calibration, again.measured)
     assert (len(found.calibration), len(found.measured)) == (24, MEASURED)
     assert {*found.calibration, *found.measured} == set(image_folder(exports.photos).paths)
-    assert found.measured != sorted(found.measured)  # or one class would come after the other
+    assert found.measured != sorted(found.measured)  # otherwise the classes would not be mixed
     assert found.source == "photos of photos"
     assert found.labels is None
 
 
-def test_names_are_below_the_folder(exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_relative_to_the_folder(exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     found = folder_photos(exports.photos)
     assert [exports.photos / name for name in found.names(9)] == found.measured[:9]
     monkeypatch.chdir(exports.photos.parent)
     assert folder_photos(Path(exports.photos.name)).names(9) == found.names(9)
 
 
-def test_what_cannot_be_read_is_left_out(exports: ExportedFolders, tmp_path: Path) -> None:
+def test_unreadable_photos_are_skipped(exports: ExportedFolders, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(exports.photos, tmp_path / "photos"))
     for number in range(9):
         (folder / "a" / f"text{number}.jpg").write_text("no photo")
@@ -46,36 +46,36 @@ def test_too_few_photos(exports: ExportedFolders, tmp_path: Path) -> None:
     (tmp_path / "some").mkdir()
     for number, path in enumerate(image_folder(exports.photos).paths[:79]):
         shutil.copy(path, tmp_path / "some" / f"{number}.jpg")
-    with pytest.raises(DataError, match=r"some has 79 photos that can be read, 63 of them .*; expected at least 64"):
+    with pytest.raises(DataError, match=r"some has 79 readable photos, and 63 of them .*\. Expected at least 64"):
         folder_photos(tmp_path / "some")
     shutil.copy(path, tmp_path / "some" / "80.jpg")
     assert len(folder_photos(tmp_path / "some").measured) == 64
 
 
-def test_a_folder_that_is_not_there_or_empty(tmp_path: Path) -> None:
+def test_missing_or_empty_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is not a folder"):
         folder_photos(tmp_path / "nowhere")
     with pytest.raises(DataError, match="holds no photo"):
         folder_photos(tmp_path)
 
 
-def test_labels_want_classes_and_two_thousand_photos(exports: ExportedFolders) -> None:
-    with pytest.raises(DataError, match="76 of them not used to calibrate; expected at least 2000"):
+def test_labels_need_subfolders_and_2000_photos(exports: ExportedFolders) -> None:
+    with pytest.raises(DataError, match=r"76 of them are left after calibration\. Expected at least 2000"):
         folder_photos(exports.photos, labels=True)
     with pytest.raises(DataError, match="has no subfolders"):
         folder_photos(exports.photos / "a", labels=True)
 
 
-def test_labels_are_those_of_the_subfolders(exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "LABELED", MEASURED)
+def test_labels_are_taken_from_subfolders(exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "MIN_LABELED_PHOTOS", MEASURED)
     found = folder_photos(exports.photos, labels=True)
     assert found.labels is not None
     assert ["ab"[label] for label in found.labels] == [path.parent.name for path in found.measured]
     assert set(found.labels.tolist()) == {0, 1}
 
 
-def test_a_copy_of_what_calibrates_is_not_measured_on(exports: ExportedFolders, tmp_path: Path) -> None:
-    """Nor is it measured twice that bytes reproduce what they were calibrated to."""
+def test_copies_of_calibration_photos_are_not_measured(exports: ExportedFolders, tmp_path: Path) -> None:
+    """int8 reproduces the photos it was calibrated on, so their copies would bias the report."""
     for copy in ("one", "other"):
         shutil.copytree(exports.photos, tmp_path / copy)
     found = folder_photos(tmp_path)
@@ -86,7 +86,7 @@ def test_a_copy_of_what_calibrates_is_not_measured_on(exports: ExportedFolders, 
     assert copies == sum(digest in calibrated for digest in digests(image_folder(tmp_path).paths)) - 48
 
 
-def test_the_samples_calibrate_with_other_photographs_than_they_are_measured_on(tmp_path: Path) -> None:
+def test_sample_photos_use_different_photographs_for_calibration_and_measurement(tmp_path: Path) -> None:
     found = sample_photos(tmp_path)
     assert (found.source, found.root, found.labels) == (SAMPLES, tmp_path, None)
     assert (len(found.calibration), len(found.measured)) == (80, 13 * 12)
@@ -94,7 +94,7 @@ def test_the_samples_calibrate_with_other_photographs_than_they_are_measured_on(
     assert all(path.is_file() for path in (*found.calibration, *found.measured))
 
 
-def test_digests_are_of_the_files(exports: ExportedFolders) -> None:
+def test_digests_match_the_files(exports: ExportedFolders) -> None:
     paths = folder_photos(exports.photos).measured[:3]
     assert digests(paths) == [file_digest(path) for path in paths]
     assert len(set(digests(paths))) == 3

@@ -22,19 +22,19 @@ def model(exports: ExportedFolders) -> Model:
     return load(exports.spec, runtime="torch")
 
 
-def test_a_checkpoint_in_pytorch(exports: ExportedFolders) -> None:
+def test_checkpoint_is_loaded_in_pytorch(exports: ExportedFolders) -> None:
     source = read_source(exports.spec)
     assert source.model.engine.name == "torch"
     assert source.checkpoint == exports.checkpoint.folder.resolve()
     assert source.head.weight.shape == (5, 64)
 
 
-def test_its_config_goes_along_byte_for_byte(exports: ExportedFolders, tmp_path: Path) -> None:
+def test_checkpoint_config_is_copied_unchanged(exports: ExportedFolders, tmp_path: Path) -> None:
     read_source(exports.spec).write_config(tmp_path)
     assert (tmp_path / "config.json").read_bytes() == (exports.checkpoint.folder / "config.json").read_bytes()
 
 
-def test_an_external_encoder_gets_a_config(model: Model, tmp_path: Path) -> None:
+def test_config_is_written_for_an_external_encoder(model: Model, tmp_path: Path) -> None:
     source = dataclasses.replace(read_source(model.spec), checkpoint=None)
     source.write_config(tmp_path)
     config = read_config(tmp_path / "config.json")
@@ -42,15 +42,15 @@ def test_an_external_encoder_gets_a_config(model: Model, tmp_path: Path) -> None
     assert (config.embedding_dim, config.architecture, config.license) == (64, "resnet8", "apache-2.0")
 
 
-def test_no_classifier(exports: ExportedFolders) -> None:
+def test_missing_classifier_is_rejected(exports: ExportedFolders) -> None:
     source = read_source(exports.spec)
     bare = dataclasses.replace(source, model=dataclasses.replace(source.model, head=None))
     with pytest.raises(ConfigError, match="has no classifier for --head"):
         _ = bare.head
 
 
-def test_weights_that_are_not_finite(exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A foreign encoder's are not looked at before."""
+def test_non_finite_weights_are_rejected(exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights of an external encoder are not checked when it is loaded."""
 
     def broken(spec: str, **options: object) -> Model:
         found = load(spec, **options)
@@ -58,11 +58,11 @@ def test_weights_that_are_not_finite(exports: ExportedFolders, monkeypatch: pyte
         return found
 
     monkeypatch.setattr("mvmr_zoo.load", broken)
-    with pytest.raises(CheckpointError, match=r"backbone\.layer2\.0\.conv1\.weight holds values that are not finite"):
+    with pytest.raises(CheckpointError, match=r"backbone\.layer2\.0\.conv1\.weight has values that are not finite"):
         read_source(exports.spec)
 
 
-def test_what_cannot_be_had_in_pytorch(exports: ExportedFolders) -> None:
+def test_models_without_pytorch_weights_are_rejected(exports: ExportedFolders) -> None:
     with pytest.raises(ConfigError, match="is an ONNX export"):
         read_source(str(exports("fp32")))
     with pytest.raises(UnknownModelError):
@@ -73,22 +73,22 @@ def with_network(model: Model, network: nn.Module) -> Model:
     return dataclasses.replace(model, build=lambda: network)
 
 
-def test_a_network_that_takes_one_size_only(model: Model) -> None:
+def test_check_size_of_a_network_with_a_fixed_size(model: Model) -> None:
     fixed = with_network(model, nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 32 * 32, 8)))
     check_size(fixed, Preprocess(resize_px=36, crop_px=32))
-    with pytest.raises(ConfigError, match=r"^tiny cannot take images of 40 px: mat1 and mat2 ") as caught:
+    with pytest.raises(ConfigError, match=r"^tiny cannot process images of 40 px: mat1 and mat2 ") as caught:
         check_size(fixed, Preprocess(resize_px=40, crop_px=40))
     assert "\n" not in str(caught.value)
 
 
-def test_a_network_that_leaves_nothing_of_small_images(model: Model) -> None:
+def test_check_size_of_a_network_with_a_minimum_size(model: Model) -> None:
     shrinking = with_network(model, nn.Sequential(nn.Conv2d(3, 4, 7), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
     check_size(shrinking, Preprocess(resize_px=7, crop_px=7))
-    with pytest.raises(ConfigError, match="cannot take images of 6 px"):
+    with pytest.raises(ConfigError, match="cannot process images of 6 px"):
         check_size(shrinking, Preprocess(resize_px=6, crop_px=6))
 
 
-def test_an_error_that_says_nothing_is_called_by_its_kind(model: Model) -> None:
+def test_error_without_a_message_is_reported_by_type(model: Model) -> None:
     class Silent(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             raise NotImplementedError

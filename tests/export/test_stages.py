@@ -1,4 +1,4 @@
-"""Preprocessing and classifier inside the graph, around an encoder that gives back the pixels it was given."""
+"""Preprocessing and classifier in the graph, tested with encoders that return their input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx import ModelProto, parser
 from PIL import Image
 
 from export.options import OPSETS
-from export.stages import joined
+from export.stages import join_stages
 from mvmr_zoo.checkpoint import Head
 from mvmr_zoo.datasets.samples import photographs
 from mvmr_zoo.images.decode import read_image
@@ -20,7 +20,7 @@ from mvmr_zoo.inference.engines import onnx_session
 from mvmr_zoo.inference.pipeline import unit
 from mvmr_zoo.models.exported import Signature
 
-from .conftest import contract
+from .conftest import signature
 
 PRESETS = {
     "bundled": Preprocess(resize_px=144, crop_px=128),
@@ -43,8 +43,8 @@ SHAPES = {
 }
 
 
-def give_back(opset: int = 20) -> ModelProto:
-    """An encoder whose features are its images, flattened."""
+def flatten_encoder(opset: int = 20) -> ModelProto:
+    """Return an encoder whose features are the flattened images."""
     return parser.parse_model(f"""
         <ir_version: 10, opset_import: ["": {opset}]>
         encoder (float[batch, 3, height, width] images) => (float[batch, D] features) {{
@@ -52,8 +52,8 @@ def give_back(opset: int = 20) -> ModelProto:
         }}""")
 
 
-def passed_on() -> ModelProto:
-    """An encoder whose features are its images, already flat."""
+def identity_encoder() -> ModelProto:
+    """Return an encoder with flat inputs, which are also its features."""
     return parser.parse_model("""
         <ir_version: 10, opset_import: ["": 20]>
         encoder (float[batch, D] images) => (float[batch, D] features) { features = Identity(images) }""")
@@ -66,19 +66,19 @@ def run(model: ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 def full(preprocess: Preprocess, opset: int = 20) -> ModelProto:
     px = preprocess.crop_px
-    read = contract(stage="full", preprocess=preprocess, size_px=px, opset=opset, embedding_dim=3 * px * px)
-    return joined(give_back(opset), read, None)
+    read = signature(stage="full", preprocess=preprocess, size_px=px, opset=opset, embedding_dim=3 * px * px)
+    return join_stages(flatten_encoder(opset), read, None)
 
 
 def levels_off(preprocess: Preprocess, found: np.ndarray, image: Image.Image) -> np.ndarray:
-    """How far normalized pixels are from those of `Preprocess`, in gray levels."""
+    """Return the absolute difference of normalized pixels from `Preprocess`, in gray levels."""
     deviation = np.asarray(preprocess.std)[:, None, None] * 255
     return np.abs(found.reshape(3, preprocess.crop_px, preprocess.crop_px) - preprocess(image)) * deviation
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_whole_preprocessing_of_real_photos(preset: str) -> None:
-    """At most one gray level off, and hardly ever: Pillow's own fixed-point arithmetic."""
+def test_full_preprocessing_of_photographs(preset: str) -> None:
+    """Pixels rarely differ, and by at most one gray level, because both use Pillow's fixed-point arithmetic."""
     preprocess = PRESETS[preset]
     session = onnx_session(full(preprocess).SerializeToString())
     off = {}
@@ -95,7 +95,7 @@ def test_the_whole_preprocessing_of_real_photos(preset: str) -> None:
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_photos_of_any_shape(shape: str, interpolation: str) -> None:
-    """Of tall photos Pillow resizes the height first, and rounds in between; ONNX Runtime always the width."""
+    """Pillow resizes the height of tall photos first and rounds in between. ONNX Runtime starts with the width."""
     width, height = SHAPES[shape]
     image = read_image(photographs()[4]).crop((100, 0, 100 + width, height))
     preprocess = Preprocess(resize_px=36, crop_px=32, interpolation=interpolation)
@@ -105,7 +105,7 @@ def test_photos_of_any_shape(shape: str, interpolation: str) -> None:
     assert off.mean() < (0.35 if height > width else 0.01)
 
 
-def test_every_opset_resizes_alike() -> None:
+def test_all_opsets_resize_equally() -> None:
     photo = np.asarray(read_image(photographs()[6]))
     preprocess = Preprocess(resize_px=36, crop_px=32, interpolation="bicubic")
     found = [run(full(preprocess, opset), {"photo": photo})[0] for opset in OPSETS]
@@ -120,20 +120,20 @@ def test_every_opset_resizes_alike() -> None:
     std=st.tuples(*[st.floats(1e-5, 100)] * 3),
     size=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
 )
-def test_normalization_is_the_same_to_the_last_bit(
+def test_normalization_is_bit_exact(
     mean: tuple[float, float, float], std: tuple[float, float, float], size: tuple[int, int, int]
 ) -> None:
     preprocess = Preprocess(resize_px=36, crop_px=32, mean=mean, std=std)
     n, height, width = size
     pixels = np.random.default_rng(n * 81 + height * 9 + width).integers(0, 256, (n, height, width, 3), np.uint8)
-    model = joined(give_back(), contract(stage="normalize", preprocess=preprocess), None)
+    model = join_stages(flatten_encoder(), signature(stage="normalize", preprocess=preprocess), None)
     (found,) = run(model, {"pixels": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))})
     expected = np.stack([preprocess.normalize(each) for each in pixels]).reshape(n, -1)
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_fixed_batch_and_size_stand_in_the_graph() -> None:
-    model = joined(give_back(), contract(stage="normalize", size_px=32, batch=3), None)
+def test_fixed_batch_and_size_are_set_in_the_graph() -> None:
+    model = join_stages(flatten_encoder(), signature(stage="normalize", size_px=32, batch=3), None)
     (pixels,) = model.graph.input
     assert pixels.name == "pixels"
     assert [dim.dim_value for dim in pixels.type.tensor_type.shape.dim] == [3, 3, 32, 32]
@@ -145,32 +145,32 @@ def test_features_of_unit_length() -> None:
     features[0] *= 1e-20
     features[1] *= 1e15
     features[2] = 0
-    (found,) = run(joined(passed_on(), contract(unit_norm=True), None), {"images": features})
+    (found,) = run(join_stages(identity_encoder(), signature(unit_norm=True), None), {"images": features})
     np.testing.assert_allclose(np.linalg.norm(found[[0, 1, 3, 4, 5]], axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(found, unit(features), atol=1e-6)
     assert not found[2].any()
 
 
 @pytest.mark.parametrize("unit_norm", [False, True])
-def test_the_classifier_reads_features_as_they_are(unit_norm: bool) -> None:
+def test_classifier_reads_unnormalized_features(unit_norm: bool) -> None:
     random = np.random.default_rng(0)
     features, weight = (random.standard_normal((n, 64)).astype(np.float32) for n in (4, 5))
     head = Head(weight, random.standard_normal(5).astype(np.float32))
-    model = joined(passed_on(), contract(head=True, unit_norm=unit_norm), head)
+    model = join_stages(identity_encoder(), signature(head=True, unit_norm=unit_norm), head)
     assert [output.name for output in model.graph.output] == ["features", "logits"]
     found, logits = run(model, {"images": features})
     np.testing.assert_allclose(logits, features @ head.weight.T + head.bias, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found, unit(features) if unit_norm else features, atol=1e-6)
 
 
-def test_with_nothing_to_add_the_encoder_is_left_as_it_is() -> None:
-    encoder = give_back()
-    assert joined(encoder, contract(), None) is encoder
+def test_encoder_is_returned_unchanged_if_nothing_is_added() -> None:
+    encoder = flatten_encoder()
+    assert join_stages(encoder, signature(), None) is encoder
 
 
-def test_the_encoder_itself_is_not_changed() -> None:
-    encoder = give_back()
+def test_encoder_is_not_modified() -> None:
+    encoder = flatten_encoder()
     before = encoder.SerializeToString()
-    both: Signature = contract(stage="normalize", unit_norm=True)
-    joined(encoder, both, None)
+    both: Signature = signature(stage="normalize", unit_norm=True)
+    join_stages(encoder, both, None)
     assert encoder.SerializeToString() == before

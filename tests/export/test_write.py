@@ -37,7 +37,7 @@ INPUTS = {
 }
 
 
-def certificate(folder: Path) -> dict[str, object]:
+def read_report(folder: Path) -> dict[str, object]:
     return json.loads((folder / "export.json").read_text())
 
 
@@ -46,7 +46,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_an_exported_folder_holds(kind: str, exports: ExportedFolders) -> None:
+def test_files_of_an_exported_folder(kind: str, exports: ExportedFolders) -> None:
     folder = exports(kind)
     assert {path.name for path in folder.iterdir()} == FILES
     assert (folder / "config.json").read_bytes() == (exports.checkpoint.folder / "config.json").read_bytes()
@@ -58,17 +58,17 @@ def test_what_an_exported_folder_holds(kind: str, exports: ExportedFolders) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_certificate_says(kind: str, exports: ExportedFolders) -> None:
+def test_contents_of_the_parity_report(kind: str, exports: ExportedFolders) -> None:
     folder, options = exports(kind), KINDS[kind]
-    said = certificate(folder)
-    assert said["schema_version"] == 1
-    assert said["passed"] is True
-    assert all(verdict["passed"] for verdict in said["verdicts"])
-    assert said["weights_sha256"] == exports.checkpoint.weights_digest
-    assert said["sha256"] == {name: file_digest(folder / name) for name in FILES - {"export.json"}}
-    assert said["file_bytes"] == (folder / "model.onnx").stat().st_size
-    contract = Signature.from_dict(said["contract"])
-    assert contract == Signature(
+    report = read_report(folder)
+    assert report["schema_version"] == 1
+    assert report["passed"] is True
+    assert all(verdict["passed"] for verdict in report["verdicts"])
+    assert report["weights_sha256"] == exports.checkpoint.weights_digest
+    assert report["sha256"] == {name: file_digest(folder / name) for name in FILES - {"export.json"}}
+    assert report["file_bytes"] == (folder / "model.onnx").stat().st_size
+    signature = Signature.from_dict(report["contract"])
+    assert signature == Signature(
         dtype=options.dtype,
         stage=options.stage,
         preprocess=exports.checkpoint.config.preprocess,
@@ -79,30 +79,30 @@ def test_what_a_certificate_says(kind: str, exports: ExportedFolders) -> None:
         head=options.head,
         embedding_dim=64,
     )
-    assert said["limits"]["top1_agreement"] == AGREEMENT
+    assert report["limits"]["top1_agreement"] == AGREEMENT
     measured = folder_photos(exports.photos).measured
-    assert [exports.photos / name for name in said["names"]] == measured
-    assert said["digests"] == [file_digest(path) for path in measured]
-    assert said["photos"] == "photos of photos"
-    assert said["agreement"]["photos"] == MEASURED
-    assert set(said["batches"]) == {"1", "2", "7", "64"}
-    assert set(said["sizes"]) == ({"16", "48", "64"} if kind == "sizes" else set())
-    assert (said["class_agreement"] is not None) == options.head
-    assert said["knn"] is None
-    assert {batch: set(each) for batch, each in said["speed"].items()} == {
+    assert [exports.photos / name for name in report["names"]] == measured
+    assert report["digests"] == [file_digest(path) for path in measured]
+    assert report["photos"] == "photos of photos"
+    assert report["agreement"]["photos"] == MEASURED
+    assert set(report["batches"]) == {"1", "2", "7", "64"}
+    assert set(report["sizes"]) == ({"16", "48", "64"} if kind == "sizes" else set())
+    assert (report["class_agreement"] is not None) == options.head
+    assert report["knn"] is None
+    assert {batch: set(each) for batch, each in report["speed"].items()} == {
         batch: {"onnx", "pytorch"} for batch in (["3"] if kind == "three" else ["1", "16"])
     }
-    assert said["providers"] == ["CPUExecutionProvider"]
-    assert {"processor", "python", "onnxruntime", "torch"} <= set(said["machine"])
-    assert (said["quantization"] is not None) == (kind == "int8")
-    assert (len(said["in_float"]) >= 2) == (kind == "int8")
+    assert report["providers"] == ["CPUExecutionProvider"]
+    assert {"processor", "python", "onnxruntime", "torch"} <= set(report["machine"])
+    assert (report["quantization"] is not None) == (kind == "int8")
+    assert (len(report["in_float"]) >= 2) == (kind == "int8")
     assert str(exports.root).encode() not in (folder / "model.onnx").read_bytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_answers_that_travel_along_are_pytorchs(kind: str, exports: ExportedFolders) -> None:
+def test_reference_outputs_match_pytorch(kind: str, exports: ExportedFolders) -> None:
     model = load(exports.spec, runtime="torch")
-    paths = [exports.photos / name for name in certificate(exports(kind))["names"]]
+    paths = [exports.photos / name for name in read_report(exports(kind))["names"]]
     kept = load_file(exports(kind) / "reference.safetensors")
     expected = model.embed(paths, normalize=KINDS[kind].unit_norm)
     np.testing.assert_allclose(kept["features"], expected, atol=1e-5)
@@ -116,24 +116,24 @@ def test_the_answers_that_travel_along_are_pytorchs(kind: str, exports: Exported
     )
 
 
-def test_the_spec_and_the_options_given_are_certified(exports: ExportedFolders, tmp_path: Path) -> None:
-    """Another size, in another opset, into an empty folder: and the certificate that is returned is the one written."""
-    told: list[str] = []
+def test_returned_report_matches_the_written_one(exports: ExportedFolders, tmp_path: Path) -> None:
+    """Export with another size and opset to an empty folder. The returned report equals the written one."""
+    lines: list[str] = []
     (tmp_path / "out").mkdir()
     options = ExportOptions(size=48, opset=18, stage="full")
-    made = export_onnx(exports.spec, tmp_path / "out", options, exports.demands, say=told.append)
+    made = export_onnx(exports.spec, tmp_path / "out", options, exports.demands, progress=lines.append)
     assert isinstance(made, ParityReport)
-    said = certificate(tmp_path / "out")
-    assert said["spec"] == exports.spec
-    assert made.contract == Signature.from_dict(said["contract"])
-    assert made.contract.preprocess == Preprocess(resize_px=54, crop_px=48)
-    assert (made.contract.size_px, made.contract.opset) == (48, 18)
-    assert said["agreement"] == dataclasses.asdict(made.agreement)
-    assert [line.split()[0] for line in told] == ["PyTorch", exports.spec, "ONNX"]
+    report = read_report(tmp_path / "out")
+    assert report["spec"] == exports.spec
+    assert made.signature == Signature.from_dict(report["contract"])
+    assert made.signature.preprocess == Preprocess(resize_px=54, crop_px=48)
+    assert (made.signature.size_px, made.signature.opset) == (48, 18)
+    assert report["agreement"] == dataclasses.asdict(made.agreement)
+    assert [line.split()[0] for line in lines] == ["Running", "Converting", "Running"]
     assert load(tmp_path / "out").preprocess.crop_px == 48
 
 
-def test_an_older_export_is_replaced(exports: ExportedFolders, tmp_path: Path) -> None:
+def test_existing_export_is_replaced(exports: ExportedFolders, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(exports("three"), tmp_path / "out"))
     export_onnx(exports.spec, folder, KINDS["fp32"], exports.demands)
     assert {path.name for path in folder.iterdir()} == FILES
@@ -141,19 +141,19 @@ def test_an_older_export_is_replaced(exports: ExportedFolders, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_the_folder_one_is_in_is_not_replaced(
+def test_current_folder_is_not_replaced(
     exports: ExportedFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in (".", "..", tmp_path):
-        with pytest.raises(ConfigError, match="is the folder you are in, or holds it"):
+        with pytest.raises(ConfigError, match="is or contains the current folder"):
             export_onnx(exports.spec, name, KINDS["fp32"], exports.demands)
 
 
-def test_what_is_no_export_is_not_replaced(exports: ExportedFolders, tmp_path: Path) -> None:
+def test_other_files_and_folders_are_not_replaced(exports: ExportedFolders, tmp_path: Path) -> None:
     export_with_notes = Path(shutil.copytree(exports("three"), tmp_path / "annotated"))
     (export_with_notes / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"annotated holds notes\.txt beside an export; it is left as it is"):
+    with pytest.raises(ConfigError, match=r"annotated contains notes\.txt in addition to an export"):
         export_onnx(exports.spec, export_with_notes, KINDS["fp32"], exports.demands)
     assert contents(export_with_notes) == contents(exports("three")) | {"notes.txt": b"mine"}
     (tmp_path / "notes").mkdir()
@@ -171,14 +171,13 @@ def test_what_is_no_export_is_not_replaced(exports: ExportedFolders, tmp_path: P
 
 
 @pytest.fixture
-def out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit that nothing keeps."""
-    usual = limits.LIMITS["fp32"]
-    monkeypatch.setitem(limits.LIMITS, "fp32", dataclasses.replace(usual, cosine_min=1.5))
+def unreachable_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that no export can meet."""
+    monkeypatch.setitem(limits.LIMITS, "fp32", dataclasses.replace(limits.LIMITS["fp32"], cosine_min=1.5))
 
 
-@pytest.mark.usefixtures("out_of_reach")
-def test_a_missed_limit_leaves_what_was_there(exports: ExportedFolders, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("unreachable_limit")
+def test_missed_limit_leaves_the_existing_folder(exports: ExportedFolders, tmp_path: Path) -> None:
     older = Path(shutil.copytree(exports("three"), tmp_path / "older"))
     with pytest.raises(LimitError, match=r"older was not written: cosine_min is 1, limit 1\.5\. .*--allow-failed"):
         export_onnx(exports.spec, older, KINDS["fp32"], exports.demands)
@@ -186,29 +185,29 @@ def test_a_missed_limit_leaves_what_was_there(exports: ExportedFolders, tmp_path
     assert list(tmp_path.iterdir()) == [older]
 
 
-@pytest.mark.usefixtures("out_of_reach")
-def test_a_missed_limit_leaves_no_folder_behind(exports: ExportedFolders, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("unreachable_limit")
+def test_missed_limit_creates_no_folder(exports: ExportedFolders, tmp_path: Path) -> None:
     with pytest.raises(LimitError):
         export_onnx(exports.spec, tmp_path / "new" / "out", KINDS["fp32"], exports.demands)
     assert not [path for path in tmp_path.rglob("*") if path.name != "new"]
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.usefixtures("out_of_reach")
-def test_what_missed_a_limit_may_be_kept_marked(exports: ExportedFolders, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("unreachable_limit")
+def test_allow_failed_writes_a_folder_marked_as_failed(exports: ExportedFolders, tmp_path: Path) -> None:
     demands = dataclasses.replace(exports.demands, allow_failed=True)
     made = export_onnx(exports.spec, tmp_path / "out", KINDS["fp32"], demands)
     assert not made.passed
-    said = certificate(tmp_path / "out")
-    assert said["passed"] is False
-    assert [verdict["name"] for verdict in said["verdicts"] if not verdict["passed"]] == ["cosine_min"]
+    report = read_report(tmp_path / "out")
+    assert report["passed"] is False
+    assert [verdict["name"] for verdict in report["verdicts"] if not verdict["passed"]] == ["cosine_min"]
     assert load(tmp_path / "out").card.summary == "tiny as ONNX, fp32, failed its certificate"
     assert load(exports("fp32")).card.summary == "tiny as ONNX, fp32"
     assert not check(tmp_path / "out", images=exports.photos).passed
 
 
-def test_int8_that_cannot_keep_its_limit(exports: ExportedFolders, tmp_path: Path) -> None:
-    """Photos that differ by a hair: bytes do not tell them apart as floats do."""
+def test_int8_fails_if_the_limit_is_unreachable(exports: ExportedFolders, tmp_path: Path) -> None:
+    """The photos differ so little that int8 ranks them differently from fp32."""
     alike = write_alike(tmp_path / "alike")
     demands = Demands(images=alike, min_agreement=1.0)
     with pytest.raises(LimitError, match=r"top1_agreement is 0\.\d+, limit 1"):
@@ -217,9 +216,9 @@ def test_int8_that_cannot_keep_its_limit(exports: ExportedFolders, tmp_path: Pat
 
 
 def test_labels(exports: ExportedFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """k-NN accuracy is measured on all photos, though only some of them travel along."""
-    monkeypatch.setattr(photos, "LABELED", MEASURED)
-    monkeypatch.setattr(reference, "KEPT", 70)
+    """k-NN accuracy is measured on all photos, although the outputs of only some of them are stored."""
+    monkeypatch.setattr(photos, "MIN_LABELED_PHOTOS", MEASURED)
+    monkeypatch.setattr(reference, "MAX_STORED", 70)
     demands = Demands(images=exports.photos, labels=True, max_drop=20.0)
     made = export_onnx(exports.spec, tmp_path / "out", KINDS["int8"], demands)
     assert made.knn is not None
@@ -233,10 +232,10 @@ def test_labels(exports: ExportedFolders, tmp_path: Path, monkeypatch: pytest.Mo
     again = check(tmp_path / "out", images=exports.photos)
     assert again.passed
     assert again.measured.agreement.photos == 70
-    assert "max_drop" not in {verdict.name for verdict in again.verdicts}  # it needs every photo's features
+    assert "max_drop" not in {verdict.name for verdict in again.verdicts}  # it needs the features of all photos
 
 
-def test_labels_need_a_folder(exports: ExportedFolders, tmp_path: Path) -> None:
+def test_labels_and_max_drop_need_their_options(exports: ExportedFolders, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--labels needs --images"):
         Demands(labels=True)
     with pytest.raises(ConfigError, match="together with --labels"):
@@ -244,13 +243,13 @@ def test_labels_need_a_folder(exports: ExportedFolders, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_samples_where_no_photos_are_given(
+def test_sample_photos_are_the_default(
     exports: ExportedFolders,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """They are made anew for each certificate and each check, the same pixels; here they are made once."""
+    """Sample photos are generated for each report and each check. This test generates them once."""
     made = tmp_path_factory.mktemp("samples")
     sample_photos(made)
 
@@ -260,11 +259,11 @@ def test_the_samples_where_no_photos_are_given(
 
     monkeypatch.setattr(photos, "make_samples", copied)
     export_onnx(exports.spec, tmp_path / "out", KINDS["sizes"], Demands(min_agreement=AGREEMENT))
-    said = certificate(tmp_path / "out")
-    assert said["photos"] == "sample photos"
-    assert said["digests"] == []
-    assert len(said["names"]) == 13 * 12
-    assert {name.partition("/")[0] for name in said["names"]} == {"library", "queries"}
+    report = read_report(tmp_path / "out")
+    assert report["photos"] == "sample photos"
+    assert report["digests"] == []
+    assert len(report["names"]) == 13 * 12
+    assert {name.partition("/")[0] for name in report["names"]} == {"library", "queries"}
     assert check(tmp_path / "out").passed
 
 
@@ -287,12 +286,12 @@ def distilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (ExportOptions(output="features"), "features", 64),
     ],
 )
-def test_the_output_asked_for_is_exported(
+def test_selected_output_is_exported(
     distilled: Path, exports: ExportedFolders, tmp_path: Path, options: ExportOptions, output: str, dim: int
 ) -> None:
     made = export_onnx(str(distilled), tmp_path / "out", options, exports.demands)
-    assert (made.contract.output, made.contract.embedding_dim) == (output, dim)
-    assert ("output" in certificate(tmp_path / "out")["contract"]) == (output == "aligned")
+    assert (made.signature.output, made.signature.embedding_dim) == (output, dim)
+    assert ("output" in read_report(tmp_path / "out")["contract"]) == (output == "aligned")
     (given,) = onnx.load(tmp_path / "out" / "model.onnx").graph.output
     assert given.name == output
     model = load(tmp_path / "out")
@@ -316,8 +315,8 @@ def test_the_output_asked_for_is_exported(
         load(tmp_path / "out", dim=65)
 
 
-def test_outputs_that_cannot_be_exported(distilled: Path, exports: ExportedFolders, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--head reads features, but --output is aligned"):
+def test_invalid_outputs_are_rejected(distilled: Path, exports: ExportedFolders, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--head needs features, but --output is aligned"):
         ExportOptions(head=True, output="aligned")
     with pytest.raises(ConfigError, match="has only features"):
         export_onnx(exports.spec, tmp_path / "out", ExportOptions(output="aligned"), exports.demands)

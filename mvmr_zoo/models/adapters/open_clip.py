@@ -12,11 +12,15 @@ from mvmr_zoo.models.adapters.record import ExternalEncoder
 from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
 
 
-def load(name: str) -> ExternalEncoder:
+def load(name: str, *, weights: bool = True) -> ExternalEncoder:
     """The image tower with its projection, as `encode_image` gives it, not normalized.
 
     A file holds the whole CLIP model, as open_clip publishes it. `ARCH/TAG@FILE` takes the preprocessing
     of the tag, `ARCH@FILE` that of the architecture.
+
+    Args:
+        name: ARCH/TAG, ARCH@FILE or ARCH/TAG@FILE.
+        weights: False gives random weights where there is no FILE, and downloads nothing.
 
     Raises:
         UnknownModelError: no such architecture or tag, or its weights are not here and cannot be got.
@@ -38,11 +42,12 @@ def load(name: str) -> ExternalEncoder:
             f"open_clip:{name} names no weights; expected open_clip:{architecture}@FILE, or one of its tags: "
             f"{', '.join(f'{architecture}/{each}' for each in tags) or 'it has none'}."
         )
-    told: dict[str, Any] = (open_clip.get_pretrained_cfg(architecture, tag) or {}) if tag and file else {}
+    download = weights and file is None
+    told: dict[str, Any] = (open_clip.get_pretrained_cfg(architecture, tag) or {}) if tag and not download else {}
     logging.getLogger().addFilter(_not_random := _Quiet())
     try:
         model: Any = open_clip.create_model(
-            architecture, pretrained=None if file else tag, force_quick_gelu=told.get("quick_gelu", False)
+            architecture, pretrained=tag if download else None, force_quick_gelu=told.get("quick_gelu", False)
         )
     except Exception as error:  # whatever the network and the hub raise
         raise unavailable(f"open_clip:{network}", error, file_spec=f"open_clip:{architecture}") from None
@@ -63,6 +68,7 @@ def load(name: str) -> ExternalEncoder:
             preprocess=preprocess,
             license=LICENSE_NOT_STATED,
             origin="https://github.com/mlfoundations/open_clip",
+            parameters=sum(each.numel() for each in tower.parameters()),
         ),
         module=tower,
     )

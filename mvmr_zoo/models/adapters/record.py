@@ -41,6 +41,19 @@ class ExternalEncoder:
         """The preprocessing of its authors."""
         return self.card.preprocess
 
+    def count_macs(self) -> int:
+        """Multiply-accumulates of one image in the authors' preprocessing. 0 if they cannot be counted."""
+        px = self.preprocess.crop_px
+        if self.module is not None:
+            from mvmr_zoo.architectures import count_macs
+
+            return count_macs(self.module, px)
+        if self.graph is not None:
+            from mvmr_zoo.models.adapters import onnx_file
+
+            return onnx_file.count_macs(self.graph, px)
+        return 0
+
     @property
     def digest(self) -> str:
         """SHA-256 of its architecture and weights by name, because two networks may share weights.

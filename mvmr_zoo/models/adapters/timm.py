@@ -14,8 +14,12 @@ from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
 _HEADS = ("fc.", "head.", "head.fc.", "classifier.", "head_dist.")
 
 
-def load(name: str) -> ExternalEncoder:
+def load(name: str, *, weights: bool = True) -> ExternalEncoder:
     """The network without its classifier.
+
+    Args:
+        name: NAME or NAME@FILE. NAME.TAG chooses the weights.
+        weights: False gives random weights where there is no FILE, and downloads nothing.
 
     Raises:
         UnknownModelError: no such network, or its weights are not here and cannot be got.
@@ -26,7 +30,7 @@ def load(name: str) -> ExternalEncoder:
     if not timm_networks.is_known(network.partition(".")[0]):
         raise UnknownModelError(f"timm has no network {network!r}.{hint(network, timm_networks.names())}")
     try:
-        module: Any = timm_networks.build(network, pretrained=file is None)
+        module: Any = timm_networks.build(network, pretrained=weights and file is None)
     except Exception as error:  # whatever the network and the hub raise
         raise unavailable(f"timm:{network}", error) from None
     if file is not None:
@@ -41,6 +45,7 @@ def load(name: str) -> ExternalEncoder:
             preprocess=_preprocess(values, network),
             license=LICENSE_NOT_STATED,
             origin="https://github.com/huggingface/pytorch-image-models",
+            parameters=sum(each.numel() for each in module.parameters()),
         ),
         module=module.eval(),
     )

@@ -12,8 +12,12 @@ from mvmr_zoo.models.adapters.record import ExternalEncoder
 from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
 
 
-def load(name: str) -> ExternalEncoder:
+def load(name: str, *, weights: bool = True) -> ExternalEncoder:
     """The network without its last linear layer.
+
+    Args:
+        name: NAME or NAME@FILE.
+        weights: False gives random weights where there is no FILE, and downloads nothing.
 
     Raises:
         UnknownModelError: no such network, or its weights are not here and cannot be got.
@@ -28,15 +32,15 @@ def load(name: str) -> ExternalEncoder:
     known = torchvision_networks.names()
     if network not in known:
         raise UnknownModelError(f"torchvision has no classification network {network!r}.{hint(network, known)}")
-    weights = models.get_model_weights(network).DEFAULT
+    pretrained = models.get_model_weights(network).DEFAULT
     try:
-        module: Any = torchvision_networks.build(network, None if file else weights)
+        module: Any = torchvision_networks.build(network, pretrained if weights and file is None else None)
     except Exception as error:  # whatever the network raises
-        raise unavailable(f"torchvision:{network}", error, origin=weights.url) from None
+        raise unavailable(f"torchvision:{network}", error, origin=pretrained.url) from None
     if file is not None:
         fill(module, file)
     dim = torchvision_networks.cut_classifier(module)
-    shown = weights.transforms()
+    shown = pretrained.transforms()
     return ExternalEncoder(
         card=ModelCard(
             name=f"torchvision:{network}",
@@ -52,6 +56,7 @@ def load(name: str) -> ExternalEncoder:
             ),
             license=LICENSE_NOT_STATED,
             origin="https://pytorch.org/vision/stable/models.html",
+            parameters=sum(each.numel() for each in module.parameters()),
         ),
         module=module.eval(),
     )

@@ -1,4 +1,4 @@
-"""The commands as people type them: each in a process of its own, but for the refusals that follow the first."""
+"""The commands. Each runs in a process of its own, except for the errors after the first."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import json
 import re
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ Typed = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typist: Typist) -> Typed:
-    """`mvmr-zoo` in this process, for a person whose home is `tmp_path`."""
+    """`mvmr-zoo` in this process, with `tmp_path` as the home folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("MVMR_LIBRARY", "MVMR_ZOO_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -85,6 +86,35 @@ def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path) -> None:
     assert run("index", "add", photo_folder, "--strict", home=tmp_path).returncode == 1
     status = run("index", "status", home=tmp_path)
     assert f"{photo_folder / 'text.jpg'}: not an image in a known format" in status.stdout
+
+
+def test_the_summary_adds_up(photo_folder: Path, typed: Typed) -> None:
+    (photo_folder / "text.jpg").write_text("no photo")
+    (photo_folder / "link.jpg").symlink_to(photo_folder / "nowhere.jpg")
+    first, second, *_ = typed("index", "add", photo_folder).stdout.splitlines()
+    assert first == "13 photos found: 12 indexed, 0 unchanged, 0 recognized by content, 1 failed."
+    assert second == "1 folder or file could not be read. There may be more photos."
+    (photo_folder / "a" / "00.jpg").rename(photo_folder / "b" / "moved.jpg")
+    (photo_folder / "a" / "02.jpg").unlink()
+    (photo_folder / "link.jpg").unlink()
+    first, second, third = typed("index", "add", photo_folder).stdout.splitlines()
+    assert first == "12 photos found: 0 indexed, 10 unchanged, 1 recognized by content, 1 failed."
+    assert second == "2 earlier paths are no longer there, or excluded now."
+    assert third.endswith("library holds 11 photos.")
+
+
+def test_one_photo_is_singular(photo_folder: Path, tmp_path: Path, typed: Typed) -> None:
+    one = tmp_path / "one"
+    one.mkdir()
+    shutil.copy(photo_folder / "a" / "00.jpg", one)
+    lines = typed("index", "add", one).stdout.splitlines()
+    assert lines[0].startswith("1 photo found: 1 indexed, ")
+    assert lines[1].endswith("library holds 1 photo.")
+    done = typed("embed", one, "-o", tmp_path / "out")
+    assert done.stdout.endswith("out: 1 of 1 image embedded, in 1 shard. 1 written now.\n")
+    shutil.copy(one / "00.jpg", one / "copy.jpg")
+    typed("index", "add", one)
+    assert typed("duplicates").stdout.splitlines()[-1].startswith("1 photo has 1 copy, ")
 
 
 def test_commands_that_cannot_run(

@@ -1,4 +1,4 @@
-"""The zoo's commands as people type them: each in a process of its own, but for the refusals that follow the first."""
+"""The commands of the zoo. Each runs in a process of its own, except for the errors after the first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_models_and_info(tmp_path: Path) -> None:
     table = run("models", home=tmp_path).stdout.splitlines()
     assert table[0].split()[:3] == ["name", "where", "dim"]
     assert table[1].startswith("resnet18-imagenette-kd")
-    assert "published stl10/linear 89.67 %" in "".join(line for line in table if line.startswith("resnet50-stl10"))
+    assert any(line.startswith("resnet50-stl10") and line.endswith("stl10/linear 89.7 % published") for line in table)
     cards = json.loads(
         run("models", "--data", "stl10", "--min-metric", "stl10/linear=0.9", "--json", home=tmp_path).stdout
     )
@@ -31,6 +31,47 @@ def test_models_and_info(tmp_path: Path) -> None:
     for fact in ("23,508,032", "4,087,136,256", "not stated", "published     imagenet/linear 75.3 % (Kinakh"):
         assert fact in shown
     assert json.loads(run("info", "resnet50-voc07", "--json", home=tmp_path).stdout)["input_px"] == 300
+
+
+def test_the_table_fits_100_columns_and_has_one_figure_a_model(zoo: Path, typist: Typist) -> None:
+    *table, footer = typist(main, "mvmr-zoo", "models").stdout.splitlines()
+    assert max(map(len, table)) <= 100
+    assert all(line.count("%") <= 1 for line in table)
+    assert "…" not in "".join(table)
+    assert footer.startswith("New photo libraries use effnet-lite:0")
+
+
+def test_a_wildcard_chooses_models(zoo: Path, typist: Typist) -> None:
+    def names(*words: str) -> list[str]:
+        return [card["name"] for card in json.loads(typist(main, "mvmr-zoo", "models", *words, "--json").stdout)]
+
+    assert names("resnet18*") == ["resnet18-imagenette-kd"]
+    assert names("*-stl10") == ["resnet50-clip-kd-stl10", "resnet50-stl10"]
+    assert names("*-stl10", "--task", "pretraining") == ["resnet50-stl10"]
+    assert names("resnet50") == []
+    assert typist(main, "mvmr-zoo", "models", "resnet50").stdout.startswith("No matches.\n")
+
+
+def test_a_figure_that_is_asked_for_is_the_one_that_is_shown(zoo: Path, typist: Typist) -> None:
+    done = typist(main, "mvmr-zoo", "models", "resnet50-imagenet", "--min-metric", "imagenet/linear/top5=0.9")
+    assert done.stdout.splitlines()[1].endswith("imagenet/linear/top5 92.1 % published")
+
+
+def test_info_of_an_encoder_of_another_project(zoo: Path, typist: Typist) -> None:
+    shown = typist(main, "mvmr-zoo", "info", "effnet-lite:0").stdout
+    for fact in ("efficientnet-lite0", "features 1280", "224 px", "apache-2.0", "3,371,008", "383,907,552 per image"):
+        assert fact in shown
+    assert "not here" not in shown
+
+
+def test_unknown_names_get_the_closest_ones(zoo: Path, typist: Typist) -> None:
+    typed = functools.partial(typist, main, "mvmr-zoo", "info")
+    refused(typed("resnet-18"), "Closest: torchvision:resnet18, resnet18-imagenette-kd, ")
+    refused(typed("effnet-lite"), "Closest: effnet-lite:0, effnet-lite:1, effnet-lite:2.")
+    refused(typed("torchvision:resnet-18"), "Closest: resnet18, ")
+    done = typed("torchvision:nope")
+    refused(done, "torchvision has no classification network 'nope'.")
+    assert "Closest" not in done.stderr
 
 
 def test_one_damaged_folder_does_not_hide_the_others(tmp_path: Path, checkpoint: Checkpoint) -> None:
@@ -44,7 +85,7 @@ def test_one_damaged_folder_does_not_hide_the_others(tmp_path: Path, checkpoint:
     assert done.returncode == 0
     assert "resnet50-stl10" in done.stdout
     assert "\x1b" not in done.stdout
-    assert done.stderr.startswith("Left out: ")
+    assert done.stderr.startswith("Omitted: ")
     assert "schema_version is 2" in done.stderr
     shown = run("info", "odd", home=tmp_path).stdout
     assert "\x1b" not in shown
@@ -91,7 +132,7 @@ def test_what_is_refused(tmp_path: Path, zoo: Path, checkpoint: Checkpoint, typi
 
 def test_fetch_says_there_is_no_license_and_asks(tmp_path: Path) -> None:
     done = run("fetch", "resnet50-stl10", home=tmp_path, input="n\n")
-    assert "state no license" in done.stdout
+    assert "without a license" in done.stdout
     assert done.returncode == 1
 
 

@@ -1,4 +1,4 @@
-"""`mvmr-zoo embed` as people type it."""
+"""`mvmr-zoo embed`, run as a command."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def test_the_folder_it_makes(photo_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = run("embed", photo_folder, "-o", out, "--shard-rows", 7, home=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{out}: 12 of 12 images embedded, in 2 shards; 2 made now.\n"
+    assert done.stdout == f"{out}: 12 of 12 images embedded, in 2 shards. 2 written now.\n"
     found = read_embeddings(out)
     assert found.facts is not None
     assert found.facts.model == DEFAULT_MODEL
     again = run("embed", photo_folder, "-o", out, "--shard-rows", 7, "--strict", home=tmp_path)
     assert again.returncode == 0
-    assert "is finished already, nothing to do" in again.stdout
+    assert "The folder was already complete." in again.stdout
 
 
 def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path, checkpoint: Checkpoint) -> None:
@@ -41,7 +41,7 @@ def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path, checkpoint: 
     done = run("embed", f"parquet:{file}", "-o", out, *tiny, home=tmp_path)
     assert done.returncode == 0
     assert "1 of 3 images embedded" in done.stdout
-    assert done.stderr == f"2 failed (2 no such file); {out}/failures lists them.\n"
+    assert done.stderr == f"2 failed (2 no such file). {out}/failures lists the files.\n"
     again = run("embed", f"parquet:{file}", "-o", out, *tiny, "--strict", home=tmp_path)
     assert again.returncode == 1
     assert "2 failed" in again.stderr
@@ -53,7 +53,7 @@ def test_folders_whose_names_are_not_text(photo_folder: Path, tmp_path: Path, ch
     done = run("embed", odd, "-o", out, *tiny, home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{tmp_path}/\\xe9t\\xe9/out: 12 of 12 images")
-    assert "is finished" in run("embed", odd, "-o", out, *tiny, home=tmp_path).stdout
+    assert "already complete" in run("embed", odd, "-o", out, *tiny, home=tmp_path).stdout
     paths = read_embeddings(out).image_paths
     assert sorted(paths) == sorted(map(str, odd.rglob("*.jpg")))
     (odd / "a" / "00.jpg").unlink()

@@ -137,7 +137,7 @@ def test_the_command_joins_the_cluster_that_is_named(
     arguments = ("--engine", "ray", "--model", checkpoint.folder, "--strict")
     done = run("embed", uri, "-o", out.as_uri(), *arguments, home=tmp_path)
     assert done.returncode == 1, done.stderr
-    assert "14 of 15 images embedded, in 1 Parquet files." in done.stdout
+    assert "14 of 15 images embedded, in 1 Parquet file." in done.stdout
     assert "1 failed (1 damaged or truncated" in done.stderr
     assert "Traceback" not in done.stderr
     done = run("gather", out.as_uri(), "-o", tmp_path / "e", home=tmp_path)
@@ -186,7 +186,7 @@ def test_what_a_stopped_run_left_is_made_anew(cluster: str, photos: Path, model:
 def test_machines_that_have_another_model(
     cluster: str, photos: Path, model: Model, other_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    for spec, message in (("no-such-model", "No model answers"), (str(other_checkpoint.folder), "is another model on")):
+    for spec, message in (("no-such-model", "No model is"), (str(other_checkpoint.folder), "is another model on")):
         with pytest.raises(DataError, match=f"Ray stopped: .*{message}"):
             embed_on_ray(os.fspath(photos / "b"), replace(model, spec=spec), os.fspath(tmp_path / "p"))
     assert not (tmp_path / "p" / "manifest.json").exists()

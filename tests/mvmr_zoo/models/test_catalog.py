@@ -79,6 +79,14 @@ def test_filters(zoo: Path) -> None:
     assert names(task="distillation", data="imagenet", max_params=1) == []
 
 
+def test_a_wildcard(zoo: Path) -> None:
+    assert [card.name for card in list_models("resnet50-imagenet*")] == [
+        "resnet50-imagenet", "resnet50-imagenet-semi1", "resnet50-imagenet-semi10"
+    ]  # fmt: skip
+    assert [card.name for card in list_models("*stl10", task="pretraining")] == ["resnet50-stl10"]
+    assert list_models("RESNET50*") == []
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [

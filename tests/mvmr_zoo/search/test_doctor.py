@@ -41,7 +41,7 @@ def repaired(library: PhotoLibrary) -> None:
 def test_a_sound_library_has_no_findings(filled: PhotoLibrary, tmp_path: Path) -> None:
     assert filled.examine() == []
     done = run("index", "doctor", "-L", filled.folder, home=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "The library is sound.\n")
+    assert (done.returncode, done.stdout) == (0, "No problems found.\n")
 
 
 @pytest.mark.parametrize(

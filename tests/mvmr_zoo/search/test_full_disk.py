@@ -94,7 +94,7 @@ def test_an_add_goes_on_when_there_is_room_again(
     assert unchanged in kept
     assert indexed + unchanged == COUNT
     assert f"holds {COUNT} photos" in done.stdout
-    assert run("index", "doctor", "-L", library, home=tmp_path).stdout == "The library is sound.\n"
+    assert run("index", "doctor", "-L", library, home=tmp_path).stdout == "No problems found.\n"
     assert len(list(library.glob("index-*"))) == 1
 
 

@@ -249,7 +249,7 @@ def test_an_encoder_that_is_not_at_hand(
         assert library.add([photo_folder]).unchanged == 12
         with pytest.raises(LibraryError, match=f"index reindex --library {folder}` moves the library to") as caught:
             library.search(query)
-        assert "No model answers to 'mine'" in str(caught.value)
+        assert "No model is named 'mine'" in str(caught.value)
         assert DEFAULT_MODEL in str(caught.value)
         assert "\n" not in str(caught.value)
     with PhotoLibrary(folder, model=str(away)) as library:
@@ -292,7 +292,7 @@ def test_the_commands(
     assert f"{advice}, {DEFAULT_MODEL}\n" in mvmr("index", "status").stdout
     status = json.loads(mvmr("index", "status", "--json").stdout)
     assert (status["default_model"], status["moving_to"]) == (DEFAULT_MODEL, None)
-    refused(mvmr("index", "reindex", "--model", "/nowhere"), "No model answers to '/nowhere'")
+    refused(mvmr("index", "reindex", "--model", "/nowhere"), "No model is named '/nowhere'")
     refused(mvmr("index", "reindex", "--model", other_checkpoint.folder, "--model-output", "aligned"), "only features")
     refused(mvmr("index", "add", photo_folder, "--model", other_checkpoint.folder), "index reindex --library")
     (photo_folder / "a" / "00.jpg").unlink()
@@ -301,8 +301,8 @@ def test_the_commands(
     done = mvmr("index", "reindex", "--model", other_checkpoint.folder, "--forget-missing")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "11 photos embedded, 0 failed, 1 missing ones forgotten.",
-        f"The library {filled.folder} of 11 photos belongs to {other_checkpoint.folder} now.",
+        "11 photos embedded, 0 failed, 1 missing photo removed.",
+        f"The library {filled.folder} now has 11 photos and the encoder {other_checkpoint.folder}.",
     ]
     assert mvmr("search", photo_folder / "a" / "02.jpg").returncode == 0
     change_fact(filled.folder, "model", DEFAULT_MODEL)

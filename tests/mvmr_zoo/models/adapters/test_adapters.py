@@ -14,10 +14,11 @@ import timm
 import torch
 from torchvision import models
 
+from mvmr_zoo.architectures.encoder import count_macs
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
 from mvmr_zoo.inference.engines import OnnxEngine
 from mvmr_zoo.models.adapters import KINDS, is_external, load_external
-from mvmr_zoo.models.loading import load
+from mvmr_zoo.models.loading import load, model_info
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,41 @@ def test_both_engines_agree(spec: str, dim: int, px: int, weights: Path) -> None
     a, b = pytorch.engine(images), onnx_model.engine(images)
     assert a.shape == (3, dim)
     np.testing.assert_allclose(a, b, atol=2e-4 * float(np.abs(a).max()))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("spec", "architecture", "dim", "px", "parameters", "macs"),
+    [
+        # torchvision: 1,814,073,344 multiply-accumulates with the classifier, whose 512 x 1,000 are not counted here
+        ("torchvision:resnet18", "resnet18", 512, 224, 11_176_512, 1_814_073_344 - 512_000),
+        ("timm:vit_tiny_patch16_224", "vit_tiny_patch16_224", 192, 224, 5_524_416, 1_253_491_200),
+        ("open_clip:ViT-B-32/openai", "ViT-B-32", 512, 224, 87_849_216, 4_408_811_520),
+        ("effnet-lite:2", "efficientnet-lite2", 1280, 260, 4_811_072, 858_456_272),
+        ("onnx:{}/conv.onnx", "onnx", 8, 40, 8 * 28, 8 * 27 * 38 * 38),
+    ],
+)
+def test_every_kind_is_described_without_its_weights(
+    spec: str, architecture: str, dim: int, px: int, parameters: int, macs: int, weights: Path
+) -> None:
+    card = model_info(spec.format(weights))
+    assert (card.architecture, card.embedding_dim, card.input_px) == (architecture, dim, px)
+    assert (card.parameters, card.macs) == (parameters, macs)
+    assert card.license in ("not stated", "apache-2.0")
+
+
+def test_the_cost_of_an_onnx_file_is_that_of_the_network(weights: Path, tmp_path: Path) -> None:
+    network = models.squeezenet1_1(num_classes=10).eval()
+    for parameter in network.parameters():  # the exporter stores equal tensors once, such as biases of zeros
+        torch.nn.init.uniform_(parameter)
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(
+            network, (torch.zeros(2, 3, 64, 64),), tmp_path / "a.onnx", dynamo=False, dynamic_axes={"input": {0: "n"}},
+            input_names=["input"],
+        )  # fmt: skip
+    card = model_info(f"onnx:{tmp_path}/a.onnx")
+    assert card.parameters == sum(each.numel() for each in network.parameters())
+    assert card.macs == count_macs(network, 64)
 
 
 @pytest.mark.filterwarnings("ignore")

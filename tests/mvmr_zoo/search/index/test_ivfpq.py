@@ -143,7 +143,7 @@ def test_another_recall_tunes_what_is_there(copied: Path, tmp_path: Path) -> Non
     done = run("index", "tune", "-L", copied, "--recall", 0.5, home=tmp_path)
     assert done.returncode == 0, done.stderr
     tuning = read_ivfpq(copied).tuning
-    assert f"{tuning.nprobe} of {tuning.lists} lists searched" in done.stdout
+    assert f"{tuning.nprobe} of {tuning.lists} clusters searched" in done.stdout
     assert tuning.target == 0.5
     assert run("index", "status", "-L", copied, home=tmp_path).stdout == done.stdout
     assert (copied / "index" / "vectors.faiss").stat().st_mtime_ns == before

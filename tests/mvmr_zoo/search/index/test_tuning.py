@@ -76,9 +76,9 @@ def test_tuning_survives_and_is_shown(folder: Path, tmp_path: Path) -> None:
         generation = status.index.generation
         assert library.tune(0.9).generation == generation  # no file was made
     shown = run("index", "status", "-L", folder, home=tmp_path).stdout
-    assert f"{tuning.nprobe} of {tuning.lists} lists searched" in shown
-    assert "wanted 0.9" in shown
-    assert f"{tuning.nprobe:>5}  {tuning.chosen.recall:>9.4f}" in shown
+    assert f"{tuning.nprobe} of {tuning.lists} clusters searched" in shown
+    assert "target 0.9" in shown
+    assert f"{tuning.nprobe:>8}  {tuning.chosen.recall:>9.4f}" in shown
 
 
 def test_an_exact_index_has_nothing_to_tune(library: PhotoLibrary, photo_folder: Path, tmp_path: Path) -> None:
