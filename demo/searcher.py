@@ -93,13 +93,14 @@ class PageHit(NamedTuple):
         score = f"similarity {self.score:.3f}"
         if self.percentile is None:
             return (score,)
-        return score, f"more similar than {self.percentile:.1f}\N{NO-BREAK SPACE}% of random pairs"
+        return score, f"more similar than {self.percentile:.1f} % of random pairs"
 
     @property
     def caption(self) -> str:
         """Name, similarity and number of near duplicates as lines of display text."""
         copies = (f"+ {self.copies} near duplicate{'s' if self.copies > 1 else ''}",) if self.copies else ()
-        return "\n".join((self.photo.name, *self.similarity, *copies))
+        similarity = (line.replace(" %", "\N{NO-BREAK SPACE}%") for line in self.similarity)
+        return "\n".join((self.photo.name, *similarity, *copies))
 
 
 @dataclass(frozen=True, kw_only=True)

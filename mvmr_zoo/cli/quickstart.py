@@ -40,11 +40,11 @@ def quickstart(
     )
     own = "" if report.recall.groups is None else "   same subfolder"
     second = "" if report.recall.groups is None else f"{'first hit':>17}"
-    typer.echo(f"{'':<20}another view of the photo   its other half{own}")
-    typer.echo(f"{'':<20}{'first hit':>12}{'among five':>14}{'first hit':>17}{second}")
+    typer.echo(f"{'':<24}another view of the photo   its other half{own}")
+    typer.echo(f"{'':<24}{'first hit':>12}{'among five':>14}{'first hit':>17}{second}")
     for name, recall in ((report.model, report.recall), ("raw 16 x 16 pixels", report.pixels)):
         last = "" if recall.groups is None else f"{recall.groups:>17.3f}"
-        typer.echo(f"{name:<20}{recall.at_1:>12.3f}{recall.at_5:>14.3f}{recall.halves:>17.3f}{last}")
+        typer.echo(f"{name:<24}{recall.at_1:>12.3f}{recall.at_5:>14.3f}{recall.halves:>17.3f}{last}")
     typer.echo("")
     for name, seconds in report.seconds.items():
         typer.echo(f"{name:<24} {seconds:6.2f} s")

@@ -42,7 +42,7 @@ def test_wheel_works_outside_the_checkout_and_without_torch(tmp_path: Path, phot
         archive.extractall(unpacked)
     for package in ("mvmr_zoo", "training", "export", "demo"):
         assert (unpacked / package / "__init__.py").exists()
-    assert (unpacked / "mvmr_zoo" / "models" / "bundled" / BUNDLED_MODEL / "model.safetensors").exists()
+    assert (unpacked / "mvmr_zoo" / "models" / "bundled" / BUNDLED_MODEL / "alignment.safetensors").exists()
     (entry,) = unpacked.glob("*.dist-info/entry_points.txt")
     assert "mvmr-zoo = mvmr_zoo.cli:main" in entry.read_text()
     photo = photo_folder / "a" / "00.jpg"

@@ -79,7 +79,9 @@ def keep_picture(page: Page, name: str) -> None:
     """Save a screenshot for the documentation if MVMR_SCREENSHOTS is set to a folder."""
     if folder := os.environ.get("MVMR_SCREENSHOTS"):
         page.wait_for_function(
-            "[...document.images].every(each => each.complete || each.getBoundingClientRect().top > innerHeight)"
-            " && !document.querySelector('[data-testid=status-tracker]:not(.hide)')"
+            "[...document.images].every(each => each.complete || each.offsetParent === null"
+            " || each.getBoundingClientRect().top > innerHeight)"
+            " && [...document.querySelectorAll('[data-testid=status-tracker]:not(.hide)')]"
+            ".every(each => each.offsetParent === null)"
         )
         page.screenshot(path=Path(folder) / f"{name}.jpg", type="jpeg", quality=82)

@@ -71,8 +71,8 @@ def test_status(client: Client, server: Server) -> None:
     with PhotoLibrary(server.album.library) as library:
         photos = library.status().photos
     assert status == {
-        "photos": photos, "missing": 0, "failures": 0, "model": "effnet-lite:0", "output": "features",
-        "dimension": 1280,
+        "photos": photos, "missing": 0, "failures": 0, "model": "effnet-lite1-whitened", "output": "aligned",
+        "dimension": 512,
     }  # fmt: skip
 
 

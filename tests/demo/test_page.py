@@ -75,6 +75,7 @@ def test_search_with_a_hit_and_return_in_the_history(page: Page, server: Server)
     expect(detail.locator("img")).to_have_attribute("alt", before[5])
     expect(detail).to_contain_text(str(server.album.photos / before[5]))
     expect(detail).to_contain_text("pixels")
+    expect(detail).to_contain_text(re.compile(r"similarity 0\.\d{3}, more similar than \d+\.\d % of random pairs"))
     keep_picture(page, "detail")
     detail.get_by_role("button", name="Search with this photo").click()
     expect(page.locator("#heading")).to_contain_text(before[5])
@@ -262,7 +263,7 @@ def test_compare(chromium: Browser, server: Server, tmp_path: Path, checkpoint_f
         keep_picture(page, "compare")
         before = names_of(page.locator("#column-second"))
         page.get_by_label("Second encoder").click()
-        page.get_by_role("option", name="effnet-lite:0").click()
+        page.get_by_role("option", name="effnet-lite1-whitened").click()
         expect(page.get_by_text("The encoders share 12 hits.")).to_be_visible()
         assert names_of(page.locator("#column-second")) == names_of(page.locator("#column-first")) != before
         for _ in range(2):
@@ -277,7 +278,7 @@ def checkpoint_folder(checkpoint: object) -> Path:
 
 def test_models(page: Page) -> None:
     open_tab(page, "Models")
-    row = page.locator("tr", has_text="resnet18-imagenette-kd")
+    row = page.locator("tr", has_text="effnet-lite1-whitened")
     expect(row).to_contain_text("yes, bundled")
     other = page.locator("tr", has_text="resnet50-clip-kd-stl10")
     expect(other).to_contain_text("about 94 MB to download")

@@ -86,7 +86,7 @@ def test_stopped_and_resumed_is_the_same(
     ("more", "says"),
     [
         ([], "student.start_from is not given"),
-        (["--student.start_from=resnet18-imagenette-kd"], "whose architecture is resnet18; expected resnet8"),
+        (["--student.start_from=effnet-lite1-whitened"], "whose architecture is effnet-lite:1; expected resnet8"),
         (["--student.start_from={start}", "--share=0"], "share is 0"),
         (["--student.start_from={start}", "--label_smoothing=1"], "label_smoothing is 1"),
         (["--student.start_from={start}", "--data.train={photos}/a"], "images without a label, or fewer than two"),

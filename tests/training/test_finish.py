@@ -38,7 +38,7 @@ from .small import NAME, OFF, QUIET, train
     ("spec", "name"),
     [
         ("effnet-lite:0", "effnet-lite:0"),
-        ("resnet18-imagenette-kd", "resnet18-imagenette-kd"),
+        ("effnet-lite1-whitened", "effnet-lite1-whitened"),
         ("open_clip:ViT-B-16/laion400m_e32", "open_clip:ViT-B-16/laion400m_e32"),
         ("open_clip:ViT-B-16@/secret/clip.pt", "open_clip:ViT-B-16@clip.pt"),
         ("timm:resnet18.a1_in1k", "timm:resnet18.a1_in1k"),

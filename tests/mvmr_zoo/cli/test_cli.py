@@ -56,23 +56,23 @@ def test_the_main_job(photo_folder: Path, tmp_path: Path) -> None:
 
     status = json.loads(run("index", "status", "--json", home=tmp_path).stdout)
     assert status["photos"] == 12
-    assert status["model"] == "effnet-lite:0"
+    assert status["model"] == "effnet-lite1-whitened"
     assert status["index"] == {"kind": "exact", "generation": 1, "rows": 12, "tuning": None, "current": True}
 
 
 def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_folder: Path, tmp_path: Path) -> None:
-    made = run("index", "add", photo_folder, "--model", "resnet18-imagenette-kd", home=tmp_path)
+    made = run("index", "add", photo_folder, "--model", "effnet-lite:0", home=tmp_path)
     assert made.returncode == 0
     again = run("index", "add", photo_folder, home=tmp_path)
     assert (again.returncode, "12 unchanged" in again.stdout) == (0, True)
     photo = next(photo_folder.rglob("*.jpg"))
     assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 3
     status = " ".join(run("index", "status", home=tmp_path).stdout.split())
-    assert "model resnet18-imagenette-kd" in status
-    assert "moves the library to the default encoder, effnet-lite:0" in status
+    assert "model effnet-lite:0" in status
+    assert "moves the library to the default encoder, effnet-lite1-whitened" in status
     moved = run("index", "reindex", home=tmp_path)
     assert (moved.returncode, "12 photos embedded, 0 failed." in moved.stdout) == (0, True), moved.stderr
-    assert json.loads(run("index", "status", "--json", home=tmp_path).stdout)["model"] == "effnet-lite:0"
+    assert json.loads(run("index", "status", "--json", home=tmp_path).stdout)["model"] == "effnet-lite1-whitened"
     assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 3
 
 
@@ -158,9 +158,9 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None
 def test_models(tmp_path: Path) -> None:
     listed = run("models", home=tmp_path).stdout
     assert "resnet50-clip-kd" in listed
-    assert "New photo libraries use effnet-lite:0" in listed
+    assert "New photo libraries use effnet-lite1-whitened" in listed
     cards = json.loads(run("models", "--json", home=tmp_path).stdout)
-    assert cards[0]["name"] == "resnet18-imagenette-kd"
+    assert cards[0]["name"] == "effnet-lite1-whitened"
 
 
 def test_version_and_help(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], tmp_path: Path) -> None:
 def test_quickstart_measures_the_users_photos_too(tmp_path: Path, photo_folder: Path) -> None:
     done = run("quickstart", "--folder", tmp_path / "quick", "--photos", photo_folder, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    (ours,) = (line for line in done.stdout.splitlines() if line.startswith("effnet-lite:0 "))
+    (ours,) = (line for line in done.stdout.splitlines() if line.startswith("effnet-lite1-whitened "))
     assert 0 <= float(ours.split()[-1]) <= 1
     assert "same subfolder" in done.stdout
     refused(
@@ -192,7 +192,7 @@ def test_quickstart(tmp_path: Path) -> None:
     done = run("quickstart", "--folder", tmp_path / "quick", home=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    (ours,) = (line for line in lines if line.startswith("effnet-lite:0 "))
+    (ours,) = (line for line in lines if line.startswith("effnet-lite1-whitened "))
     (pixels,) = (line for line in lines if line.startswith("raw 16 x 16 pixels"))
     view, _, half = (float(each) for each in ours.split()[-3:])
     assert view >= 0.95

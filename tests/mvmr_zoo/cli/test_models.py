@@ -20,7 +20,7 @@ from ...conftest import shaken
 def test_models_and_info(tmp_path: Path) -> None:
     table = run("models", home=tmp_path).stdout.splitlines()
     assert table[0].split()[:3] == ["name", "where", "dim"]
-    assert table[1].startswith("resnet18-imagenette-kd")
+    assert table[1].startswith("effnet-lite1-whitened")
     assert any(line.startswith("resnet50-stl10") and line.endswith("stl10/linear 89.7 % published") for line in table)
     cards = json.loads(
         run("models", "--data", "stl10", "--min-metric", "stl10/linear=0.9", "--json", home=tmp_path).stdout
@@ -38,14 +38,14 @@ def test_the_table_fits_100_columns_and_has_one_figure_a_model(zoo: Path, typist
     assert max(map(len, table)) <= 100
     assert all(line.count("%") <= 1 for line in table)
     assert "…" not in "".join(table)
-    assert footer.startswith("New photo libraries use effnet-lite:0")
+    assert footer.startswith("New photo libraries use effnet-lite1-whitened")
 
 
 def test_a_wildcard_chooses_models(zoo: Path, typist: Typist) -> None:
     def names(*words: str) -> list[str]:
         return [card["name"] for card in json.loads(typist(main, "mvmr-zoo", "models", *words, "--json").stdout)]
 
-    assert names("resnet18*") == ["resnet18-imagenette-kd"]
+    assert names("effnet*") == ["effnet-lite1-whitened"]
     assert names("*-stl10") == ["resnet50-clip-kd-stl10", "resnet50-stl10"]
     assert names("*-stl10", "--task", "pretraining") == ["resnet50-stl10"]
     assert names("resnet50") == []
@@ -66,7 +66,7 @@ def test_info_of_an_encoder_of_another_project(zoo: Path, typist: Typist) -> Non
 
 def test_unknown_names_get_the_closest_ones(zoo: Path, typist: Typist) -> None:
     typed = functools.partial(typist, main, "mvmr-zoo", "info")
-    refused(typed("resnet-18"), "Closest: torchvision:resnet18, resnet18-imagenette-kd, ")
+    refused(typed("resnet-18"), "Closest: torchvision:resnet18, ")
     refused(typed("effnet-lite"), "Closest: effnet-lite:0, effnet-lite:1, effnet-lite:2.")
     refused(typed("torchvision:resnet-18"), "Closest: resnet18, ")
     done = typed("torchvision:nope")
@@ -126,7 +126,7 @@ def test_what_is_refused(tmp_path: Path, zoo: Path, checkpoint: Checkpoint, typi
     refused(typed("bundle", checkpoint.folder, "-o", tmp_path / "no" / "a.tar"), "No such file or directory")
     refused(typed("unbundle", tmp_path / "text.tar"), "text.tar is not a whole tar file")
     refused(typed("unbundle", tmp_path / "none.tar"), "No such file or directory")
-    refused(typed("fetch", "resnet18-imagenette-kd"), "is on this machine already")
+    refused(typed("fetch", "effnet-lite1-whitened"), "is on this machine already")
     assert not zoo.exists() or not list(zoo.iterdir())
 
 

@@ -126,16 +126,16 @@ def test_what_cannot_be_measured(checkpoint: Checkpoint, data: Path, zoo: Path, 
 
 def test_the_command(checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None:
     arguments = ("--data", f"folder:{data}", "--output", tmp_path / "reports")
-    done = run("eval", "all", "resnet18-imagenette-kd", *arguments, home=tmp_path)
+    done = run("eval", "all", "effnet-lite:0", *arguments, home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "data/linear@1" in done.stdout
     names = sorted(path.name for path in (tmp_path / "reports").iterdir())
     protocols = ("knn", "linear", "linear-sgd", "retrieval")
-    assert set(names) == {f"resnet18-imagenette-kd-data-{each}.{kind}" for each in protocols for kind in ("json", "md")}
+    assert set(names) == {f"effnet-lite-0-data-{each}.{kind}" for each in protocols for kind in ("json", "md")}
     report = read_report(tmp_path / "reports" / names[0])
     assert report.figures["data/knn@1"].interval is not None
     assert json.loads((tmp_path / "reports" / names[0]).read_text())["machine"]["cores"]
-    refused(run("eval", "knn", "resnet18-imagenette-kd", "--data", "cifar11", home=tmp_path), "Closest: cifar10")
+    refused(run("eval", "knn", "effnet-lite1-whitened", "--data", "cifar11", home=tmp_path), "Closest: cifar10")
 
 
 def test_one_protocol_with_pictures(data: Path, checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_which_folders_are_exported(exports: ExportedFolders, tmp_path: Path) ->
     folder = exports("fp32")
     assert is_exported(folder)
     assert exported_folder(str(folder)) == exported_folder(f"local-dir:{folder}") == folder
-    for other in (exports.spec, tmp_path, "resnet18-imagenette-kd", "x" * 5000, "nul\0", "hf-hub:a/b"):
+    for other in (exports.spec, tmp_path, "effnet-lite1-whitened", "x" * 5000, "nul\0", "hf-hub:a/b"):
         assert exported_folder(str(other)) is None
 
 

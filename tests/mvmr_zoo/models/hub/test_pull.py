@@ -64,7 +64,7 @@ def test_a_cut_transfer_goes_on_by_range(hub: HubServer, client: HubClient) -> N
     folder = package_folder(BUNDLED_MODEL)
     assert folder is not None
     hub.store("org/large", folder)
-    weights = hub.files("org/large")["model.safetensors"]["sha256"]
+    weights = hub.files("org/large")["alignment.safetensors"]["sha256"]
     hub.faults.append(Fault(f"GET /{weights}", cut=True))
     assert client.load("hf-hub:org/large")["cosine"] > 0.99999
     ranges = [request.range for request in hub.requests if weights in request.path]

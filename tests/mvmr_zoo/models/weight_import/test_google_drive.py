@@ -18,7 +18,7 @@ def test_the_authors_folder(zoo: Path) -> None:
     with pytest.raises(UnknownModelError, match="Closest: resnet50-clip-kd"):
         authors_folder("resnet50-clip-k")
     with pytest.raises(ConfigError, match="on this machine already"):
-        authors_folder("resnet18-imagenette-kd")
+        authors_folder("effnet-lite1-whitened")
 
 
 GDOWN = """

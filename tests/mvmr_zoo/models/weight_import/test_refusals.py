@@ -107,7 +107,7 @@ def test_names_and_preprocessing_that_are_refused(zoo: Path) -> None:
     with pytest.raises(ConfigError, match="Closest: imagenet"):
         import_weights(zoo.parent / "a.pth", "mine", preprocess="imagnet")
     with pytest.raises(ConfigError, match="is on this machine already"):
-        import_weights(zoo.parent / "a.pth", "resnet18-imagenette-kd")
+        import_weights(zoo.parent / "a.pth", "effnet-lite1-whitened")
     import_weights(zoo.parent / "a.pth", "mine", preprocess="cifar")
     with pytest.raises(ConfigError, match="mine is on this machine already"):
         import_weights(zoo.parent / "a.pth", "mine", preprocess="cifar")

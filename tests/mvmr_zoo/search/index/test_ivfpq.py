@@ -246,7 +246,7 @@ def test_a_percentile_out_of_range(percentile: float, made: Path) -> None:
 
 def test_another_model_is_refused(made: Path, photo_folder: Path) -> None:
     with pytest.raises(LibraryMismatchError, match="other weights"):
-        EmbeddingsLibrary(made, model="resnet18-imagenette-kd").search(photo_folder / "a" / "00.jpg")
+        EmbeddingsLibrary(made, model="effnet-lite:0").search(photo_folder / "a" / "00.jpg")
 
 
 def test_what_an_embeddings_folder_does_not_know(made: Path, tmp_path: Path) -> None:
