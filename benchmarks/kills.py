@@ -26,7 +26,7 @@ import numpy as np
 
 COMMAND = """
 import sys
-from mvmr_zoo.library import build
+from mvmr_zoo.search import refresh as build
 build.EXACT_LIMIT = 300
 from mvmr_zoo.cli import main
 main()

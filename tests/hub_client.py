@@ -15,7 +15,7 @@ LOAD = """
 import json, sys, mvmr_zoo
 from mvmr_zoo.checkpoint import golden_images, lowest_cosine
 from mvmr_zoo.errors import MvmrError
-from mvmr_zoo.resolve import find_checkpoint
+from mvmr_zoo.models import find_checkpoint
 try:
     model = mvmr_zoo.load(sys.argv[1])
 except MvmrError as error:

@@ -221,17 +221,17 @@ def _table(cards: Sequence[ModelCard], wanted: Iterable[str]) -> Iterator[str]:
 
 
 def _figure(card: ModelCard, wanted: Iterable[str]) -> str:
-    """One figure in words: a wanted one, else one on the data that the model was trained on, else the first."""
+    """One figure in words: a wanted one, else one on the data that the model was trained on, else the shortest name."""
     figures = [(name, each, "") for name, each in card.measured.items()]
     figures += [(name, each, " published") for name, each in card.published.items()]
     if not figures:
         return ""
     first = [card.figure(name) for name in wanted]
 
-    def rank(row: tuple[str, Figure, str]) -> int:
+    def rank(row: tuple[str, Figure, str]) -> tuple[int, int]:
         if any(row[1] is each for each in first):
-            return 0
-        return 1 if row[0].partition("/")[0] in card.data else 2
+            return 0, 0
+        return (1, 0) if row[0].partition("/")[0] in card.data else (2, len(row[0]))
 
     name, figure, source = min(figures, key=rank)
     return f"{name} {100 * figure.value:.1f} %{source}"

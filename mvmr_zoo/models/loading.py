@@ -338,12 +338,12 @@ def _card(config: CheckpointConfig, location: Location, name: str | None, weight
 
     For an architecture that is not in the catalog, parameters are counted in the weights file.
     """
-    parameters = PARAMETERS.get(config.architecture, 0)
+    row = CATALOG.get(name) if name is not None else None
+    known = row if row is not None and row.architecture == config.architecture else None
+    parameters = PARAMETERS.get(config.architecture, known.parameters if known else 0)
     if not parameters and weights is not None:
         with contextlib.suppress(CheckpointError):  # a damaged file still has a card; loading raises the error
             parameters = count_parameters(weights)
-    row = CATALOG.get(name) if name is not None else None
-    known = row if row is not None and row.architecture == config.architecture else None
     return ModelCard(
         name=name or config.name,
         summary=known.summary if known else config.source,

@@ -19,7 +19,7 @@ import mvmr_zoo
 assert mvmr_zoo.__file__.startswith(sys.argv[1]), mvmr_zoo.__file__
 model = mvmr_zoo.load()
 assert model.engine.name == "onnx"
-assert model.embed([sys.argv[2]]).shape == (1, model.card.embedding_dim)
+assert model.embed([sys.argv[2]]).shape == (1, model.dim)
 try:
     model.encoder
 except mvmr_zoo.MvmrError as error:

@@ -125,7 +125,7 @@ def test_commands_that_cannot_run(
     refused(run("search", photo, home=tmp_path), "There is no library")
     refused(typed("index", "status"), "There is no library")
     refused(typed("index", "add", tmp_path / "nowhere"), "does not exist")
-    refused(typed("index", "add", tmp_path / "nothing"), "No photo in")
+    refused(typed("index", "add", tmp_path / "nothing"), "No photos found in")
     refused(typed("index", "add", photo), "is not a folder")
     refused(typed("index", "add", photo_folder, "--model", "resnet18-imagenet-kd"), "Closest: resnet")
     assert typed("index", "add", photo_folder).returncode == 0
@@ -145,7 +145,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None
     photos = write_photos(tmp_path / "photos", 100)
 
     def no_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (260_000, 260_000))
 
     refused(run("index", "add", photos, home=tmp_path, preexec_fn=no_room), "disk may be full")
     done = run("index", "add", photos, home=tmp_path)

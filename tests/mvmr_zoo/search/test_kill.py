@@ -19,8 +19,8 @@ from ...conftest import write_photos
 
 ADD = """
 import sys
-from mvmr_zoo.library import PhotoLibrary, update
-update.BATCH_SIZE = 8
+from mvmr_zoo.search import PhotoLibrary, sync
+sync.BATCH_SIZE = 8
 with PhotoLibrary(sys.argv[1], model=sys.argv[2]) as library:
     library.add([sys.argv[3]], progress=lambda done, total: print(done, flush=True))
 """

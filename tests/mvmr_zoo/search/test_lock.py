@@ -20,7 +20,7 @@ from ...conftest import write_photos
 HOLD = """
 import sys
 from pathlib import Path
-from mvmr_zoo.library.lock import writing
+from mvmr_zoo.search.lock import writing
 with writing(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

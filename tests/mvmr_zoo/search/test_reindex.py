@@ -106,8 +106,8 @@ def test_the_old_vectors_answer_until_all_are_there(
 
 REINDEX = """
 import sys
-from mvmr_zoo.library import PhotoLibrary, update
-update.BATCH_SIZE = 8
+from mvmr_zoo.search import PhotoLibrary, sync
+sync.BATCH_SIZE = 8
 with PhotoLibrary(sys.argv[1]) as library:
     library.reindex(sys.argv[2], progress=lambda done, total: print(done, flush=True))
 """

@@ -165,7 +165,7 @@ def test_two_processes_at_once(hub: HubServer, commit: str, client: HubClient) -
 
 PINNED_LOAD = """
 import sys, dataclasses, mvmr_zoo
-from mvmr_zoo.card import Pin
+from mvmr_zoo.checkpoint import Pin
 from mvmr_zoo.errors import MvmrError
 row = mvmr_zoo.CATALOG["resnet50-clip-kd"]
 pin = Pin(repo="org/tiny", revision=sys.argv[1], sha256=sys.argv[2])

@@ -33,7 +33,7 @@ ROWS, SHARD = 11_000, 3_000
 BUILD = """
 import sys
 from pathlib import Path
-from mvmr_zoo.shards import build_ivfpq
+from mvmr_zoo.search import build_ivfpq
 build_ivfpq(Path(sys.argv[1]), recall=0.9, progress=lambda done, total: print(done, flush=True))
 """
 
