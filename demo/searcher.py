@@ -295,7 +295,7 @@ class Searcher:
             id=id_,
             name=printable(_name(row)),
             place=self.display_path(row),
-            taken=row.taken_at,
+            taken=row.taken,
             width=row.width,
             height=row.height,
             size=row.stamp.size,

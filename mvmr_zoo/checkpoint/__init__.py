@@ -1,23 +1,25 @@
-"""The checkpoint folder: what the Hub, the wheel, the disk and every command exchange.
+"""The checkpoint folder: the format in which models are stored on disk, in the wheel and on the Hub.
 
 NAME/
-config.json            facts, preprocessing, and the SHA-256 of every file but README.md
+config.json            metadata, preprocessing, and the SHA-256 of every file except README.md
 model.safetensors      encoder weights, fp32 or fp16
-delta.safetensors      instead of it: their difference from a base, whose weights a package brings
-graph.onnx             the encoder's graph, its weights named, not contained
-golden.safetensors     what this encoder must answer on fixed generated images
-head.safetensors       optional linear classifier of the features; its class names are in config.json
-alignment.safetensors  optional linear map from features into the teacher's space: the output `aligned`
-projector.safetensors  optional, to go on training
+delta.safetensors      replaces model.safetensors: the difference from base weights in a package
+graph.onnx             the graph of the encoder, which refers to its weights by name
+golden.safetensors     expected outputs for fixed generated images
+head.safetensors       optional linear classifier on the features, whose class names are in config.json
+alignment.safetensors  optional linear map from features to the output `aligned`
+projector.safetensors  optional projector, to continue training
 README.md              the model card
 
-config   config.json, field by field
-files    names and hashes of the files
-base     weights that a package brings, and the difference from them
-golden   the fixed images
-alignment  from a projector to alignment.safetensors
-read, write   a folder as a `Checkpoint`, whole and checked
-readme   the text of README.md
+card        `ModelCard`, figures and outputs
+config      the fields of config.json
+files       names, hashes and tensors of the files
+base        base weights in a package, and the difference from them
+golden      the fixed images
+alignment   computes alignment.safetensors from a projector
+read        reads a folder as a `Checkpoint` and checks it
+write       writes a folder atomically
+readme      the text of README.md
 """
 
 from __future__ import annotations

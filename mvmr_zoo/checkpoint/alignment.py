@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 ALIGNED_MATRIX = "matrix"
-"""The name of the tensor in alignment.safetensors that graph.onnx reads. No weight of an encoder has this name."""
+"""Name of the tensor in alignment.safetensors that graph.onnx reads. No weight of an encoder has this name."""
 
 
 class Alignment(NamedTuple):
-    """A distillation's projector W `(P, D)` as its thin SVD `W = U S Vᵀ`.
+    """The projector W `(P, D)` of a distillation as its thin SVD `W = U S Vᵀ`.
 
     `matrix` is `S Vᵀ`, so that `features @ matrix.T` has the same inner products as `features @ W.T`. It has
-    A <= min(D, P) dimensions, the most important first. `basis` takes the teacher's vectors there: it is `Uᵀ`, after
-    the projection of the teacher's vectors to P numbers if training used one.
+    A <= min(D, P) dimensions, the most important first. `basis` maps the teacher's vectors to the same space. It is
+    `Uᵀ`, combined with the projection of the teacher's vectors to P dimensions if training used one.
 
     Args:
         matrix: `(A, D)` float32.
@@ -45,15 +45,15 @@ def alignment_from_projector(
     projection: NDArray[np.floating] | None = None,
     features: NDArray[np.floating] | None = None,
 ) -> Alignment:
-    """The alignment of a projector that is one linear map without bias. Computed in float64.
+    """Compute the alignment of a projector that is one linear map without bias. The computation is in float64.
 
     Args:
         weight: `(P, D)`, from features to the teacher's centered and projected vectors.
         mean: `(T,)`, the mean that training subtracted from the teacher's vectors. None if there was none.
         projection: `(T, P)`, by which training multiplied the teacher's centered vectors. None if T is P.
         features: `(N, D)`, a sample of the encoder's features, not normalized. The dimensions of `aligned` are ordered
-            by their mean square over the sample, so that the first k keep the most of the vectors. None orders them
-            by the singular values of `weight`.
+            by their mean square over the sample, so that the first k preserve the most of the vectors. None orders
+            them by the singular values of `weight`.
 
     Raises:
         ConfigError: A shape does not fit, or a value is not finite.

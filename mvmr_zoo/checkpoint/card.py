@@ -1,4 +1,4 @@
-"""`ModelCard` and what it is made of: what is known of one model. No torch, no files."""
+"""`ModelCard`, the description of one model, and its parts. It needs no PyTorch and reads no files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Task = Literal["pretraining", "distillation", "semi-supervised", "linear classif
 Location = Literal["package", "zoo", "hub", "path", "elsewhere"]
 
 Output = Literal["features", "aligned"]
-"""`features` are the backbone's pooled output; `aligned` is their projection into the teacher's space."""
+"""`features` is the pooled output of the backbone. `aligned` is a linear map of `features` for retrieval."""
 
 OUTPUTS: tuple[Output, ...] = get_args(Output)
 
@@ -21,7 +21,7 @@ LICENSE_NOT_STATED = "not stated"
 
 
 def output_dims(embedding_dim: int, aligned_dim: int) -> dict[Output, int]:
-    """The length of each output of an encoder. An `aligned_dim` of 0 means that it has no output `aligned`."""
+    """The length of each output of an encoder. An `aligned_dim` of 0 means that there is no output `aligned`."""
     outputs: dict[Output, int] = {"features": embedding_dim}
     if aligned_dim:
         outputs["aligned"] = aligned_dim
@@ -29,30 +29,30 @@ def output_dims(embedding_dim: int, aligned_dim: int) -> dict[Output, int]:
 
 
 def asked_dim(output: Output, dim: int) -> int | None:
-    """The argument `dim` with which `load` gives vectors of this output and length. It is None for features."""
+    """The argument `dim` of `load` that gives vectors of this output and length. It is None for features."""
     return dim if output == "aligned" else None
 
 
 def output_in_words(output: Output, dim: int) -> str:
-    """A readable description of vectors: `features`, or `aligned, 128 numbers`."""
+    """A readable description of an output: `features`, or `aligned, 128 numbers`."""
     return output if output == "features" else f"{output}, {dim} numbers"
 
 
 def is_licensed(license: str) -> bool:
-    """Whether a license is stated at all."""
+    """Whether the text names a license."""
     return " ".join(license.split()).casefold() not in ("", LICENSE_NOT_STATED, "unknown", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One figure of merit.
+    """A published or measured value of a metric.
 
     Args:
-        value: a fraction in [0, 1].
-        source: where it stands: a publication, or a report file of this project.
-        low: lower end of its 95 % interval; None where none is known.
-        high: upper end.
-        images: it was taken over; None where not known.
+        value: Value as a fraction in [0, 1].
+        source: Source of the value: a publication, or a report file of this project.
+        low: Lower bound of the 95% confidence interval. None if it is not known.
+        high: Upper bound of the 95% confidence interval. None if it is not known.
+        images: Number of images in the measurement. None if it is not known.
     """
 
     value: float
@@ -62,32 +62,32 @@ class Figure:
     images: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for values that are no fractions."""
+        """Raise ConfigError if a field is not valid."""
         for name in ("value", "low", "high"):
             number = getattr(self, name)
-            absent = number is None and name != "value"
-            if not absent and (not isinstance(number, (int, float)) or not 0 <= number <= 1):
-                raise ConfigError(f"a figure has {name} {number!r}; expected a fraction in [0, 1].")
+            missing = number is None and name != "value"
+            if not missing and (not isinstance(number, (int, float)) or not 0 <= number <= 1):
+                raise ConfigError(f"figure: {name} is {number!r}; expected a fraction in [0, 1].")
         if self.interval is not None and not self.interval[0] <= self.value <= self.interval[1]:
-            raise ConfigError(f"a figure is {self.value}, outside of its interval {self.interval}.")
+            raise ConfigError(f"figure: value is {self.value}; expected a value in its interval {self.interval}.")
         if self.images is not None and not (isinstance(self.images, int) and self.images > 0):
-            raise ConfigError(f"a figure has images {self.images!r}; expected a whole number above 0.")
+            raise ConfigError(f"figure: images is {self.images!r}; expected a positive integer.")
         if not isinstance(self.source, str):
-            raise ConfigError(f"a figure has source {self.source!r}; expected text.")
+            raise ConfigError(f"figure: source is {self.source!r}; expected text.")
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """A bare fraction, or the fields of a figure. Raises ConfigError for anything else."""
+        """Read a figure from a fraction or from a dictionary of its fields. Raises ConfigError for anything else."""
         if isinstance(values, (int, float)):
             return cls(value=values)
         known = [each.name for each in fields(cls)]
         if not isinstance(values, dict) or "value" not in values or not values.keys() <= set(known):
-            raise ConfigError(f"a figure is {values!r}; expected a fraction, or the fields {', '.join(known)}.")
+            raise ConfigError(f"figure is {values!r}; expected a fraction, or the fields {', '.join(known)}.")
         return cls(**values)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Its 95 % interval, where one is known."""
+        """The 95% confidence interval, or None if it is not known."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def __str__(self) -> str:
@@ -97,12 +97,12 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """One checkpoint folder on the Hub, and nothing else.
+    """The only accepted checkpoint folder of a model on the Hub.
 
     Args:
-        repo: `org/name`.
-        revision: the commit, 40 hexadecimal digits.
-        sha256: of the folder's `config.json`, which holds the hashes of every file but README.md.
+        repo: Repository as `org/name`.
+        revision: Commit as 40 hexadecimal digits.
+        sha256: SHA-256 of the folder's `config.json`, which contains the hashes of every file except README.md.
     """
 
     repo: str
@@ -112,27 +112,27 @@ class Pin:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What is known of one model.
+    """The description of one model.
 
     Args:
-        name: what `load` is given.
-        summary: one line for a table.
-        architecture: as `encoder.Encoder` takes it, or the foreign library's own name.
-        embedding_dim: D, the length of a feature vector.
-        aligned_dim: length A of an aligned vector; 0 if there is no such output.
-        default_output: the output that `load` gives by default.
-        preprocess: how photos become arrays.
-        license: the weights' license, or `not stated`.
-        origin: where the weights come from: an address, or what made them.
-        task: how it was trained; empty where not known.
-        data: it was trained on, as data sets are named here.
-        parameters: of the encoder; 0 where not known.
-        macs: multiply-accumulates of one image, convolutions and linear layers; 0 where not known.
-        location: `package` (the wheel carries it), `zoo` (imported on this machine), `hub`, `path`
-            (a folder somebody named), or `elsewhere`: not on this machine.
-        pin: its folder on the Hub; with one, anything else of this name is refused.
-        published: figures its authors state.
-        measured: figures that stand in its folder, by protocol.
+        name: Name to pass to `load`.
+        summary: Description of one line, for tables.
+        architecture: Architecture name of `Encoder`, or the name in the library of an external encoder.
+        embedding_dim: Length D of a feature vector.
+        aligned_dim: Length A of an aligned vector. 0 if there is no output `aligned`.
+        default_output: Output that `load` uses by default.
+        preprocess: Preprocessing of photos.
+        license: License of the weights, or `not stated`.
+        origin: Origin of the weights: an address, or a description of how they were made.
+        task: Type of training. Empty if it is not known.
+        data: Names of the data sets that the model was trained on.
+        parameters: Number of parameters of the encoder. 0 if it is not known.
+        macs: Multiply-accumulates of one image, in convolutions and linear layers. 0 if the number is not known.
+        location: `package` for a model in the wheel, `zoo` for one that was imported, `hub`, `path` for a folder given
+            by path, or `elsewhere` for a model that is not on this machine.
+        pin: Folder of the model on the Hub. Any other folder of this name is refused.
+        published: Figures that the authors published, by protocol.
+        measured: Figures in the checkpoint folder, by protocol.
     """
 
     name: str
@@ -160,13 +160,15 @@ class ModelCard:
 
     @property
     def input_px(self) -> int:
-        """Side of the square image the encoder reads."""
+        """Side in pixels of the square image that the encoder reads."""
         return self.preprocess.crop_px
 
     def figure(self, name: str) -> Figure | None:
-        """The figure of a name such as `stl10/linear`: the measured one, or else the published one.
+        """The measured figure of a protocol, otherwise the published one, otherwise None.
 
-        A protocol's version (`imagenette/knn@1`) need not be given.
+        Args:
+            name: Data set and protocol, for example `stl10/linear`. The version of the protocol is optional, as in
+                `imagenette/knn@1`.
         """
         for figures in (self.measured, self.published):
             for known, value in figures.items():

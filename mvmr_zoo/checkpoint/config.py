@@ -1,4 +1,4 @@
-"""`config.json` of a checkpoint folder: its facts, and how they are read back."""
+"""Read and write the `config.json` of a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ Scores = Literal["softmax", "sigmoid"]
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """What `config.json` holds.
+    """The contents of `config.json`.
 
     Args:
-        schema_version: of this layout.
-        name: of the model.
-        architecture: as `encoder.Encoder` takes it.
-        embedding_dim: D.
-        base: the weights that `delta.safetensors` is the difference from; None for a folder with `model.safetensors`.
-        aligned_dim: length A of an aligned vector; 0 if there is no such output. The file stores it in `outputs`, with
-            the length of each output. A folder without `outputs` has features only.
-        default_output: the output that `load` gives by default.
-        preprocess: how photos become arrays.
-        license: of the weights, or `not stated`.
-        source: who trained it, from what.
-        task: how it was trained; empty where not known.
-        data: it was trained on, as data sets are named here.
-        note: its limits, as whoever made it says.
-        training: the configuration of the run that made it, for people to read.
-        metrics: measured figures by protocol.
-        class_names: of the head's outputs, in their order; empty without a head.
-        scores: how the head's logits become probabilities: `softmax` for one class an image, `sigmoid` for any number.
-        sha256: of every file but README.md, 64 hexadecimal digits, by file name.
+        schema_version: Version of the layout of the file.
+        name: Name of the model.
+        architecture: Architecture name of `Encoder`.
+        embedding_dim: Length D of a feature vector.
+        base: Base weights of `delta.safetensors`. None for a folder with `model.safetensors`.
+        aligned_dim: Length A of an aligned vector. 0 if there is no output `aligned`. The file stores it in `outputs`,
+            which has the length of each output. A folder without `outputs` has only features.
+        default_output: Output that `load` uses by default.
+        preprocess: Preprocessing of photos.
+        license: License of the weights, or `not stated`.
+        source: Description of the training: who trained the model, and from which weights.
+        task: Type of training. Empty if it is not known.
+        data: Names of the data sets that the model was trained on.
+        note: Limitations of the model, as its author states them.
+        training: Configuration of the training run, for people to read.
+        metrics: Measured figures by protocol.
+        class_names: Class names of the outputs of the head, in order. Empty if there is no head.
+        scores: Function from logits of the head to probabilities: `softmax` for one class per image, `sigmoid` for any
+            number of classes.
+        sha256: SHA-256 of every file except README.md, as 64 hexadecimal digits, by file name.
     """
 
     schema_version: int
@@ -69,7 +70,7 @@ class CheckpointConfig:
 
     @property
     def weights_file(self) -> str:
-        """The name of the file with the weights, or with their difference from the base."""
+        """Name of the file with the weights, or with their difference from the base."""
         return WEIGHTS_FILE if self.base is None else DELTA_FILE
 
     @property
@@ -78,7 +79,7 @@ class CheckpointConfig:
         return output_dims(self.embedding_dim, self.aligned_dim)
 
 
-_OPTIONAL = frozenset(
+_OPTIONAL_FIELDS = frozenset(
     {"task", "data", "note", "training", "metrics", "class_names", "scores", "outputs", "default_output", "base"}
 )
 
@@ -104,11 +105,11 @@ _TYPES: dict[str, type] = {
 
 
 def write_config(path: Path, config: CheckpointConfig) -> None:
-    """Write `config.json`, whole or not at all."""
+    """Write `config.json` atomically. Raises CheckpointError if `training` is nested too deeply."""
     try:
         values = asdict(config)
     except RecursionError:
-        raise CheckpointError(f"{path}: training nests too deeply.") from None
+        raise CheckpointError(f"{path}: training is nested too deeply.") from None
     values["metrics"] = {
         name: {key: value for key, value in asdict(figure).items() if value not in (None, "")}
         for name, figure in config.metrics.items()
@@ -117,14 +118,14 @@ def write_config(path: Path, config: CheckpointConfig) -> None:
     if config.base is None:
         del values["base"]
     if config.outputs.keys() == {"features"}:
-        del values["default_output"]  # so that releases without these fields can read the folder
+        del values["default_output"]  # so that older releases, which do not have these fields, can read the folder
     else:
         values["outputs"] = config.outputs
     write_whole(path, json.dumps(values, indent=2) + "\n")
 
 
 def read_config(path: Path) -> CheckpointConfig:
-    """The facts in a `config.json`, every field checked. Raises CheckpointError naming the field."""
+    """Read a `config.json` and check every field. Raises CheckpointError with the name of the wrong field."""
     try:
         values = read_json_object(path)
     except FileNotFoundError:
@@ -135,19 +136,19 @@ def read_config(path: Path) -> CheckpointConfig:
     if version != SCHEMA_VERSION:
         raise CheckpointError(
             f"{path}: schema_version is {version!r}; this release reads {SCHEMA_VERSION}. "
-            "`pip install -U mvmr-zoo` reads newer folders."
+            "Run `pip install -U mvmr-zoo` to read newer folders."
         )
-    known = {f.name for f in fields(CheckpointConfig)} - {"aligned_dim"} | {"outputs"}
-    if missing := sorted(known - _OPTIONAL - values.keys()):
-        raise CheckpointError(f"{path}: lacks the field {missing[0]}.")
+    known = {each.name for each in fields(CheckpointConfig)} - {"aligned_dim"} | {"outputs"}
+    if missing := sorted(known - _OPTIONAL_FIELDS - values.keys()):
+        raise CheckpointError(f"{path}: the field {missing[0]} is missing.")
     if unknown := sorted(values.keys() - known):
-        raise CheckpointError(f"{path}: has the unknown field {unknown[0]}.")
+        raise CheckpointError(f"{path}: the field {unknown[0]} is unknown.")
     _check_types(path, values)
     try:
         preprocess = Preprocess.from_dict(values["preprocess"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    read = {
+    parsed = {
         "preprocess": preprocess,
         "metrics": {name: _figure(path, name, value) for name, value in values.get("metrics", {}).items()},
         "class_names": tuple(values.get("class_names", ())),
@@ -155,34 +156,35 @@ def read_config(path: Path) -> CheckpointConfig:
         "aligned_dim": values.pop("outputs", {}).get("aligned", 0),
         "base": _base(path, values["base"]) if "base" in values else None,
     }
-    return CheckpointConfig(**(values | read))
+    return CheckpointConfig(**(values | parsed))
 
 
 def _check_types(path: Path, values: Mapping[str, Any]) -> None:
     for name, kind in _TYPES.items():
         if name in values and not isinstance(values[name], kind):
-            raise CheckpointError(f"{path}: {name} is {type(values[name]).__name__}, expected {kind.__name__}.")
+            raise CheckpointError(f"{path}: {name} is {type(values[name]).__name__}; expected {kind.__name__}.")
     for name in ("class_names", "data"):
         if not all(isinstance(each, str) for each in values.get(name, [])):
-            raise CheckpointError(f"{path}: {name} holds something else than text.")
+            raise CheckpointError(f"{path}: {name} has a value that is not text.")
     _check_outputs(path, values)
     for name, kinds in (("scores", get_args(Scores)), ("task", get_args(Task))):
         if name in values and values[name] not in kinds:
-            raise CheckpointError(f"{path}: {name} is {values[name]!r}, expected one of {', '.join(kinds)}.")
+            expected = ", ".join(kind for kind in kinds if kind)
+            raise CheckpointError(f"{path}: {name} is {values[name]!r}; expected one of {expected}.")
 
 
 def _check_outputs(path: Path, values: Mapping[str, Any]) -> None:
     dim = values["embedding_dim"]
     outputs = values.get("outputs", {"features": dim})
     if unknown := sorted(outputs.keys() - set(OUTPUTS)):
-        raise CheckpointError(f"{path}: outputs names {unknown[0]!r}; expected only {', '.join(OUTPUTS)}.")
+        raise CheckpointError(f"{path}: outputs lists {unknown[0]!r}; expected only {', '.join(OUTPUTS)}.")
     if outputs.get("features") != dim:
         raise CheckpointError(
-            f"{path}: outputs says features {outputs.get('features')!r}; expected {dim}, as embedding_dim says."
+            f"{path}: outputs.features is {outputs.get('features')!r}; expected {dim}, which is embedding_dim."
         )
     aligned = outputs.get("aligned", 1)
     if type(aligned) is not int or not 1 <= aligned <= dim:
-        raise CheckpointError(f"{path}: outputs says aligned {aligned!r}; expected 1 to {dim}, as embedding_dim says.")
+        raise CheckpointError(f"{path}: outputs.aligned is {aligned!r}; expected 1 to {dim}, which is embedding_dim.")
     if values.get("default_output", "features") not in outputs:
         raise CheckpointError(
             f"{path}: default_output is {values['default_output']!r}; expected one of outputs: {', '.join(outputs)}."

@@ -1,4 +1,4 @@
-"""The files of a checkpoint folder: their names, their hashes, their tensors."""
+"""The files of a checkpoint folder: their names, hashes and tensors."""
 
 from __future__ import annotations
 
@@ -28,46 +28,46 @@ PROJECTOR_FILE = "projector.safetensors"
 README_FILE = "README.md"
 
 NEEDED = (GRAPH_FILE, GOLDEN_FILE)
-"""In every folder beside its weights, with a hash in `config.json`."""
+"""Files that every folder has besides its weights, with a hash in `config.json`."""
 
 HASHED = (WEIGHTS_FILE, DELTA_FILE, *NEEDED, HEAD_FILE, ALIGNMENT_FILE, PROJECTOR_FILE)
-"""Every file that may have a hash in `config.json`."""
+"""Files that can have a hash in `config.json`."""
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
+    """The SHA-256 of a file as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_digest(path: Path, expected: str, *, said_by: str, advice: str) -> None:
-    """Raise CheckpointError where a file cannot be read or has another SHA-256.
+    """Raise CheckpointError if a file cannot be read or has another SHA-256.
 
     Args:
-        path: of the file.
-        expected: 64 hexadecimal digits.
-        said_by: who expects them, as "config.json says".
-        advice: what to do.
+        path: File to check.
+        expected: Expected SHA-256 as 64 hexadecimal digits.
+        said_by: Source of the expected hash for the message, for example "config.json says".
+        advice: Sentence that says what to do.
     """
     try:
         found = file_digest(path)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}).") from None
     if found != expected:
         raise CheckpointError(f"{path}: SHA-256 {found[:12]}…, but {said_by} {expected[:12]}…. {advice}")
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Every tensor of a safetensors file, by name. Raises CheckpointError where it is not one."""
+    """Read the tensors of a safetensors file by name. Raises CheckpointError if the file is not one."""
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype that NumPy lacks
-        raise CheckpointError(f"{path}: not a readable safetensors file ({one_line(error)}).") from None
+    except (SafetensorError, OSError, TypeError) as error:  # TypeError: NumPy does not have the dtype
+        raise CheckpointError(f"{path} is not a readable safetensors file ({one_line(error)}).") from None
 
 
 def count_parameters(path: Path) -> int:
-    """Count the numbers in a weights file except batch norm's statistics. Only the file's header is read.
+    """Count the parameters in a weights file, without batch norm statistics. Only the header of the file is read.
 
     Raises:
         CheckpointError: The file is not a safetensors file.
@@ -77,4 +77,4 @@ def count_parameters(path: Path) -> int:
             names = [name for name in file.keys() if not is_statistic(name)]
             return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({one_line(error)}).") from None
+        raise CheckpointError(f"{path} is not a readable safetensors file ({one_line(error)}).") from None

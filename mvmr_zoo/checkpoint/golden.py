@@ -1,4 +1,4 @@
-"""Golden answers: what an encoder must give for fixed generated images."""
+"""Golden outputs: the expected outputs of an encoder for fixed generated images."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GOLDEN_COSINE = 0.9999
-"""At least this, on a CPU in fp32."""
+"""Minimum cosine between outputs and golden outputs, on a CPU in fp32."""
 
 GOLDEN_IMAGES = 4
 
 
 def golden_images(px: int) -> NDArray[np.float32]:
-    """The fixed images of the golden answers: `(4, 3, px, px)` float32, smooth waves in [-2, 2]."""
+    """The fixed images of the golden outputs: `(4, 3, px, px)` float32, smooth waves in [-2, 2]."""
     axis = np.linspace(0, 1, px, dtype=np.float64)
     across, down = np.meshgrid(axis, axis)
     images = [
@@ -27,7 +27,7 @@ def golden_images(px: int) -> NDArray[np.float32]:
 
 
 def lowest_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """The lowest cosine between a row of `(N, D)` and the same row of another; -1 where a value is not finite."""
+    """The lowest cosine between corresponding rows of two arrays `(N, D)`. It is -1 if a value is not finite."""
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     lowest = float(((a * b).sum(axis=1) / np.maximum(norms, 1e-12)).min())
     return lowest if np.isfinite(lowest) else -1.0

@@ -1,4 +1,4 @@
-"""`Checkpoint`: a folder whose schema and hashes were found right."""
+"""Read a checkpoint folder as a `Checkpoint` and check its schema and hashes."""
 
 from __future__ import annotations
 
@@ -38,25 +38,27 @@ if TYPE_CHECKING:
 
 
 class Head(NamedTuple):
-    """A linear classifier of features: logits are `features @ weight.T + bias`.
+    """A linear classifier on features: the logits are `features @ weight.T + bias`.
 
-    Shapes: `weight` `(classes, D)` float32, `bias` `(classes,)` float32.
+    Args:
+        weight: `(classes, D)` float32.
+        bias: `(classes,)` float32.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
 
 
-_AGAIN = "The file was altered or cut short; get the folder again."
+_DIGEST_ADVICE = "The file was altered or truncated. Download or copy the folder again."
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder whose schema and hashes were found right.
+    """A checkpoint folder with a valid schema and valid hashes.
 
     Args:
-        folder: where it lies.
-        config: its facts.
+        folder: Path of the folder.
+        config: Contents of its `config.json`.
     """
 
     folder: Path
@@ -64,85 +66,94 @@ class Checkpoint:
 
     @property
     def weights_digest(self) -> str:
-        """SHA-256 of the weights file, or of the base's and the difference's SHA-256."""
-        own, base = self.config.sha256[self.config.weights_file], self.config.base
-        return own if base is None else hashlib.sha256(f"{base.sha256} {own}".encode()).hexdigest()
+        """SHA-256 of the weights file. With a base, it combines the hashes of the base and of the difference."""
+        file_sha256, base = self.config.sha256[self.config.weights_file], self.config.base
+        return file_sha256 if base is None else hashlib.sha256(f"{base.sha256} {file_sha256}".encode()).hexdigest()
 
     @property
     def weights_path(self) -> Path:
-        """The file with the weights, or with their difference from the base."""
+        """Path of the file with the weights, or with their difference from the base."""
         return self.folder / self.config.weights_file
 
     @property
     def config_digest(self) -> str:
-        """SHA-256 of `config.json`, and so of everything but README.md."""
+        """SHA-256 of `config.json`, which contains the hashes of every file except README.md."""
         return file_digest(self.folder / CONFIG_FILE)
 
     def graph(self) -> bytes:
-        """The weight-free ONNX graph."""
+        """Read the ONNX graph, which does not contain the weights."""
         return (self.folder / GRAPH_FILE).read_bytes()
 
     def weights(self) -> dict[str, NDArray[np.generic]]:
-        """Every weight by name.
+        """Read all weights by name.
 
         Raises:
-            CheckpointError: A value is not finite, or the base is of another version.
+            CheckpointError: A value is not finite, or the installed base has another version.
             MissingDependencyError: The package of the base is not installed.
         """
-        tensors, base = self._finite(self.config.weights_file), self.config.base
+        tensors, base = self._read_finite(self.config.weights_file), self.config.base
         return tensors if base is None else add_difference(self.weights_path, tensors, base)
 
     def golden(self, output: Output = "features") -> NDArray[np.float32]:
-        """The expected vectors of `golden_images` for an output, `(4, D)` or `(4, A)` float32."""
-        tensors = self._finite(GOLDEN_FILE)
+        """Read the expected vectors of `golden_images`, `(4, D)` or `(4, A)` float32.
+
+        Args:
+            output: Name of the output.
+
+        Raises:
+            CheckpointError: The shapes differ from those in `config.json`.
+        """
+        tensors = self._read_finite(GOLDEN_FILE)
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         outputs = self.config.outputs
         if shapes != {name: (GOLDEN_IMAGES, dim) for name, dim in outputs.items()}:
             expected = " and ".join(f"{name} ({GOLDEN_IMAGES}, {dim})" for name, dim in outputs.items())
-            said_by = "embedding_dim says" if len(outputs) == 1 else "outputs says"
+            field = "embedding_dim" if len(outputs) == 1 else "outputs"
             raise CheckpointError(
-                f"{self.folder / GOLDEN_FILE}: holds {shapes}; expected {expected}, as config.json's {said_by}."
+                f"{self.folder / GOLDEN_FILE} has the shapes {shapes}; expected {expected}, from {field} in "
+                "config.json."
             )
         return tensors[output].astype(np.float32)
 
     def head(self) -> Head | None:
-        """The linear classifier, where there is one.
+        """Read the linear classifier, or return None if there is none.
 
         Raises:
-            CheckpointError: its shape does not fit the encoder or the class names.
+            CheckpointError: Its shape does not fit the encoder or the class names.
         """
         if HEAD_FILE not in self.config.sha256:
             if self.config.class_names:
                 raise CheckpointError(
-                    f"{self.folder / CONFIG_FILE}: class_names names {len(self.config.class_names)} classes, but there "
-                    f"is no {HEAD_FILE}."
+                    f"{self.folder / CONFIG_FILE}: class_names has {len(self.config.class_names)} names, but there is "
+                    f"no {HEAD_FILE}."
                 )
             return None
-        tensors = self._finite(HEAD_FILE)
+        tensors = self._read_finite(HEAD_FILE)
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         classes = len(self.config.class_names)
         if shapes != {"weight": (classes, self.config.embedding_dim), "bias": (classes,)}:
             raise CheckpointError(
-                f"{self.folder / HEAD_FILE}: holds {shapes}; expected weight ({classes}, {self.config.embedding_dim}) "
-                f"and bias ({classes},), as config.json's class_names and embedding_dim say."
+                f"{self.folder / HEAD_FILE} has the shapes {shapes}; expected weight "
+                f"({classes}, {self.config.embedding_dim}) and bias ({classes},), from class_names and embedding_dim in "
+                "config.json."
             )
         return Head(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
 
     def alignment(self) -> Alignment | None:
-        """The map from features to `aligned`, or None if the encoder does not have that output.
+        """Read the map from features to `aligned`, or return None if the encoder does not have this output.
 
         Raises:
-            CheckpointError: Its shapes do not fit the encoder, or contradict config.json.
+            CheckpointError: Its shapes do not fit the encoder or `config.json`.
         """
         dim, aligned_dim = self.config.embedding_dim, self.config.aligned_dim
         if (ALIGNMENT_FILE in self.config.sha256) != bool(aligned_dim):
             raise CheckpointError(
-                f"{self.folder / CONFIG_FILE}: outputs names {', '.join(self.config.outputs)}, but sha256 "
-                f"{'lacks' if aligned_dim else 'names'} {ALIGNMENT_FILE}."
+                f"{self.folder / CONFIG_FILE}: outputs lists {', '.join(self.config.outputs)}, but sha256 "
+                f"{'lacks' if aligned_dim else 'lists'} {ALIGNMENT_FILE}."
             )
         if not aligned_dim:
             return None
-        tensors = self._finite(ALIGNMENT_FILE)
+        tensors = self._read_finite(ALIGNMENT_FILE)
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         teacher_dim = shapes.get("mean", (0,))[-1:]
         if not all(teacher_dim) or shapes != {
@@ -151,8 +162,8 @@ class Checkpoint:
             "mean": teacher_dim,
         }:
             raise CheckpointError(
-                f"{self.folder / ALIGNMENT_FILE}: holds {shapes}; expected matrix ({aligned_dim}, {dim}), "
-                f"basis ({aligned_dim}, T) and mean (T,), as config.json's outputs says."
+                f"{self.folder / ALIGNMENT_FILE} has the shapes {shapes}; expected matrix ({aligned_dim}, {dim}), "
+                f"basis ({aligned_dim}, T) and mean (T,), from outputs in config.json."
             )
         return Alignment(**{name: tensor.astype(np.float32) for name, tensor in tensors.items()})
 
@@ -168,61 +179,64 @@ class Checkpoint:
         return vectors_digest(self.weights_digest, output, dim, self.config.sha256.get(ALIGNMENT_FILE, ""))
 
     def projector(self) -> dict[str, NDArray[np.generic]] | None:
-        """The projector's tensors by name, where the folder has them."""
+        """Read the tensors of the projector by name, or return None if there is none."""
         if PROJECTOR_FILE not in self.config.sha256 or not (self.folder / PROJECTOR_FILE).exists():
             return None
-        return self._finite(PROJECTOR_FILE)
+        return self._read_finite(PROJECTOR_FILE)
 
     def check_golden(
         self, engine: Callable[[NDArray[np.float32]], NDArray[np.float32]], output: Output = "features"
     ) -> float:
-        """The lowest cosine between an engine's answers and the golden ones, at least 0.9999.
+        """Compare the outputs of an engine with the golden outputs, and return the lowest cosine.
 
         Args:
-            engine: computes all dimensions of an output.
-            output: name of that output.
+            engine: Engine that computes all dimensions of the output.
+            output: Name of the output.
+
+        Returns:
+            The lowest cosine over the golden images, at least 0.9999.
 
         Raises:
-            CheckpointError: an answer is further off.
+            CheckpointError: The lowest cosine is less than 0.9999, or the engine fails.
         """
         try:
-            answers = engine(golden_images(self.config.preprocess.crop_px))
-        except Exception as error:  # each engine has its own
-            raise CheckpointError(f"{self.folder / GRAPH_FILE}: the encoder fails: {one_line(error)}") from None
+            vectors = engine(golden_images(self.config.preprocess.crop_px))
+        except Exception as error:  # each engine has its own errors
+            raise CheckpointError(f"{self.folder / GRAPH_FILE}: the encoder failed: {one_line(error)}") from None
         expected = self.golden(output)
-        if answers.shape != expected.shape:
+        if vectors.shape != expected.shape:
             raise CheckpointError(
-                f"{self.folder / GRAPH_FILE}: gives {output} {answers.shape}, expected {expected.shape}."
+                f"{self.folder / GRAPH_FILE}: {output} has the shape {vectors.shape}; expected {expected.shape}."
             )
-        worst = lowest_cosine(expected, answers)
-        if worst < GOLDEN_COSINE:
+        cosine = lowest_cosine(expected, vectors)
+        if cosine < GOLDEN_COSINE:
             raise CheckpointError(
-                f"{self.folder / GOLDEN_FILE}: {output}: cosine {worst:.5f} to the golden answers, "
-                f"expected {GOLDEN_COSINE}. The weights are not the ones this folder was made with."
+                f"{self.folder / GOLDEN_FILE}: {output} has the cosine {cosine:.5f} to the golden outputs; expected at "
+                f"least {GOLDEN_COSINE}. The weights are not those that the folder was made with."
             )
-        return worst
+        return cosine
 
-    def _finite(self, name: str) -> dict[str, NDArray[np.generic]]:
+    def _read_finite(self, name: str) -> dict[str, NDArray[np.generic]]:
         path = self.folder / name
         tensors = read_tensors(path)
         for tensor_name, tensor in tensors.items():
             if not np.isfinite(tensor).all():
-                raise CheckpointError(f"{path}: {tensor_name} holds values that are not finite.")
+                raise CheckpointError(f"{path}: {tensor_name} contains values that are not finite.")
         return tensors
 
 
 def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
-    """The checkpoint in a folder, its schema and every hash checked.
+    """Read a checkpoint folder and check its schema and every hash.
 
     Raises:
-        CheckpointError: a file is missing or altered, or a field is wrong.
+        CheckpointError: A file is missing or altered, or a field is wrong.
     """
     base = Path(folder)
     config = read_config(base / CONFIG_FILE)
     check_hash_names(base / CONFIG_FILE, config)
     for name, expected in config.sha256.items():
-        if name != PROJECTOR_FILE or (base / name).exists():  # nobody but a training run needs it
-            check_digest(base / name, expected, said_by="config.json says", advice=_AGAIN)
+        if name != PROJECTOR_FILE or (base / name).exists():  # only training needs the projector
+            check_digest(base / name, expected, said_by="config.json says", advice=_DIGEST_ADVICE)
     checkpoint = Checkpoint(base, config)
     checkpoint.golden()
     checkpoint.head()
@@ -247,12 +261,12 @@ def vectors_digest(weights: str, output: Output, dim: int, alignment: str) -> st
 
 
 def check_hash_names(path: Path, config: CheckpointConfig) -> None:
-    """Raise CheckpointError where `sha256` of a `config.json` lacks a file, or names one that no folder has."""
+    """Raise CheckpointError if `sha256` in a `config.json` lacks a required file or lists an unknown one."""
     for required in (config.weights_file, *NEEDED):
         if required not in config.sha256:
             raise CheckpointError(f"{path}: sha256 lacks {required}.")
     for name, expected in config.sha256.items():
         if name not in HASHED:
-            raise CheckpointError(f"{path}: sha256 names {name!r}; expected only {', '.join(HASHED)}.")
+            raise CheckpointError(f"{path}: sha256 lists {name!r}; expected only {', '.join(HASHED)}.")
         if not isinstance(expected, str):
             raise CheckpointError(f"{path}: sha256 of {name} is not text.")

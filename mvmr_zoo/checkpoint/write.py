@@ -1,4 +1,4 @@
-"""Writing a checkpoint folder, whole or not at all."""
+"""Write checkpoint folders atomically."""
 
 from __future__ import annotations
 
@@ -47,34 +47,35 @@ def write_checkpoint(
     projector: Mapping[str, NDArray[np.generic]] | None = None,
     check: Callable[[Checkpoint], object] | None = None,
 ) -> Checkpoint:
-    """Write a checkpoint folder, whole or not at all, replacing one that stands there.
+    """Write a checkpoint folder atomically. An existing checkpoint folder is replaced.
 
     Args:
-        folder: where to.
-        config: its facts. The hashes and `aligned_dim` are filled in here.
-        weights: encoder weights by name, fp32 or fp16; with `config.base`, their difference from the base.
-        graph: from `graph.weightless_graph`.
-        golden: `(4, D)` the encoder's features of `golden_images`.
-        head: a linear classifier of the features; its class names are in `config`.
-        alignment: the map from features to the output `aligned`. The graph must have that output too.
-        projector: its weights by name.
-        check: is given the checkpoint before it gets its place; what it raises leaves nothing behind.
+        folder: Folder to write.
+        config: Contents of `config.json`. This function sets the hashes and `aligned_dim`.
+        weights: Encoder weights by name, fp32 or fp16. With `config.base`, their difference from the base.
+        graph: ONNX graph from `weightless_graph`.
+        golden: Features of `golden_images`, `(4, D)`.
+        head: Linear classifier on the features. Its class names are in `config`.
+        alignment: Map from features to the output `aligned`. The graph must have this output too.
+        projector: Projector weights by name.
+        check: Function that checks the new checkpoint before it is moved into place. If it raises an error, nothing is
+            left behind.
 
     Raises:
-        CheckpointError: something else than a checkpoint folder stands there, or what was written is not sound.
+        CheckpointError: The folder exists and is not a checkpoint, or the new checkpoint is not valid.
     """
     base = Path(folder)
     check_destination(base)
-    answers = {"features": golden}
-    answers |= {"aligned": golden @ alignment.matrix.T} if alignment is not None else {}
-    tensors = {config.weights_file: weights, GOLDEN_FILE: answers}
+    golden_outputs = {"features": golden}
+    golden_outputs |= {"aligned": golden @ alignment.matrix.T} if alignment is not None else {}
+    tensors = {config.weights_file: weights, GOLDEN_FILE: golden_outputs}
     tensors |= {HEAD_FILE: head._asdict()} if head is not None else {}
     tensors |= {ALIGNMENT_FILE: alignment._asdict()} if alignment is not None else {}
     tensors |= {PROJECTOR_FILE: projector} if projector is not None else {}
     with scratch_folder(base.parent) as scratch:
         work = scratch / base.name
         work.mkdir()
-        for name, values in tensors.items():  # safetensors' own save_file lets nobody else read the file
+        for name, values in tensors.items():  # safetensors' save_file creates files that only the owner can read
             (work / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in values.items()}))
         (work / GRAPH_FILE).write_bytes(graph)
         hashes = {name: file_digest(work / name) for name in (*tensors, GRAPH_FILE)}
@@ -89,34 +90,46 @@ def write_checkpoint(
 
 
 def move_into_place(work: Path, base: Path) -> None:
-    """Rename a finished folder to `base`; a checkpoint folder that stands there goes where `work` was, or stays.
+    """Move a finished folder to `base`, and replace an existing checkpoint folder.
+
+    Args:
+        work: Finished folder. A replaced folder is moved next to it, and restored if the move fails.
+        base: Destination.
 
     Raises:
-        CheckpointError: something else stands there.
+        CheckpointError: The destination exists and is not a checkpoint folder.
     """
     check_destination(base)
     replace_folder(work, base)
 
 
 def check_destination(folder: str | os.PathLike[str]) -> None:
-    """Raise CheckpointError where a folder holds anything but a checkpoint: it must not be replaced."""
+    """Raise CheckpointError if a path exists and is neither a checkpoint folder nor an empty folder."""
     base = Path(folder)
     if not os.path.lexists(base) or (base.is_dir() and not any(base.iterdir())):
         return
     try:
         read_config(base / CONFIG_FILE)
     except CheckpointError:
-        raise CheckpointError(f"{base} exists and is not a checkpoint folder; it is left as it is.") from None
+        raise CheckpointError(
+            f"{base} exists and is not a checkpoint folder. It was not changed. Choose another path."
+        ) from None
 
 
 def write_facts(folder: Path, config: CheckpointConfig, *, spec: str | None = None) -> None:
-    """Write `config.json` and the README.md that goes with it; `spec` is what `load` is given, if not its name."""
+    """Write `config.json` and the matching README.md.
+
+    Args:
+        folder: Checkpoint folder.
+        config: Contents of `config.json`.
+        spec: Spec for `load` in the example of the README. None uses the name of the model.
+    """
     write_whole(folder / README_FILE, readme_text(config, spec=spec))
     write_config(folder / CONFIG_FILE, config)
 
 
 def add_metrics(checkpoint: Checkpoint, metrics: Mapping[str, Figure]) -> Checkpoint:
-    """Write measured figures, by protocol, into `config.json` and the model card; returns the new checkpoint."""
+    """Add measured figures by protocol to `config.json` and the model card. Returns the new checkpoint."""
     config = replace(checkpoint.config, metrics={**checkpoint.config.metrics, **metrics})
     write_facts(checkpoint.folder, config)
     return Checkpoint(checkpoint.folder, config)

@@ -43,7 +43,7 @@ def duplicates(
 ) -> None:
     """Find copies of the same photo. Nothing is deleted."""
     from mvmr_zoo._io import progress_bar
-    from mvmr_zoo.search import CORRELATION, COSINE, PhotoLibrary
+    from mvmr_zoo.search import COSINE, LIKENESS, PhotoLibrary
 
     if output is not None and output.suffix.lower() not in (".json", ".csv", ".png", ".jpg", ".jpeg"):
         raise ConfigError(f"--output got {output}; expected a name ending in .json, .csv, .png or .jpg.")
@@ -51,7 +51,7 @@ def duplicates(
         groups = opened.duplicates(
             near=not exact,
             cosine=COSINE if cosine is None else cosine,
-            correlation=CORRELATION if likeness is None else likeness,
+            likeness=LIKENESS if likeness is None else likeness,
             progress=progress,
         )
     if output is not None:
@@ -61,7 +61,7 @@ def duplicates(
     for group in groups:
         typer.echo(f"{group.width} x {group.height}  {group.size:>10,} bytes  {printable(str(group.path))}")
         for copy in group.copies:
-            facts = f"{copy.width} x {copy.height}  {copy.size:>10,} bytes  {copy.kind} {copy.correlation:.2f}"
+            facts = f"{copy.width} x {copy.height}  {copy.size:>10,} bytes  {copy.kind} {copy.likeness:.2f}"
             typer.echo(f"    {facts}  {printable(str(copy.path))}")
     size = sum(copy.size for copy in copies)
     have = "has" if len(groups) == 1 else "have"
@@ -77,8 +77,6 @@ def _report(path: Path, groups: list[Group]) -> None:
     match path.suffix.lower():
         case ".json":
             plain = [json.loads(json.dumps(asdict(group), default=os.fspath)) for group in groups]
-            for copy in (copy for group in plain for copy in group["copies"]):
-                copy["likeness"] = copy.pop("correlation")
             write_whole(path, json.dumps(plain, indent=2) + "\n")
         case ".csv":
             text = io.StringIO()
@@ -93,7 +91,7 @@ def _report(path: Path, groups: list[Group]) -> None:
                         each.size,
                         each.kind,
                         round(each.cosine, 4),
-                        round(each.correlation, 4),
+                        round(each.likeness, 4),
                     ]
                     table.writerow([number, each.id, each.path, *facts])
             write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))

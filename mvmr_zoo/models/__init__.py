@@ -1,4 +1,4 @@
-"""Models by name: the catalog, loading, saving, verifying, the Hub, and encoders of other projects."""
+"""Find, load, save and verify models by name, including models on the Hub and encoders from other projects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model in one tar file, for a machine without network."""
+"""Bundle a model into one tar file, for machines without a network connection."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MEMBERS = frozenset({CONFIG_FILE, README_FILE, *HASHED})
 
 
 def bundle(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
-    """Write a checkpoint folder as `NAME/FILE` members of a tar file; the same folder gives the same bytes.
+    """Write a checkpoint folder to a tar file with members `NAME/FILE`. Equal folders give equal bytes.
 
     Args:
-        checkpoint: as read, so its hashes are right.
-        output: the file to write; one that stands there is replaced when the new one is whole.
+        checkpoint: Checkpoint as `read_checkpoint` returns it, with its hashes already checked.
+        output: File to write. An existing file is replaced only after the new one is complete.
 
     Raises:
-        ConfigError: the model's name could not be unbundled again.
+        ConfigError: The model has a name that `unbundle` does not accept.
     """
     target = Path(output)
     zoo_folder(checkpoint.config.name)
@@ -47,44 +47,50 @@ def bundle(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
 
 
 def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
-    """Put the model of a tar file into this machine's zoo, its hashes and golden answers checked.
+    """Extract the model of a tar file into the zoo, after its hashes and golden outputs are checked.
+
+    Args:
+        file: Tar file that `bundle` wrote.
 
     Raises:
-        CheckpointError: it is no such file: a member is a link, lies elsewhere or does not belong to a checkpoint
-            folder, or the folder is not sound. Nothing is left behind.
-        ConfigError: another model of that name is here.
+        CheckpointError: The file is not a bundle. For example, a member is a link, has a path outside the folder or
+            does not belong to a checkpoint folder, or the checkpoint fails the checks. Nothing is left behind.
+        ConfigError: A different model of the same name is on this machine.
     """
     path = Path(file)
     with scratch_folder(zoo_home()) as scratch:
         name = _extract(path, scratch)
         try:
-            found = read_checkpoint(scratch / name)
-            verify_checkpoint(found)
+            checkpoint = read_checkpoint(scratch / name)
+            verify_checkpoint(checkpoint)
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {str(error).replace(f'{scratch}/', '')}") from None
-        if found.config.name != name:
-            raise CheckpointError(f"{path}: config.json says the model is {found.config.name!r}, its folder {name!r}.")
-        here = local_folder(name)
-        if here is not None:
-            there = read_checkpoint(here.path)
-            maps = [each.config.sha256.get(ALIGNMENT_FILE) for each in (there, found)]
-            if there.weights_digest == found.weights_digest and maps[0] == maps[1]:
-                return there
+        if checkpoint.config.name != name:
+            raise CheckpointError(
+                f"{path}: config.json has the name {checkpoint.config.name!r}, but the folder is named {name!r}."
+            )
+        local = local_folder(name)
+        if local is not None:
+            existing = read_checkpoint(local.path)
+            alignments = [each.config.sha256.get(ALIGNMENT_FILE) for each in (existing, checkpoint)]
+            if existing.weights_digest == checkpoint.weights_digest and alignments[0] == alignments[1]:
+                return existing
             raise ConfigError(
-                f"Another {name}, with other weights or alignment, is on this machine: {here.path}. Remove it first."
+                f"A different {name}, with other weights or another alignment, is already on this machine: "
+                f"{local.path}. Remove it first."
             )
         move_into_place(scratch / name, zoo_folder(name))
-    return Checkpoint(zoo_folder(name), found.config)
+    return Checkpoint(zoo_folder(name), checkpoint.config)
 
 
 def _extract(path: Path, scratch: Path) -> str:
-    """Write the members into `scratch`/NAME and return NAME. Links, devices, other names: nothing is written."""
+    """Extract the members into `scratch`/NAME and return NAME. Nothing is written if any member is not acceptable."""
     try:
         with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
-            names = {_checked(path, member) for member in members}
+            names = {_checked_folder(path, member) for member in members}
             if len(names) != 1:
-                raise CheckpointError(f"{path} holds the folders {sorted(names)}; expected one checkpoint folder.")
+                raise CheckpointError(f"{path} contains the folders {sorted(names)}; expected one checkpoint folder.")
             (name,) = names
             (scratch / name).mkdir()
             for member in members:
@@ -94,21 +100,21 @@ def _extract(path: Path, scratch: Path) -> str:
                     while block := content.read(1 << 20):
                         file.write(block)
     except (tarfile.TarError, EOFError, FileExistsError, ValueError, OverflowError) as error:
-        told = one_line(str(error).replace(f"{scratch}/", ""))
-        raise CheckpointError(f"{path} is not a whole tar file of `mvmr-zoo bundle` ({told}).") from None
+        reason = one_line(str(error).replace(f"{scratch}/", ""))
+        raise CheckpointError(f"{path} is not a complete tar file from `mvmr-zoo bundle` ({reason}).") from None
     return name
 
 
-def _checked(path: Path, member: tarfile.TarInfo) -> str:
-    """The folder's name in `FOLDER/FILE`. Raises CheckpointError for any member that `bundle` would not write."""
+def _checked_folder(path: Path, member: tarfile.TarInfo) -> str:
+    """The folder name of a member `FOLDER/FILE`. Raises CheckpointError for a member that `bundle` does not write."""
     folder, _, name = member.name.partition("/")
-    plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
+    acceptable = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
     try:
         zoo_folder(folder)
     except ConfigError:
-        plain = False
-    if not plain or name not in _MEMBERS:
+        acceptable = False
+    if not acceptable or name not in _MEMBERS:
         raise CheckpointError(
-            f"{path}: its member {member.name!r} is not a plain file of a checkpoint folder. Nothing was written."
+            f"{path}: the member {member.name!r} is not a regular file of a checkpoint folder. Nothing was extracted."
         )
     return folder

@@ -1,7 +1,7 @@
-"""`CATALOG`: every model that this package knows by name, as model cards. Needs no PyTorch.
+"""`CATALOG`: the model cards of all models that have a name in this package. PyTorch is not needed.
 
-`parameters` and `macs` are recomputed by a test. Published figures are the authors' own; what this project
-measured stands in the checkpoint folders.
+A test recomputes `parameters` and `macs`. Published figures are those of the authors. Figures measured by this project
+are in the checkpoint folders.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from mvmr_zoo.checkpoint import LICENSE_NOT_STATED, Figure, ModelCard, Pin, Task
 from mvmr_zoo.images import Preprocess
 
 DEFAULT_MODEL = "effnet-lite1-whitened"
-"""The encoder of `load`, of new photo libraries and of the page: the best of those that run with `[runtime]` and
-without a network (docs/decisions.md, 2026-11-26)."""
+"""The default encoder of `load`, of new photo libraries and of the demo. It is the best encoder that works offline with
+the extra `runtime` (docs/decisions.md, 2026-11-26)."""
 
 BUNDLED_MODEL = "effnet-lite1-whitened"
-"""The checkpoint folder in the wheel."""
+"""The model whose checkpoint folder is part of the wheel."""
 
 RETIRED_MODELS = ("resnet18-imagenette-kd",)
-"""Models that earlier versions of the wheel contained."""
+"""Models that were part of earlier wheels."""
 
 PAPER = "Kinakh, Drozdova, Voloshynovskiy, Entropy 2024, 26(6), 466"
 
 DRIVE_FOLDERS = "https://drive.google.com/drive/folders/"
-"""Where the paper's authors keep their weights; the folder's identifier follows."""
+"""Address of the folders in which the paper's authors publish their weights, without the folder id."""
 
 _CIFAR_MEAN, _CIFAR_STD = (0.491, 0.482, 0.447), (0.247, 0.243, 0.261)
 
@@ -38,7 +38,7 @@ PREPROCESSING: dict[str, Preprocess] = {
     "cifar": Preprocess(resize_px=32, crop_px=32, mean=_CIFAR_MEAN, std=_CIFAR_STD),
     "voc07": Preprocess(resize_px=330, crop_px=300, mean=(0.4570, 0.4382, 0.4062), std=(0.2391, 0.2351, 0.2397)),
 }
-"""How the paper's encoders prepare photos, by name: its released configurations."""
+"""Preprocessing of the paper's encoders by name, from its released configurations."""
 
 PARAMETERS = {
     "resnet18": 11_176_512,
@@ -48,13 +48,13 @@ PARAMETERS = {
     "resnet8": 77_392,
     "resnet8x4": 1_207_840,
 }
-"""Trainable numbers of each architecture in `encoder.BACKBONES`; `encoder.encoder_cost` counts any other's."""
+"""Trainable parameters of each architecture in `BACKBONES`. `encoder_cost` counts those of other architectures."""
 
 _MACS = {("resnet50", 224): 4_087_136_256, ("resnet50", 300): 7_625_620_224, ("resnet50", 96): 750_698_496,
          ("resnet50-small", 96): 2_932_015_104, ("resnet50-small", 32): 325_779_456}  # fmt: skip
 
 
-def _of_the_paper(
+def _paper_card(
     name: str,
     summary: str,
     folder: str,
@@ -82,7 +82,7 @@ def _of_the_paper(
     )
 
 
-_ROWS = (
+_CARDS = (
     ModelCard(
         name=BUNDLED_MODEL,
         summary="EfficientNet-Lite1 (ImageNet-1K, with labels) at 192 px, with whitened components for retrieval",
@@ -104,7 +104,7 @@ _ROWS = (
         macs=368_219_520,
         location="package",
     ),
-    _of_the_paper(
+    _paper_card(
         "resnet50-stl10",
         "MV-MR pretraining on STL10",
         "1ljf0ZHDZSTsB-4aKTCrYIoyFS9gANSQR",
@@ -114,7 +114,7 @@ _ROWS = (
         preprocess="stl10",
         small_stem=True,
     ),
-    _of_the_paper(
+    _paper_card(
         "resnet50-imagenet",
         "MV-MR pretraining on ImageNet-1K",
         "1Ck0MzmXsu--m8vzNRRD2oW3Qi9qDRYJr",
@@ -122,7 +122,7 @@ _ROWS = (
         "imagenet",
         {"imagenet/linear": 74.5, "imagenet/linear/top5": 92.1},
     ),
-    _of_the_paper(
+    _paper_card(
         "resnet50-cifar20",
         "MV-MR pretraining on CIFAR20",
         "1lUhgq5ZGV0_wklWao1_0jlFueFHQd-yD",
@@ -132,7 +132,7 @@ _ROWS = (
         preprocess="cifar",
         small_stem=True,
     ),
-    _of_the_paper(
+    _paper_card(
         "resnet50-imagenet-semi1",
         "fine-tuned on 1 % of ImageNet's labels",
         "1BugB2eAw3taII3Ug2vPI-6jVnqfw58I6",
@@ -140,7 +140,7 @@ _ROWS = (
         "imagenet",
         {"imagenet/semi": 56.1, "imagenet/semi/top5": 79.4},
     ),
-    _of_the_paper(
+    _paper_card(
         "resnet50-imagenet-semi10",
         "fine-tuned on 10 % of ImageNet's labels",
         "1Y9s_iVVI_6o9vqNTW3v_gaDYOLbFjPyY",
@@ -148,7 +148,7 @@ _ROWS = (
         "imagenet",
         {"imagenet/semi": 69.9, "imagenet/semi/top5": 89.5},
     ),
-    _of_the_paper(
+    _paper_card(
         "resnet50-voc07",
         "linear classification of VOC07",
         "13dsE_rIu2_wJVddcdEPMHTsZIuhHQMHB",
@@ -157,7 +157,7 @@ _ROWS = (
         {"voc07/voc07": 87.1},
         preprocess="voc07",
     ),
-    _of_the_paper(
+    _paper_card(
         "resnet50-clip-kd",
         "distilled from CLIP ViT-B/16 on ImageNet-1K",
         "1LYR_U683CT7xVP9__DjMIjR9lMaX8jhQ",
@@ -165,7 +165,7 @@ _ROWS = (
         "imagenet",
         {"imagenet/linear": 75.3},
     ),
-    _of_the_paper(
+    _paper_card(
         "resnet50-clip-kd-stl10",
         "distilled from CLIP ViT-B/16 on STL10",
         "1lCGvOZvoJ8CLNoPLPEoQAJ76sWZtCClB",
@@ -174,7 +174,7 @@ _ROWS = (
         {"stl10/linear": 95.6},
         preprocess="stl10",
     ),
-    _of_the_paper(
+    _paper_card(
         "resnet50-clip-kd-cifar100",
         "distilled from CLIP ViT-B/16 on CIFAR100",
         "1gBMqJ4dvVp2wiNnCo1Uzz5rXC9rqmq53",
@@ -188,22 +188,22 @@ _ROWS = (
 
 
 HUB_CATALOG = Path(__file__).with_name("hub_catalog.json")
-"""Models published on the Hub, each pinned to one commit. `training.push --update-catalog` writes it."""
+"""File with the models on the Hub, each pinned to one commit. `training.push --update-catalog` writes it."""
 
 
 def read_hub_catalog(path: Path = HUB_CATALOG) -> tuple[ModelCard, ...]:
-    """The rows of a hub catalog, in the order of the file."""
-    return tuple(_card(values) for values in json.loads(path.read_text(encoding="utf-8")))
+    """Read the model cards of a Hub catalog, in the order of the file."""
+    return tuple(_from_json(values) for values in json.loads(path.read_text(encoding="utf-8")))
 
 
 def hub_catalog_text(cards: Iterable[ModelCard]) -> str:
-    """The text of a hub catalog, sorted by name. Fields with their default are left out."""
-    rows = [_given(card) for card in sorted(cards, key=lambda card: card.name)]
+    """The text of a Hub catalog, sorted by name. Fields with their default value are omitted."""
+    rows = [_to_json(card) for card in sorted(cards, key=lambda card: card.name)]
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
 
 
-def _given(card: ModelCard) -> dict[str, Any]:
-    names = [each.name for each in dataclasses.fields(card)]
+def _to_json(card: ModelCard) -> dict[str, Any]:
+    names = [field.name for field in dataclasses.fields(card)]
     values = {name: getattr(card, name) for name in names if getattr(card, name) not in ((), {}, "", 0, None)}
     plain = {name: dataclasses.asdict(value) if name == "pin" else value for name, value in values.items()}
     plain["preprocess"] = card.preprocess.to_dict()
@@ -213,7 +213,7 @@ def _given(card: ModelCard) -> dict[str, Any]:
     return plain
 
 
-def _card(values: Mapping[str, Any]) -> ModelCard:
+def _from_json(values: Mapping[str, Any]) -> ModelCard:
     fields = dict(values)
     fields["preprocess"] = Preprocess.from_dict(fields["preprocess"])
     fields["data"] = tuple(fields.get("data", ()))
@@ -223,5 +223,5 @@ def _card(values: Mapping[str, Any]) -> ModelCard:
     return ModelCard(**fields)
 
 
-CATALOG: dict[str, ModelCard] = {card.name: card for card in (*_ROWS, *read_hub_catalog())}
-"""Every model this package knows by name; a pinned row takes the place of another of its name."""
+CATALOG: dict[str, ModelCard] = {card.name: card for card in (*_CARDS, *read_hub_catalog())}
+"""The model cards by name. A card of the Hub catalog replaces another card of the same name."""

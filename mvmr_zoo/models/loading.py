@@ -1,4 +1,4 @@
-"""`load`, `list_models`, `model_info`: from a name to a model that embeds photos."""
+"""`load`, `list_models` and `model_info`: load and describe models by name."""
 
 from __future__ import annotations
 
@@ -49,28 +49,28 @@ def load(
     runtime: Runtime = "auto",
     threads: int | None = None,
 ) -> Model:
-    """The model of a name, a checkpoint folder, or a foreign encoder's spec.
+    """Load a model by name, by path, or by the spec of an external encoder.
 
     Args:
-        spec: a catalog name such as `resnet18-imagenette-kd`, a path or `local-dir:PATH` of a checkpoint folder or
-            of one that `mvmr-export` wrote,
-            `hf-hub:ORG/NAME@REVISION`; or another's encoder: `effnet-lite:0`, `open_clip:ARCH/TAG`,
-            `timm:NAME`, `torchvision:NAME`, each of the three also with `@FILE` of weights, or `onnx:FILE`.
-        output: `features`, the backbone's pooled output, or `aligned`, its projection into the teacher's space. Only
-            distilled encoders have `aligned`. None is the folder's default.
-        dim: number of leading dimensions of `aligned` to keep. They are ordered by importance. None keeps all.
-        device: `auto` takes CUDA where there is an NVIDIA driver and PyTorch can use it.
-        runtime: `auto` is ONNX Runtime on a CPU and PyTorch on CUDA.
-        threads: CPU threads of ONNX Runtime for this model, at least 1; None is one a core. PyTorch's are the whole
-            process's, so it takes None only: `torch.set_num_threads` sets them.
+        spec: A catalog or zoo name such as `effnet-lite1-whitened`, a path or `local-dir:PATH` of a checkpoint folder
+            or an exported folder, or `hf-hub:ORG/NAME@REVISION`. Encoders from other projects are `effnet-lite:0`,
+            `open_clip:ARCH/TAG`, `timm:NAME`, `torchvision:NAME` and `onnx:FILE`. `open_clip`, `timm` and
+            `torchvision` also accept `@FILE` with weights.
+        output: `features`, the pooled output of the backbone, or `aligned`, its projection into the teacher's space or
+            its whitened components. Not every encoder has `aligned`. None uses the default of the model.
+        dim: Number of leading dimensions of `aligned` to keep. They are ordered by importance. None keeps all.
+        device: `cpu`, `cuda` or `auto`. `auto` uses CUDA if there is an NVIDIA driver and PyTorch can use it.
+        runtime: `onnx`, `torch` or `auto`. `auto` uses ONNX Runtime on a CPU and PyTorch on CUDA.
+        threads: Number of CPU threads of ONNX Runtime for this model, at least 1. None uses one per core. It must be
+            None for PyTorch, which has one number of threads for the whole process. Call `torch.set_num_threads`.
 
     Raises:
-        UnknownModelError: nothing answers to the spec; lists what was tried and the closest names.
-        CheckpointError: the folder is damaged.
-        HubError: the Hub cannot be reached, or refuses.
-        ConfigError: the runtime, device or output is unknown, the encoder lacks the output, `dim` is out of range or
-            given with features, CUDA is missing, or `threads` is below 1 or given with PyTorch.
-        MissingDependencyError: what it needs is not installed.
+        UnknownModelError: There is no such model. The message lists the searched locations and the closest names.
+        CheckpointError: The folder is damaged.
+        HubError: The Hub cannot be reached, or refuses the request.
+        ConfigError: The runtime, device or output is unknown, the encoder lacks the output, `dim` is out of range or
+            given with features, CUDA is not available, or `threads` is below 1 or given with PyTorch.
+        MissingDependencyError: A library that the model needs is not installed.
     """
     name = os.fspath(spec)
     if runtime not in ("auto", "onnx", "torch") or device not in ("auto", "cpu", "cuda"):
@@ -82,7 +82,7 @@ def load(
     if dim is not None and (type(dim) is not int or dim < 1):
         raise ConfigError(f"load got dim={dim!r}; expected at least 1, or None for all.")
     if threads is not None and threads < 1:
-        raise ConfigError(f"load got threads={threads}; expected at least 1, or None for one a core.")
+        raise ConfigError(f"load got threads={threads}; expected at least 1, or None for one per core.")
     device = _pick_device() if device == "auto" else device
     if (folder := exported_folder(name)) is not None:
         return _load_exported(folder, output, dim, device, runtime, threads or 0)
@@ -90,11 +90,11 @@ def load(
         runtime = "torch" if device == "cuda" else "onnx"
     if runtime == "torch" and threads is not None:
         raise ConfigError(
-            f"load got threads={threads} for PyTorch, whose threads are those of the whole process; expected None. "
-            f"Call torch.set_num_threads({threads}), or give runtime='onnx'."
+            f"load got threads={threads} for PyTorch, which has one setting for the whole process; expected None. "
+            f"Call torch.set_num_threads({threads}), or use runtime='onnx'."
         )
     if adapters.is_external(name):
-        _chosen(name, {"features": 0}, "features", output, dim)
+        _select_output(name, {"features": 0}, "features", output, dim)
         return _load_external(name, device, runtime, threads or 0)
     return _load_checkpoint(find(name), output, dim, device, runtime, threads or 0)
 
@@ -108,71 +108,71 @@ def list_models(
     max_params: int | None = None,
     min_metric: Mapping[str, float] | None = None,
 ) -> list[ModelCard]:
-    """Cards of the catalog and of the models imported on this machine, the package's first, then by name.
+    """List the model cards of the catalog and of the zoo. Models of the package come first, then the order is by name.
 
-    Imported folders that cannot be read are left out; `damaged_models` names them.
+    Folders of the zoo that cannot be read are omitted. `damaged_models` returns them.
 
     Args:
         pattern: A shell wildcard that the name must match, for example `resnet50*`. None lists every name.
         task: `pretraining`, `distillation`, `semi-supervised` or `linear classification`.
-        data: name of a data set it was trained on, as `stl10`.
-        license: of the weights, as `apache-2.0` or `not stated`.
-        max_params: most parameters of the encoder.
-        min_metric: least values, as fractions, by figure: `{"stl10/linear": 0.9}`. A measured figure counts
-            before a published one; a model without the figure is left out.
+        data: Name of a data set that the model was trained on, for example `stl10`.
+        license: License of the weights, for example `apache-2.0` or `not stated`.
+        max_params: Maximum number of parameters of the encoder.
+        min_metric: Minimum values by figure, as fractions, for example `{"stl10/linear": 0.9}`. A measured figure is
+            preferred to a published one. Models without the figure are omitted.
 
     Raises:
-        ConfigError: no model has such a task, data set, license or figure; lists the closest.
+        ConfigError: No model has this task, data set, license or figure. The message lists the closest ones.
     """
     damaged = damaged_models()
     cards = [_known_card(name) for name in dict.fromkeys([*CATALOG, *zoo_names()]) if name not in damaged]
     _check_known("task", task, {card.task for card in cards if card.task})
-    _check_known("data", data, {each for card in cards for each in card.data})
+    _check_known("data", data, {name for card in cards for name in card.data})
     _check_known("license", license, {card.license for card in cards})
-    wanted = min_metric or {}
-    for name in wanted:
+    thresholds = min_metric or {}
+    for name in thresholds:
         figures = {key for card in cards for key in (*card.published, *card.measured)}
         _check_known("min_metric", name, figures | {key.partition("@")[0] for key in figures})
 
-    def fits(card: ModelCard) -> bool:
-        found = {name: card.figure(name) for name in wanted}
+    def matches(card: ModelCard) -> bool:
+        values = {name: card.figure(name) for name in thresholds}
         return (
             (pattern is None or fnmatch.fnmatchcase(card.name, pattern))
             and task in (None, card.task)
             and (data is None or data in card.data)
             and license in (None, card.license)
             and (max_params is None or 0 < card.parameters <= max_params)
-            and all(figure is not None and figure.value >= wanted[name] for name, figure in found.items())
+            and all(figure is not None and figure.value >= thresholds[name] for name, figure in values.items())
         )
 
-    return sorted(filter(fits, cards), key=lambda card: (card.location != "package", card.name))
+    return sorted(filter(matches, cards), key=lambda card: (card.location != "package", card.name))
 
 
 def damaged_models() -> dict[str, str]:
-    """Why each model of this machine's zoo whose `config.json` cannot be read is not listed, by name."""
-    found = {}
+    """The models of the zoo that have no readable `config.json`, as error messages by name."""
+    errors = {}
     for name in zoo_names():
         try:
             read_config(zoo_folder(name) / CONFIG_FILE)
         except CheckpointError as error:
-            found[name] = str(error)
-    return found
+            errors[name] = str(error)
+    return errors
 
 
 def model_info(spec: str) -> ModelCard:
-    """The card of a model: its architecture, dimension, preprocessing, license, cost and figures.
+    """Return the card of a model: its architecture, dimension, preprocessing, license, cost and figures.
 
-    Models of the catalog are described without their weights, and external encoders without downloading them.
+    Models of the catalog are described without their weights, and external encoders without downloading weights.
     Parameters and multiply-accumulates that are not stored are counted, which needs the library of the network.
 
     Args:
-        spec: A name or spec, as `load` takes it.
+        spec: Name or spec, as for `load`.
 
     Raises:
-        UnknownModelError: There is no such model. The message names the closest.
+        UnknownModelError: There is no such model. The message lists the closest names.
         CheckpointError: The `config.json` of its folder cannot be read.
         MissingDependencyError: The library of an external encoder is not installed.
-        HubError: The Hub cannot be reached, or refuses.
+        HubError: The Hub cannot be reached, or refuses the request.
     """
     if spec in CATALOG or local_folder(spec) is not None:
         card = _known_card(spec)
@@ -187,7 +187,7 @@ def model_info(spec: str) -> ModelCard:
 
 
 def _known_card(name: str) -> ModelCard:
-    """The card of a model of the catalog or of this machine's zoo."""
+    """The card of a model in the catalog or the zoo."""
     folder = local_folder(name)
     if folder is not None:
         config = read_config(folder.path / CONFIG_FILE)
@@ -212,10 +212,10 @@ def _check_known(option: str, value: str | None, known: set[str]) -> None:
         raise ConfigError(f"No model has {option} {value!r}. Closest: {', '.join(near)}.")
 
 
-def _chosen(
+def _select_output(
     name: str, outputs: Mapping[Output, int], default: Output, output: Output | None, dim: int | None
 ) -> tuple[Output, int]:
-    """The output to use and its number of dimensions.
+    """Select the output and its number of dimensions.
 
     Args:
         name: The name that `load` was given.
@@ -227,15 +227,17 @@ def _chosen(
     Raises:
         ConfigError: The encoder has no such output, the output is shorter, or `dim` is given for features.
     """
-    chosen = output or default
-    if chosen not in outputs:
-        raise ConfigError(f"load got output={chosen!r}; {name} has only {' and '.join(outputs)}. Omit output.")
-    if dim is not None and chosen == "features":
+    selected = output or default
+    if selected not in outputs:
+        raise ConfigError(f"load got output={selected!r}; {name} has only {' and '.join(outputs)}. Omit output.")
+    if dim is not None and selected == "features":
         advice = "Add output='aligned'." if "aligned" in outputs else "Omit dim."
         raise ConfigError(f"load got dim={dim} for features of {name}, which are not ordered by importance. {advice}")
-    if dim is not None and dim > outputs[chosen]:
-        raise ConfigError(f"load got dim={dim}; expected at most {outputs[chosen]}, the length of {chosen} of {name}.")
-    return chosen, dim or outputs[chosen]
+    if dim is not None and dim > outputs[selected]:
+        raise ConfigError(
+            f"load got dim={dim}; expected at most {outputs[selected]}, the length of {selected} of {name}."
+        )
+    return selected, dim or outputs[selected]
 
 
 def _load_checkpoint(
@@ -243,19 +245,19 @@ def _load_checkpoint(
 ) -> Model:
     checkpoint = found.checkpoint
     config = checkpoint.config
-    chosen, kept = _chosen(found.spec, config.outputs, config.default_output, output, dim)
+    selected, kept_dim = _select_output(found.spec, config.outputs, config.default_output, output, dim)
     alignment = checkpoint.alignment()
     build = functools.partial(torch_encoder, checkpoint)
     features: Engine
     engine: Engine
     if runtime == "torch":
         features = engine = TorchEngine(build(), device=device)
-        if chosen == "aligned" and alignment is not None:
-            engine = features.aligned(alignment.matrix[:kept])
+        if selected == "aligned" and alignment is not None:
+            engine = features.aligned(alignment.matrix[:kept_dim])
     else:
         features = engine = onnx_engine(checkpoint, device, threads)
-        if chosen == "aligned":
-            engine = features.aligned(kept)
+        if selected == "aligned":
+            engine = features.aligned(kept_dim)
     return Model(
         found.spec,
         _card(config, found.location, found.name, checkpoint.weights_path),
@@ -265,8 +267,8 @@ def _load_checkpoint(
         head=checkpoint.head(),
         class_names=config.class_names,
         scores=config.scores,
-        output=chosen,
-        aligned_dim=kept if chosen == "aligned" else 0,
+        output=selected,
+        aligned_dim=kept_dim if selected == "aligned" else 0,
         alignment=alignment,
         alignment_digest=config.sha256.get(ALIGNMENT_FILE, ""),
         features_engine=features,
@@ -277,17 +279,19 @@ def _load_exported(
     folder: Path, output: Output | None, dim: int | None, device: str, runtime: str, threads: int
 ) -> Model:
     exported = read_exported(folder)
-    onnx_only = ConfigError(f"{folder} is an ONNX export; it cannot be had as a PyTorch module. Load its checkpoint.")
+    onnx_only = ConfigError(
+        f"{folder} is an ONNX export and cannot be loaded as a PyTorch module. Load its checkpoint instead."
+    )
     if runtime == "torch":
         raise onnx_only
 
     def build() -> nn.Module:
         raise onnx_only
 
-    contract, config = exported.contract, exported.config
-    outputs: dict[Output, int] = {contract.output: contract.embedding_dim}
-    chosen, kept = _chosen(str(folder), outputs, contract.output, output, dim)
-    engine = ExportedEngine(folder, contract, device=device, threads=threads, dim=kept)
+    signature, config = exported.contract, exported.config
+    outputs: dict[Output, int] = {signature.output: signature.embedding_dim}
+    selected, kept_dim = _select_output(str(folder), outputs, signature.output, output, dim)
+    engine = ExportedEngine(folder, signature, device=device, threads=threads, dim=kept_dim)
     return Model(
         f"local-dir:{folder.resolve()}",
         _exported_card(exported),
@@ -296,9 +300,9 @@ def _load_exported(
         build,
         class_names=config.class_names,
         scores=config.scores,
-        logits=LogitsEngine(engine) if contract.head else None,
-        output=chosen,
-        aligned_dim=kept if chosen == "aligned" else 0,
+        logits=LogitsEngine(engine) if signature.head else None,
+        output=selected,
+        aligned_dim=kept_dim if selected == "aligned" else 0,
     )
 
 
@@ -307,7 +311,7 @@ def _exported_card(exported: Exported) -> ModelCard:
     return replace(
         _card(config, "path", None),
         name=f"{config.name}-onnx-{signature.dtype}",
-        summary=f"{config.name} as ONNX, {signature.dtype}" + ("" if exported.passed else ", failed its certificate"),
+        summary=f"{config.name} as ONNX, {signature.dtype}" + ("" if exported.passed else ", did not meet its limits"),
         preprocess=signature.preprocess,
         macs=0,
     )
@@ -320,7 +324,7 @@ def _load_external(spec: str, device: str, runtime: str, threads: int) -> Model:
         if encoder.build is not None:
             return encoder.build()
         if encoder.module is None:
-            raise ConfigError(f"{spec} is an ONNX graph; it cannot be had as a PyTorch module.")
+            raise ConfigError(f"{spec} is an ONNX graph and cannot be loaded as a PyTorch module.")
         return copy.deepcopy(encoder.module).cpu()
 
     engine: Engine
@@ -334,12 +338,12 @@ def _load_external(spec: str, device: str, runtime: str, threads: int) -> Model:
 
 
 def _card(config: CheckpointConfig, location: Location, name: str | None, weights: Path | None = None) -> ModelCard:
-    """The card of a folder, completed by the catalog's entry for the name that it was found by.
+    """The card of a checkpoint folder, completed from the catalog entry of the name that it was found by.
 
     For an architecture that is not in the catalog, parameters are counted in the weights file.
     """
-    row = CATALOG.get(name) if name is not None else None
-    known = row if row is not None and row.architecture == config.architecture else None
+    entry = CATALOG.get(name) if name is not None else None
+    known = entry if entry is not None and entry.architecture == config.architecture else None
     parameters = PARAMETERS.get(config.architecture, known.parameters if known else 0)
     if not parameters and weights is not None:
         with contextlib.suppress(CheckpointError):  # a damaged file still has a card; loading raises the error
@@ -366,7 +370,7 @@ def _card(config: CheckpointConfig, location: Location, name: str | None, weight
 
 
 def _pick_device() -> Literal["cpu", "cuda"]:
-    """CUDA where there is an NVIDIA driver and PyTorch can use it; without a driver nothing is imported."""
+    """`cuda` if there is an NVIDIA driver and PyTorch can use it. PyTorch is not imported if there is no driver."""
     if shutil.which("nvidia-smi") is None:
         return "cpu"
     try:

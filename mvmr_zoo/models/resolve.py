@@ -1,4 +1,4 @@
-"""From a name to a checkpoint folder: path, package, zoo on this machine, the Hub's cache, the Hub."""
+"""Resolve a model spec to a checkpoint folder: a path, the package, the zoo, the cache of the Hub, or the Hub."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from mvmr_zoo.models.hub import HubSpec, hub_organization, is_hub_spec, parse_hu
 from mvmr_zoo.models.paths import zoo_folder, zoo_home, zoo_names
 
 _TORCHVISION = ("torchvision:resnet18", "torchvision:resnet50")
-"""Names to suggest in place of a bare architecture."""
+"""Specs to suggest when only an architecture is given."""
 
 
 class Found(NamedTuple):
-    """A checkpoint and how it was found.
+    """A checkpoint and where it was found.
 
-    `spec` finds it again from any working directory; `name` is the catalog's or the zoo's, None for a path or a
-    repository, whatever the folder calls itself.
+    Args:
+        checkpoint: The checkpoint.
+        location: Where it is stored.
+        spec: A spec that finds it from any working directory.
+        name: Its name in the catalog or the zoo. None for a path or a repository, even if its `config.json` has a name.
     """
 
     checkpoint: Checkpoint
@@ -33,19 +36,22 @@ class Found(NamedTuple):
 
 
 class LocalFolder(NamedTuple):
-    """A folder on this machine, and whether it is the package's or the zoo's."""
+    """A model folder on this machine, and whether it is in the package or in the zoo."""
 
     path: Path
     location: Location
 
 
 def find(spec: str) -> Found:
-    """The checkpoint folder of a spec.
+    """Find the checkpoint of a spec.
+
+    Args:
+        spec: A catalog or zoo name, a path, `local-dir:PATH` or `hf-hub:ORG/NAME@REVISION`.
 
     Raises:
-        UnknownModelError: nothing answers to it; lists what was tried and what to do.
-        CheckpointError: the folder is damaged, or not the one the catalog pins.
-        HubError: the Hub cannot be reached, or refuses.
+        UnknownModelError: There is no such model. The message lists the searched locations and what to do.
+        CheckpointError: The folder is damaged, or differs from the one that the catalog pins.
+        HubError: The Hub cannot be reached, or refuses the request.
     """
     if spec.startswith("local-dir:"):
         return _at_path(spec.removeprefix("local-dir:"))
@@ -67,17 +73,17 @@ def find(spec: str) -> Found:
         try:
             return _from_hub(parse_hub_spec(f"{organization}/{spec}"), name=spec)
         except (UnknownModelError, HubError, ConfigError) as error:
-            raise UnknownModelError(f"{not_found(spec)} The Hub: {error}") from None
+            raise UnknownModelError(f"{not_found(spec)} Error from the Hub: {error}") from None
     raise UnknownModelError(not_found(spec))
 
 
 def find_checkpoint(spec: str) -> Checkpoint:
-    """The checkpoint of a spec; see `find`."""
+    """Find the checkpoint of a spec. See `find`."""
     return find(spec).checkpoint
 
 
 def local_folder(name: str) -> LocalFolder | None:
-    """The folder of a model in the package or in the zoo on this machine."""
+    """The folder of a model in the package or in the zoo, or None if it is in neither."""
     bundled = package_folder(name)
     if bundled is not None:
         return LocalFolder(bundled, "package")
@@ -89,7 +95,7 @@ def local_folder(name: str) -> LocalFolder | None:
 
 
 def package_folder(name: str) -> Path | None:
-    """The folder of a model that the wheel carries."""
+    """The folder of a model that is part of the package, or None if the package does not have it."""
     if name not in CATALOG or CATALOG[name].location != "package":
         return None
     folder = Path(str(resources.files("mvmr_zoo.models"))) / "bundled" / name
@@ -97,37 +103,38 @@ def package_folder(name: str) -> Path | None:
 
 
 def not_found(spec: str) -> str:
-    """The message for a spec that names no model: the places tried, the closest names, and what to do."""
+    """The message for an unknown model: the searched locations, the closest names, and what to do."""
     if spec in RETIRED_MODELS:
         return (
-            f"{spec} was in earlier versions of mvmr-zoo and is not in this one. `mvmr-zoo index reindex` moves a "
-            f"library that was made with it to {DEFAULT_MODEL}. The ids of photos are kept."
+            f"{spec} was part of earlier versions of mvmr-zoo and is no longer available. `mvmr-zoo index reindex` "
+            f"moves a library that was made with it to {DEFAULT_MODEL}. Photo ids are kept."
         )
-    tried = f"a folder {spec!r} with a {CONFIG_FILE}, the package, the zoo {zoo_home()}"
+    searched = f"a folder {spec!r} with a {CONFIG_FILE}, the package and the zoo {zoo_home()}"
     if spec in CATALOG and CATALOG[spec].origin.startswith(DRIVE_FOLDERS):
-        tried += "" if os.environ.get("MVMR_HUB_ORG") else ", and not the Hub, since MVMR_HUB_ORG names no organization"
+        hub = "" if os.environ.get("MVMR_HUB_ORG") else " The Hub was not searched, because MVMR_HUB_ORG is not set."
         return (
-            f"{spec!r} is in the catalog, but its weights are not on this machine (tried {tried}). Its authors "
-            f"publish them, stating no license, at {CATALOG[spec].origin} . Download the file there and run "
-            f"`mvmr-zoo import FILE --as {spec}`; or `mvmr-zoo fetch {spec}` does both."
+            f"{spec!r} is in the catalog, but its weights are not on this machine. Searched {searched}.{hub} The "
+            f"authors publish the weights without a license at {CATALOG[spec].origin} . Run `mvmr-zoo fetch {spec}` to "
+            f"download and import them, or download the file and run `mvmr-zoo import FILE --as {spec}`."
         )
     if Path(spec).is_file():
-        return f"{spec} is a file, not a checkpoint folder. `mvmr-zoo import {spec} --as NAME` makes one of weights."
+        return f"{spec} is a file, not a checkpoint folder. Run `mvmr-zoo import {spec} --as NAME` to import weights."
     known = [*CATALOG, *zoo_names(), *(f"effnet-lite:{number}" for number in SIZES_PX), *_TORCHVISION]
     return (
-        f"No model is named {spec!r} (tried {tried}).{hint(spec, known)} `mvmr-zoo models` lists the catalog. "
-        "effnet-lite:NUMBER, open_clip:ARCH/TAG, timm:NAME, torchvision:NAME and onnx:FILE name other encoders."
+        f"No model is named {spec!r}. Searched {searched}.{hint(spec, known)} Run `mvmr-zoo models` to list the "
+        "catalog. For encoders from other projects, use effnet-lite:NUMBER, open_clip:ARCH/TAG, timm:NAME, "
+        "torchvision:NAME or onnx:FILE."
     )
 
 
 def _check_pinned(folder: Path, pin: Pin | None) -> None:
     if pin is not None:
-        advice = "Name the folder as local-dir:PATH, or import it under another name."
+        advice = "Load the folder as local-dir:PATH, or import it under another name."
         check_digest(folder / CONFIG_FILE, pin.sha256, said_by="the catalog pins", advice=advice)
 
 
 def exported_folder(spec: str) -> Path | None:
-    """The folder that `mvmr-export` wrote, where a spec is the path of one; a catalog's name never is."""
+    """The exported folder that a spec is the path of, or None. A catalog name is never a path."""
     if spec in CATALOG:
         return None
     path = Path(spec.removeprefix("local-dir:"))
@@ -137,7 +144,8 @@ def exported_folder(spec: str) -> Path | None:
 def _at_path(path: str) -> Found:
     if is_exported(path):
         raise CheckpointError(
-            f"{path} is an exported folder, not a checkpoint. `load` runs it and `mvmr-export check {path}` checks it."
+            f"{path} is an exported folder, not a checkpoint. Use `load` to run it, or `mvmr-export check {path}` to "
+            "check it."
         )
     checkpoint = read_checkpoint(path)
     return Found(checkpoint, "path", os.fspath(checkpoint.folder.resolve()))

@@ -1,4 +1,4 @@
-"""From an encoder in PyTorch to its checkpoint folder."""
+"""Save a PyTorch encoder as a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -36,30 +36,33 @@ def save_encoder(
     projector: Mapping[str, Tensor] | None = None,
     base: str | None = None,
 ) -> Checkpoint:
-    """Write the checkpoint folder of an encoder: weights, graph, golden answers, card; both engines checked.
+    """Write the checkpoint folder of an encoder: weights, graph, golden outputs and model card.
+
+    The folder is verified with ONNX Runtime and PyTorch before it is moved into place.
 
     Args:
-        encoder: it comes back in evaluation mode, on the CPU, its weights rounded to `dtype`.
-        folder: where to; a checkpoint folder that stands there is replaced.
-        config: its facts. `default_output` is the output that `load` gives by default.
-        dtype: the weights are stored in: float32 or float16.
-        head: a linear classifier of the features; its class names are in `config`.
-        alignment: the map from features to the output `aligned`. It is always stored as float32.
-        projector: its tensors by name.
-        base: model spec of the weights that the encoder's are stored as the difference from, for example
-            `effnet-lite:0`; in float16, whatever `dtype` is. None stores them whole.
+        encoder: Encoder to save. It is changed in place: its weights are rounded to the stored precision, and it is
+            moved to the CPU and set to evaluation mode.
+        folder: Folder to write. An existing checkpoint folder is replaced.
+        config: Contents of `config.json`. `default_output` is the output that `load` uses by default.
+        dtype: Dtype of the stored weights, float32 or float16. It has no effect if `base` is given.
+        head: Linear classifier on the features. Its class names are in `config`.
+        alignment: Map from features to the output `aligned`. It is always stored as float32.
+        projector: Projector tensors by name.
+        base: Model spec of the base weights, for example `effnet-lite:0`. The folder then stores only the difference
+            from them, in float16. None stores the full weights.
 
     Raises:
-        MissingDependencyError: the package of the base is not installed.
-        CheckpointError: something else stands there, or ONNX Runtime and PyTorch differ.
+        MissingDependencyError: The package of the base is not installed.
+        CheckpointError: The folder exists and is not a checkpoint, or ONNX Runtime and PyTorch differ.
     """
     stored = {name: tensor.to(dtype).numpy() for name, tensor in encoder.weights().items()}
     rounded = stored
     if base is not None:
-        facts, tensors = read_base(base)
-        stored = difference({name: tensor.numpy() for name, tensor in encoder.weights().items()}, tensors)
-        rounded = tensors | {name: tensors[name] + delta.astype(np.float32) for name, delta in stored.items()}
-        config = replace(config, base=facts)
+        base_facts, base_tensors = read_base(base)
+        stored = difference({name: tensor.numpy() for name, tensor in encoder.weights().items()}, base_tensors)
+        rounded = base_tensors | {name: base_tensors[name] + delta.astype(np.float32) for name, delta in stored.items()}
+        config = replace(config, base=base_facts)
     encoder.load_weights({name: torch.from_numpy(tensor) for name, tensor in rounded.items()})
     encoder.eval().to("cpu").to(memory_format=torch.contiguous_format)
     px = config.preprocess.crop_px

@@ -1,4 +1,4 @@
-"""Whether a checkpoint folder is what it says: golden answers in both engines."""
+"""Verify that ONNX Runtime and PyTorch reproduce the golden outputs of a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verification:
-    """The lowest cosine over all golden images and outputs in each comparison; 1 means equal.
+    """The lowest cosine of each comparison over all golden images and outputs. 1 means equal.
 
     Args:
-        onnx: ONNX Runtime's answers to the golden ones.
-        torch: PyTorch and the golden answers. None if PyTorch is not installed, or timm for a network of timm.
-        agreement: the two engines. None in the same cases.
+        onnx: ONNX Runtime compared with the golden outputs.
+        torch: PyTorch compared with the golden outputs. None if PyTorch is not installed, or if the network needs timm
+            and timm is not installed.
+        agreement: ONNX Runtime compared with PyTorch. None if `torch` is None.
     """
 
     onnx: float
@@ -30,32 +31,35 @@ class Verification:
 
 
 def verify_checkpoint(checkpoint: Checkpoint) -> Verification:
-    """Check the golden answers in ONNX Runtime and, where it is installed, in PyTorch: CPU, fp32, cosine >= 0.9999.
+    """Compare the outputs of a checkpoint with its golden outputs, in ONNX Runtime and in PyTorch if it is installed.
+
+    The engines run on the CPU in fp32. Each cosine must be at least 0.9999.
 
     Args:
-        checkpoint: as read, its schema and hashes already checked.
+        checkpoint: Checkpoint as `read_checkpoint` returns it, with its schema and hashes already checked.
 
     Raises:
-        CheckpointError: an engine gives other answers, or they disagree; names the file.
+        CheckpointError: An engine differs from the golden outputs, or the engines differ from each other. The message
+            names the file.
     """
     onnx_features, alignment = onnx_engine(checkpoint), checkpoint.alignment()
     onnx: dict[Output, Engine] = {"features": onnx_features}
     if alignment is not None:
         onnx["aligned"] = onnx_features.aligned(len(alignment.matrix))
-    found = min(checkpoint.check_golden(engine, output) for output, engine in onnx.items())
+    onnx_cosine = min(checkpoint.check_golden(engine, output) for output, engine in onnx.items())
     try:
         torch_features = TorchEngine(torch_encoder(checkpoint))
     except MissingDependencyError:
-        return Verification(found, None, None)
+        return Verification(onnx_cosine, None, None)
     torch: dict[Output, Engine] = {"features": torch_features}
     if alignment is not None:
         torch["aligned"] = torch_features.aligned(alignment.matrix)
-    by_torch = min(checkpoint.check_golden(engine, output) for output, engine in torch.items())
+    torch_cosine = min(checkpoint.check_golden(engine, output) for output, engine in torch.items())
     images = golden_images(checkpoint.config.preprocess.crop_px)
     agreement = min(lowest_cosine(onnx[output](images), torch[output](images)) for output in onnx)
     if agreement < GOLDEN_COSINE:
         raise CheckpointError(
-            f"{checkpoint.folder / GRAPH_FILE}: ONNX Runtime and PyTorch disagree, cosine {agreement:.5f}; "
-            f"expected {GOLDEN_COSINE}. The graph is of another encoder."
+            f"{checkpoint.folder / GRAPH_FILE}: the outputs of ONNX Runtime and PyTorch have the cosine "
+            f"{agreement:.5f}; expected at least {GOLDEN_COSINE}. The graph belongs to another encoder."
         )
-    return Verification(found, by_torch, agreement)
+    return Verification(onnx_cosine, torch_cosine, agreement)

@@ -1,4 +1,4 @@
-"""Weight files, read without executing anything in them."""
+"""Read weight files without executing code from them."""
 
 from __future__ import annotations
 
@@ -10,44 +10,49 @@ from typing import Any
 
 from mvmr_zoo.errors import CheckpointError, MissingDependencyError, one_line
 
-_OPTIONS = frozenset({"argparse", "omegaconf", "pathlib", "pytorch_lightning", "lightning", "typing"})
-"""Modules whose classes Lightning writes beside the weights: options of the run."""
+_OPTION_MODULES = frozenset({"argparse", "omegaconf", "pathlib", "pytorch_lightning", "lightning", "typing"})
+"""Modules whose classes Lightning stores next to the weights, as options of the training run."""
 
-_BUILTIN = frozenset({
+_OPTION_TYPES = frozenset({
     "builtins.dict", "builtins.list", "builtins.int", "builtins.float", "builtins.str", "builtins.bool",
     "builtins.frozenset",
     "collections.defaultdict", "numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
 })  # fmt: skip
-"""Names that such options, and figures logged as NumPy numbers, bring along."""
+"""Types inside these options, and types of values that were logged as NumPy scalars."""
 
-_DICTIONARIES = ("AttributeDict", "defaultdict")
+_DICT_TYPES = ("AttributeDict", "defaultdict")
 
-_FORBIDDEN = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
-_TOLD = re.compile(r"WeightsUnpickler error:\s*(.+)")
+_FORBIDDEN_NAME = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
+_UNPICKLER_MESSAGE = re.compile(r"WeightsUnpickler error:\s*(.+)")
 
 
-class _Unread:
-    """What stands for an option of the run: it takes anything, and does nothing."""
+class _IgnoredObject:
+    """Placeholder for an option object. It accepts any arguments and state, and stores nothing."""
 
-    def __new__(cls, *_: Any, **__: Any) -> _Unread:
+    def __new__(cls, *_: Any, **__: Any) -> _IgnoredObject:
         return super().__new__(cls)
 
     def __setstate__(self, _: Any) -> None:
         pass
 
 
-class _UnreadDict:
-    """What stands for a dictionary of options: one that torch lets be filled and built."""
+class _IgnoredDict:
+    """Placeholder for a dictionary of options. It creates a type that torch can fill."""
 
-    def __new__(cls, *_: Any, **__: Any) -> OrderedDict[Any, Any]:  # type: ignore[misc]  # on purpose
+    def __new__(cls, *_: Any, **__: Any) -> OrderedDict[Any, Any]:  # type: ignore[misc]  # intentional
         return OrderedDict()
 
 
 def read_weights_file(path: Path) -> dict[str, Any]:
-    """The dictionary in a .pth, .ckpt or .safetensors file, its tensors on the CPU.
+    """Read the dictionary in a .pth, .ckpt or .safetensors file. Tensors are on the CPU.
+
+    Args:
+        path: File to read.
 
     Raises:
-        CheckpointError: the file is cut short, is not such a file, or names code to be run; says which.
+        CheckpointError: The file is truncated, is not a weights file, or refers to code that would be executed. The
+            message says which.
+        MissingDependencyError: PyTorch is not installed.
     """
     try:
         import torch
@@ -55,37 +60,37 @@ def read_weights_file(path: Path) -> dict[str, Any]:
     except ImportError as error:
         raise MissingDependencyError("PyTorch with torchvision", "cpu", "import weights") from error
     if not path.is_file():
-        raise CheckpointError(f"{path} is not a file. Expected the weights, as .pth, .ckpt or .safetensors.")
+        raise CheckpointError(f"{path} is not a file. Expected a weights file: .pth, .ckpt or .safetensors.")
     if path.suffix == ".safetensors":
         try:
             return dict(load_file(path))
-        except Exception as error:  # its own error, or OSError
+        except Exception as error:  # SafetensorError or OSError
             raise CheckpointError(f"{path} is not a readable safetensors file ({one_line(error)}).") from None
-    stand_ins: list[Any] = [
-        (_UnreadDict if name.endswith(_DICTIONARIES) else _Unread, name) for name in _names_beyond_tensors(path)
+    placeholders: list[Any] = [
+        (_IgnoredDict if name.endswith(_DICT_TYPES) else _IgnoredObject, name) for name in _option_types(path)
     ]
     try:
-        with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it warns of, it then raises
-            found = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises whatever it likes on damaged files
-        if forbidden := _FORBIDDEN.search(str(error)):
-            raise _would_run(path, forbidden.group(1)) from None
-        told = _TOLD.search(str(error))  # what comes before it advises to execute the file
-        said = one_line(told.group(1) if told else error)
-        if said.startswith("Unsupported operand"):
-            said = "its pickle has instructions that tensors do not need and that may run code; it was not executed"
-        raise CheckpointError(f"{path} cannot be read as weights, or was cut short: {said}") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} holds {type(found).__name__}; expected a dictionary of weights.")
-    return found
+        with torch.serialization.safe_globals(placeholders), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # every warning is followed by an error
+            content = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises many types of errors for damaged files
+        if forbidden := _FORBIDDEN_NAME.search(str(error)):
+            raise _unsafe(path, forbidden.group(1)) from None
+        message = _UNPICKLER_MESSAGE.search(str(error))  # the text before it advises to execute the file
+        reason = one_line(message.group(1) if message else error)
+        if reason.startswith("Unsupported operand"):
+            reason = "The pickle has instructions that tensors do not need and that may run code. It was not executed."
+        raise CheckpointError(f"{path} cannot be read as weights. It may be truncated. {reason}") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} contains {type(content).__name__}; expected a dictionary of weights.")
+    return content
 
 
-def _names_beyond_tensors(path: Path) -> list[str]:
-    """Classes that a pickle names beyond tensors, all of them harmless.
+def _option_types(path: Path) -> list[str]:
+    """Names of the types in a pickle other than tensors. All of them are known to be harmless.
 
     Raises:
-        CheckpointError: one is not, and would run code.
+        CheckpointError: A type is not known to be harmless and may run code.
     """
     import torch
 
@@ -93,18 +98,18 @@ def _names_beyond_tensors(path: Path) -> list[str]:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except ValueError as error:
         if "torchscript" in str(error):
-            raise CheckpointError(f"{path} is a TorchScript program; expected weights, as a state dict.") from None
-        return []  # the format before zip files: torch.load reads it weights-only
-    except Exception:  # damaged: torch.load says so
+            raise CheckpointError(f"{path} is a TorchScript program; expected weights as a state dict.") from None
+        return []  # the legacy format without a zip archive, which torch.load reads with weights_only
+    except Exception:  # a damaged file, for which torch.load raises an error
         return []
     for name in names:
-        if name.partition(".")[0] not in _OPTIONS and name not in _BUILTIN:
-            raise _would_run(path, name)
+        if name.partition(".")[0] not in _OPTION_MODULES and name not in _OPTION_TYPES:
+            raise _unsafe(path, name)
     return names
 
 
-def _would_run(path: Path, name: str) -> CheckpointError:
+def _unsafe(path: Path, name: str) -> CheckpointError:
     return CheckpointError(
-        f"{path}: its pickle asks for {name}, which is not a tensor and may run code. It was not executed. "
-        "Ask whoever made the file for one of tensors alone."
+        f"{path}: the pickle refers to {name}, which is not a tensor and may run code. It was not executed. "
+        "Ask the author for a file that contains only tensors."
     )

@@ -1,4 +1,4 @@
-"""Finds what is damaged, left over or out of date in a library, and repairs it where possible."""
+"""Looking a library over: what is damaged, left over or out of date, and what can be put right."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo._io import counted
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.search.index import has_base, read_base, read_manifest, stored_ids
-from mvmr_zoo.search.refresh import leftover_files, needs_refresh, refresh, remove_leftover_files
+from mvmr_zoo.search.refresh import drop_left_over, left_over, needs_upkeep, upkeep
 
 if TYPE_CHECKING:
     from mvmr_zoo.search.store import Store
 
-_NORM_TOLERANCE = 0.01
-"""Tolerance of the norm of a unit vector. The rounding error of float16 is far smaller."""
+_LENGTH_TOLERANCE = 0.01
+"""float16 rounds the length of a unit vector by far less."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem in a library.
+    """Something that is not as it should be.
 
     Args:
-        what: Description of the problem, without a period at the end.
-        names: Paths of the affected files. Empty if the problem does not concern single files.
-        advice: What to do if the problem is not repaired.
-        repair: Repairs the problem. None if only the user can.
+        what: in words.
+        names: the files it is about; empty where it is about none.
+        advice: what to do where it is not repaired.
+        repair: puts it right; None where that is the user's to decide.
     """
 
     what: str
@@ -41,21 +40,21 @@ class Finding:
 
 
 def examine(folder: Path, store: Store) -> list[Finding]:
-    """Find all problems of a library, without changing it. The list is empty if there are none.
+    """Everything that is wrong with a library; an empty list is a sound one. Changes nothing.
 
     Args:
-        folder: Library folder.
-        store: Library database.
+        folder: of the library.
+        store: its database, open.
 
     Raises:
-        LibraryDamagedError: The database cannot be read.
+        LibraryDamagedError: the database cannot be read.
     """
     store.check_integrity()
     return [*_vectors(store), *_rows(store), *_files(folder, store), *_index(folder, store), *_missing(store)]
 
 
 def _vectors(store: Store) -> list[Finding]:
-    """Find vectors that cannot be searched: of a different length than the others, not finite, or not of unit norm."""
+    """Vectors that cannot be searched with: of another length than the others, not finite, not of unit norm."""
     lengths = Counter(len(blob) for _, blobs in store.vectors() for blob in blobs)
     if not lengths:
         return []
@@ -64,106 +63,105 @@ def _vectors(store: Store) -> list[Finding]:
     if store.fact("dim") != str(size // 2):
         findings.append(
             Finding(
-                f"The stored vector length is {store.fact('dim')}, but the vectors have length {size // 2}",
+                f"the library says that its vectors are {store.fact('dim')} long, but they are {size // 2} long",
                 (),
-                "`mvmr-zoo index doctor --repair` corrects it.",
+                "`mvmr-zoo index doctor --repair` puts that right.",
                 lambda: store.set_fact("dim", str(size // 2)),
             )
         )
-    damaged = [
+    wrong = [
         id_
         for ids, blobs in store.vectors()
         for id_, blob in zip(ids.tolist(), blobs, strict=True)
         if not _is_unit(blob, size)
     ]
-    paths = [path for id_ in damaged for path in store.paths("id = ?", [id_])]
+    paths = [path for id_ in wrong for path in store.paths("id = ?", [id_])]
     if paths:
         advice = (
-            "`mvmr-zoo index doctor --repair` removes them from the library. "
-            "Then run `mvmr-zoo index add` for their folder to index them again."
+            "`mvmr-zoo index doctor --repair` forgets them; `mvmr-zoo index add` of their folder takes them in again."
         )
         names = tuple(os.fsdecode(path) for path in paths)
-        what = f"{counted(len(paths), 'photo')} with a damaged vector"
-        findings.append(Finding(what, names, advice, lambda: store.write(removed=paths)))
+        findings.append(
+            Finding(f"{len(paths)} photos have a damaged vector", names, advice, lambda: store.write(gone=paths))
+        )
     return findings
 
 
 def _is_unit(blob: bytes, size: int) -> bool:
     if len(blob) != size or size % 2:
         return False
-    norm = float(np.linalg.norm(np.frombuffer(blob, np.float16).astype(np.float32)))
-    return bool(abs(norm - 1) < _NORM_TOLERANCE)
+    length = float(np.linalg.norm(np.frombuffer(blob, np.float16).astype(np.float32)))
+    return bool(abs(length - 1) < _LENGTH_TOLERANCE)
 
 
 def _rows(store: Store) -> list[Finding]:
-    """Find photos that are indexed and also listed as failures."""
+    """Failures of photos that are in the library all the same."""
     both = store.paths("path IN (SELECT path FROM failures)")
     if not both:
         return []
     return [
         Finding(
-            f"{counted(len(both), 'indexed photo')} also listed as failed",
+            f"{len(both)} photos stand both among the photos and among the failures",
             tuple(os.fsdecode(path) for path in both),
-            "`mvmr-zoo index doctor --repair` removes the failure records.",
+            "`mvmr-zoo index doctor --repair` forgets the failures.",
             lambda: store.forget_failures(both),
         )
     ]
 
 
 def _files(folder: Path, store: Store) -> list[Finding]:
-    """Find index files that the manifest does not name, and partial files of interrupted commands."""
-    leftovers = leftover_files(folder, store)
-    if not leftovers:
+    """Index files that no manifest names, and halves that killed commands left."""
+    orphans = left_over(folder, store)
+    if not orphans:
         return []
     return [
         Finding(
-            f"{counted(len(leftovers), 'file')} left over from earlier indexes",
-            tuple(str(path) for path in leftovers),
+            f"{len(orphans)} files are left over from indexes made before",
+            tuple(str(path) for path in orphans),
             "`mvmr-zoo index doctor --repair` removes them.",
-            lambda: remove_leftover_files(folder, store),
+            lambda: drop_left_over(folder, store),
         )
     ]
 
 
 def _index(folder: Path, store: Store) -> list[Finding]:
-    """Find an index that is missing, out of date or damaged, or that does not match the photos."""
-    what = _index_problem(folder, store)
+    """An index that is missing, out of date, altered, or of other photos than it should be."""
+    what = _wrong_with_index(folder, store)
     if what is None:
         return []
-    advice = "The next `mvmr-zoo index add` rebuilds it, and so does `mvmr-zoo index doctor --repair`."
-    return [Finding(what, (), advice, lambda: refresh(folder, store, damaged=True))]
+    advice = "The next `mvmr-zoo index add` makes it again, or `mvmr-zoo index doctor --repair`."
+    return [Finding(what, (), advice, lambda: upkeep(folder, store, damaged=True))]
 
 
-def _index_problem(folder: Path, store: Store) -> str | None:
+def _wrong_with_index(folder: Path, store: Store) -> str | None:
     manifest, ids = read_manifest(store), store.all_ids()
     if manifest is None:
-        return "The index is missing" if len(ids) else None
+        return "there is no index" if len(ids) else None
     if not has_base(folder, manifest):
-        return "The index file is missing or has the wrong size"
+        return "the index file is gone, or has another length than it should"
     if file_digest(folder / manifest.file) != manifest.sha256:
-        return "The index file was modified"
+        return "the index file was altered"
     base = read_base(folder, manifest)
     if base is None:
-        return "The index file does not match its manifest"
+        return "the index file is not what its manifest says"
     stored = stored_ids(base)
     if stored.max(initial=0) > manifest.last_id:
-        return "The index file contains photos that are newer than its manifest"
+        return "the index file holds photos that its manifest does not know of"
     lacking = np.setdiff1d(ids[ids <= manifest.last_id], stored)
     if len(lacking):
-        return f"The index lacks {counted(len(lacking), 'photo')}"
-    return "The index is out of date" if needs_refresh(folder, store) else None
+        return f"the index lacks {len(lacking)} photos"
+    return "the index is out of date" if needs_upkeep(folder, store) else None
 
 
 def _missing(store: Store) -> list[Finding]:
-    """Find indexed photos whose files do not exist."""
-    missing = [path for path in store.paths("missing = 0") if not os.path.exists(path)]
-    if not missing:
+    """Photos whose files are not there now."""
+    gone = [path for path in store.paths("missing = 0") if not os.path.exists(path)]
+    if not gone:
         return []
     return [
         Finding(
-            f"{counted(len(missing), 'photo')} not found on disk",
-            tuple(os.fsdecode(path) for path in missing),
-            "Connect their disk if it is disconnected. If they were deleted or moved, "
-            "run `mvmr-zoo index add` for their folder.",
+            f"{len(gone)} photos are not where they were",
+            tuple(os.fsdecode(path) for path in gone),
+            "Connect their disk, if it is not; `mvmr-zoo index add` of their folder takes note of it.",
         )
     ]

@@ -1,4 +1,4 @@
-"""Queries and filters of a search."""
+"""What a search asks for: photos like some and unlike others, and which photos may answer."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ import numpy as np
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.images import names_of
 from mvmr_zoo.inference import unit
-from mvmr_zoo.search.store import path_range
+from mvmr_zoo.search.store import below
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNLIKE_WEIGHT = 0.5
-"""Weight of the mean of the negative examples, relative to the mean of the positive ones (Rocchio, 1971)."""
+"""Of the mean of what the hits must not resemble, beside the mean of what they must: Rocchio's rule (1971)."""
 
-_MAX_PX = 2**31
-_DATE_FORMATS = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}
+_MOST_PX = 2**31
+_DATE_FORMS = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A query: photos that hits should resemble, and photos that they should not resemble.
+    """Photos like these. A photo is a path, PIL image, array or tensor; an id is a photo's number in the library.
 
-    A photo is a path, PIL image, array or tensor. It can also be given as a vector `(D,)` from `library.model.embed`.
+    A vector `(D,)` of the library's encoder, as `library.model.embed` gives, may stand for a photo.
 
     Args:
-        like: Photos that hits should resemble.
-        like_ids: The same for photos of the library, by id. They need no inference.
-        unlike: Photos that hits should not resemble.
-        unlike_ids: The same for photos of the library, by id.
+        like: photos.
+        like_ids: photos of the library, which need no inference.
+        unlike: photos that hits must not resemble.
+        unlike_ids: the same, of the library.
     """
 
     like: Sequence[Any] = ()
@@ -44,23 +44,21 @@ class Query:
     unlike_ids: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        """Raise ConfigError if there is neither `like` nor `like_ids`."""
+        """Raise ConfigError where nothing is asked for."""
         if not len(self.like) and not self.like_ids:
-            raise ConfigError("The query contains no photo to search for. Specify at least one photo or id.")
+            raise ConfigError("The query names no photo to look like. Give at least one, or an id of the library.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Conditions that hits must meet. None means no condition.
+    """Which photos may answer.
 
     Args:
-        folder: Only photos in this folder and its subfolders.
-        taken_from: Only photos taken on this date or later: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`. Photos without a date
-            are excluded.
-        taken_to: Only photos taken on this date or earlier. A month or year includes its last day.
-        min_px: Smallest length of the short side, in pixels.
-        min_percentile: Only hits with a score above this percentile, 0 to 100, of scores of random pairs of photos in
-            the library.
+        folder: those below it.
+        taken_from: those taken on this day or later: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`; not those without a date.
+        taken_to: those taken on this day or before; a month or a year is meant to its end.
+        min_px: whose short side has at least so many pixels.
+        min_percentile: whose score is above this percentile, 0 to 100, of scores of this library's photos at random.
     """
 
     folder: str | os.PathLike[str] | None = None
@@ -70,52 +68,52 @@ class Filters:
     min_percentile: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for an invalid date or a number out of range."""
+        """Raise ConfigError for a date that is none, or a number out of range."""
         for name, date in (("taken_from", self.taken_from), ("taken_to", self.taken_to)):
             if date is not None and not _is_date(date):
-                raise ConfigError(f"{name} is {date!r}; expected a date as YYYY-MM-DD, YYYY-MM or YYYY.")
+                raise ConfigError(f"{name} is {date!r}; expected a day as YYYY-MM-DD, a month or a year.")
         if self.min_percentile is not None and not 0 <= self.min_percentile <= 100:
             raise ConfigError(f"min_percentile is {self.min_percentile}; expected 0 to 100.")
 
     @property
     def narrows(self) -> bool:
-        """Whether there is a condition that needs a database query."""
+        """Whether the store must say which photos may answer."""
         return any(each is not None for each in (self.folder, self.taken_from, self.taken_to, self.min_px))
 
     def conditions(self) -> tuple[str, list[Any]]:
-        """The filters as an SQL condition on the table `photos`, and its parameters."""
+        """For the store: an SQL condition on `photos`, and its values."""
         parts, values = ["1"], list[Any]()
         if self.folder is not None:
             names = names_of(self.folder)
             parts.append("(" + " OR ".join(["path >= ? AND path < ?"] * len(names)) + ")")
-            values += [bound for name in names for bound in path_range(name)]
+            values += [bound for name in names for bound in below(name)]
         if self.taken_from is not None:
             parts.append("taken >= ?")
             values.append(self.taken_from)
         if self.taken_to is not None:
             parts.append("taken < ?")
-            values.append(self.taken_to + "~")  # sorts after all dates and times with this prefix
+            values.append(self.taken_to + "~")  # after every day and time that begins so
         if self.min_px is not None:
             parts.append("MIN(width, height) >= ?")
-            values.append(min(self.min_px, _MAX_PX))
+            values.append(min(self.min_px, _MOST_PX))
         return " AND ".join(parts), values
 
 
 def _is_date(text: str) -> bool:
-    """Whether the text is a valid year, month or day."""
-    date_format = _DATE_FORMATS.get(len(text))
+    """Whether text is a year, a month or a day that there is."""
+    form = _DATE_FORMS.get(len(text))
     try:
-        return date_format is not None and bool(datetime.strptime(text, date_format))
+        return form is not None and bool(datetime.strptime(text, form))
     except ValueError:
         return False
 
 
-def rocchio(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vector `(D,)` in the direction of mean(like) - UNLIKE_WEIGHT * mean(unlike).
+def query_vector(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`(D,)` of unit length: the mean of some vectors, less half the mean of others.
 
     Args:
-        like: Unit vectors `(N, D)` with N at least 1.
-        unlike: Unit vectors `(M, D)`.
+        like: `(N, D)`, N at least 1, of unit length.
+        unlike: `(M, D)`, of unit length.
     """
     vector = like.mean(axis=0, keepdims=True)
     if len(unlike):
@@ -123,35 +121,37 @@ def rocchio(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDArray[n
     return unit(vector).reshape(-1)
 
 
-def query_vector(
+def asked_vector(
     query: Query,
     embed: Callable[[Sequence[Any]], NDArray[np.float32]],
-    vectors_by_id: Callable[[Sequence[int]], NDArray[np.float32]],
+    known: Callable[[Sequence[int]], NDArray[np.float32]],
 ) -> NDArray[np.float32]:
-    """Unit vector `(D,)` of a query.
+    """`(D,)` unit vector of what a query asks for.
 
     Args:
-        query: Photos, vectors and ids.
-        embed: Returns unit vectors `(N, D)` of photos. It is called only if the query contains photos.
-        vectors_by_id: Returns unit vectors `(N, D)` of ids.
+        query: photos, vectors and ids.
+        embed: unit vectors `(N, D)` of photos; asked only where there are some.
+        known: unit vectors `(N, D)` of ids.
 
     Raises:
-        ConfigError: A vector has the wrong length.
+        ConfigError: a vector is of another length.
     """
 
-    def vectors(examples: Sequence[Any], ids: Sequence[int]) -> NDArray[np.float32]:
-        stored = vectors_by_id(ids)
-        parts = [stored]
-        if photos := [each for each in examples if not _is_vector(each)]:
+    def vectors(asked: Sequence[Any], ids: Sequence[int]) -> NDArray[np.float32]:
+        found = known(ids)
+        parts = [found]
+        if photos := [each for each in asked if not _is_vector(each)]:
             parts.append(embed(photos))
-        for vector in filter(_is_vector, examples):
-            if len(vector) != stored.shape[1]:
-                raise ConfigError(f"The query has a vector of length {len(vector)}; expected {stored.shape[1]}.")
+        for vector in filter(_is_vector, asked):
+            if len(vector) != found.shape[1]:
+                raise ConfigError(
+                    f"The query has a vector of {len(vector)} numbers; the library's have {found.shape[1]}."
+                )
             parts.append(unit(np.asarray(vector, np.float32)[None]))
         return np.concatenate(parts)
 
-    return rocchio(vectors(query.like, query.like_ids), vectors(query.unlike, query.unlike_ids))
+    return query_vector(vectors(query.like, query.like_ids), vectors(query.unlike, query.unlike_ids))
 
 
-def _is_vector(example: Any) -> bool:
-    return isinstance(example, np.ndarray) and example.ndim == 1
+def _is_vector(asked: Any) -> bool:
+    return isinstance(asked, np.ndarray) and asked.ndim == 1

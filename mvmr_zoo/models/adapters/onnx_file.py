@@ -1,7 +1,7 @@
-"""An ONNX file of anyone's: `onnx:FILE`. Needs no PyTorch.
+"""Encoders in ONNX files: `onnx:FILE`. PyTorch is not needed.
 
-What the file does not say of its preprocessing stands in a JSON file beside it, `NAME.preprocess.json`
-for `NAME.onnx`, with the fields of `Preprocess`; without one, ImageNet's is taken.
+The preprocessing of `NAME.onnx` is read from a JSON file next to it, `NAME.preprocess.json`, with the fields of
+`Preprocess`. Without this file, the preprocessing of ImageNet is used.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ DEFAULT_PX = 224
 
 
 def load(name: str, *, weights: bool = True) -> ExternalEncoder:
-    """The encoder in an ONNX file: one input `(N, 3, H, W)` float32, first output `(N, D)` or `(N, D, 1, 1)`.
+    """Load the encoder in an ONNX file.
+
+    The file must have one input `(N, 3, H, W)` float32. Its first output must be `(N, D)` or `(N, D, 1, 1)` float32.
 
     Args:
-        name: The file.
+        name: Path of the file.
         weights: Has no effect, because the file holds its weights.
 
     Raises:
-        UnknownModelError: no such file.
-        CheckpointError: not an ONNX file, or of other inputs and outputs.
+        UnknownModelError: The file does not exist.
+        CheckpointError: The file is not an ONNX file, or has other inputs or outputs.
         MissingDependencyError: onnx is not installed.
     """
     try:
@@ -46,26 +48,27 @@ def load(name: str, *, weights: bool = True) -> ExternalEncoder:
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
-    except Exception as error:  # protobuf and onnx raise whatever they like on damaged files
-        raise CheckpointError(f"{path} is not a sound ONNX file: {one_line(error)}") from None
+    except Exception as error:  # protobuf and onnx raise many types of errors for damaged files
+        raise CheckpointError(f"{path} is not a valid ONNX file: {one_line(error)}") from None
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
     shape = _shape(inputs[0]) if len(inputs) == 1 else []
-    floats = all(each.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for each in (*inputs, model.graph.output[0]))
+    values = (*inputs, model.graph.output[0])
+    floats = all(value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for value in values)
     if len(shape) != 4 or shape[1] not in (3, None) or shape[2] != shape[3] or not floats:
         raise CheckpointError(
-            f"{path} has the inputs {[_shape(each) for each in inputs]}; expected one (N, 3, H, W) with H = W, float32 "
-            "as its output."
+            f"{path} has the inputs {[_shape(value) for value in inputs]}; expected one input (N, 3, H, W) with H = W, "
+            "and float32 for the input and the output."
         )
     if shape[0] is not None:
-        raise CheckpointError(f"{path} takes batches of {shape[0]} only. Export it with an open batch dimension.")
+        raise CheckpointError(f"{path} accepts only batches of {shape[0]}. Export it with a dynamic batch dimension.")
     output = _shape(model.graph.output[0])
     dim = output[1] if len(output) in (2, 4) and set(output[2:]) <= {1} else None
     if dim is None:
         raise CheckpointError(f"{path} has the output {output}; expected (N, D) or (N, D, 1, 1) with a fixed D.")
-    preprocess, said = _preprocess(path, shape[2])
-    for taken in ("images", "features"):
-        _rename(model, taken, f"{taken}_inside")
+    preprocess, source = _preprocess(path, shape[2])
+    for reserved in ("images", "features"):
+        _rename(model, reserved, f"{reserved}_inside")
     _rename(model, inputs[0].name, "images")
     if len(output) == 4:
         flat = helper.make_node("Flatten", [model.graph.output[0].name], ["features"], axis=1)
@@ -77,7 +80,7 @@ def load(name: str, *, weights: bool = True) -> ExternalEncoder:
     return ExternalEncoder(
         card=ModelCard(
             name=f"onnx:{path.name}",
-            summary=f"ONNX file {path.name}, {said}",
+            summary=f"ONNX file {path.name}, {source}",
             architecture="onnx",
             embedding_dim=dim,
             preprocess=preprocess,
@@ -119,7 +122,7 @@ def count_macs(graph: bytes, px: int) -> int:
         if node.op_type not in ("Conv", "Gemm", "MatMul"):
             continue
         first, second, result = (shapes.get(name) for name in (*node.input[:2], node.output[0]))
-        if not first or not second or not result or 0 in (*first, *second, *result):  # a size that is not known
+        if not first or not second or not result or 0 in (*first, *second, *result):  # a size is unknown
             return 0
         if node.op_type == "Conv":
             terms = second[1:]  # (O, C / groups, kernel height, kernel width)
@@ -133,15 +136,15 @@ def count_macs(graph: bytes, px: int) -> int:
 
 
 def _preprocess(path: Path, px: int | None) -> tuple[Preprocess, str]:
-    """The preprocessing that is said beside the file, or ImageNet's; and which of the two it is."""
-    beside = path.with_suffix(".preprocess.json")
-    if beside.is_file():
+    """The preprocessing from the JSON file next to the model, or that of ImageNet, and a description of its source."""
+    file = path.with_suffix(".preprocess.json")
+    if file.is_file():
         try:
-            return Preprocess.from_dict(read_json_object(beside)), f"preprocessing of {beside.name}"
+            return Preprocess.from_dict(read_json_object(file)), f"preprocessing of {file.name}"
         except (ValueError, ConfigError) as error:
-            raise CheckpointError(f"{beside}: {error}") from None
+            raise CheckpointError(f"{file}: {error}") from None
     crop_px = px or DEFAULT_PX
-    return Preprocess(resize_px=crop_px * 8 // 7, crop_px=crop_px), "with ImageNet's preprocessing"
+    return Preprocess(resize_px=crop_px * 8 // 7, crop_px=crop_px), "preprocessing of ImageNet"
 
 
 def _is_float(tensor: TensorProto) -> bool:
@@ -154,7 +157,7 @@ def _shape(value: object) -> list[int | None]:
 
 
 def _rename(model: ModelProto, old: str, new: str) -> None:
-    """Give a tensor another name, wherever it is read or written."""
+    """Rename a tensor everywhere in the graph."""
     for node in model.graph.node:
         for names in (node.input, node.output):
             for i, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Image towers of CLIP models, by open_clip: `open_clip:ARCH/TAG`, `open_clip:ARCH@FILE`."""
+"""Image towers of CLIP models from open_clip: `open_clip:ARCH/TAG` and `open_clip:ARCH@FILE`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
 
 
 def load(name: str, *, weights: bool = True) -> ExternalEncoder:
-    """The image tower with its projection, as `encode_image` gives it, not normalized.
+    """Load the image tower of a CLIP model, with its projection. The output is that of `encode_image`, not normalized.
 
-    A file holds the whole CLIP model, as open_clip publishes it. `ARCH/TAG@FILE` takes the preprocessing
-    of the tag, `ARCH@FILE` that of the architecture.
+    A file contains the whole CLIP model, as open_clip publishes it. `ARCH/TAG@FILE` uses the preprocessing of the
+    tag, and `ARCH@FILE` that of the architecture.
 
     Args:
         name: ARCH/TAG, ARCH@FILE or ARCH/TAG@FILE.
-        weights: False gives random weights where there is no FILE, and downloads nothing.
+        weights: False downloads nothing and uses random weights if there is no FILE.
 
     Raises:
-        UnknownModelError: no such architecture or tag, or its weights are not here and cannot be got.
-        ConfigError: images it wants, or vectors it gives, are of a kind that is not offered here.
-        CheckpointError: the file is of another network.
+        UnknownModelError: The architecture or tag does not exist, or the weights cannot be downloaded.
+        ConfigError: The model needs images other than square center crops, or outputs several vectors per image.
+        CheckpointError: The file belongs to another network.
         MissingDependencyError: open_clip is not installed.
     """
     try:
@@ -39,24 +39,24 @@ def load(name: str, *, weights: bool = True) -> ExternalEncoder:
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if tag not in tags and (tag or file is None):
         raise UnknownModelError(
-            f"open_clip:{name} names no weights; expected open_clip:{architecture}@FILE, or one of its tags: "
-            f"{', '.join(f'{architecture}/{each}' for each in tags) or 'it has none'}."
+            f"open_clip:{name} does not select weights. Use open_clip:{architecture}@FILE, or one of the tags: "
+            f"{', '.join(f'{architecture}/{known_tag}' for known_tag in tags) or 'there are none'}."
         )
     download = weights and file is None
-    told: dict[str, Any] = (open_clip.get_pretrained_cfg(architecture, tag) or {}) if tag and not download else {}
-    logging.getLogger().addFilter(_not_random := _Quiet())
+    tag_config: dict[str, Any] = (open_clip.get_pretrained_cfg(architecture, tag) or {}) if tag and not download else {}
+    logging.getLogger().addFilter(random_weights_filter := _RandomWeightsFilter())
     try:
         model: Any = open_clip.create_model(
-            architecture, pretrained=tag if download else None, force_quick_gelu=told.get("quick_gelu", False)
+            architecture, pretrained=tag if download else None, force_quick_gelu=tag_config.get("quick_gelu", False)
         )
-    except Exception as error:  # whatever the network and the hub raise
+    except Exception as error:  # downloads and the Hub raise many types of errors
         raise unavailable(f"open_clip:{network}", error, file_spec=f"open_clip:{architecture}") from None
     finally:
-        logging.getLogger().removeFilter(_not_random)
+        logging.getLogger().removeFilter(random_weights_filter)
     if file is not None:
         fill(model, file)
     values = open_clip.get_model_preprocess_cfg(model)
-    values |= {name: told[name] for name in ("mean", "std", "interpolation", "resize_mode") if name in told}
+    values |= {key: tag_config[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in tag_config}
     preprocess = _preprocess(values, name)
     tower = model.visual.eval()
     return ExternalEncoder(
@@ -64,32 +64,32 @@ def load(name: str, *, weights: bool = True) -> ExternalEncoder:
             name=f"open_clip:{network}",
             summary=f"CLIP image tower {architecture}, {tag if file is None else file.name}",
             architecture=architecture,
-            embedding_dim=_dim(tower, preprocess.crop_px, name),
+            embedding_dim=_embedding_dim(tower, preprocess.crop_px, name),
             preprocess=preprocess,
             license=LICENSE_NOT_STATED,
             origin="https://github.com/mlfoundations/open_clip",
-            parameters=sum(each.numel() for each in tower.parameters()),
+            parameters=sum(parameter.numel() for parameter in tower.parameters()),
         ),
         module=tower,
     )
 
 
-class _Quiet(logging.Filter):
-    """Keeps open_clip's warning about random weights from the user: a file's are filled in next."""
+class _RandomWeightsFilter(logging.Filter):
+    """Hides the warning of open_clip about random weights, because the weights of a file are loaded afterwards."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return "initialized randomly" not in record.getMessage()
 
 
-def _dim(tower: Any, px: int, name: str) -> int:
-    """How many features the tower gives; asked, since its kinds have no attribute in common."""
+def _embedding_dim(tower: Any, px: int, name: str) -> int:
+    """The number of features. It is measured, because the types of towers have no attribute for it in common."""
     import torch
 
     with torch.inference_mode():
-        found = tower(torch.zeros(1, 3, px, px))
-    if not isinstance(found, torch.Tensor) or found.ndim != 2:
-        raise ConfigError(f"open_clip:{name} gives more than one vector an image; it cannot be used here.")
-    return int(found.shape[1])
+        features = tower(torch.zeros(1, 3, px, px))
+    if not isinstance(features, torch.Tensor) or features.ndim != 2:
+        raise ConfigError(f"open_clip:{name} outputs more than one vector per image and is not supported.")
+    return int(features.shape[1])
 
 
 def _preprocess(values: dict[str, Any], name: str) -> Preprocess:
@@ -97,8 +97,8 @@ def _preprocess(values: dict[str, Any], name: str) -> Preprocess:
     height, width = (size, size) if isinstance(size, int) else size
     if height != width or values.get("resize_mode", "shortest") != "shortest":
         raise ConfigError(
-            f"open_clip:{name} wants images of {size} by {values.get('resize_mode')}; only squares cut from the "
-            "center are offered here."
+            f"open_clip:{name} needs images of size {size} with the resize mode {values.get('resize_mode')}. Only "
+            "square center crops are supported."
         )
     return Preprocess(
         resize_px=height,

@@ -1,4 +1,4 @@
-"""`ExternalEncoder`: an encoder that is not ours, ready to run."""
+"""`ExternalEncoder`: an encoder from another project, ready to run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalEncoder:
-    """An encoder that is not ours: a PyTorch module, an ONNX graph, or both.
+    """An encoder from another project, as a PyTorch module or an ONNX graph.
 
     Args:
-        card: Its name, dimension, origin, and the preprocessing of its authors.
+        card: Name, dimension, origin, and the preprocessing of its authors.
         module: Maps `(N, 3, H, W)` to `(N, D)`, in evaluation mode, on the CPU. None for a graph.
         graph: A serialized ONNX graph with input `images` and output `features`. None for a module.
         tensors: The initializers that the graph reads from outside, by name. Empty if it holds all of them.
-        build: Builds the module of a graph with `tensors`. None if the graph is all there is.
+        build: Builds the PyTorch module of a graph with `tensors`. None if there is only a graph.
     """
 
     card: ModelCard
@@ -56,7 +56,7 @@ class ExternalEncoder:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its architecture and weights by name, because two networks may share weights.
+        """SHA-256 of the architecture and the weights. The architecture counts because two networks may share weights.
 
         For a graph that holds its weights, this is the SHA-256 of the graph.
         """

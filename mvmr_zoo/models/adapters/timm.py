@@ -1,4 +1,4 @@
-"""Pooled features of timm's networks: `timm:NAME`, `timm:NAME@FILE`."""
+"""Pooled features of timm networks: `timm:NAME` and `timm:NAME@FILE`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from mvmr_zoo.images import Preprocess
 from mvmr_zoo.models.adapters.record import ExternalEncoder
 from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
 
-_HEADS = ("fc.", "head.", "head.fc.", "classifier.", "head_dist.")
+_CLASSIFIER_PREFIXES = ("fc.", "head.", "head.fc.", "classifier.", "head_dist.")
 
 
 def load(name: str, *, weights: bool = True) -> ExternalEncoder:
-    """The network without its classifier.
+    """Load a timm network without its classifier.
 
     Args:
         name: NAME or NAME@FILE. NAME.TAG chooses the weights.
-        weights: False gives random weights where there is no FILE, and downloads nothing.
+        weights: False downloads nothing and uses random weights if there is no FILE.
 
     Raises:
-        UnknownModelError: no such network, or its weights are not here and cannot be got.
-        CheckpointError: the file is of another network.
+        UnknownModelError: The network does not exist, or its weights cannot be downloaded.
+        ConfigError: The network needs images other than square center crops.
+        CheckpointError: The file belongs to another network.
         MissingDependencyError: timm is not installed.
     """
     network, file = split_file(name)
@@ -31,7 +32,7 @@ def load(name: str, *, weights: bool = True) -> ExternalEncoder:
         raise UnknownModelError(f"timm has no network {network!r}.{hint(network, timm_networks.names())}")
     try:
         module: Any = timm_networks.build(network, pretrained=weights and file is None)
-    except Exception as error:  # whatever the network and the hub raise
+    except Exception as error:  # downloads and the Hub raise many types of errors
         raise unavailable(f"timm:{network}", error) from None
     if file is not None:
         fill(module, file, ignore=_classifier(module))
@@ -39,30 +40,30 @@ def load(name: str, *, weights: bool = True) -> ExternalEncoder:
     return ExternalEncoder(
         card=ModelCard(
             name=f"timm:{network}",
-            summary=f"timm's {network}" + (f", weights {file.name}" if file else ""),
+            summary=f"timm {network}" + (f", weights {file.name}" if file else ""),
             architecture=network,
             embedding_dim=timm_networks.embedding_dim(module),
             preprocess=_preprocess(values, network),
             license=LICENSE_NOT_STATED,
             origin="https://github.com/huggingface/pytorch-image-models",
-            parameters=sum(each.numel() for each in module.parameters()),
+            parameters=sum(parameter.numel() for parameter in module.parameters()),
         ),
         module=module.eval(),
     )
 
 
 def _classifier(module: Any) -> tuple[str, ...]:
-    """Beginnings of the names of what was cut off, as the network itself says."""
-    named = module.pretrained_cfg.get("classifier") or ()
-    return tuple(f"{each}." for each in ((named,) if isinstance(named, str) else named)) or _HEADS
+    """Prefixes of the tensor names of the classifier, from the configuration of the network if it has them."""
+    names = module.pretrained_cfg.get("classifier") or ()
+    return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names)) or _CLASSIFIER_PREFIXES
 
 
 def _preprocess(values: dict[str, Any], name: str) -> Preprocess:
     _, height, width = values["input_size"]
     if height != width or values.get("crop_mode", "center") != "center":
         raise ConfigError(
-            f"timm:{name} wants images of {width} x {height}, cropped by {values.get('crop_mode')}; only squares "
-            "cut from the center are offered here."
+            f"timm:{name} needs images of {width} x {height} px with the crop mode {values.get('crop_mode')}. Only "
+            "square center crops are supported."
         )
     return Preprocess(
         resize_px=max(height, int(height / values["crop_pct"])),

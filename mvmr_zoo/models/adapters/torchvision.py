@@ -1,4 +1,4 @@
-"""Features of torchvision's classification networks: `torchvision:NAME`, `torchvision:NAME@FILE`."""
+"""Features of torchvision classification networks: `torchvision:NAME` and `torchvision:NAME@FILE`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mvmr_zoo.models.adapters.weights import fill, split_file, unavailable
 
 
 def load(name: str, *, weights: bool = True) -> ExternalEncoder:
-    """The network without its last linear layer.
+    """Load a torchvision network without its last linear layer.
 
     Args:
         name: NAME or NAME@FILE.
-        weights: False gives random weights where there is no FILE, and downloads nothing.
+        weights: False downloads nothing and uses random weights if there is no FILE.
 
     Raises:
-        UnknownModelError: no such network, or its weights are not here and cannot be got.
-        CheckpointError: the file is of another network.
+        UnknownModelError: The network does not exist, or its weights cannot be downloaded.
+        CheckpointError: The file belongs to another network.
         MissingDependencyError: torchvision is not installed.
     """
     try:
@@ -35,28 +35,28 @@ def load(name: str, *, weights: bool = True) -> ExternalEncoder:
     pretrained = models.get_model_weights(network).DEFAULT
     try:
         module: Any = torchvision_networks.build(network, pretrained if weights and file is None else None)
-    except Exception as error:  # whatever the network raises
+    except Exception as error:  # downloads raise many types of errors
         raise unavailable(f"torchvision:{network}", error, origin=pretrained.url) from None
     if file is not None:
         fill(module, file)
     dim = torchvision_networks.cut_classifier(module)
-    shown = pretrained.transforms()
+    transforms = pretrained.transforms()
     return ExternalEncoder(
         card=ModelCard(
             name=f"torchvision:{network}",
-            summary=f"torchvision's {network}" + (f", weights {file.name}" if file else ""),
+            summary=f"torchvision {network}" + (f", weights {file.name}" if file else ""),
             architecture=network,
             embedding_dim=dim,
             preprocess=Preprocess(
-                resize_px=shown.resize_size[0],
-                crop_px=shown.crop_size[0],
-                interpolation="bicubic" if shown.interpolation.value == "bicubic" else "bilinear",
-                mean=tuple(shown.mean),
-                std=tuple(shown.std),
+                resize_px=transforms.resize_size[0],
+                crop_px=transforms.crop_size[0],
+                interpolation="bicubic" if transforms.interpolation.value == "bicubic" else "bilinear",
+                mean=tuple(transforms.mean),
+                std=tuple(transforms.std),
             ),
             license=LICENSE_NOT_STATED,
             origin="https://pytorch.org/vision/stable/models.html",
-            parameters=sum(each.numel() for each in module.parameters()),
+            parameters=sum(parameter.numel() for parameter in module.parameters()),
         ),
         module=module.eval(),
     )

@@ -1,4 +1,4 @@
-"""Weight files that a user names: `KIND:NAME@FILE`."""
+"""Load weight files that a spec names: `KIND:NAME@FILE`."""
 
 from __future__ import annotations
 
@@ -15,41 +15,48 @@ if TYPE_CHECKING:
 
 
 def split_file(name: str) -> tuple[str, Path | None]:
-    """NAME and FILE of `NAME@FILE`; None without a file.
+    """Split `NAME@FILE` into NAME and FILE. FILE is None if there is no `@`.
 
     Raises:
-        UnknownModelError: there is no such file.
+        UnknownModelError: The file does not exist.
     """
     network, separator, file = name.partition("@")
     if not separator:
         return network, None
     path = Path(os.path.expanduser(file))
     if not path.is_file():
-        raise UnknownModelError(f"{path} is not a file. Expected the weights of {network}, as .safetensors or .pth.")
+        raise UnknownModelError(f"{path} is not a file. Expected a weights file for {network}: .safetensors or .pth.")
     return network, path
 
 
 def unavailable(spec: str, error: Exception, *, file_spec: str = "", origin: str = "the file") -> UnknownModelError:
-    """The error for weights that are neither here nor to be had: what to get, and how to name it then."""
+    """The error for weights that are not on this machine and cannot be downloaded.
+
+    Args:
+        spec: Spec of the encoder.
+        error: Error of the download.
+        file_spec: Spec to combine with `@FILE`. Empty for `spec`.
+        origin: What to download instead: an address, or a description.
+    """
     return UnknownModelError(
         f"The weights of {spec} are not on this machine and cannot be downloaded ({one_line(error)}). "
-        f"Get {origin} elsewhere and give {file_spec or spec}@FILE."
+        f"Download {origin} on another machine and load {file_spec or spec}@FILE."
     )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file or a PyTorch state dict, read without executing anything in it.
+    """Read the tensors of a safetensors file or a PyTorch state dict. No code in the file is executed.
 
     Raises:
-        CheckpointError: neither the one nor the other.
+        CheckpointError: The file has neither format.
     """
-    found = read_weights_file(path)
+    content = read_weights_file(path)
     for key in ("state_dict", "model"):
-        if isinstance(found.get(key), dict):
-            found = found[key]
-    state = {name.removeprefix("module."): value for name, value in found.items() if hasattr(value, "shape")}
+        if isinstance(content.get(key), dict):
+            content = content[key]
+    state = {name.removeprefix("module."): value for name, value in content.items() if hasattr(value, "shape")}
     if not state:
-        raise CheckpointError(f"{path} holds no tensors.")
+        raise CheckpointError(f"{path} contains no tensors.")
     return state
 
 
@@ -57,14 +64,16 @@ def fill(module: nn.Module, path: Path, *, ignore: tuple[str, ...] = ()) -> None
     """Load a weights file into a network.
 
     Args:
-        module: the network.
-        path: of the file.
-        ignore: beginnings of names that the network may lack: classifiers that were cut off.
+        module: Network to fill.
+        path: Weights file.
+        ignore: Prefixes of tensor names to skip, for example those of a removed classifier.
 
     Raises:
-        CheckpointError: names or shapes are another network's; says which.
+        CheckpointError: The names or shapes are those of another network. The message names the first difference.
     """
-    found = {name: value for name, value in read_weights(path).items() if not name.startswith(ignore or ("\0",))}
-    if wrong := differences(found, module.state_dict()):
-        raise CheckpointError(f"{path} is of another network: {len(wrong)} tensors differ, first: {wrong[0]}.")
-    module.load_state_dict(found, strict=False)
+    tensors = {name: value for name, value in read_weights(path).items() if not name.startswith(ignore or ("\0",))}
+    if wrong := differences(tensors, module.state_dict()):
+        raise CheckpointError(
+            f"{path} belongs to another network. {len(wrong)} tensors differ. First difference: {wrong[0]}."
+        )
+    module.load_state_dict(tensors, strict=False)

@@ -1,14 +1,14 @@
-"""Folders that `mvmr-export onnx` writes, read and run with ONNX Runtime alone.
+"""Read and run folders that `mvmr-export onnx` writes. Only ONNX Runtime is needed.
 
 NAME/
-model.onnx              the encoder, its weights inside, for any runtime
-export.json             the certificate: what `model.onnx` reads and answers, and what was lost on the way
-config.json             of the checkpoint it was made from, as it stands there
-reference.safetensors   what PyTorch answered, so that the certificate can be repeated without it
+model.onnx              the encoder with its weights, for any runtime
+export.json             the parity report: the signature of `model.onnx`, and its difference from PyTorch
+config.json             a copy of the `config.json` of the checkpoint
+reference.safetensors   outputs of PyTorch, so that the parity report can be checked without PyTorch
 
-contract   what `model.onnx` reads and answers
-folder     a folder as an `Exported`, its schema and hashes checked
-engine     runs one
+signature        the inputs and outputs of `model.onnx`
+exported_folder  reads a folder as an `Exported`, with its schema and hashes checked
+engine           runs `model.onnx`
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Running an exported folder."""
+"""Run an exported folder."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 class ExportedEngine:
-    """ONNX Runtime on a `model.onnx`: N images, as its contract reads them, to vectors.
+    """Run a `model.onnx` with ONNX Runtime. It maps images, prepared as the signature requires, to vectors.
 
     Args:
-        folder: with a `model.onnx`.
-        contract: what it reads and answers.
-        device: `cpu` or `cuda` (onnxruntime-gpu).
-        threads: ONNX Runtime's intra-op threads; 0 takes one a core.
-        dim: number of leading dimensions of each vector to keep; None keeps all.
+        folder: Folder with the `model.onnx`.
+        contract: Signature of `model.onnx`.
+        device: `cpu` or `cuda`. `cuda` needs onnxruntime-gpu.
+        threads: Number of intra-op threads of ONNX Runtime. 0 uses one per core.
+        dim: Number of leading dimensions of each vector to keep. None keeps all.
 
     Raises:
-        CheckpointError: `model.onnx` does not run, or is not what `export.json` says.
-        ConfigError: CUDA where there is none.
+        CheckpointError: `model.onnx` cannot be loaded, or differs from the signature.
+        ConfigError: CUDA is not available.
         MissingDependencyError: onnxruntime is not installed.
     """
 
@@ -50,10 +50,10 @@ class ExportedEngine:
             self._session = onnx_session(path, device=device, threads=threads)
         except MvmrError:
             raise
-        except Exception as error:  # ONNX Runtime's own tree has no common root
-            raise CheckpointError(f"{path} does not run: {one_line(error)}") from None
-        inputs = [each.name for each in self._session.get_inputs()]
-        outputs = [each.name for each in self._session.get_outputs()]
+        except Exception as error:  # errors of ONNX Runtime have no common base class
+            raise CheckpointError(f"{path} cannot be loaded: {one_line(error)}") from None
+        inputs = [tensor.name for tensor in self._session.get_inputs()]
+        outputs = [tensor.name for tensor in self._session.get_outputs()]
         expected = (
             [self.contract.input_name],
             [contract.output, "logits"] if contract.head else [contract.output],
@@ -63,27 +63,27 @@ class ExportedEngine:
                 f"{path} has the inputs {inputs} and outputs {outputs}; export.json says {expected[0]}, {expected[1]}."
             )
         if self._session.get_modelmeta().custom_metadata_map.get(SIGNATURE_KEY) != contract.to_json():
-            raise CheckpointError(f"{path} was made by another contract than {CERTIFICATE_FILE} says. Export it again.")
+            raise CheckpointError(f"{path} has another signature than {CERTIFICATE_FILE} says. Export the model again.")
 
     @property
     def providers(self) -> list[str]:
-        """The execution providers that ONNX Runtime took."""
+        """The execution providers that ONNX Runtime uses."""
         return list(self._session.get_providers())
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
-        """Vectors `(N, D)` float32 of N images: `(N, 3, H, W)`, or a list of photos `(H, W, 3)` uint8."""
+        """Compute vectors `(N, D)` float32 of images, an array `(N, 3, H, W)` or a list of photos `(H, W, 3)` uint8."""
         return self._run(self.contract.output, images)[:, : self._dim]
 
     def logits(self, images: Any) -> NDArray[np.float32]:
-        """Logits `(N, classes)` float32 of the classifier inside, where there is one."""
+        """Compute logits `(N, classes)` float32. The model must contain a classifier."""
         return self._run("logits", images)
 
     def _run(self, output: str, images: Any) -> NDArray[np.float32]:
-        found = [
+        batches = [
             self._session.run([output], {self.contract.input_name: batch})[0][:count]
             for batch, count in self._batches(images)
         ]
-        return np.concatenate(found).astype(np.float32, copy=False)
+        return np.concatenate(batches).astype(np.float32, copy=False)
 
     def _batches(self, images: Any) -> Iterator[tuple[NDArray[Any], int]]:
         if self.reads == "photo":
@@ -95,7 +95,10 @@ class ExportedEngine:
 
 
 def filled_batches(images: NDArray[Any], size: int) -> Iterator[tuple[NDArray[Any], int]]:
-    """Images in batches of one size, and how many of each count: the last is filled up with zeros."""
+    """Yield batches of exactly `size` images, each with the number of real images in it.
+
+    The last batch is padded with images of zeros.
+    """
     for start in range(0, len(images), size):
         part = images[start : start + size]
         missing = size - len(part)
@@ -103,10 +106,10 @@ def filled_batches(images: NDArray[Any], size: int) -> Iterator[tuple[NDArray[An
 
 
 class LogitsEngine:
-    """The same session asked for logits in place of features: `(N, classes)` float32.
+    """Engine that computes logits `(N, classes)` float32 instead of features, in the same session.
 
     Args:
-        engine: of an exported folder with a classifier inside.
+        engine: Engine of an exported folder with a classifier.
     """
 
     name = "onnx"
@@ -117,5 +120,5 @@ class LogitsEngine:
         self._engine = engine
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
-        """Logits of N images, as `ExportedEngine` takes them."""
+        """Compute logits of images, in the form that `ExportedEngine` accepts."""
         return self._engine.logits(images)

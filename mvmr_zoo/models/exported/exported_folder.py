@@ -1,4 +1,4 @@
-"""An exported folder, its schema and hashes checked."""
+"""Read an exported folder and check its schema and hashes."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ CERTIFICATE_FILE = "export.json"
 REFERENCE_FILE = "reference.safetensors"
 
 HASHED = (MODEL_FILE, CONFIG_FILE, REFERENCE_FILE)
-"""Every file that `export.json` holds a hash of."""
+"""Files that have a hash in `export.json`."""
 
 SCHEMA_VERSION = 1
 
-_AGAIN = "The file was altered or cut short; export or copy the folder again."
+_DIGEST_ADVICE = "The file was altered or truncated. Export or copy the folder again."
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A folder whose schema and hashes were found right.
+    """An exported folder with a valid schema and valid hashes.
 
     Args:
-        folder: where it lies.
-        contract: what its `model.onnx` reads and answers.
-        config: of the checkpoint it was made from.
-        sha256: of its files, by name.
-        passed: whether it kept the limits of its certificate.
-        certificate: all of `export.json`.
+        folder: Path of the folder.
+        contract: Signature of its `model.onnx`.
+        config: Contents of the checkpoint's `config.json`.
+        sha256: Hashes of its files by name.
+        passed: Whether the export met the limits of its parity report.
+        certificate: Contents of `export.json`, which is the parity report.
     """
 
     folder: Path
@@ -49,18 +49,18 @@ class Exported:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of `model.onnx`, weights and preprocessing included."""
+        """SHA-256 of `model.onnx`, which covers the weights and the preprocessing."""
         return self.sha256[MODEL_FILE]
 
 
 def is_exported(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder looks like an exported one, perhaps a damaged one: it has an `export.json`, and no weights."""
+    """Whether a folder is an exported folder, possibly damaged: it has an `export.json` and is not a checkpoint."""
     base = Path(folder)
     return os.path.exists(base / CERTIFICATE_FILE) and not os.path.exists(base / GOLDEN_FILE)
 
 
 def holds_export(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder's `export.json` is one of ours, of any release."""
+    """Whether the `export.json` of a folder was written by any release of mvmr-zoo."""
     try:
         values = read_json_object(Path(folder) / CERTIFICATE_FILE)
     except (OSError, ValueError):
@@ -69,10 +69,10 @@ def holds_export(folder: str | os.PathLike[str]) -> bool:
 
 
 def read_exported(folder: str | os.PathLike[str]) -> Exported:
-    """The exported folder at a path.
+    """Read an exported folder and check every field and hash.
 
     Raises:
-        CheckpointError: a file is missing or altered, or a field is wrong; names it.
+        CheckpointError: A file is missing or altered, or a field is wrong. The message names it.
     """
     base = Path(folder)
     path = base / CERTIFICATE_FILE
@@ -85,18 +85,18 @@ def read_exported(folder: str | os.PathLike[str]) -> Exported:
     if values.get("schema_version") != SCHEMA_VERSION:
         raise CheckpointError(
             f"{path}: schema_version is {values.get('schema_version')!r}; this release reads {SCHEMA_VERSION}. "
-            "`pip install -U mvmr-zoo` reads newer folders."
+            "Run `pip install -U mvmr-zoo` to read newer folders."
         )
     for name, kind in (("contract", dict), ("sha256", dict), ("passed", bool)):
         if not isinstance(values.get(name), kind):
-            raise CheckpointError(f"{path}: {name} is {values.get(name)!r}, expected {kind.__name__}.")
+            raise CheckpointError(f"{path}: {name} is {values.get(name)!r}; expected {kind.__name__}.")
     try:
         contract = Signature.from_dict(values["contract"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
     sha256 = values["sha256"]
     if set(sha256) != set(HASHED):
-        raise CheckpointError(f"{path}: sha256 names {sorted(sha256)}; expected {sorted(HASHED)}.")
+        raise CheckpointError(f"{path}: sha256 lists {sorted(sha256)}; expected {sorted(HASHED)}.")
     for name in HASHED:
-        check_digest(base / name, str(sha256[name]), said_by=f"{CERTIFICATE_FILE} says", advice=_AGAIN)
+        check_digest(base / name, str(sha256[name]), said_by=f"{CERTIFICATE_FILE} says", advice=_DIGEST_ADVICE)
     return Exported(base, contract, read_config(base / CONFIG_FILE), sha256, values["passed"], values)

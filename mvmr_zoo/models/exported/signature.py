@@ -1,4 +1,4 @@
-"""`Signature`: what a `model.onnx` reads and answers."""
+"""`Signature`: the inputs, outputs and preprocessing of a `model.onnx`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Dtype = Literal["fp32", "fp16", "int8"]
 Stage = Literal["none", "normalize", "full"]
 
 SIGNATURE_KEY = "mvmr_zoo.contract"
-"""Of the metadata of `model.onnx`, where the contract stands as JSON."""
+"""Metadata key of `model.onnx` under which the signature is stored as JSON."""
 
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -25,23 +25,23 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """What a `model.onnx` reads and answers; `export.json` states it.
+    """The inputs, outputs and preprocessing of a `model.onnx`. `export.json` stores it in the field `contract`.
 
-    Its input by `stage`: `images` `(N, 3, H, W)` float32 normalized, `pixels` `(N, 3, H, W)` uint8, or `photo`
-    `(H, W, 3)` uint8 of any size. Its outputs: `features` or `aligned` `(N, D)` float32 and, with `head`, `logits`
-    `(N, classes)`.
+    The input depends on `stage`. It is `images` `(N, 3, H, W)` float32 normalized for `none`, `pixels`
+    `(N, 3, H, W)` uint8 for `normalize`, and `photo` `(H, W, 3)` uint8 of any size for `full`. The outputs are
+    `features` or `aligned` `(N, D)` float32 and, with `head`, `logits` `(N, classes)`.
 
     Args:
-        dtype: its weights and arithmetic are in.
-        stage: how much of the preprocessing is inside: `none`, `normalize` or `full`.
-        preprocess: of a photo, all of it, wherever it is done.
-        size_px: the side of the square image the encoder reads; None leaves H and W open.
-        batch: images a call; None leaves it open. A `photo` is always one.
-        opset: of the ONNX standard.
-        unit_norm: whether vectors are scaled to unit L2 norm.
-        head: whether the classifier is inside.
-        embedding_dim: D, the length of its vectors.
-        output: the encoder's output that its vectors are, and the name of the output of `model.onnx`.
+        dtype: Dtype of the weights and the arithmetic.
+        stage: Part of the preprocessing that is in the model: `none`, `normalize` or `full`.
+        preprocess: The full preprocessing of a photo, whether it is in the model or not.
+        size_px: Side of the square image that the encoder reads. None makes H and W dynamic.
+        batch: Number of images per call. None makes it dynamic. The batch size of a `photo` is always 1.
+        opset: Opset of the ONNX standard.
+        unit_norm: Whether vectors are scaled to unit L2 norm.
+        head: Whether the model contains the classifier.
+        embedding_dim: D, the length of a vector.
+        output: Output of the encoder, and the name of the output of `model.onnx`.
     """
 
     dtype: Dtype
@@ -57,45 +57,45 @@ class Signature:
 
     @property
     def reads(self) -> Reads:
-        """What the caller makes of an image before it is given to `model.onnx`."""
-        readings: dict[Stage, Reads] = {"none": "normalized", "normalize": "pixels", "full": "photo"}
-        return readings[self.stage]
+        """The form in which the caller passes images to `model.onnx`."""
+        forms: dict[Stage, Reads] = {"none": "normalized", "normalize": "pixels", "full": "photo"}
+        return forms[self.stage]
 
     @property
     def input_name(self) -> str:
-        """Of the one input."""
+        """The name of the input of `model.onnx`."""
         names: dict[Stage, str] = {"none": "images", "normalize": "pixels", "full": "photo"}
         return names[self.stage]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for `export.json`."""
+        """The fields as plain values for `export.json`. `from_dict` reads them."""
         values = asdict(self)
         if self.output == "features":
-            del values["output"]  # as in exports without this field
+            del values["output"]  # older exports do not have this field
         return values
 
     def to_json(self) -> str:
-        """For the metadata of `model.onnx`: the same text for the same contract."""
+        """JSON for the metadata of `model.onnx`. Equal signatures give equal text."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises ConfigError for unknown, missing or wrong fields."""
+        """The inverse of `to_dict`. Raises ConfigError if a field is unknown, missing or invalid."""
         names = {field.name for field in fields(cls)}
         if wrong := sorted((names ^ values.keys()) - {"output"}):
-            raise ConfigError(f"contract lacks or does not know the field {wrong[0]}.")
+            raise ConfigError(f"contract: the field {wrong[0]} is missing or unknown.")
         if not isinstance(values["preprocess"], dict):
-            raise ConfigError(f"contract: preprocess is {values['preprocess']!r}, expected an object.")
-        found = cls(**{**values, "preprocess": Preprocess.from_dict(values["preprocess"])})
-        whole = [found.opset, found.embedding_dim]
-        whole += [number for number in (found.size_px, found.batch) if number is not None]
-        flags = (found.unit_norm, found.head)
+            raise ConfigError(f"contract: preprocess is {values['preprocess']!r}; expected an object.")
+        signature = cls(**{**values, "preprocess": Preprocess.from_dict(values["preprocess"])})
+        numbers = [signature.opset, signature.embedding_dim]
+        numbers += [number for number in (signature.size_px, signature.batch) if number is not None]
+        flags = (signature.unit_norm, signature.head)
         if (
-            found.dtype not in DTYPES
-            or found.stage not in STAGES
-            or found.output not in OUTPUTS
-            or not all(type(number) is int and number > 0 for number in whole)
+            signature.dtype not in DTYPES
+            or signature.stage not in STAGES
+            or signature.output not in OUTPUTS
+            or not all(type(number) is int and number > 0 for number in numbers)
             or not all(type(flag) is bool for flag in flags)
         ):
-            raise ConfigError(f"contract has a field of the wrong type or value: {dict(values)}.")
-        return found
+            raise ConfigError(f"contract: a field has the wrong type or value: {dict(values)}.")
+        return signature

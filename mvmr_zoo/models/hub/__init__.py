@@ -1,9 +1,9 @@
-"""The Hugging Face Hub: checkpoint folders, there and back. huggingface_hub does the transport.
+"""Download and upload checkpoint folders on the Hugging Face Hub, with huggingface_hub.
 
-spec     `hf-hub:org/name@revision`
-pull     a folder from the Hub's cache, or else from the Hub
-push     a folder to a repository, in one commit
-explain  its errors in one line, without the token
+spec        parses `hf-hub:org/name@revision`
+pull        returns a folder from the cache, or downloads it
+push        uploads a folder to a repository in one commit
+hub_errors  converts errors to messages of one line without the token
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A folder to a repository on the Hub, in one commit."""
+"""Upload a folder to a repository on the Hub in one commit."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from mvmr_zoo.errors import HubError
 from mvmr_zoo.models.hub.hub_errors import explained
 from mvmr_zoo.models.hub.spec import HubSpec
 
-_STALE = (ALIGNMENT_FILE, HEAD_FILE, PROJECTOR_FILE, "reports/*")
-"""What an earlier push may have left that this folder lacks."""
+_OPTIONAL_FILES = (ALIGNMENT_FILE, HEAD_FILE, PROJECTOR_FILE, "reports/*")
+"""Files of an earlier push that are deleted from the repository unless the folder has them."""
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What was published.
+    """The result of an upload.
 
     Args:
-        where: the repository and its new commit.
-        url: of the commit, to look at.
+        where: Repository and new commit.
+        url: Web address of the commit.
     """
 
     where: HubSpec
@@ -28,18 +28,18 @@ class Pushed:
 
 
 def push(folder: Path, repo: str, *, private: bool = False, tag: str | None = None, message: str) -> Pushed:
-    """Upload every file of a folder in one commit; the repository is made where there is none.
+    """Upload every file of a folder in one commit. The repository is created if it does not exist.
 
     Args:
-        folder: a checkpoint folder, ready to be published.
-        repo: `org/name`.
-        private: make a private repository; refused where a public one stands.
-        tag: that `add_tag` will give; refused where it exists.
-        message: of the commit.
+        folder: Checkpoint folder to publish.
+        repo: Repository as `org/name`.
+        private: Create a private repository. This is an error if the repository exists and is public.
+        tag: Tag that `add_tag` will create later. This is an error if the tag exists.
+        message: Commit message.
 
     Raises:
-        HubError: the Hub cannot be reached or refuses, the tag exists, or the repository is public.
-        UnknownModelError: the token may not see the repository.
+        HubError: The Hub cannot be reached or refuses the request, the tag exists, or the repository is public.
+        UnknownModelError: The token has no access to the repository.
     """
     from huggingface_hub import HfApi
 
@@ -47,20 +47,20 @@ def push(folder: Path, repo: str, *, private: bool = False, tag: str | None = No
     where = HubSpec(repo)
     with explained(where, f"creating {repo}"):
         api.create_repo(repo, private=private or None, exist_ok=True)
-    with explained(where, f"looking at {repo}"):
+    with explained(where, f"reading {repo}"):
         if private and not api.model_info(repo).private:
-            raise HubError(f"{repo} is public; nothing was uploaded. Choose another name, or leave --private out.")
-        if tag is not None and tag in {each.name for each in api.list_repo_refs(repo).tags}:
-            raise HubError(f"{repo} has a tag {tag!r} already; nothing was uploaded. Choose another.")
+            raise HubError(f"{repo} is public. Nothing was uploaded. Choose another name, or omit --private.")
+        if tag is not None and tag in {ref.name for ref in api.list_repo_refs(repo).tags}:
+            raise HubError(f"{repo} already has the tag {tag!r}. Nothing was uploaded. Choose another tag.")
     with explained(where, f"uploading to {repo}"):
         commit = api.upload_folder(
-            repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=list(_STALE)
+            repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=list(_OPTIONAL_FILES)
         )
     return Pushed(HubSpec(repo, commit.oid), str(commit.commit_url))
 
 
 def add_tag(where: HubSpec, tag: str) -> None:
-    """Give a commit a tag. Raises HubError where the Hub refuses."""
+    """Create a tag for the commit `where`. Raises HubError if the Hub refuses the request."""
     from huggingface_hub import HfApi
 
     with explained(where, f"tagging {where.repo}"):

@@ -1,4 +1,4 @@
-"""`hf-hub:org/name@revision`: a repository on the Hub, and which of its states."""
+"""`hf-hub:org/name@revision`: a repository on the Hub and one of its revisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ _REVISION = re.compile(r"[A-Za-z0-9][\w./-]*", re.ASCII)
 
 
 class HubSpec(NamedTuple):
-    """A repository and a branch, tag or commit of it."""
+    """A repository on the Hub and a revision.
+
+    Args:
+        repo: `org/name`.
+        revision: Branch, tag or commit.
+    """
 
     repo: str
     revision: str = "main"
@@ -25,34 +30,34 @@ class HubSpec(NamedTuple):
 
 
 def is_hub_spec(spec: str) -> bool:
-    """Whether `spec` begins as `hf-hub:` does."""
+    """Whether `spec` begins with `hf-hub:`."""
     return spec.startswith(PREFIX)
 
 
 def parse_hub_spec(spec: str) -> HubSpec:
-    """The parts of `hf-hub:org/name` or `hf-hub:org/name@revision`; the prefix may be missing.
+    """Parse `hf-hub:org/name` or `hf-hub:org/name@revision`. The prefix is optional.
 
     Raises:
-        ConfigError: it is not such a spec.
+        ConfigError: The spec is not valid.
     """
     repo, separator, revision = spec.removeprefix(PREFIX).partition("@")
-    found = HubSpec(repo, revision if separator else "main")
-    if not _is_repository(repo) or not _REVISION.fullmatch(found.revision) or ".." in found.revision:
-        raise ConfigError(f"{spec!r} names no repository of the Hub; expected hf-hub:ORG/NAME or hf-hub:ORG/NAME@TAG.")
-    return found
+    parsed = HubSpec(repo, revision if separator else "main")
+    if not _is_repository(repo) or not _REVISION.fullmatch(parsed.revision) or ".." in parsed.revision:
+        raise ConfigError(f"{spec!r} is not a repository on the Hub; expected hf-hub:ORG/NAME or hf-hub:ORG/NAME@TAG.")
+    return parsed
 
 
 def check_tag(tag: str) -> None:
-    """Raise ConfigError for what cannot be a tag, or could not be loaded by it."""
+    """Raise ConfigError if a tag is not valid, or if `load` could not find a model by it."""
     if not _TAG.fullmatch(tag) or ".." in tag or tag.endswith((".", ".lock")):
-        raise ConfigError(f"{tag!r} cannot be a tag; expected letters, digits, '.', '_' and '-', as v1.0.")
+        raise ConfigError(f"{tag!r} is not a valid tag. Use letters, digits, '.', '_' and '-', for example v1.0.")
 
 
 def hub_organization() -> str | None:
-    """The organization that `MVMR_HUB_ORG` names, where catalog names are looked for.
+    """The organization on the Hub in which catalog names are searched, from `MVMR_HUB_ORG`. None if it is not set.
 
     Raises:
-        ConfigError: it is no name of an organization.
+        ConfigError: The variable is not the name of an organization.
     """
     name = os.environ.get("MVMR_HUB_ORG")
     if name and ("/" in name or "@" in name or not _is_repository(f"{name}/x")):

@@ -1,9 +1,9 @@
-"""Other people's weight files as checkpoint folders: the paper authors', torchvision's and timm's ResNets.
+"""Import weight files as checkpoint folders: those of the paper's authors, and ResNets of torchvision and timm.
 
-parts        the tensors of a file as encoder, projector and classifier
-class_names  names of the classes that a classifier of a known data set tells apart
-importing    the checkpoint folder made of them
-fetch        the authors' folder on Google Drive
+layouts       splits the tensors of a file into encoder, projector and classifier
+class_names   class names of known data sets
+importing     writes the checkpoint folder
+google_drive  downloads the authors' weights from Google Drive
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names of the classes that a classifier of a known data set tells apart, in the order of its outputs."""
+"""Class names of known data sets, in the order of a classifier's outputs."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse m
 train tvmonitor
 """
 
-_NAMED = {"stl10": _STL10, "cifar20": _CIFAR20, "cifar100": _CIFAR100, "voc07": _VOC07}
+_CLASS_NAMES = {"stl10": _STL10, "cifar20": _CIFAR20, "cifar100": _CIFAR100, "voc07": _VOC07}
 
 _IMAGENET_CLASSES = 1000
 
 
 def class_names(data: str | None, count: int) -> tuple[tuple[str, ...], str]:
-    """Names of `count` classes, and where they come from.
+    """The names of the classes of a classifier, and a sentence about their source.
 
     Args:
-        data: the data set, where the catalog names it.
-        count: outputs of the classifier.
+        data: Data set of the catalog entry. None if there is no entry.
+        count: Number of outputs of the classifier.
     """
-    if data in _NAMED and len(names := _NAMED[data].split()) == count:
-        return tuple(name.replace("_", " ") for name in names), f"{data}'s classes"
+    if data in _CLASS_NAMES and len(names := _CLASS_NAMES[data].split()) == count:
+        return tuple(name.replace("_", " ") for name in names), f"The class names are those of {data}."
     if data in (None, "imagenet") and count == _IMAGENET_CLASSES:
         from torchvision.models import ResNet50_Weights
 
-        return tuple(ResNet50_Weights.DEFAULT.meta["categories"]), "taken to be ImageNet-1K's, in its usual order"
-    return tuple(f"class {i}" for i in range(count)), "their names are not in the file"
+        categories = tuple(ResNet50_Weights.DEFAULT.meta["categories"])
+        return categories, "The class names are assumed to be those of ImageNet-1K in the usual order."
+    return tuple(f"class {i}" for i in range(count)), "The class names are not in the file."

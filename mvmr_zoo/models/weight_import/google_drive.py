@@ -1,6 +1,6 @@
-"""The authors' folders on Google Drive, through gdown.
+"""Download the weights of the paper's authors from Google Drive with gdown.
 
-Not run by this project, which cannot reach Google Drive: only what happens before and after the download is tested.
+The tests use a stub for gdown. They cover only the steps before and after the download.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ _SUFFIXES = (".pth", ".ckpt", ".pt", ".safetensors")
 
 
 def authors_folder(name: str) -> str:
-    """Address of the authors' folder of a catalog model.
+    """The address of the Google Drive folder of a catalog model.
 
     Raises:
-        UnknownModelError: the catalog has no such name.
-        ConfigError: it is here already, or its weights do not lie there.
+        UnknownModelError: The catalog has no model of this name.
+        ConfigError: The model is already on this machine, or its weights are not on Google Drive.
     """
     if name not in CATALOG:
         raise UnknownModelError(not_found(name))
     if (folder := local_folder(name)) is not None:
-        raise ConfigError(f"{name} is on this machine already: {folder.path}.")
+        raise ConfigError(f"{name} is already on this machine: {folder.path}.")
     if not CATALOG[name].origin.startswith(DRIVE_FOLDERS):
-        raise ConfigError(f"{name} does not come from Google Drive; `load({name!r})` gets it.")
+        raise ConfigError(f"The weights of {name} are not on Google Drive. Load the model with `load({name!r})`.")
     return CATALOG[name].origin
 
 
 def gdown_library() -> Any:
-    """The module `gdown`. Raises MissingDependencyError where it is not installed."""
+    """Import and return the module `gdown`. Raises MissingDependencyError if it is not installed."""
     try:
         import gdown
     except ImportError as error:
@@ -44,17 +44,23 @@ def gdown_library() -> Any:
 
 
 def fetch(name: str, *, keep_projector: bool = False) -> Imported:
-    """Download the authors' folder of a catalog model, and import the weights file in it.
+    """Download the Google Drive folder of a catalog model and import its weights file.
 
-    A download that was cut goes on where it stopped. The files are removed once they are imported.
+    An interrupted download is resumed. The downloaded files are removed after the import.
+
+    Args:
+        name: Name of the model in the catalog.
+        keep_projector: Keep the projector weights, to continue training.
 
     Raises:
+        UnknownModelError: The catalog has no model of this name.
         MissingDependencyError: gdown is not installed.
-        HubError: the download failed.
-        CheckpointError: the folder holds no weights file, or several; they stay, to choose from.
+        ConfigError: The model is already on this machine, or its weights are not on Google Drive.
+        HubError: The download failed.
+        CheckpointError: The folder has no weights file or several. Several files are kept, so that you can choose one.
     """
     target = zoo_home() / ".downloads" / name
-    imported = import_weights(the_only(_download(name, target), name), name, keep_projector=keep_projector)
+    imported = import_weights(only_weights_file(_download(name, target), name), name, keep_projector=keep_projector)
     shutil.rmtree(target)
     return imported
 
@@ -65,7 +71,7 @@ def _download(name: str, target: Path) -> list[Path]:
     target.mkdir(parents=True, exist_ok=True)
     try:
         files = gdown.download_folder(url=address, output=str(target), resume=True, timeout=60, retries=3)
-    except Exception as error:  # gdown's own tree, requests' and OSError
+    except Exception as error:  # errors of gdown, requests and the system
         if not any(target.iterdir()):
             target.rmdir()
         raise HubError(
@@ -75,17 +81,23 @@ def _download(name: str, target: Path) -> list[Path]:
     return [Path(file) for file in files or []]
 
 
-def the_only(files: list[Path], name: str) -> Path:
-    """The one weights file among some files.
+def only_weights_file(files: list[Path], name: str) -> Path:
+    """The weights file among the downloaded files.
+
+    Args:
+        files: Downloaded files.
+        name: Name of the model, for messages.
 
     Raises:
-        CheckpointError: there is none, or several; lists them with the commands that import each.
+        CheckpointError: There is no weights file, or there are several. The message lists the command to import each.
     """
     weights = sorted(file for file in files if file.suffix in _SUFFIXES)
     if len(weights) == 1:
         return weights[0]
     if not weights:
         listed = ", ".join(file.name for file in files) or "nothing"
-        raise CheckpointError(f"The authors' folder of {name} holds {listed}; expected a weights file.")
+        raise CheckpointError(f"The Google Drive folder of {name} contains {listed}; expected a weights file.")
     commands = " | ".join(f"mvmr-zoo import '{file}' --as {name}" for file in weights)
-    raise CheckpointError(f"The authors' folder of {name} holds {len(weights)} weights files; choose one: {commands}")
+    raise CheckpointError(
+        f"The Google Drive folder of {name} contains {len(weights)} weights files. Import one of them: {commands}"
+    )

@@ -1,14 +1,12 @@
-"""The tensors of a weights file, as encoder, projector and classifier.
+"""Split the tensors of a weights file into encoder, projector and classifier.
 
-Layouts that are read:
+Supported layouts, where `*` are the tensor names of a torchvision ResNet:
 
-    .pth   {"encoder": {"backbone.*", "projector.*"}, "online_finetuner": {...}}   the paper's SSL and distillation
-    .pth   {"encoder": {"*"}, "classifier": {...}}   the paper's semi-supervised and VOC07
-    .ckpt  {"state_dict": {"_encoder.backbone.*", "_encoder.projector.*", "clip.*"}} Lightning's of the former
-    .ckpt  {"state_dict": {"encoder.*", "classifier.*"}}                             Lightning's of the latter
-    .pth   {"*", "fc.*"}                                                             torchvision's and timm's ResNets
-
-where `*` are torchvision's ResNet names.
+    .pth   {"encoder": {"backbone.*", "projector.*"}, "online_finetuner": {...}}      SSL and distillation
+    .pth   {"encoder": {"*"}, "classifier": {...}}                                    semi-supervised and VOC07
+    .ckpt  {"state_dict": {"_encoder.backbone.*", "_encoder.projector.*", "clip.*"}}  Lightning checkpoint of the first
+    .ckpt  {"state_dict": {"encoder.*", "classifier.*"}}                              Lightning checkpoint of the second
+    .pth   {"*", "fc.*"}                                                              torchvision and timm ResNets
 """
 
 from __future__ import annotations
@@ -24,21 +22,21 @@ from mvmr_zoo.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_TEACHER = "clip"
-_CLASSIFIERS = ("online_finetuner", "classifier", "fc")
-_WRAPPERS = ("module", "model", "state_dict", "_orig_mod", "_encoder", "encoder", "backbone")
-"""Beginnings of names that say where a tensor was kept, not what it is."""
+_TEACHER_NAME = "clip"
+_CLASSIFIER_NAMES = ("online_finetuner", "classifier", "fc")
+_WRAPPER_NAMES = ("module", "model", "state_dict", "_orig_mod", "_encoder", "encoder", "backbone")
+"""Prefixes of tensor names that depend on how the network was wrapped. They are removed."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The tensors of one file, by torchvision's names.
+    """The tensors of one file, with the names of torchvision.
 
     Args:
-        backbone: of the encoder, batch norm's step counters left out.
-        projector: of the projector, empty where there is none.
-        classifier: of whatever classifies its features, empty where there is none.
-        dropped: how many tensors were a teacher's.
+        backbone: Tensors of the encoder, without the step counters of batch norm.
+        projector: Tensors of the projector. Empty if there is none.
+        classifier: Tensors of the classifier. Empty if there is none.
+        dropped: Number of tensors of a teacher, which are skipped.
     """
 
     backbone: dict[str, Tensor]
@@ -47,53 +45,57 @@ class Parts:
     dropped: int
 
 
-def split(path: Path, found: Mapping[str, Any]) -> Parts:
-    """Sort the tensors of a file by what they belong to.
+def split(path: Path, content: Mapping[str, Any]) -> Parts:
+    """Split the tensors of a file by the part of the model that they belong to.
+
+    Args:
+        path: File that the tensors were read from, for messages.
+        content: Contents of the file.
 
     Raises:
-        CheckpointError: a tensor stands in the file twice, or is not a plain one; names it.
+        CheckpointError: A tensor occurs twice, or is not a dense tensor in memory. The message names it.
     """
     backbone: dict[str, Tensor] = {}
     projector: dict[str, Tensor] = {}
     classifier: dict[str, Tensor] = {}
     dropped = 0
     try:
-        tensors = _tensors(found)
+        tensors = _tensors(content)
     except RecursionError:
-        raise CheckpointError(f"{path}: its dictionaries nest too deeply; expected a state dict.") from None
-    for whole, tensor in tensors:
-        if is_counter(whole):
+        raise CheckpointError(f"{path}: the dictionaries are nested too deeply; expected a state dict.") from None
+    for full_name, tensor in tensors:
+        if is_counter(full_name):
             continue
-        name = whole.split(".")
-        if _TEACHER in name:
+        name = full_name.split(".")
+        if _TEACHER_NAME in name:
             dropped += 1
             continue
-        while name and name[0] in _WRAPPERS:
+        while name and name[0] in _WRAPPER_NAMES:
             name = name[1:]
         part, inner = backbone, name
         if name and name[0] == "projector":
             part, inner = projector, name[1:]
-        elif name and name[0] in _CLASSIFIERS:
+        elif name and name[0] in _CLASSIFIER_NAMES:
             part, inner = classifier, name[1:]
         key = ".".join(inner)
         if key in part:
             raise CheckpointError(
-                f"{path}: {key} stands in it twice, the second time as {whole}. Save one of the two networks alone."
+                f"{path}: {key} occurs twice, the second time as {full_name}. Save only one of the two networks."
             )
-        part[key] = _plain(path, whole, tensor)
+        part[key] = _checked_tensor(path, full_name, tensor)
     return Parts(backbone, projector, classifier, dropped)
 
 
-def _plain(path: Path, name: str, tensor: Tensor) -> Tensor:
-    """The tensor, off the graph of gradients. Raises CheckpointError where its values are not all in the file."""
-    kept = str(tensor.layout) == "torch.strided" and tensor.device.type == "cpu" and not tensor.is_quantized
-    if not kept or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+def _checked_tensor(path: Path, name: str, tensor: Tensor) -> Tensor:
+    """The detached tensor. Raises CheckpointError if the file does not contain all of its values."""
+    dense = str(tensor.layout) == "torch.strided" and tensor.device.type == "cpu" and not tensor.is_quantized
+    if not dense or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise CheckpointError(f"{path}: {name} is not a plain tensor with all of its values in the file.")
     return tensor.detach()
 
 
 def linear(classifier: Mapping[str, Tensor], features: int) -> tuple[Tensor, Tensor] | None:
-    """Weight `(classes, D)` and bias `(classes,)` of a classifier that is one linear layer on the features."""
+    """Weight `(classes, D)` and bias `(classes,)`, or None if the classifier is not one linear layer on features."""
     weights = [name for name, tensor in classifier.items() if tensor.ndim == 2]
     if len(weights) != 1 or classifier[weights[0]].shape[1] != features or not len(classifier[weights[0]]):
         return None
@@ -104,14 +106,14 @@ def linear(classifier: Mapping[str, Tensor], features: int) -> tuple[Tensor, Ten
     return (weight, bias) if bias.shape == (len(weight),) and len(classifier) <= 2 else None
 
 
-def _tensors(found: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Tensor]]:
-    """Every tensor below the parts of the file that hold weights, with its whole name."""
+def _tensors(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Tensor]]:
+    """All tensors in the parts of the file that contain weights, with their full names."""
     tensors: list[tuple[str, Tensor]] = []
-    weights = found if prefix or not isinstance(found.get("state_dict"), Mapping) else found["state_dict"]
+    weights = content if prefix or not isinstance(content.get("state_dict"), Mapping) else content["state_dict"]
     for key, value in weights.items():
         name = f"{prefix}{key}"
         if hasattr(value, "ndim") and hasattr(value, "is_floating_point"):
             tensors.append((name, value))
-        elif isinstance(value, Mapping) and key in (*_WRAPPERS, *_CLASSIFIERS):
+        elif isinstance(value, Mapping) and key in (*_WRAPPER_NAMES, *_CLASSIFIER_NAMES):
             tensors += _tensors(value, f"{name}.")
     return tensors

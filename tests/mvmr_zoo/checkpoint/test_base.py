@@ -182,9 +182,10 @@ STEM = "backbone.network._conv_stem.weight"
 
 
 def test_a_difference_that_does_not_fit_is_refused(copy: Path) -> None:
-    damage(copy, **{STEM: None})
-    with pytest.raises(CheckpointError, match=rf"delta\.safetensors: {STEM} is missing in the base's network"):
+    damage(copy, extra=np.zeros(3, np.float16))
+    with pytest.raises(CheckpointError, match=r"delta\.safetensors: extra is unknown in the base's network"):
         mvmr_zoo.load(copy)
+    damage(copy, extra=None)
     damage(copy, **{STEM: np.zeros((1, 3), np.float16)})
     with pytest.raises(CheckpointError, match=rf"{STEM} has shape \(1, 3\), expected \(32, 3, 3, 3\)"):
         mvmr_zoo.load(copy)
@@ -207,5 +208,5 @@ def test_the_architecture_is_known_by_name() -> None:
     for number in "012":
         check_architecture(f"effnet-lite:{number}")
     assert encoder_cost(SPEC, 128) == (3_371_008, 125_357_568)
-    with pytest.raises(ConfigError, match=r"Closest: .*Expected: effnet-lite:0, 1 or 2"):
+    with pytest.raises(ConfigError, match=r"Expected: effnet-lite:0, 1 or 2"):
         check_architecture("effnet-lite:3")

@@ -182,7 +182,7 @@ def test_pages_of_groups_follow_one_another(album: Path, tmp_path: Path) -> None
     image = Image.open(album / "3.jpg")
     for quality in range(60, 90):
         image.save(album / f"3-{quality}.jpg", quality=quality)
-    with PhotoLibrary(tmp_path / "library", model=BUNDLED_MODEL) as library:
+    with PhotoLibrary(tmp_path / "library", model="effnet-lite:0") as library:
         total = library.add([album]).total
         whole = library.search(album / "3.jpg", total, group=True, keep_query=True)
         pages = [

@@ -250,7 +250,7 @@ def test_another_model_is_refused(made: Path, photo_folder: Path) -> None:
 
 
 def test_what_an_embeddings_folder_does_not_know(made: Path, tmp_path: Path) -> None:
-    refused(run("search", "--id", 1, "-L", made, "--from", "2024", home=tmp_path), "knows no dates")
+    refused(run("search", "--id", 1, "-L", made, "--from", "2024", home=tmp_path), "has no dates")
     refused(run("search", "--id", ROWS, "-L", made, home=tmp_path), f"its rows are 0 to {ROWS - 1}")
 
 
