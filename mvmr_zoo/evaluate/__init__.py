@@ -23,7 +23,6 @@ from mvmr_zoo.evaluate.knn import NEIGHBORS, TEMPERATURE, knn
 from mvmr_zoo.evaluate.labels import Answers, held_out_rows
 from mvmr_zoo.evaluate.linear import HELD_OUT, STRENGTHS, LinearResult, linear
 from mvmr_zoo.evaluate.linear_sgd import LinearSgdResult, linear_sgd
-from mvmr_zoo.evaluate.logistic import SWEEP_TOLERANCE, logistic_path
 from mvmr_zoo.evaluate.machine import machine
 from mvmr_zoo.evaluate.markdown import read_reports, report_markdown, table_markdown, write_table
 from mvmr_zoo.evaluate.pixels import raw_pixels
@@ -39,7 +38,6 @@ __all__ = [
     "NEIGHBORS",
     "PROTOCOLS",
     "STRENGTHS",
-    "SWEEP_TOLERANCE",
     "TEMPERATURE",
     "Answers",
     "Compared",
@@ -68,7 +66,6 @@ __all__ = [
     "knn",
     "linear",
     "linear_sgd",
-    "logistic_path",
     "machine",
     "mean_of",
     "measure",
