@@ -115,5 +115,5 @@ class Comparison:
         for first in range(0, len(missing), _BATCH):
             batch = missing[first : first + _BATCH]
             found = model.embed_with_failures([os.fsdecode(row.path) for row in batch])
-            known |= {batch[row].sha256: vector for row, vector in zip(found.rows, found.vectors, strict=True)}
+            known |= {batch[row].content: vector for row, vector in zip(found.rows, found.vectors, strict=True)}
             progress(min(first + _BATCH, len(missing)), len(missing))
