@@ -52,7 +52,7 @@ def test_a_folder_is_read_as_it_was_written(exports: ExportedFolders) -> None:
     ("fields", "says"),
     [
         ({"schema_version": 2}, r"schema_version is 2; this release reads 1\. `pip install -U mvmr-zoo`"),
-        ({"contract": None}, "contract is None, expected dict"),
+        ({"contract": None}, "contract is None; expected dict"),
         ({"contract": {}}, "contract lacks or does not know the field"),
         ({"sha256": ["model.onnx"]}, r"sha256 is \['model\.onnx'\], expected dict"),
         ({"sha256": {"model.onnx": "0"}}, r"sha256 names \['model\.onnx'\]; expected"),
