@@ -21,7 +21,7 @@ try:
 except MvmrError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 golden = find_checkpoint(model.spec).golden()
-answers = model.engine(golden_images(model.card.input_px))
+answers = model.with_features().engine(golden_images(model.card.input_px))
 print(json.dumps({"spec": model.spec, "digest": model.weights_digest, "cosine": lowest_cosine(golden, answers)}))
 """
 
