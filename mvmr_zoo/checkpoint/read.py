@@ -134,8 +134,8 @@ class Checkpoint:
         if shapes != {"weight": (classes, self.config.embedding_dim), "bias": (classes,)}:
             raise CheckpointError(
                 f"{self.folder / HEAD_FILE} has the shapes {shapes}; expected weight "
-                f"({classes}, {self.config.embedding_dim}) and bias ({classes},), from class_names and embedding_dim in "
-                "config.json."
+                f"({classes}, {self.config.embedding_dim}) and bias ({classes},), from class_names and embedding_dim "
+                "in config.json."
             )
         return Head(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
 

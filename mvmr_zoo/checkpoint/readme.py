@@ -64,7 +64,7 @@ vectors = model.embed(["photo.jpg"])  # (1, {config.outputs[config.default_outpu
 ```
 
 The shorter side of an image is resized to {config.preprocess.resize_px} pixels. The central \
-{config.preprocess.crop_px} x {config.preprocess.crop_px} pixels are used. The model runs in ONNX Runtime and in PyTorch.
+{config.preprocess.crop_px} x {config.preprocess.crop_px} pixels are used. The model runs in ONNX Runtime and PyTorch.
 {head if config.class_names else ""}
 ## Training
 

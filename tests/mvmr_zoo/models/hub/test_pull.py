@@ -10,9 +10,7 @@ import pytest
 
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.models.catalog import BUNDLED_MODEL
 from mvmr_zoo.models.hub import parse_hub_spec
-from mvmr_zoo.models.resolve import package_folder
 
 from ....conftest import make_checkpoint
 from ....hub_client import LOAD, HubClient
@@ -60,11 +58,9 @@ def test_catalog_name_with_an_organization(hub: HubServer, client: HubClient, ch
     assert client.load("resnet50-clip-kd", MVMR_HUB_ORG="org")["digest"] == checkpoint.weights_digest
 
 
-def test_a_cut_transfer_goes_on_by_range(hub: HubServer, client: HubClient) -> None:
-    folder = package_folder(BUNDLED_MODEL)
-    assert folder is not None
-    hub.store("org/large", folder)
-    weights = hub.files("org/large")["alignment.safetensors"]["sha256"]
+def test_a_cut_transfer_goes_on_by_range(hub: HubServer, client: HubClient, tmp_path: Path) -> None:
+    hub.store("org/large", make_checkpoint(tmp_path / "large", architecture="resnet18").folder)
+    weights = hub.files("org/large")["model.safetensors"]["sha256"]
     hub.faults.append(Fault(f"GET /{weights}", cut=True))
     assert client.load("hf-hub:org/large")["cosine"] > 0.99999
     ranges = [request.range for request in hub.requests if weights in request.path]
