@@ -88,7 +88,7 @@ def test_check_rejects_photos_that_differ_from_the_measured_ones(exports: Export
     with pytest.raises(CheckpointError, match=rf"{name}: SHA-256 .* export\.json says .*differs from the measured"):
         check(exports("fp32"), images=photos)
     (photos / name).unlink()
-    with pytest.raises(CheckpointError, match=f"{name}: cannot be read"):
+    with pytest.raises(CheckpointError, match=f"{name} cannot be read"):
         check(exports("fp32"), images=photos)
 
 

@@ -113,7 +113,7 @@ CHECKING = {
     "not JSON": ("text --images PHOTOS", "text/export.json: cannot be read as JSON"),
     "of a newer release": ("newer --images PHOTOS", "schema_version is 2; this release reads 1"),
     "without contract": ("bare --images PHOTOS", "bare/export.json: contract is None; expected dict"),
-    "a missing file": ("gone --images PHOTOS", "gone/config.json: cannot be read (No such file or directory)"),
+    "a missing file": ("gone --images PHOTOS", "gone/config.json cannot be read (No such file or directory)"),
     "a checkpoint": ("TINY --images PHOTOS", "is not an exported folder: it has no export.json"),
     "no images": ("FP32", "was measured on photos of photos. Pass their folder with --images"),
     "images elsewhere": ("FP32 --images empty", "cannot be read (No such file or directory)"),

@@ -201,7 +201,7 @@ def test_allow_failed_writes_a_folder_marked_as_failed(exports: ExportedFolders,
     report = read_report(tmp_path / "out")
     assert report["passed"] is False
     assert [verdict["name"] for verdict in report["verdicts"] if not verdict["passed"]] == ["cosine_min"]
-    assert load(tmp_path / "out").card.summary == "tiny as ONNX, fp32, failed its certificate"
+    assert load(tmp_path / "out").card.summary == "tiny as ONNX, fp32, did not meet its limits"
     assert load(exports("fp32")).card.summary == "tiny as ONNX, fp32"
     assert not check(tmp_path / "out", images=exports.photos).passed
 
