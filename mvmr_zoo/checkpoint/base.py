@@ -67,9 +67,9 @@ def read_base(spec: str) -> tuple[Base, dict[str, NDArray[np.float32]]]:
         MissingDependencyError: Its package is not installed.
         CheckpointError: The package's file is damaged or of another version.
     """
-    found = read_base_weights(spec.removeprefix(KIND))
-    base = Base(spec=found.spec, package=found.package, sha256=found.sha256, license="apache-2.0")
-    return base, {PREFIX + name: np.asarray(tensor, np.float32) for name, tensor in found.tensors.items()}
+    weights = read_base_weights(spec.removeprefix(KIND))
+    base = Base(spec=weights.spec, package=weights.package, sha256=weights.sha256, license="apache-2.0")
+    return base, {PREFIX + name: np.asarray(tensor, np.float32) for name, tensor in weights.tensors.items()}
 
 
 def difference(
@@ -121,9 +121,11 @@ def add_difference(path: Path, delta: Mapping[str, NDArray[np.generic]], base: B
     }
 
 
-def _check_names(found: Mapping[str, NDArray[np.generic]], base: Mapping[str, NDArray[np.float32]], what: str) -> None:
-    for name in sorted(found.keys() - base.keys()):
+def _check_names(
+    tensors: Mapping[str, NDArray[np.generic]], base: Mapping[str, NDArray[np.float32]], what: str
+) -> None:
+    for name in sorted(tensors.keys() - base.keys()):
         raise CheckpointError(f"{what}: {name} does not exist in the base.")
-    for name, tensor in found.items():
+    for name, tensor in tensors.items():
         if tensor.shape != base[name].shape:
             raise CheckpointError(f"{what}: {name} has shape {tensor.shape}; expected {base[name].shape}.")

@@ -67,13 +67,13 @@ class Figure:
             number = getattr(self, name)
             missing = number is None and name != "value"
             if not missing and (not isinstance(number, (int, float)) or not 0 <= number <= 1):
-                raise ConfigError(f"figure: {name} is {number!r}; expected a fraction in [0, 1].")
+                raise ConfigError(f"figure {name} is {number!r}; expected a fraction in [0, 1].")
         if self.interval is not None and not self.interval[0] <= self.value <= self.interval[1]:
-            raise ConfigError(f"figure: value is {self.value}; expected a value in its interval {self.interval}.")
+            raise ConfigError(f"figure value is {self.value}; expected a value in its interval {self.interval}.")
         if self.images is not None and not (isinstance(self.images, int) and self.images > 0):
-            raise ConfigError(f"figure: images is {self.images!r}; expected a positive integer.")
+            raise ConfigError(f"figure images is {self.images!r}; expected a positive integer.")
         if not isinstance(self.source, str):
-            raise ConfigError(f"figure: source is {self.source!r}; expected text.")
+            raise ConfigError(f"figure source is {self.source!r}; expected text.")
 
     @classmethod
     def from_json(cls, values: Any) -> Self:

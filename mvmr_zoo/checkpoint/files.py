@@ -50,11 +50,11 @@ def check_digest(path: Path, expected: str, *, said_by: str, advice: str) -> Non
         advice: Sentence that says what to do.
     """
     try:
-        found = file_digest(path)
+        digest = file_digest(path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}).") from None
-    if found != expected:
-        raise CheckpointError(f"{path}: SHA-256 {found[:12]}…, but {said_by} {expected[:12]}…. {advice}")
+    if digest != expected:
+        raise CheckpointError(f"{path}: SHA-256 {digest[:12]}…, but {said_by} {expected[:12]}…. {advice}")
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:

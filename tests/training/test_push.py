@@ -113,19 +113,19 @@ def test_what_is_refused_before_anything_is_uploaded(
     (altered / "graph.onnx").write_bytes(b"")
     attempts = {
         "org/public is public": (tiny, "--repo", "org/public", "--private"),
-        "has a tag 'v1' already": (tiny, "--repo", "org/public", "--tag", "v1"),
-        "forbids creating elsewhere/tiny": (tiny, "--repo", "elsewhere/tiny"),
+        "already has the tag 'v1'": (tiny, "--repo", "org/public", "--tag", "v1"),
+        "does not allow creating elsewhere/tiny": (tiny, "--repo", "elsewhere/tiny"),
         "license is not stated": (str(unlicensed.folder), "--repo", "org/unlicensed"),
         "other weights": (tiny, "--repo", "org/tiny", "--report", str(other)),
         "not an evaluation report": (tiny, "--repo", "org/tiny", "--report", str(broken)),
         "graph.onnx: SHA-256": (str(altered), "--repo", "org/tiny"),
-        "names no repository": (tiny, "--repo", "../tiny"),
+        "is not a repository on the Hub": (tiny, "--repo", "../tiny"),
         "expected ORG/NAME alone": (tiny, "--repo", "org/tiny@dev"),
-        "'a b' cannot be a tag": (tiny, "--repo", "org/tiny", "--tag", "a b"),
+        "'a b' is not a valid tag": (tiny, "--repo", "org/tiny", "--tag", "a b"),
         "Two reports are named knn.json": (tiny, "--repo", "org/tiny", *reports),
     }
     for message, arguments in attempts.items():
-        asks_the_hub = "public" in message or "already" in message or "forbids" in message
+        asks_the_hub = "public" in message or "already" in message or "allow" in message
         done = owner.push(*arguments) if asks_the_hub else CliRunner().invoke(app, arguments)
         assert getattr(done, "returncode", None) == 2 or getattr(done, "exit_code", None) == 2, message
         assert message in last_line(done.stderr)
@@ -136,7 +136,7 @@ def test_private_stays_private(hub: HubServer, owner: HubClient, tmp_path: Path)
     unlicensed = make_checkpoint(tmp_path / "unlicensed", license="not stated")
     done = owner.push(str(unlicensed.folder), "--repo", "org/mine", "--private")
     assert done.returncode == 0, done.stderr
-    assert "shows no model org/mine" in HubClient(hub, tmp_path / "other").refusal("hf-hub:org/mine")
+    assert "The model org/mine was not found" in HubClient(hub, tmp_path / "other").refusal("hf-hub:org/mine")
     assert owner.load("hf-hub:org/mine")["digest"] == unlicensed.weights_digest
 
 

@@ -30,7 +30,7 @@ def load(name: str, *, weights: bool = True) -> ExternalEncoder:
 
     Args:
         name: Path of the file.
-        weights: Has no effect, because the file holds its weights.
+        weights: Has no effect, because the file contains its weights.
 
     Raises:
         UnknownModelError: The file does not exist.

@@ -26,7 +26,7 @@ class ExternalEncoder:
         card: Name, dimension, origin, and the preprocessing of its authors.
         module: Maps `(N, 3, H, W)` to `(N, D)`, in evaluation mode, on the CPU. None for a graph.
         graph: A serialized ONNX graph with input `images` and output `features`. None for a module.
-        tensors: The initializers that the graph reads from outside, by name. Empty if it holds all of them.
+        tensors: The initializers that the graph reads from outside, by name. Empty if it contains all of them.
         build: Builds the PyTorch module of a graph with `tensors`. None if there is only a graph.
     """
 
@@ -58,7 +58,7 @@ class ExternalEncoder:
     def digest(self) -> str:
         """SHA-256 of the architecture and the weights. The architecture counts because two networks may share weights.
 
-        For a graph that holds its weights, this is the SHA-256 of the graph.
+        For a graph that contains its weights, this is the SHA-256 of the graph.
         """
         tensors = self.tensors
         if self.module is not None:

@@ -13,7 +13,7 @@ from mvmr_zoo.models.hub.spec import HubSpec
 
 
 @contextmanager
-def explained(where: HubSpec, doing: str) -> Iterator[None]:
+def translated_errors(where: HubSpec, doing: str) -> Iterator[None]:
     """Convert any error of huggingface_hub to an `MvmrError`.
 
     Args:
@@ -21,12 +21,12 @@ def explained(where: HubSpec, doing: str) -> Iterator[None]:
         doing: The operation, for example "downloading config.json of org/name".
     """
     try:
-        with _quiet():
+        with _without_warnings():
             yield
     except MvmrError:
         raise
     except Exception as error:  # errors of huggingface_hub, httpx and the system have no common base class
-        raise _explain(error, where, doing) from None
+        raise _translate(error, where, doing) from None
 
 
 def status(error: BaseException) -> int | None:
@@ -35,7 +35,7 @@ def status(error: BaseException) -> int | None:
     return getattr(response, "status_code", None)
 
 
-def _explain(error: Exception, where: HubSpec, doing: str) -> MvmrError:
+def _translate(error: Exception, where: HubSpec, doing: str) -> MvmrError:
     from huggingface_hub import constants, errors
 
     endpoint = _without_password(constants.ENDPOINT)
@@ -87,16 +87,16 @@ def _without_password(endpoint: str) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
     """Hide the warnings of huggingface_hub about each retry, unless the environment sets its verbosity."""
     from huggingface_hub.utils import logging
 
     if os.environ.get("HF_HUB_VERBOSITY") or os.environ.get("HF_DEBUG"):
         yield
         return
-    before = logging.get_verbosity()
+    verbosity = logging.get_verbosity()
     logging.set_verbosity(ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        logging.set_verbosity(verbosity)

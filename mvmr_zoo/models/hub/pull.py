@@ -19,7 +19,7 @@ from mvmr_zoo.checkpoint import (
     read_config,
 )
 from mvmr_zoo.errors import CheckpointError
-from mvmr_zoo.models.hub.hub_errors import explained, status
+from mvmr_zoo.models.hub.hub_errors import status, translated_errors
 from mvmr_zoo.models.hub.spec import HubSpec
 
 _MAX_ATTEMPTS = 4
@@ -140,7 +140,7 @@ def _file(where: HubSpec, name: str, cache: Path | None, *, again: bool = False)
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    with explained(where, f"downloading {name} of {where.repo}"):
+    with translated_errors(where, f"downloading {name} of {where.repo}"):
         for attempt in range(_MAX_ATTEMPTS):
             try:
                 return Path(
@@ -182,7 +182,7 @@ def _lock(where: HubSpec, cache: Path | None) -> Iterator[None]:
 
     storage = _storage(where, cache)
     folder = storage.parent / ".locks" / storage.name
-    with explained(where, f"caching {where.repo}"):
+    with translated_errors(where, f"caching {where.repo}"):
         folder.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(folder / "mvmr-zoo.lock"):
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mvmr_zoo.checkpoint import ALIGNMENT_FILE, HEAD_FILE, PROJECTOR_FILE
 from mvmr_zoo.errors import HubError
-from mvmr_zoo.models.hub.hub_errors import explained
+from mvmr_zoo.models.hub.hub_errors import translated_errors
 from mvmr_zoo.models.hub.spec import HubSpec
 
 _OPTIONAL_FILES = (ALIGNMENT_FILE, HEAD_FILE, PROJECTOR_FILE, "reports/*")
@@ -45,14 +45,14 @@ def push(folder: Path, repo: str, *, private: bool = False, tag: str | None = No
 
     api = HfApi(library_name="mvmr-zoo")
     where = HubSpec(repo)
-    with explained(where, f"creating {repo}"):
+    with translated_errors(where, f"creating {repo}"):
         api.create_repo(repo, private=private or None, exist_ok=True)
-    with explained(where, f"reading {repo}"):
+    with translated_errors(where, f"reading {repo}"):
         if private and not api.model_info(repo).private:
             raise HubError(f"{repo} is public. Nothing was uploaded. Choose another name, or omit --private.")
         if tag is not None and tag in {ref.name for ref in api.list_repo_refs(repo).tags}:
             raise HubError(f"{repo} already has the tag {tag!r}. Nothing was uploaded. Choose another tag.")
-    with explained(where, f"uploading to {repo}"):
+    with translated_errors(where, f"uploading to {repo}"):
         commit = api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=list(_OPTIONAL_FILES)
         )
@@ -63,5 +63,5 @@ def add_tag(where: HubSpec, tag: str) -> None:
     """Create a tag for the commit `where`. Raises HubError if the Hub refuses the request."""
     from huggingface_hub import HfApi
 
-    with explained(where, f"tagging {where.repo}"):
+    with translated_errors(where, f"tagging {where.repo}"):
         HfApi(library_name="mvmr-zoo").create_tag(where.repo, tag=tag, revision=where.revision)

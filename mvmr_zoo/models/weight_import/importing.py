@@ -76,7 +76,7 @@ def import_weights(
     path = Path(file)
     folder = zoo_folder(name)
     row = CATALOG.get(name)
-    _check_free(name, row)
+    _check_unused(name, row)
     resolved_preprocess = _preprocess(name, preprocess, row)
     parts = split(path, read_weights_file(path))
     _check_finite(path, parts)
@@ -108,7 +108,7 @@ def import_weights(
     return Imported(checkpoint, [*_notes(parts, keep_projector=keep_projector), *head.notes])
 
 
-def _check_free(name: str, row: ModelCard | None) -> None:
+def _check_unused(name: str, row: ModelCard | None) -> None:
     if (existing := local_folder(name)) is not None:
         raise ConfigError(
             f"{name} is already on this machine: {existing.path}. Choose another name, or remove the folder."

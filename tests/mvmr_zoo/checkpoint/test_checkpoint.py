@@ -30,13 +30,13 @@ def change(folder: Path, **fields: object) -> None:
 
 
 def replace_weights(folder: Path, tensors: dict[str, np.ndarray]) -> None:
-    """Write other weights, with the hash that belongs to them."""
+    """Write other weights and update their hash."""
     save_file(tensors, folder / "model.safetensors")
     hashes = json.loads((folder / "config.json").read_text())["sha256"]
     change(folder, sha256={**hashes, "model.safetensors": file_digest(folder / "model.safetensors")})
 
 
-def test_what_was_written_is_read(checkpoint: Checkpoint) -> None:
+def test_round_trip(checkpoint: Checkpoint) -> None:
     again = read_checkpoint(checkpoint.folder)
     assert again == checkpoint
     assert {path.name for path in checkpoint.folder.iterdir()} == {
@@ -63,12 +63,12 @@ def test_another_folder_is_never_replaced(checkpoint: Checkpoint, tmp_path: Path
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"dear")
     (tmp_path / "photos" / "config.json").write_text('{"model_type": "resnet"}')
-    with pytest.raises(CheckpointError, match="left as it is"):
+    with pytest.raises(CheckpointError, match="It was not changed"):
         make_checkpoint(tmp_path / "photos")
     assert (tmp_path / "photos" / "a.jpg").read_bytes() == b"dear"
 
 
-def test_golden_answers_are_met(checkpoint: Checkpoint) -> None:
+def test_golden_outputs_are_reproduced(checkpoint: Checkpoint) -> None:
     engine = OnnxEngine(checkpoint.graph(), checkpoint.weights())
     assert checkpoint.check_golden(engine) > 0.99999
 
@@ -79,7 +79,7 @@ def test_golden_images_do_not_change() -> None:
     np.testing.assert_allclose(images[1, 2, 5, :3], [1.3332, 1.8131, 1.9991], atol=1e-3)
 
 
-def test_other_weights_fail_the_golden_answers(copy: Path) -> None:
+def test_other_weights_fail_the_golden_check(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
     replace_weights(copy, {name: (-w if "conv" in name else w) for name, w in weights.items()})
     changed = read_checkpoint(copy)
@@ -107,18 +107,18 @@ def test_an_altered_or_missing_file_is_named(copy: Path, name: str) -> None:
         ({"embedding_dim": "many"}, "embedding_dim is str"),
         ({"embedding_dim": 500}, "expected features (4, 500)"),
         ({"sha256": {"model.safetensors": 1, "graph.onnx": "", "golden.safetensors": ""}}, "is not text"),
-        ({"metrics": {"a/knn@1": 2.0}}, "metrics: a/knn@1: a figure has value 2.0"),
-        ({"metrics": {"a/knn@1": {"worth": 1}}}, "metrics: a/knn@1: a figure is {'worth': 1}"),
-        ({"metrics": {"a/knn@1": {"value": 0.5, "low": "x"}}}, "a figure has low 'x'"),
-        ({"task": "sleeping"}, "task is 'sleeping', expected one of pretraining"),
-        ({"data": [1]}, "data holds something else than text"),
+        ({"metrics": {"a/knn@1": 2.0}}, "metrics: a/knn@1: figure value is 2.0"),
+        ({"metrics": {"a/knn@1": {"worth": 1}}}, "metrics: a/knn@1: figure is {'worth': 1}"),
+        ({"metrics": {"a/knn@1": {"value": 0.5, "low": "x"}}}, "figure low is 'x'"),
+        ({"task": "sleeping"}, "task is 'sleeping'; expected one of pretraining"),
+        ({"data": [1]}, "data has a value that is not text"),
         ({"scores": "argmax"}, "scores is 'argmax'"),
-        ({"class_names": ["cat"]}, "class_names names 1 classes, but there is no head.safetensors"),
-        ({"embedding_dim": 100}, "holds {'features': (4, 256)}; expected features (4, 100)"),
+        ({"class_names": ["cat"]}, "class_names has 1 names, but there is no head.safetensors"),
+        ({"embedding_dim": 100}, "has the shapes {'features': (4, 256)}; expected features (4, 100)"),
         ({"preprocess": {"resize_px": 10**6, "crop_px": 10**6}}, "expected 1 <= crop_px <= resize_px <= 2048"),
         ({"preprocess": {"resize_px": 36, "crop_px": 32.9}}, "preprocess has a field of the wrong type"),
         ({"preprocess": {"resize_px": 36, "crop_px": 32, "std": [float("nan"), 1, 1]}}, "three finite numbers each"),
-        ({"surprise": 1}, "unknown field surprise"),
+        ({"surprise": 1}, "the field surprise is unknown"),
         ({"preprocess": {"resize_px": 3}}, "lacks the field 'crop_px'"),
         ({"sha256": {"../../etc/passwd": "0"}}, "sha256 lacks model.safetensors"),
     ],
@@ -129,10 +129,10 @@ def test_a_wrong_field_is_named(copy: Path, fields: dict[str, object], message: 
         read_checkpoint(copy)
 
 
-def test_a_hash_cannot_name_a_file_elsewhere(copy: Path) -> None:
+def test_a_hash_of_a_file_outside_the_folder_is_refused(copy: Path) -> None:
     hashes = json.loads((copy / "config.json").read_text())["sha256"]
     change(copy, sha256={**hashes, "../outside": "0"})
-    with pytest.raises(CheckpointError, match=r"names '\.\./outside'; expected only"):
+    with pytest.raises(CheckpointError, match=r"lists '\.\./outside'; expected only"):
         read_checkpoint(copy)
 
 
@@ -140,7 +140,7 @@ def test_a_missing_field_is_named(copy: Path) -> None:
     values = json.loads((copy / "config.json").read_text())
     del values["license"]
     (copy / "config.json").write_text(json.dumps(values))
-    with pytest.raises(CheckpointError, match="lacks the field license"):
+    with pytest.raises(CheckpointError, match="the field license is missing"):
         read_checkpoint(copy)
 
 
@@ -162,17 +162,17 @@ def test_json_that_cannot_be_read(copy: Path, text: str) -> None:
         read_checkpoint(copy)
 
 
-def test_golden_answers_of_another_shape(copy: Path) -> None:
+def test_golden_outputs_of_another_shape(copy: Path) -> None:
     for rows in (0, 1, 3):
         save_file({"features": np.zeros((rows, 256), np.float32)}, copy / "golden.safetensors")
         hashes = json.loads((copy / "config.json").read_text())["sha256"]
         change(copy, sha256={**hashes, "golden.safetensors": file_digest(copy / "golden.safetensors")})
-        with pytest.raises(CheckpointError, match=rf"golden\.safetensors: holds .*\({rows}, 256\)"):
+        with pytest.raises(CheckpointError, match=rf"golden\.safetensors has the shapes .*\({rows}, 256\)"):
             read_checkpoint(copy)
 
 
 def test_a_graph_of_another_encoder(copy: Path, tmp_path: Path) -> None:
-    """Weights, names and hashes agree; what the graph gives does not."""
+    """The weights, names and hashes match, but the outputs of the graph differ."""
     other = make_checkpoint(tmp_path / "small", "resnet8")
     (copy / "graph.onnx").write_bytes(other.graph())
     hashes = json.loads((copy / "config.json").read_text())["sha256"]
@@ -188,7 +188,7 @@ def test_weights_that_are_not_finite(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
     weights["backbone.conv1.weight"][0] = np.nan
     replace_weights(copy, weights)
-    with pytest.raises(CheckpointError, match=r"backbone\.conv1\.weight holds values that are not finite"):
+    with pytest.raises(CheckpointError, match=r"backbone\.conv1\.weight contains values that are not finite"):
         load(copy)
 
 
@@ -211,7 +211,7 @@ def test_a_head_that_does_not_fit_is_named(copy: Path) -> None:
         sha256={**hashes, "head.safetensors": file_digest(copy / "head.safetensors")},
         class_names=["cat", "dog", "cow"],
     )
-    with pytest.raises(CheckpointError, match=r"head\.safetensors: holds .*expected weight \(3, 256\)"):
+    with pytest.raises(CheckpointError, match=r"head\.safetensors has the shapes .*expected weight \(3, 256\)"):
         read_checkpoint(copy)
     change(copy, class_names=["cat", "dog"])
     head = read_checkpoint(copy).head()

@@ -19,7 +19,7 @@ FIGURES = {
 }
 
 
-def test_metadata_that_the_hub_accepts(hub: HubServer, checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_metadata_is_accepted_by_the_hub(hub: HubServer, checkpoint: Checkpoint, tmp_path: Path) -> None:
     text = readme_text(dataclasses.replace(checkpoint.config, metrics=FIGURES))
     card = ModelCard(text)
     assert card.data.license == "apache-2.0"
@@ -39,7 +39,7 @@ def test_metadata_that_the_hub_accepts(hub: HubServer, checkpoint: Checkpoint, t
     assert [request.path for request in hub.requests] == ["/api/validate-yaml"]
 
 
-def test_what_a_reader_must_know_is_there(checkpoint: Checkpoint) -> None:
+def test_contents(checkpoint: Checkpoint) -> None:
     facts = dataclasses.replace(
         checkpoint.config, metrics=FIGURES, data=("imagenette",), note="It knows ten things.",
         class_names=("cat", "dog"), training={"optim": {"peak_lr": 0.001}},
@@ -48,7 +48,7 @@ def test_what_a_reader_must_know_is_there(checkpoint: Checkpoint) -> None:
     for words in (
         'mvmr_zoo.load("hf-hub:org/tiny")', "Training data: imagenette.", "peak_lr: 0.001", "It knows ten things.",
         "| imagenette/knn@1 | 0.500 | 0.400 to 0.600 | 100 | reports/a.json |", "| held_out/knn@1 | 0.800 |  |  |  |",
-        "classifier of 2 classes", "apache-2.0, for the weights", "@article{kinakh2024mvmr",
+        "a classifier with 2 classes", "License of the weights: apache-2.0.", "@article{kinakh2024mvmr",
     ):  # fmt: skip
         assert words in text
 
@@ -56,4 +56,4 @@ def test_what_a_reader_must_know_is_there(checkpoint: Checkpoint) -> None:
 def test_weights_without_a_license(checkpoint: Checkpoint) -> None:
     text = readme_text(dataclasses.replace(checkpoint.config, license="not stated"))
     assert ModelCard(text).data.license == "unknown"
-    assert "Not stated by the authors of the weights." in text
+    assert "The authors of the weights do not state a license." in text

@@ -97,7 +97,7 @@ def test_import_verify_bundle_unbundle(tmp_path: Path, photo_folder: Path) -> No
     done = run("import", tmp_path / "mine.pth", "--as", "mine", "--preprocess", "cifar", home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("mine: resnet18, 512 features, 32 px, in ")
-    assert "4 classes, their names are not in the file" in done.stdout
+    assert "The class names are not in the file." in done.stdout
     assert "mine" in run("models", home=tmp_path).stdout
     verified = run("verify", "mine", home=tmp_path)
     assert verified.returncode == 0, verified.stderr
@@ -120,13 +120,13 @@ def test_what_is_refused(tmp_path: Path, zoo: Path, checkpoint: Checkpoint, typi
     refused(typed("models", "--task", "kd"), "No model has task 'kd'")
     refused(typed("models", "--min-metric", "stl10"), "expected NAME=FRACTION")
     refused(typed("import", tmp_path / "none.pth", "--as", "resnet50-stl10"), "none.pth is not a file")
-    refused(typed("import", tmp_path / "none.pth", "--as", "../up"), "cannot name a model")
+    refused(typed("import", tmp_path / "none.pth", "--as", "../up"), "is not a valid model name")
     refused(typed("verify", copy), "graph.onnx: SHA-256")
     refused(typed("verify", "resnet50-clip-kd"), "mvmr-zoo import FILE --as resnet50-clip-kd")
     refused(typed("bundle", checkpoint.folder, "-o", tmp_path / "no" / "a.tar"), "No such file or directory")
-    refused(typed("unbundle", tmp_path / "text.tar"), "text.tar is not a whole tar file")
+    refused(typed("unbundle", tmp_path / "text.tar"), "text.tar is not a complete tar file")
     refused(typed("unbundle", tmp_path / "none.tar"), "No such file or directory")
-    refused(typed("fetch", "effnet-lite1-whitened"), "is on this machine already")
+    refused(typed("fetch", "effnet-lite1-whitened"), "is already on this machine")
     assert not zoo.exists() or not list(zoo.iterdir())
 
 

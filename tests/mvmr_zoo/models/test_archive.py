@@ -21,7 +21,7 @@ def tar(checkpoint: Checkpoint, tmp_path: Path) -> Path:
     return tmp_path / "tiny.tar"
 
 
-def test_there_and_back(checkpoint: Checkpoint, tar: Path, zoo: Path) -> None:
+def test_round_trip(checkpoint: Checkpoint, tar: Path, zoo: Path) -> None:
     assert unbundle(tar).folder == zoo / "tiny"
     assert mvmr_zoo.load("tiny").weights_digest == checkpoint.weights_digest
     assert read_checkpoint(zoo / "tiny").config == checkpoint.config
@@ -35,9 +35,9 @@ def test_the_same_folder_gives_the_same_bytes(checkpoint: Checkpoint, tar: Path,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.tar", "tiny.tar"]
 
 
-def test_another_model_of_that_name_stays(tar: Path, zoo: Path) -> None:
+def test_another_model_of_the_same_name_is_kept(tar: Path, zoo: Path) -> None:
     other = make_checkpoint(zoo / "tiny", seed=7)
-    with pytest.raises(ConfigError, match="Another tiny, with other weights"):
+    with pytest.raises(ConfigError, match="A different tiny, with other weights"):
         unbundle(tar)
     assert read_checkpoint(zoo / "tiny") == other
 
@@ -69,19 +69,19 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> Callable
         member("tiny", tarfile.DIRTYPE),
     ],
 )
-def test_members_that_lead_elsewhere(
+def test_members_outside_the_folder(
     tar: Path, zoo: Path, tmp_path: Path, add: Callable[[tarfile.TarFile], None]
 ) -> None:
     with tarfile.open(tar, "a") as opened:
         add(opened)
-    with pytest.raises(CheckpointError, match="is not a plain file of a checkpoint folder"):
+    with pytest.raises(CheckpointError, match="is not a regular file of a checkpoint folder"):
         unbundle(tar)
     assert not zoo.exists()
     outside = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert outside == ["tiny.tar"]
 
 
-def test_files_that_are_no_bundle(checkpoint: Checkpoint, tar: Path, zoo: Path, tmp_path: Path) -> None:
+def test_files_that_are_not_bundles(checkpoint: Checkpoint, tar: Path, zoo: Path, tmp_path: Path) -> None:
     data = tar.read_bytes()
     half, text, other = tmp_path / "half.tar", tmp_path / "text.tar", tmp_path / "two.tar"
     half.write_bytes(data[: len(data) // 2])
@@ -120,7 +120,7 @@ def test_an_altered_model_is_refused(checkpoint: Checkpoint, tar: Path, zoo: Pat
         {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
     ],
 )
-def test_headers_that_lie(tmp_path: Path, zoo: Path, headers: dict[str, str]) -> None:
+def test_wrong_headers(tmp_path: Path, zoo: Path, headers: dict[str, str]) -> None:
     path = tmp_path / "odd.tar"
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as opened:
         info = tarfile.TarInfo("tiny/config.json")
@@ -131,9 +131,9 @@ def test_headers_that_lie(tmp_path: Path, zoo: Path, headers: dict[str, str]) ->
     assert not zoo.exists()
 
 
-def test_what_stands_in_its_place_stays(tar: Path, zoo: Path) -> None:
+def test_another_folder_is_not_replaced(tar: Path, zoo: Path) -> None:
     (zoo / "tiny").mkdir(parents=True)
     (zoo / "tiny" / "thesis.txt").write_text("precious")
-    with pytest.raises(CheckpointError, match="is not a checkpoint folder; it is left as it is"):
+    with pytest.raises(CheckpointError, match=r"is not a checkpoint folder\. It was not changed"):
         unbundle(tar)
     assert (zoo / "tiny" / "thesis.txt").read_text() == "precious"

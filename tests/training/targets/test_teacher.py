@@ -174,7 +174,7 @@ def test_a_cache_of_another_view_seed_is_refused_by_name(
     [
         ("embeddings:/nowhere", "no embeddings folder"),
         ("timm:resnet10x", "Closest: resnet"),
-        ("onnx:" + __file__, "not a sound ONNX file"),
+        ("onnx:" + __file__, "not a valid ONNX file"),
         ("open_clip:ViT-B-32@/nowhere.pt", "/nowhere.pt is not a file"),
         ("resnet50-clip-kd", "its weights are not on this machine"),
         ("onnx:/nowhere.onnx", "/nowhere.onnx is not a file"),

@@ -1,4 +1,4 @@
-"""Foreign encoders, from real weight files of networks too small to be any good."""
+"""External encoders, with weight files of small networks with random weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mvmr_zoo.models.loading import load, model_info
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of random weights, as each library saves its own."""
+    """Files of random weights in the format of each library."""
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     torch.save(models.squeezenet1_1().state_dict(), folder / "squeezenet.pth")
@@ -49,7 +49,7 @@ CASES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore")  # other people's, about their own code
+@pytest.mark.filterwarnings("ignore")  # warnings of the libraries about their own code
 @pytest.mark.parametrize(("spec", "dim", "px"), CASES)
 def test_both_engines_agree(spec: str, dim: int, px: int, weights: Path) -> None:
     spec = spec.format(weights)
@@ -74,7 +74,7 @@ def test_both_engines_agree(spec: str, dim: int, px: int, weights: Path) -> None
         ("onnx:{}/conv.onnx", "onnx", 8, 40, 8 * 28, 8 * 27 * 38 * 38),
     ],
 )
-def test_every_kind_is_described_without_its_weights(
+def test_every_kind_is_described_without_weights(
     spec: str, architecture: str, dim: int, px: int, parameters: int, macs: int, weights: Path
 ) -> None:
     card = model_info(spec.format(weights))
@@ -98,7 +98,7 @@ def test_the_cost_of_an_onnx_file_is_that_of_the_network(weights: Path, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_clip_gives_what_encode_image_gives(weights: Path) -> None:
+def test_clip_equals_encode_image(weights: Path) -> None:
     clip = open_clip.create_model("ViT-S-32").eval()
     clip.load_state_dict(torch.load(weights / "clip.pth", weights_only=True))
     images = torch.randn(2, 3, 224, 224)
@@ -108,7 +108,7 @@ def test_clip_gives_what_encode_image_gives(weights: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_torchvision_gives_what_its_classifier_reads(weights: Path) -> None:
+def test_torchvision_features_are_the_input_of_the_classifier(weights: Path) -> None:
     network = models.shufflenet_v2_x0_5().eval()
     network.load_state_dict(torch.load(weights / "shufflenet.pth", weights_only=True))
     images = torch.randn(2, 3, 64, 64)
@@ -118,7 +118,7 @@ def test_torchvision_gives_what_its_classifier_reads(weights: Path) -> None:
         torch.testing.assert_close(network.fc(features(images)), network(images))
 
 
-def test_an_onnx_file_runs_as_it_is(weights: Path) -> None:
+def test_an_onnx_file_runs_unchanged(weights: Path) -> None:
     model = load(f"onnx:{weights}/conv.onnx")
     images = np.random.default_rng(0).standard_normal((2, 3, 40, 40)).astype(np.float32)
     session = onnx.reference.ReferenceEvaluator(str(weights / "conv.onnx"))
@@ -131,35 +131,35 @@ def test_an_onnx_file_runs_as_it_is(weights: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("spec", ["onnx:{}/conv.onnx", "timm:resnet10t@{}/resnet10t.pth"])
-def test_threads_are_those_of_the_session(spec: str, weights: Path) -> None:
+def test_threads_are_set_in_the_session(spec: str, weights: Path) -> None:
     engine = load(spec.format(weights), threads=1).engine
     assert isinstance(engine, OnnxEngine)
     assert engine._session.get_session_options().intra_op_num_threads == 1
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_clip_with_a_tag_and_a_file_takes_the_tags_preprocessing(
+def test_clip_with_a_tag_and_a_file_uses_the_preprocessing_of_the_tag(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.save(open_clip.create_model("ViT-B-32").state_dict(), weights / "b32.pth")
-    told = open_clip.get_pretrained_cfg("ViT-B-32", "openai") | {"mean": (0.5, 0.25, 0.5)}
-    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: told)
+    config = open_clip.get_pretrained_cfg("ViT-B-32", "openai") | {"mean": (0.5, 0.25, 0.5)}
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: config)
     tagged = load_external(f"open_clip:ViT-B-32/openai@{weights}/b32.pth")
     assert tagged.preprocess.mean == (0.5, 0.25, 0.5)
     assert load_external(f"open_clip:ViT-B-32@{weights}/b32.pth").preprocess.mean != (0.5, 0.25, 0.5)
     activation = tagged.module.transformer.resblocks[0].mlp.gelu
-    assert type(activation).__name__ == "QuickGELU"  # as OpenAI's weights were trained
-    with pytest.raises(UnknownModelError, match="names no weights"):
+    assert type(activation).__name__ == "QuickGELU"  # the activation that the weights of OpenAI were trained with
+    with pytest.raises(UnknownModelError, match="does not select weights"):
         load_external(f"open_clip:ViT-B-32/nobody@{weights}/b32.pth")
 
 
-def test_onnx_files_of_another_kind_are_refused(weights: Path, tmp_path: Path) -> None:
+def test_onnx_files_with_other_inputs_are_refused(weights: Path, tmp_path: Path) -> None:
     model = onnx.load(weights / "conv.onnx")
     batch = model.graph.input[0].type.tensor_type.shape.dim[0]
     height = model.graph.input[0].type.tensor_type.shape.dim[2]
     batch.dim_value = 1
     onnx.save(model, tmp_path / "one.onnx")
-    with pytest.raises(CheckpointError, match=r"batches of 1 only\. Export it with an open batch"):
+    with pytest.raises(CheckpointError, match=r"only batches of 1\. Export it with a dynamic batch"):
         load(f"onnx:{tmp_path}/one.onnx")
     batch.dim_param, height.dim_value = "n", 30
     onnx.save(model, tmp_path / "wide.onnx")
@@ -167,7 +167,7 @@ def test_onnx_files_of_another_kind_are_refused(weights: Path, tmp_path: Path) -
         load(f"onnx:{tmp_path}/wide.onnx")
 
 
-def test_an_onnx_file_may_say_its_preprocessing(weights: Path, tmp_path: Path) -> None:
+def test_preprocessing_file_next_to_an_onnx_file(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "conv.onnx").write_bytes((weights / "conv.onnx").read_bytes())
     beside = tmp_path / "conv.preprocess.json"
     own = load(f"onnx:{tmp_path}/conv.onnx").preprocess.to_dict() | {"mean": [0.5, 0.5, 0.5]}
@@ -186,13 +186,13 @@ def test_an_onnx_file_may_say_its_preprocessing(weights: Path, tmp_path: Path) -
         ("timm:resnet10x", UnknownModelError, r"no network 'resnet10x'. Closest: resnet"),
         ("torchvision:resnet19", UnknownModelError, r"no classification network 'resnet19'. Closest: resnet1"),
         ("torchvision:resnet18@/nowhere.pth", UnknownModelError, r"/nowhere\.pth is not a file"),
-        ("timm:resnet10t@{}/vit.pth", CheckpointError, r"vit\.pth is of another network: .*missing"),
+        ("timm:resnet10t@{}/vit.pth", CheckpointError, r"vit\.pth belongs to another network\. .*missing"),
         ("torchvision:squeezenet1_1@{}/text.pth", CheckpointError, r"text\.pth cannot be read as weights"),
-        ("onnx:{}/vit.pth", CheckpointError, "not a sound ONNX file"),
+        ("onnx:{}/vit.pth", CheckpointError, "not a valid ONNX file"),
         ("onnx:nowhere.onnx", UnknownModelError, r"nowhere\.onnx is not a file"),
     ],
 )
-def test_what_is_wrong_is_said(spec: str, error: type[Exception], says: str, weights: Path) -> None:
+def test_error_messages(spec: str, error: type[Exception], says: str, weights: Path) -> None:
     (weights / "text.pth").write_text("not weights")
     with pytest.raises(error, match=says):
         load(spec.format(weights))
@@ -202,7 +202,7 @@ def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(UnknownModelError, match=r"not on this machine.*squeezenet1_1-.*\.pth elsewhere.*@FILE"):
+    with pytest.raises(UnknownModelError, match=r"not on this machine.*squeezenet1_1-.*\.pth on another .*@FILE"):
         load("torchvision:squeezenet1_1")
 
 

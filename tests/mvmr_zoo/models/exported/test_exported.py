@@ -1,4 +1,4 @@
-"""Exported folders, loaded and run."""
+"""Loading and running exported folders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def original(exports: ExportedFolders) -> Model:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_embeds_as_its_checkpoint_does(
+def test_embeddings_equal_those_of_the_checkpoint(
     kind: str, exports: ExportedFolders, original: Model, paths: list[Path]
 ) -> None:
     model = load(f"local-dir:{exports(kind)}")
@@ -55,7 +55,7 @@ def test_it_embeds_as_its_checkpoint_does(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_company_does_not_change_a_photos_vector(kind: str, exports: ExportedFolders, paths: list[Path]) -> None:
+def test_vectors_do_not_depend_on_the_batch(kind: str, exports: ExportedFolders, paths: list[Path]) -> None:
     model = load(exports(kind))
     together = model.embed(paths[:8])
     np.testing.assert_allclose(model.embed(paths[:8], batch_size=5), together, atol=1e-4)
@@ -64,7 +64,7 @@ def test_company_does_not_change_a_photos_vector(kind: str, exports: ExportedFol
 
 
 @pytest.mark.parametrize("kind", ["fp32", "full", "three"])
-def test_every_kind_of_image_is_taken(kind: str, exports: ExportedFolders, paths: list[Path]) -> None:
+def test_every_kind_of_image_is_accepted(kind: str, exports: ExportedFolders, paths: list[Path]) -> None:
     model = load(exports(kind))
     with Image.open(paths[0]) as image:
         pixels = np.asarray(image.convert("RGB").resize((50, 40)))
@@ -75,9 +75,7 @@ def test_every_kind_of_image_is_taken(kind: str, exports: ExportedFolders, paths
     assert [failure.reason for failure in skipped.failures] == ["no such file"]
 
 
-def test_it_is_found_by_path_and_by_spec(
-    exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_load_by_path_and_by_spec(exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = exports("fp32")
     by_path, by_spec, by_text = load(folder), load(f"local-dir:{folder}"), load(str(folder))
     monkeypatch.chdir(folder.parent)
@@ -95,14 +93,12 @@ def test_which_folders_are_exported(exports: ExportedFolders, tmp_path: Path) ->
         assert exported_folder(str(other)) is None
 
 
-def test_a_classifier_inside_says_what_the_checkpoints_says(
-    exports: ExportedFolders, original: Model, paths: list[Path]
-) -> None:
+def test_classifier_equals_that_of_the_checkpoint(exports: ExportedFolders, original: Model, paths: list[Path]) -> None:
     found, expected = load(exports("classes")).classify(paths), original.classify(paths)
     assert found.class_names == expected.class_names == tuple("abcde")
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-4)
     assert [top[0].name for top in found.top(1)] == [top[0].name for top in expected.top(1)]
-    assert len({top[0].name for top in found.top(1)}) > 1  # or any constant would do
+    assert len({top[0].name for top in found.top(1)}) > 1  # a constant classifier fails
 
 
 def test_without_a_classifier_there_are_no_classes(exports: ExportedFolders, paths: list[Path]) -> None:
@@ -110,20 +106,20 @@ def test_without_a_classifier_there_are_no_classes(exports: ExportedFolders, pat
         load(exports("fp32")).classify(paths)
 
 
-def test_it_is_no_pytorch_module(exports: ExportedFolders) -> None:
-    with pytest.raises(ConfigError, match=r"is an ONNX export; .*Load its checkpoint"):
+def test_no_pytorch_module(exports: ExportedFolders) -> None:
+    with pytest.raises(ConfigError, match=r"is an ONNX export and .*Load its checkpoint"):
         load(exports("fp32"), runtime="torch")
     with pytest.raises(ConfigError, match="is an ONNX export"):
         _ = load(exports("fp32")).encoder
 
 
-def test_it_is_no_checkpoint(exports: ExportedFolders) -> None:
+def test_find_refuses_an_exported_folder(exports: ExportedFolders) -> None:
     for spec in (f"local-dir:{exports('fp32')}", str(exports("fp32"))):
         with pytest.raises(CheckpointError, match=r"is an exported folder, not a checkpoint.*mvmr-export check"):
             find(spec)
 
 
-def test_the_card_says_what_it_is(exports: ExportedFolders) -> None:
+def test_card(exports: ExportedFolders) -> None:
     card = load(exports("three")).card
     assert card.summary == "tiny as ONNX, fp16"
     assert card.location == "path"
@@ -131,7 +127,7 @@ def test_the_card_says_what_it_is(exports: ExportedFolders) -> None:
 
 
 @pytest.mark.parametrize("kind", ["full", "sizes"])
-def test_a_photo_library_finds_what_the_checkpoints_does(
+def test_search_results_equal_those_of_the_checkpoint(
     kind: str, exports: ExportedFolders, photo_folder: Path, tmp_path: Path
 ) -> None:
     photo = photo_folder / "b" / "01.jpg"
@@ -139,7 +135,7 @@ def test_a_photo_library_finds_what_the_checkpoints_does(
     for name, spec in (("onnx", f"local-dir:{exports(kind)}"), ("original", exports.spec)):
         with PhotoLibrary(tmp_path / name, model=spec) as library:
             assert library.add([photo_folder]).added == 12
-        with PhotoLibrary(tmp_path / name) as library:  # it remembers its model
+        with PhotoLibrary(tmp_path / name) as library:  # it stores the spec of its model
             found[name] = library.search(photo, 3)
     assert [hit.path for hit in found["onnx"]] == [hit.path for hit in found["original"]]
     for one, other in zip(found["onnx"], found["original"], strict=True):
@@ -151,7 +147,7 @@ def test_a_photo_library_finds_what_the_checkpoints_does(
         library.search(photo)
 
 
-def test_a_photo_library_as_it_is_typed(exports: ExportedFolders, photo_folder: Path, tmp_path: Path) -> None:
+def test_photo_library_on_the_command_line(exports: ExportedFolders, photo_folder: Path, tmp_path: Path) -> None:
     done = run("index", "add", photo_folder, "--model", f"local-dir:{exports('int8')}", home=tmp_path)
     assert "12 indexed" in done.stdout, done.stderr
     assert done.stderr == ""
@@ -162,7 +158,7 @@ def test_a_photo_library_as_it_is_typed(exports: ExportedFolders, photo_folder: 
 
 
 @given(count=st.integers(1, 40), size=st.integers(1, 12))
-def test_batches_are_filled_up_and_nothing_is_lost(count: int, size: int) -> None:
+def test_batches_are_padded_and_complete(count: int, size: int) -> None:
     images = np.arange(count * 6, dtype=np.float32).reshape(count, 3, 2) + 1
     parts = list(filled_batches(images, size))
     assert all(part.shape == (size, 3, 2) for part, _ in parts)
@@ -171,7 +167,7 @@ def test_batches_are_filled_up_and_nothing_is_lost(count: int, size: int) -> Non
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_engine_itself(threads: int, exports: ExportedFolders) -> None:
+def test_engine(threads: int, exports: ExportedFolders) -> None:
     folder = exports("classes")
     engine = ExportedEngine(folder, read_exported(folder).contract, threads=threads)
     assert engine.providers == ["CPUExecutionProvider"]
@@ -181,7 +177,7 @@ def test_the_engine_itself(threads: int, exports: ExportedFolders) -> None:
     assert engine.logits(images).shape == (4, 5)
 
 
-def test_cuda_where_there_is_none(exports: ExportedFolders) -> None:
+def test_cuda_is_used_or_refused(exports: ExportedFolders) -> None:
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():

@@ -1,4 +1,4 @@
-"""The files of an exported folder: what is refused, and by which name."""
+"""Invalid files of an exported folder, and the names in the error messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mvmr_zoo.models.loading import load
 
 from ....exported_folders import ExportedFolders
 
-CONTRACT = Signature(
+SIGNATURE = Signature(
     dtype="int8",
     stage="normalize",
     preprocess=Preprocess(resize_px=36, crop_px=32, interpolation="bicubic", mean=(0.1, 0.2, 0.3)),
@@ -51,12 +51,12 @@ def test_a_folder_is_read_as_it_was_written(exports: ExportedFolders) -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"schema_version": 2}, r"schema_version is 2; this release reads 1\. `pip install -U mvmr-zoo`"),
+        ({"schema_version": 2}, r"schema_version is 2; this release reads 1\. Run `pip install -U mvmr-zoo`"),
         ({"contract": None}, "contract is None; expected dict"),
-        ({"contract": {}}, "contract lacks or does not know the field"),
-        ({"sha256": ["model.onnx"]}, r"sha256 is \['model\.onnx'\], expected dict"),
-        ({"sha256": {"model.onnx": "0"}}, r"sha256 names \['model\.onnx'\]; expected"),
-        ({"passed": "yes"}, "passed is 'yes', expected bool"),
+        ({"contract": {}}, "contract: the field .* is missing or unknown"),
+        ({"sha256": ["model.onnx"]}, r"sha256 is \['model\.onnx'\]; expected dict"),
+        ({"sha256": {"model.onnx": "0"}}, r"sha256 lists \['model\.onnx'\]; expected"),
+        ({"passed": "yes"}, "passed is 'yes'; expected bool"),
     ],
 )
 def test_a_field_that_is_wrong_is_named(fields: dict[str, object], says: str, copy: Path) -> None:
@@ -69,10 +69,10 @@ def test_a_field_that_is_wrong_is_named(fields: dict[str, object], says: str, co
 def test_a_file_that_was_altered_is_named(name: str, copy: Path) -> None:
     with (copy / name).open("ab") as file:
         file.write(b" ")
-    with pytest.raises(CheckpointError, match=rf"{name}: SHA-256 .* but export\.json says .*altered or cut short"):
+    with pytest.raises(CheckpointError, match=rf"{name}: SHA-256 .* but export\.json says .*altered or truncated"):
         load(copy)
     (copy / name).unlink()
-    with pytest.raises(CheckpointError, match=rf"{name}: cannot be read"):
+    with pytest.raises(CheckpointError, match=rf"{name} cannot be read"):
         load(copy)
 
 
@@ -86,12 +86,12 @@ def test_json_that_cannot_be_read(text: str, copy: Path) -> None:
         read_exported(copy)
 
 
-def test_a_model_that_does_not_run(copy: Path) -> None:
-    """Its hash is right: it was cut short before it was hashed."""
+def test_a_truncated_model(copy: Path) -> None:
+    """The hash matches, because the file was truncated before it was hashed."""
     (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes()[:5000])
     hashes = json.loads((copy / "export.json").read_text())["sha256"]
     change(copy, sha256=hashes | {"model.onnx": file_digest(copy / "model.onnx")})
-    with pytest.raises(CheckpointError, match=r"model\.onnx does not run: ") as caught:
+    with pytest.raises(CheckpointError, match=r"model\.onnx cannot be loaded: ") as caught:
         load(copy)
     assert "\n" not in str(caught.value)
 
@@ -111,20 +111,20 @@ def test_a_model_that_does_not_run(copy: Path) -> None:
         {"preprocess": Preprocess(resize_px=36, crop_px=32, std=(1.0, 1.0, 1.0)).to_dict()},
     ],
 )
-def test_a_contract_that_is_not_the_models(fields: dict[str, object], copy: Path) -> None:
+def test_signature_that_differs_from_the_model(fields: dict[str, object], copy: Path) -> None:
     contract = json.loads((copy / "export.json").read_text())["contract"]
     change(copy, contract=contract | fields)
     with pytest.raises(CheckpointError, match=r"model\.onnx .*export\.json says"):
         load(copy)
 
 
-def test_a_contract_survives_json() -> None:
-    for contract in (CONTRACT, replace(CONTRACT, output="aligned")):
+def test_signature_json_round_trip() -> None:
+    for contract in (SIGNATURE, replace(SIGNATURE, output="aligned")):
         assert Signature.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
 
 
-def test_a_contract_of_features_is_what_it_was_before_there_were_two_outputs() -> None:
-    assert "output" not in CONTRACT.to_dict()
+def test_signature_of_features_has_no_output_field() -> None:
+    assert "output" not in SIGNATURE.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -152,20 +152,20 @@ def test_a_contract_of_features_is_what_it_was_before_there_were_two_outputs() -
         {"more": 1},
     ],
 )
-def test_a_contract_with_a_wrong_field(fields: dict[str, object]) -> None:
+def test_signature_with_a_wrong_field(fields: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        Signature.from_dict(CONTRACT.to_dict() | fields)
+        Signature.from_dict(SIGNATURE.to_dict() | fields)
 
 
-def test_a_contract_without_a_field() -> None:
-    values = CONTRACT.to_dict()
+def test_signature_without_a_field() -> None:
+    values = SIGNATURE.to_dict()
     for name in values:
         with pytest.raises(ConfigError, match=f"field {name}"):
             Signature.from_dict({other: value for other, value in values.items() if other != name})
 
 
-def test_what_the_caller_prepares() -> None:
+def test_input_of_each_stage() -> None:
     stages = {"none": ("normalized", "images"), "normalize": ("pixels", "pixels"), "full": ("photo", "photo")}
     for stage, expected in stages.items():
-        contract = Signature(**{**vars(CONTRACT), "stage": stage})
+        contract = Signature(**{**vars(SIGNATURE), "stage": stage})
         assert (contract.reads, contract.input_name) == expected

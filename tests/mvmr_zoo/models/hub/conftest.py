@@ -12,7 +12,7 @@ from ....hub_server import HubServer
 
 @pytest.fixture
 def commit(hub: HubServer, checkpoint: Checkpoint) -> str:
-    """The tiny checkpoint lies in org/tiny; this is its commit."""
+    """The commit of the tiny checkpoint in org/tiny."""
     return hub.store("org/tiny", checkpoint.folder)
 
 

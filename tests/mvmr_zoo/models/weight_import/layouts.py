@@ -1,4 +1,4 @@
-"""Weight files as their authors lay them out, of networks with random weights."""
+"""Weight files in the layouts of the authors, for networks with random weights."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ....conftest import shaken
 
 
 def tiny(small_stem: bool) -> nn.Module:
-    """A network without a classifier: ResNet-18 with the small stem, or the quick ResNet-8x4."""
+    """A network without a classifier: ResNet-18 with the small stem, or the faster ResNet-8x4."""
     return network(small_stem=True) if small_stem else shaken(CifarResNet())
 
 
 def network(small_stem: bool = False, classes: int = 0, seed: int = 0) -> nn.Module:
-    """Torchvision's ResNet-18 with random weights, as its owner would run it."""
+    """The ResNet-18 of torchvision with random weights."""
     torch.manual_seed(seed)
     made = resnet18()
     if small_stem:
@@ -42,18 +42,18 @@ PROJECTOR = {
 
 
 def ssl_pth(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
-    """As the authors publish SSL and distilled models."""
+    """The layout of the authors' SSL and distilled models."""
     encoder = prefixed(backbone.state_dict(), "backbone.") | prefixed(PROJECTOR, "projector.")
     return {"encoder": encoder, "online_finetuner": head.state_dict()}
 
 
 def semi_pth(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
-    """As they publish semi-supervised and VOC07 models."""
+    """The layout of the authors' semi-supervised and VOC07 models."""
     return {"encoder": backbone.state_dict(), "classifier": head.state_dict()}
 
 
 def ssl_ckpt(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
-    """Lightning's checkpoint of a distillation, its teacher in it."""
+    """A Lightning checkpoint of a distillation, which contains the teacher."""
     state = prefixed(ssl_pth(backbone, head)["encoder"], "_encoder.")
     state |= {
         "clip.visual.conv1.weight": torch.randn(4, 3, 2, 2),
@@ -65,5 +65,5 @@ def ssl_ckpt(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
 
 
 def semi_ckpt(backbone: nn.Module, head: nn.Module) -> dict[str, Any]:
-    """Lightning's checkpoint of a fine-tuning."""
+    """A Lightning checkpoint of fine-tuning."""
     return {"state_dict": prefixed(backbone.state_dict(), "encoder.") | prefixed(head.state_dict(), "classifier.")}

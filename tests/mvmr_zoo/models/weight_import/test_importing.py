@@ -43,8 +43,8 @@ def test_every_layout_of_the_authors(layout: Any, small_stem: bool, zoo: Path, p
     made = import_weights(file, "mine", preprocess="cifar")
     assert made.checkpoint.config.architecture == ("resnet18-small" if small_stem else "resnet8x4")
     assert made.checkpoint.config.license == "not stated"
-    assert ("A teacher's tensors were left out (1)." in made.notes) == (layout is ssl_ckpt)
-    assert ("Its projector was left out." in made.notes) == (layout in (ssl_pth, ssl_ckpt))
+    assert ("The teacher's tensors were skipped (1)." in made.notes) == (layout is ssl_ckpt)
+    assert ("The projector was skipped." in made.notes) == (layout in (ssl_pth, ssl_ckpt))
     model = mvmr_zoo.load("mine", runtime="torch")
     images = torch.randn(3, 3, 32, 32)
     with torch.inference_mode():
@@ -59,7 +59,7 @@ def test_every_layout_of_the_authors(layout: Any, small_stem: bool, zoo: Path, p
 
 
 def test_a_catalog_model_in_the_authors_format(zoo: Path, tmp_path: Path) -> None:
-    """The command, then `embed`: equal to the network it came from; the same through ONNX Runtime."""
+    """The embeddings of the imported model equal those of the original network, also in ONNX Runtime."""
     torch.manual_seed(0)
     source = resnet50()
     source.fc = nn.Identity()
@@ -103,31 +103,31 @@ def test_torchvision_and_timm_state_dicts(zoo: Path) -> None:
     assert mvmr_zoo.model_info("tv").parameters == 11_176_512
 
 
-def test_half_precision_stays_half(zoo: Path) -> None:
+def test_half_precision_is_kept(zoo: Path) -> None:
     source = network().half()
     torch.save(source.state_dict(), zoo.parent / "half.pth")
     made = import_weights(zoo.parent / "half.pth", "half", preprocess="imagenet").checkpoint
     assert {tensor.dtype for tensor in made.weights().values()} == {np.dtype(np.float16)}
 
 
-def test_a_kept_projector_goes_on_training(zoo: Path) -> None:
+def test_a_kept_projector_continues_training(zoo: Path) -> None:
     from training.config import StudentConfig
     from training.student import make_projector
 
     torch.save(ssl_pth(network(), nn.Linear(512, 10)), zoo.parent / "a.pth")
     made = import_weights(zoo.parent / "a.pth", "kept", preprocess="cifar", keep_projector=True)
-    assert made.notes == ["Its classifier has 10 classes, their names are not in the file."]
+    assert made.notes == ["The classifier has 10 classes.", "The class names are not in the file."]
     kept = make_projector(StudentConfig(architecture="resnet18", projector=(16, 16), start_from="kept"), 512)
     torch.testing.assert_close(kept.state_dict()["3.weight"], PROJECTOR["3.weight"])
     other = make_projector(StudentConfig(architecture="resnet18", projector=(16, 8), start_from="kept"), 512)
     assert other.state_dict()["3.weight"].shape == (8, 16)
 
 
-def test_a_classifier_of_several_layers_is_left_out(zoo: Path) -> None:
+def test_a_classifier_of_several_layers_is_skipped(zoo: Path) -> None:
     deep = nn.Sequential(nn.Linear(512, 8), nn.Linear(8, 2))
     torch.save(semi_pth(network(), deep), zoo.parent / "a.pth")
     made = import_weights(zoo.parent / "a.pth", "mlp", preprocess="cifar")
-    assert made.notes == ["Its classifier is not one linear layer on the features; it was left out."]
+    assert made.notes == ["The classifier is not a single linear layer on the features, and was skipped."]
     with pytest.raises(ConfigError, match="mlp has no classifier, only features"):
         mvmr_zoo.load("mlp").classify([])
 
@@ -170,7 +170,7 @@ def test_options_that_lightning_writes(zoo: Path, tmp_path: Path) -> None:
     assert made.config.class_names == ("class 0", "class 1", "class 2")
 
 
-def test_voc07_judges_each_class_alone(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_voc07_scores_each_class_independently(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 
     row = dataclasses.replace(CATALOG["resnet50-voc07"], architecture="resnet18", embedding_dim=512)
