@@ -1,4 +1,4 @@
-"""What an encoder must beat, by `knn@1`: the same network untrained, and raw pixels.
+"""What an encoder must beat, by `knn-v1`: the same network untrained, and raw pixels.
 
     python benchmarks/baselines.py DATA-ROOT [--data imagenette] [--model SPEC] [--output reports]
 
@@ -53,14 +53,14 @@ def untrained(model: mvmr_zoo.Model) -> mvmr_zoo.Model:
 
 
 def of_pixels(splits: Splits) -> Report:
-    """Raw pixels by `knn@1`."""
+    """Raw pixels by `knn-v1`."""
     assert isinstance(splits.train, ImageFolder)
     assert isinstance(splits.test, ImageFolder)
     began = time.perf_counter()
     train, test = raw_pixels(splits.train.paths), raw_pixels(splits.test.paths)
     found = knn(train, splits.train.labels, test, splits.test.labels)
     return Report(
-        protocol="knn@1",
+        protocol="knn-v1",
         data=splits.name,
         model="raw 16 x 16 pixels",
         weights="",
@@ -69,7 +69,7 @@ def of_pixels(splits: Splits) -> Report:
         seconds=round(time.perf_counter() - began, 1),
         images={"train": images_digest(splits.train), "test": images_digest(splits.test)},
         machine=machine(),
-        figures={f"{splits.name}/knn@1": figure(mean_of(found.answers == splits.test.labels))},
+        figures={f"{splits.name}/knn-v1": figure(mean_of(found.answers == splits.test.labels))},
     )
 
 
@@ -90,7 +90,7 @@ def main() -> None:
         path = options.output / f"{name}-{report.data}-knn.json"
         write_report(path, report)
         write_whole(path.with_suffix(".md"), report_markdown(report))
-        print(f"{path}: {report.figures[f'{report.data}/knn@1']}")
+        print(f"{path}: {report.figures[f'{report.data}/knn-v1']}")
 
 
 if __name__ == "__main__":

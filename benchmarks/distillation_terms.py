@@ -5,7 +5,7 @@
 A view is one image through the student, forward and backward: an arm that reads two views of a photo sees
 half as many photos, and one at 48 px 1.8 times as many, so all arms take about the same time. ResNet-18 at
 64 px from random weights, one seed; only what an arm names differs. The val split is read once an arm, after
-training, by `knn@1`. Finished arms are kept in the folder, so the table can be made in several goes;
+training, by `knn-v1`. Finished arms are kept in the folder, so the table can be made in several goes;
 another --views needs another folder.
 """
 
@@ -81,7 +81,7 @@ def train(name: str, data: Path, output: Path, views: int, photos: int) -> tuple
 
 
 def accuracy(checkpoint: Path, train_set: ImageFolder, val: ImageFolder) -> float:
-    """`knn@1` of val on train."""
+    """`knn-v1` of val on train."""
     model = mvmr_zoo.load(checkpoint)
     bank, queries = model.embed(train_set.paths), model.embed(val.paths)
     return knn(bank, train_set.labels, queries, val.labels).accuracy

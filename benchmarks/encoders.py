@@ -25,7 +25,7 @@ from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.evaluate import machine, read_report
 
 SPEED_FILE = "speed.json"
-_MAP = "retrieval@1/map"
+_MAP = "retrieval-v1/map"
 
 
 class Encoder(NamedTuple):

@@ -1,4 +1,4 @@
-"""The sweep of `linear@1` and the neighbors of `knn@1` against scikit-learn's, side by side.
+"""The sweep of `linear-v1` and the neighbors of `knn-v1` against scikit-learn's, side by side.
 
     python benchmarks/linear_probe.py [IMAGENETTE]
 

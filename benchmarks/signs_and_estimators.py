@@ -4,7 +4,7 @@
 
 CIFAR10 is a folder with `train-00000-of-00001.parquet` and `test-00000-of-00001.parquet`. All arms share
 `training/recipes/cifar10.yaml`, the images, their order and augmentation, and the epochs. Accuracy is on the
-whole test split: k-NN (`knn@1`) among the training images, and a logistic regression on their standardized
+whole test split: k-NN (`knn-v1`) among the training images, and a logistic regression on their standardized
 features. Finished arms are kept in the folder, so the table can be made in several
 goes; other --epochs need another folder.
 """

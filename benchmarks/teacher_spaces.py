@@ -3,7 +3,7 @@
     python benchmarks/teacher_spaces.py PHOTOS DEV [DEV ...] --output reports/encoders/teacher_spaces.json
 
 The space is fitted to photos of PHOTOS (`training.targets.fit_space`). Each DEV is a folder with a subfolder per class.
-Its test split is measured by `retrieval@1`, with the embeddings in the place of a student's.
+Its test split is measured by `retrieval-v1`, with the embeddings in the place of a student's.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def _train(
     return finish(
         module.encoder,
         config,
-        {"held_out/knn@1": Figure(value=result.accuracy, source=_SOURCE, images=result.queries)}
+        {"held_out/knn-v1": Figure(value=result.accuracy, source=_SOURCE, images=result.queries)}
         if result is not None and result.held_out
         else {},
         projector=module.projector,

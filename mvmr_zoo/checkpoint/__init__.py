@@ -37,6 +37,8 @@ from mvmr_zoo.checkpoint.card import (
     Pin,
     Task,
     asked_dim,
+    current_name,
+    data_and_protocol,
     is_licensed,
     output_in_words,
 )
@@ -96,6 +98,8 @@ __all__ = [
     "check_digest",
     "check_hash_names",
     "count_parameters",
+    "current_name",
+    "data_and_protocol",
     "difference",
     "file_digest",
     "golden_images",

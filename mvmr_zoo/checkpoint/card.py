@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, get_args
@@ -18,6 +19,21 @@ Output = Literal["features", "aligned"]
 OUTPUTS: tuple[Output, ...] = get_args(Output)
 
 LICENSE_NOT_STATED = "not stated"
+
+_PROTOCOL = "(knn|linear|linear-sgd|semi|voc07|retrieval)"
+_OLD_VERSION = re.compile(rf"(?<![\w-]){_PROTOCOL}@1(?!\d)")
+_VERSIONED_FIGURE = re.compile(rf"([^/]+/{_PROTOCOL})-v\d+(?![\w-])")
+
+
+def current_name(name: str) -> str:
+    """The current name of a protocol or figure. Older reports and checkpoint folders have `knn@1` for `knn-v1`."""
+    return _OLD_VERSION.sub(r"\1-v1", name)
+
+
+def data_and_protocol(name: str) -> str:
+    """`stl10/knn` for the figure `stl10/knn-v1/k=5`. A name without a version is unchanged."""
+    match = _VERSIONED_FIGURE.match(name)
+    return match[1] if match else name
 
 
 def output_dims(embedding_dim: int, aligned_dim: int) -> dict[Output, int]:
@@ -168,10 +184,11 @@ class ModelCard:
 
         Args:
             name: Data set and protocol, for example `stl10/linear`. The version of the protocol is optional, as in
-                `imagenette/knn@1`.
+                `imagenette/knn-v1`.
         """
+        name = current_name(name)
         for figures in (self.measured, self.published):
             for known, value in figures.items():
-                if name in (known, known.partition("@")[0]):
+                if name in (known, data_and_protocol(known)):
                     return value
         return None

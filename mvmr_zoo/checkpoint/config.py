@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mvmr_zoo._io import read_json_object, write_whole
 from mvmr_zoo.checkpoint.base import Base
-from mvmr_zoo.checkpoint.card import OUTPUTS, Figure, Output, Task, output_dims
+from mvmr_zoo.checkpoint.card import OUTPUTS, Figure, Output, Task, current_name, output_dims
 from mvmr_zoo.checkpoint.files import DELTA_FILE, WEIGHTS_FILE
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.images import Preprocess
@@ -150,7 +150,7 @@ def read_config(path: Path) -> CheckpointConfig:
         raise CheckpointError(f"{path}: {error}") from None
     parsed = {
         "preprocess": preprocess,
-        "metrics": {name: _figure(path, name, value) for name, value in values.get("metrics", {}).items()},
+        "metrics": {current_name(name): _figure(path, name, each) for name, each in values.get("metrics", {}).items()},
         "class_names": tuple(values.get("class_names", ())),
         "data": tuple(values.get("data", ())),
         "aligned_dim": values.pop("outputs", {}).get("aligned", 0),

@@ -50,7 +50,7 @@ def card_figures(checkpoint: Checkpoint, report: Report, source: str) -> dict[st
     """The figures of a report for a checkpoint's `config.json`, by name.
 
     The names of figures of `aligned` end in `/aligned`, or in `/aligned/dim=K` if only the first K dimensions were
-    measured. The best epoch of `linear-sgd@1` is omitted, because it is chosen on the test split.
+    measured. The best epoch of `linear-sgd-v1` is omitted, because it is chosen on the test split.
 
     Args:
         checkpoint: The checkpoint that was measured.

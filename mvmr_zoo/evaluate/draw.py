@@ -36,11 +36,11 @@ def draw(evaluation: Evaluation, path: Path) -> list[Path]:
     title = f"{report.protocol} of {report.model} on {report.data}"
     if outcome.answers is not None:
         confusion_plot(place("confusions"), test.labels, outcome.answers, test.class_names, title)
-    if report.protocol == "knn@1":
+    if report.protocol == "knn-v1":
         names = {k: "" if k == NEIGHBORS else f"/k={k}" for k in (NEIGHBORS, *OTHER_NEIGHBORS)}
-        by_k = {k: report.figures[f"{report.data}/knn@1{suffix}"] for k, suffix in names.items()}
+        by_k = {k: report.figures[f"{report.data}/knn-v1{suffix}"] for k, suffix in names.items()}
         neighbors_plot(place("neighbors"), by_k, title)
-    if report.protocol == "retrieval@1":
+    if report.protocol == "retrieval-v1":
         features = cached_features(model, test)
         retrieval_sheet(place("hits"), test, features, test.labels, report.seed)
         feature_map_plot(place("map"), features, test.labels, test.class_names, title, report.seed)

@@ -1,4 +1,4 @@
-"""`knn@1`: weighted k-nearest-neighbor classification of frozen features.
+"""`knn-v1`: weighted k-nearest-neighbor classification of frozen features.
 
 Wu et al., *Unsupervised Feature Learning via Non-Parametric Instance Discrimination*, 2018:
 cosine similarity, votes weighted by exp(similarity / T).
@@ -48,7 +48,7 @@ def knn(
     """
     if k < 1 or temperature <= 0:
         raise ConfigError(
-            f"knn@1 got k={k}, temperature={temperature}; expected k of at least 1 and a temperature above 0."
+            f"knn-v1 got k={k}, temperature={temperature}; expected k of at least 1 and a temperature above 0."
         )
     classes, numbers = Classes.of(train_labels)
     check_features("train", train, len(numbers))

@@ -1,4 +1,4 @@
-"""`linear@1`: logistic regression on frozen features, its strength chosen on a held-out tenth of train.
+"""`linear-v1`: logistic regression on frozen features, its strength chosen on a held-out tenth of train.
 
 Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, 2021, section 3.2 and
 appendix A.3: L-BFGS, L2 strength swept on a logarithmic grid, refitted on all of train.
@@ -83,10 +83,10 @@ def linear(
     check_features("test", test)
     check_widths(train, test)
     if len(classes) < 2:
-        raise DataError(f"linear@1 got {len(classes)} class in train; expected two or more.")
+        raise DataError(f"linear-v1 got {len(classes)} class in train; expected two or more.")
     held = held_out_rows(numbers, HELD_OUT, seed)
     if not held.any():
-        raise DataError("linear@1 got one image a class; the strength is chosen on a held-out tenth, which needs two.")
+        raise DataError("linear-v1 got one image a class; the strength is chosen on a held-out tenth, which needs two.")
     scale = unit_scale(train)
     scaled = train * scale
     sweep = {

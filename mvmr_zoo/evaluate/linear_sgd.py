@@ -1,4 +1,4 @@
-"""`linear-sgd@1`: a linear classifier trained by Adam on random crops, as the paper evaluates.
+"""`linear-sgd-v1`: a linear classifier trained by Adam on random crops, as the paper evaluates.
 
 Batch 256, 100 epochs, Adam whose learning rate falls to zero along a cosine, crops and mirroring of the paper's views.
 It starts at 1e-3, the paper's 1e-4 being too slow for a few thousand images. Each epoch sees another random crop of
@@ -79,13 +79,13 @@ def linear_sgd(
     """
     classes, numbers = Classes.of(train_labels)
     if not train_views:
-        raise DataError("linear-sgd@1 got no view of train; expected one or more.")
+        raise DataError("linear-sgd-v1 got no view of train; expected one or more.")
     check_features("test", test)
     for view in train_views:
         check_features("train", view, len(numbers))
         check_widths(view, test)
     if len(classes) < 2:
-        raise DataError(f"linear-sgd@1 got {len(classes)} class in train; expected two or more.")
+        raise DataError(f"linear-sgd-v1 got {len(classes)} class in train; expected two or more.")
     mean = train_views[0].mean(axis=0)
     scale = unit_scale(train_views[0] - mean)
     scaled = [(view - mean) * scale for view in train_views]

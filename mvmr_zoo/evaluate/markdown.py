@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,8 +117,8 @@ def _row(model: str, data: str, protocol: str, figure: Figure | None, published:
 
 
 def _plain(name: str) -> str:
-    """What a figure and a published one have in common: no version, and one name for both linear protocols."""
-    return name.replace("@1", "").replace("linear-sgd", "linear")
+    """The name by which measured and published figures are compared: no version, one name for both linear protocols."""
+    return re.sub(r"-v\d+(?=/|$)", "", name).replace("linear-sgd", "linear")
 
 
 def _cell(text: str) -> str:

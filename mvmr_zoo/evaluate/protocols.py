@@ -85,7 +85,7 @@ def _knn(model: Model, splits: Splits, options: Options) -> Outcome:
     labels = splits.test.labels
     results = {k: knn(train, splits.train.labels, test, labels, k=k) for k in (NEIGHBORS, *OTHER_NEIGHBORS)}
     figures = {
-        "knn@1" if k == NEIGHBORS else f"knn@1/k={k}": mean_of(each.answers == labels) for k, each in results.items()
+        "knn-v1" if k == NEIGHBORS else f"knn-v1/k={k}": mean_of(each.answers == labels) for k, each in results.items()
     }
     return Outcome(figures, results[NEIGHBORS].answers)
 
@@ -94,10 +94,10 @@ def _linear(model: Model, splits: Splits, options: Options) -> Outcome:
     train, labels, truth = cached_features(model, splits.train), splits.train.labels, splits.test.labels
     seed, device = options.seed, model.engine.device
     found = linear(train, labels, cached_features(model, splits.test), truth, seed=seed, device=device)
-    figures = {"linear@1": mean_of(found.answers == truth)} | _top5("linear@1", splits, found.top5)
+    figures = {"linear-v1": mean_of(found.answers == truth)} | _top5("linear-v1", splits, found.top5)
     if options.ten_crop:
         many = linear(train, labels, ten_crop_features(model, splits.test), truth, seed=seed, device=device)
-        figures["linear@1/ten-crop"] = mean_of(many.answers == truth)
+        figures["linear-v1/ten-crop"] = mean_of(many.answers == truth)
     return Outcome(figures, found.answers)
 
 
@@ -105,8 +105,8 @@ def _linear_sgd(model: Model, splits: Splits, options: Options) -> Outcome:
     views = [cached_features(model, splits.train, RandomCrop(options.seed, number)) for number in range(VIEWS)]
     test, truth = cached_features(model, splits.test), splits.test.labels
     found = linear_sgd(views, splits.train.labels, test, truth, seed=options.seed, device=model.engine.device)
-    figures = {"linear-sgd@1": mean_of(found.answers == truth)} | _top5("linear-sgd@1", splits, found.top5)
-    figures[f"linear-sgd@1{BEST_EPOCH}"] = mean_of(found.best_answers == truth)
+    figures = {"linear-sgd-v1": mean_of(found.answers == truth)} | _top5("linear-sgd-v1", splits, found.top5)
+    figures[f"linear-sgd-v1{BEST_EPOCH}"] = mean_of(found.best_answers == truth)
     return Outcome(figures, found.answers)
 
 
@@ -115,7 +115,7 @@ def _semi(model: Model, splits: Splits, options: Options) -> Outcome:
     logits = cached_features(model, splits.test) @ model.head.weight.T + model.head.bias
     truth = np.asarray(splits.test.class_names)[splits.test.labels]
     found = semi(logits, model.class_names, truth)
-    figures = {"semi@1": mean_of(found.answers == truth)} | _top5("semi@1", splits, found.top5)
+    figures = {"semi-v1": mean_of(found.answers == truth)} | _top5("semi-v1", splits, found.top5)
     numbers = [splits.test.class_names.index(name) for name in found.answers]
     return Outcome(figures, np.asarray(numbers, np.int64))
 
@@ -141,14 +141,14 @@ def _voc07(model: Model, splits: Splits, options: Options) -> Outcome:
 
         return Measured(len(truth), statistic)
 
-    return Outcome({"voc07@1": mean_over_classes("eleven_point"), "voc07@1/area": mean_over_classes("area")})
+    return Outcome({"voc07-v1": mean_over_classes("eleven_point"), "voc07-v1/area": mean_over_classes("area")})
 
 
 def _retrieval(model: Model, splits: Splits, options: Options) -> Outcome:
     found = retrieval(cached_features(model, splits.test), splits.test.labels)
-    figures = {"retrieval@1/map": mean_of(found.precisions)}
+    figures = {"retrieval-v1/map": mean_of(found.precisions)}
     for column, k in enumerate(found.recall):
-        figures[f"retrieval@1/recall@{k}"] = mean_of(found.found[:, column])
+        figures[f"retrieval-v1/recall@{k}"] = mean_of(found.found[:, column])
     return Outcome(figures)
 
 
@@ -173,11 +173,11 @@ def _own_classifier(model: Model, splits: Splits) -> str:
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    "knn": Protocol("knn@1", _knn, _one_class),
-    "linear": Protocol("linear@1", _linear, _one_class, prefers_features=True),
-    "linear-sgd": Protocol("linear-sgd@1", _linear_sgd, _one_class, prefers_features=True),
-    "semi": Protocol("semi@1", _semi, _own_classifier, classifier=True),
-    "voc07": Protocol("voc07@1", _voc07, _several_classes, prefers_features=True),
-    "retrieval": Protocol("retrieval@1", _retrieval, _one_class),
+    "knn": Protocol("knn-v1", _knn, _one_class),
+    "linear": Protocol("linear-v1", _linear, _one_class, prefers_features=True),
+    "linear-sgd": Protocol("linear-sgd-v1", _linear_sgd, _one_class, prefers_features=True),
+    "semi": Protocol("semi-v1", _semi, _own_classifier, classifier=True),
+    "voc07": Protocol("voc07-v1", _voc07, _several_classes, prefers_features=True),
+    "retrieval": Protocol("retrieval-v1", _retrieval, _one_class),
 }
 """By the name that the command line takes."""

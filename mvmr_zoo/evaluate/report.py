@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mvmr_zoo._io import read_json_object, write_whole
-from mvmr_zoo.checkpoint import OUTPUTS, Figure, Output, output_in_words
+from mvmr_zoo.checkpoint import OUTPUTS, Figure, Output, current_name, output_in_words
 from mvmr_zoo.errors import ConfigError, DataError, one_line
 from mvmr_zoo.evaluate.labels import confusion_counts
 
@@ -36,7 +36,7 @@ class Report:
     """What a protocol measured of one encoder.
 
     Args:
-        protocol: its name and version, as `knn@1`.
+        protocol: its name and version, as `knn-v1`.
         data: name of the data set.
         model: name of the encoder.
         weights: `Model.vectors_digest`; for features this is the SHA-256 of the weights.
@@ -49,7 +49,7 @@ class Report:
         images: SHA-256 of the images measured on, and of those fitted on, by split.
         machine: processor, cores, system, and versions of what computed.
         confusions: the worst pairs of classes, the worst first.
-        figures: by name, as `imagenette/knn@1`; the protocol's own first.
+        figures: by name, as `imagenette/knn-v1`; the protocol's own first.
     """
 
     protocol: str
@@ -119,11 +119,11 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     if not isinstance(values["figures"], dict):
         raise DataError(f"{path}: figures is {type(values['figures']).__name__}, expected an object of figures.")
     try:
-        values["figures"] = {key: Figure.from_json(figure) for key, figure in values["figures"].items()}
+        values["figures"] = {current_name(key): Figure.from_json(each) for key, each in values["figures"].items()}
     except ConfigError as error:
         raise DataError(f"{path}: figures: {error}") from None
     try:
         values["confusions"] = tuple(Confusion(*each) for each in values.get("confusions", ()))
     except TypeError:
         raise DataError(f"{path}: confusions is not a list of class, class, images and share.") from None
-    return Report(**values)
+    return Report(**values | {"protocol": current_name(values["protocol"])})

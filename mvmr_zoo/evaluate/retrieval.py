@@ -1,4 +1,4 @@
-"""`retrieval@1`: every image queries all others; mean average precision and recall@k.
+"""`retrieval-v1`: every image queries all others; mean average precision and recall@k.
 
 Cosine similarity; the others of the query's class are to be found. A class of one image is only ever a wrong answer.
 """
@@ -59,7 +59,7 @@ def retrieval(features: NDArray[np.float32], labels: ArrayLike, *, ranks: Sequen
     check_features("test", features, len(numbers))
     queries = np.flatnonzero(np.bincount(numbers)[numbers] >= 2)
     if not len(queries):
-        raise DataError("retrieval@1 got one image a class; there is nothing to find.")
+        raise DataError("retrieval-v1 got one image a class; there is nothing to find.")
     rows = unit(features)
     precisions, found = [], []
     for start in range(0, len(queries), _QUERIES_AT_ONCE):

@@ -1,4 +1,4 @@
-"""`semi@1`: an encoder fine-tuned on 1 % or 10 % of the labels, scored on test by its own classifier.
+"""`semi-v1`: an encoder fine-tuned on 1 % or 10 % of the labels, scored on test by its own classifier.
 
 `python -m training.finetune` trains on a fixed, stratified index file; nothing is fitted here.
 """
@@ -43,7 +43,7 @@ def semi(logits: NDArray[np.float32], class_names: Sequence[str], test_labels: A
     """
     check_features("test", logits)
     if not logits.shape[1] == len(class_names) == len(set(class_names)):
-        raise DataError(f"semi@1 got {logits.shape[1]} logits an image for the classes {list(class_names)}.")
+        raise DataError(f"semi-v1 got {logits.shape[1]} logits an image for the classes {list(class_names)}.")
     order = np.argsort(class_names)
     classes, scores = Classes(np.asarray(class_names)[order]), logits[:, order]
     predictions = scores.argmax(axis=1)

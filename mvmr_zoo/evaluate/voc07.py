@@ -1,4 +1,4 @@
-"""`voc07@1`: one-vs-rest logistic regression on VOC07, mean average precision.
+"""`voc07-v1`: one-vs-rest logistic regression on VOC07, mean average precision.
 
 Everingham et al., *The PASCAL Visual Object Classes (VOC) Challenge*, 2010: fitted on trainval, scored on test,
 average precision a class over the photos that do not show it as difficult only, then the mean over classes.
@@ -82,7 +82,7 @@ def voc07(
         targets = (train_labels[known, number] == PRESENT).astype(np.int64)
         if min(targets.sum(), len(targets) - targets.sum()) < FOLDS:
             raise DataError(
-                f"voc07@1: trainval shows {name} in {targets.sum()} of {len(targets)} photos; expected at least "
+                f"voc07-v1: trainval shows {name} in {targets.sum()} of {len(targets)} photos; expected at least "
                 f"{FOLDS} that show it and {FOLDS} that do not."
             )
         strengths[name] = _chosen(train[known], targets, seed, device)
@@ -92,7 +92,7 @@ def voc07(
     truth = np.asarray(test_labels)
     for number, name in enumerate(class_names):
         if not (truth[:, number] == PRESENT).any():
-            raise DataError(f"voc07@1: test has no photo of {name}; its average precision is not defined.")
+            raise DataError(f"voc07-v1: test has no photo of {name}; its average precision is not defined.")
     precisions = {
         name: each
         for name, each in zip(class_names, precisions_by_class(scores, truth), strict=True)

@@ -21,6 +21,8 @@ from mvmr_zoo.checkpoint import (
     ModelCard,
     Output,
     count_parameters,
+    current_name,
+    data_and_protocol,
     read_config,
 )
 from mvmr_zoo.errors import CheckpointError, ConfigError, closest
@@ -129,10 +131,10 @@ def list_models(
     _check_known("task", task, {card.task for card in cards if card.task})
     _check_known("data", data, {name for card in cards for name in card.data})
     _check_known("license", license, {card.license for card in cards})
-    thresholds = min_metric or {}
+    thresholds = {current_name(name): value for name, value in (min_metric or {}).items()}
     for name in thresholds:
         figures = {key for card in cards for key in (*card.published, *card.measured)}
-        _check_known("min_metric", name, figures | {key.partition("@")[0] for key in figures})
+        _check_known("min_metric", name, figures | {data_and_protocol(key) for key in figures})
 
     def matches(card: ModelCard) -> bool:
         values = {name: card.figure(name) for name in thresholds}

@@ -46,7 +46,7 @@ def test_the_table_has_the_figures_of_the_reports_best_first() -> None:
     assert [row.mean for row in rows] == sorted((row.mean for row in rows), reverse=True)
     (lite,) = (row for row in rows if row.name == "effnet-lite:0")
     report = read_report(REPORTS / "effnet-lite-0-clothing-retrieval.json")
-    assert lite.figures["clothing"] == report.figures["clothing/retrieval@1/map"].value
+    assert lite.figures["clothing"] == report.figures["clothing/retrieval-v1/map"].value
     assert len(encoders.table(rows, names).splitlines()) == len(rows) + 2
 
 

@@ -24,7 +24,7 @@ def test_published_and_measured_figures_are_separate(zoo: Path) -> None:
     rows = {row.name: row for row in model_rows()}
     ours, theirs = rows["effnet-lite1-whitened"], rows["resnet50-stl10"]
     assert ours.published == ("—",)
-    assert any(line.startswith("imagenette/knn@1/aligned 9") for line in ours.measured)
+    assert any(line.startswith("imagenette/knn-v1/aligned 9") for line in ours.measured)
     assert theirs.measured == ("—",)
     assert "stl10/linear 89.67 %" in theirs.published
 

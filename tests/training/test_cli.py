@@ -190,7 +190,7 @@ def test_a_run_without_a_terminal_is_followed_by_lines(
     assert (same.returncode, same.stdout.splitlines()[-1:]) == (0, finished.stdout.splitlines())
 
     before = read_checkpoint(tmp_path / "mine").config
-    assert before.metrics["held_out/knn@1"].images == 4
+    assert before.metrics["held_out/knn-v1"].images == 4
     longer = answer(capfd, run_small(photos, tmp_path, "--resume --allow_config_change --optim.epochs 3"), "pretrain")
     assert longer.returncode == 0, longer.stderr
     assert "Resuming with another configuration: optim.epochs: 2.0 before, 3.0 now" in longer.stdout

@@ -13,7 +13,7 @@ PIN = Pin(repo="org/tiny", revision="1" * 40, sha256="2" * 64)
 
 def test_pinned_rows_read_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
     config = dataclasses.replace(
-        checkpoint.config, metrics={"a/knn@1": Figure(value=0.5, low=0.25, high=0.75, images=8, source='say "x"')}
+        checkpoint.config, metrics={"a/knn-v1": Figure(value=0.5, low=0.25, high=0.75, images=8, source='say "x"')}
     )
     path = pin_in_catalog(config, PIN, tmp_path / "catalog.json")
     assert read_hub_catalog(path) == (pinned_row(config, PIN),)

@@ -29,7 +29,7 @@ def test_what_comes_out_is_a_model(cached: Path, photos: Path) -> None:
     config = read_checkpoint(cached / NAME).config
     assert "Trained without labels by MV-MR" in config.source
     assert "scattering (weight 1)" in config.source
-    assert 0 <= config.metrics["held_out/knn@1"].value <= 1
+    assert 0 <= config.metrics["held_out/knn-v1"].value <= 1
 
 
 def test_every_representation_is_a_term(cached: Path) -> None:

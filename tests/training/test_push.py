@@ -26,14 +26,14 @@ def owner(hub: HubServer, tmp_path: Path) -> HubClient:
 
 def report_of(checkpoint: Checkpoint, path: Path, **changed: str) -> Path:
     report = Report(
-        protocol="knn@1",
+        protocol="knn-v1",
         data="imagenette",
         model=checkpoint.config.name,
         weights=checkpoint.weights_digest,
         preprocess=checkpoint.config.preprocess.digest,
         seed=0,
         seconds=1.5,
-        figures={"imagenette/knn@1": Figure(value=0.5, low=0.4, high=0.6, images=100)},
+        figures={"imagenette/knn-v1": Figure(value=0.5, low=0.4, high=0.6, images=100)},
     )
     write_report(path, dataclasses.replace(report, **changed))
     return path
@@ -58,10 +58,10 @@ def test_pushed_loaded_in_a_fresh_process_and_then_offline(
     assert somebody.load("hf-hub:org/tiny@v1", HF_HUB_OFFLINE="1") == loaded
     assert len(hub.requests) == asked
     folder = somebody.snapshots("org/tiny")[0].parent
-    assert read_checkpoint(folder).config.metrics["imagenette/knn@1"].low == 0.4
+    assert read_checkpoint(folder).config.metrics["imagenette/knn-v1"].low == 0.4
     card = hub.blob(hub.files("org/tiny")["README.md"]["sha256"]).read_text()
     assert 'mvmr_zoo.load("hf-hub:org/tiny")' in card
-    assert "| imagenette/knn@1 | 0.500 | 0.400 to 0.600 | 100 | reports/knn.json |" in card
+    assert "| imagenette/knn-v1 | 0.500 | 0.400 to 0.600 | 100 | reports/knn.json |" in card
 
 
 def test_pushed_again_without_what_it_no_longer_has(hub: HubServer, owner: HubClient, tmp_path: Path) -> None:

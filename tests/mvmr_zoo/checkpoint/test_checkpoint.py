@@ -48,15 +48,21 @@ def test_round_trip(checkpoint: Checkpoint) -> None:
 
 def test_measured_figures_are_added(copy: Path) -> None:
     first = Figure(value=0.5, low=0.4, high=0.6, images=100, source="reports/a.json")
-    add_metrics(read_checkpoint(copy), {"imagenette/knn@1": first})
-    add_metrics(read_checkpoint(copy), {"cifar10/knn@1": Figure(value=0.25)})
-    assert read_checkpoint(copy).config.metrics == {"imagenette/knn@1": first, "cifar10/knn@1": Figure(value=0.25)}
-    assert "| imagenette/knn@1 | 0.500 | 0.400 to 0.600 | 100 | reports/a.json |" in (copy / "README.md").read_text()
+    add_metrics(read_checkpoint(copy), {"imagenette/knn-v1": first})
+    add_metrics(read_checkpoint(copy), {"cifar10/knn-v1": Figure(value=0.25)})
+    assert read_checkpoint(copy).config.metrics == {"imagenette/knn-v1": first, "cifar10/knn-v1": Figure(value=0.25)}
+    assert "| imagenette/knn-v1 | 0.500 | 0.400 to 0.600 | 100 | reports/a.json |" in (copy / "README.md").read_text()
 
 
 def test_a_bare_number_is_a_figure_too(copy: Path) -> None:
-    change(copy, metrics={"imagenette/knn@1": 0.5})
-    assert read_checkpoint(copy).config.metrics == {"imagenette/knn@1": Figure(value=0.5)}
+    change(copy, metrics={"imagenette/knn-v1": 0.5})
+    assert read_checkpoint(copy).config.metrics == {"imagenette/knn-v1": Figure(value=0.5)}
+
+
+def test_names_of_older_figures(copy: Path) -> None:
+    change(copy, metrics={"imagenette/retrieval@1/recall@1": 0.5, "held_out/linear-sgd@1/top5": 0.25})
+    expected = {"imagenette/retrieval-v1/recall@1": Figure(value=0.5), "held_out/linear-sgd-v1/top5": Figure(value=0.25)}
+    assert read_checkpoint(copy).config.metrics == expected
 
 
 def test_another_folder_is_never_replaced(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -107,9 +113,9 @@ def test_an_altered_or_missing_file_is_named(copy: Path, name: str) -> None:
         ({"embedding_dim": "many"}, "embedding_dim is str"),
         ({"embedding_dim": 500}, "expected features (4, 500)"),
         ({"sha256": {"model.safetensors": 1, "graph.onnx": "", "golden.safetensors": ""}}, "is not text"),
-        ({"metrics": {"a/knn@1": 2.0}}, "metrics: a/knn@1: figure value is 2.0"),
-        ({"metrics": {"a/knn@1": {"worth": 1}}}, "metrics: a/knn@1: figure is {'worth': 1}"),
-        ({"metrics": {"a/knn@1": {"value": 0.5, "low": "x"}}}, "figure low is 'x'"),
+        ({"metrics": {"a/knn-v1": 2.0}}, "metrics: a/knn-v1: figure value is 2.0"),
+        ({"metrics": {"a/knn-v1": {"worth": 1}}}, "metrics: a/knn-v1: figure is {'worth': 1}"),
+        ({"metrics": {"a/knn-v1": {"value": 0.5, "low": "x"}}}, "figure low is 'x'"),
         ({"task": "sleeping"}, "task is 'sleeping'; expected one of pretraining"),
         ({"data": [1]}, "data has a value that is not text"),
         ({"scores": "argmax"}, "scores is 'argmax'"),

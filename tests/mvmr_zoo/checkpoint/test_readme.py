@@ -12,10 +12,10 @@ from ...hub_client import HubClient
 from ...hub_server import HubServer
 
 FIGURES = {
-    "imagenette/knn@1": Figure(value=0.5, low=0.4, high=0.6, images=100, source="reports/a.json"),
-    "voc07/voc07@1": Figure(value=0.7),
-    "held_out/knn@1": Figure(value=0.8),
-    "imagenette/knn@1 of the teacher": Figure(value=0.9),
+    "imagenette/knn-v1": Figure(value=0.5, low=0.4, high=0.6, images=100, source="reports/a.json"),
+    "voc07/voc07-v1": Figure(value=0.7),
+    "held_out/knn-v1": Figure(value=0.8),
+    "imagenette/knn-v1 of the teacher": Figure(value=0.9),
 }
 
 
@@ -29,8 +29,8 @@ def test_metadata_is_accepted_by_the_hub(hub: HubServer, checkpoint: Checkpoint,
         (each.dataset_name, each.metric_name, each.metric_type, each.metric_value) for each in card.data.eval_results
     ]
     assert found == [
-        ("imagenette", "knn@1", "accuracy", 0.5),
-        ("voc07", "voc07@1", "mean_average_precision", 0.7),
+        ("imagenette", "knn-v1", "accuracy", 0.5),
+        ("voc07", "voc07-v1", "mean_average_precision", 0.7),
     ]
     (tmp_path / "README.md").write_text(text)
     code = "import sys, huggingface_hub; huggingface_hub.ModelCard.load(sys.argv[1]).validate()"
@@ -47,7 +47,7 @@ def test_contents(checkpoint: Checkpoint) -> None:
     text = readme_text(facts, spec="hf-hub:org/tiny")
     for words in (
         'mvmr_zoo.load("hf-hub:org/tiny")', "Training data: imagenette.", "peak_lr: 0.001", "It knows ten things.",
-        "| imagenette/knn@1 | 0.500 | 0.400 to 0.600 | 100 | reports/a.json |", "| held_out/knn@1 | 0.800 |  |  |  |",
+        "| imagenette/knn-v1 | 0.500 | 0.400 to 0.600 | 100 | reports/a.json |", "| held_out/knn-v1 | 0.800 |  |  |  |",
         "a classifier with 2 classes", "License of the weights: apache-2.0.", "@article{kinakh2024mvmr",
     ):  # fmt: skip
         assert words in text

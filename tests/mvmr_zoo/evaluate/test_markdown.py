@@ -12,11 +12,11 @@ from mvmr_zoo.evaluate.markdown import MARKERS, read_reports, report_markdown, t
 from mvmr_zoo.evaluate.report import Confusion
 
 REPORT = Report(
-    protocol="linear@1", data="stl10", model="resnet50-stl10", weights="0" * 64, preprocess="1" * 64, seed=0,
+    protocol="linear-v1", data="stl10", model="resnet50-stl10", weights="0" * 64, preprocess="1" * 64, seed=0,
     seconds=1.0, confusions=(Confusion("a|b", "c", 3, 0.25),),
-    figures={"stl10/linear@1": Figure(value=0.5, low=0.4, high=0.6), "stl10/linear@1/top5": Figure(value=0.9)},
+    figures={"stl10/linear-v1": Figure(value=0.5, low=0.4, high=0.6), "stl10/linear-v1/top5": Figure(value=0.9)},
 )  # fmt: skip
-ROW = "| resnet50-stl10 | stl10 | linear@1 | 0.5000 | 0.4000 to 0.6000 | 0.8967 |"
+ROW = "| resnet50-stl10 | stl10 | linear-v1 | 0.5000 | 0.4000 to 0.6000 | 0.8967 |"
 
 
 def test_measured_figures_stand_beside_the_published_ones() -> None:
@@ -29,8 +29,8 @@ def test_measured_figures_stand_beside_the_published_ones() -> None:
 
 
 def test_the_papers_linear_evaluation_is_the_published_figure_of_both_linear_protocols() -> None:
-    sgd = dataclasses.replace(REPORT, figures={"stl10/linear-sgd@1": Figure(value=0.5)})
-    assert "| resnet50-stl10 | stl10 | linear-sgd@1 | 0.5000 |  | 0.8967 |" in table_markdown([sgd]).splitlines()
+    sgd = dataclasses.replace(REPORT, figures={"stl10/linear-sgd-v1": Figure(value=0.5)})
+    assert "| resnet50-stl10 | stl10 | linear-sgd-v1 | 0.5000 |  | 0.8967 |" in table_markdown([sgd]).splitlines()
 
 
 def test_one_report_as_a_page() -> None:

@@ -13,12 +13,18 @@ from mvmr_zoo.evaluate import Report, read_report, write_report
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     report = Report(
-        protocol="knn@1", data="imagenette", model="tiny", weights="0" * 64, preprocess="1" * 64, seed=0, seconds=1.0,
-        figures={"imagenette/knn@1": Figure(value=0.5, low=0.4, high=0.6, images=9)},
+        protocol="knn-v1", data="imagenette", model="tiny", weights="0" * 64, preprocess="1" * 64, seed=0, seconds=1.0,
+        figures={"imagenette/knn-v1": Figure(value=0.5, low=0.4, high=0.6, images=9)},
     )  # fmt: skip
     write_report(tmp_path / "reports" / "knn.json", report)
     assert read_report(tmp_path / "reports" / "knn.json") == report
     return tmp_path / "reports" / "knn.json"
+
+
+def test_names_of_older_reports(file: Path) -> None:
+    expected = read_report(file)
+    file.write_text(file.read_text().replace("knn-v1", "knn@1"))
+    assert read_report(file) == expected
 
 
 @pytest.mark.parametrize(

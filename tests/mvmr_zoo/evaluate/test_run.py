@@ -89,7 +89,7 @@ def test_reports_are_those_of_the_protocols(checkpoint: Checkpoint, data: Path, 
     report = evaluate("knn", str(checkpoint.folder), f"folder:{data}").report
     model, train, test = mvmr_zoo.load(checkpoint.folder), image_folder(data / "train"), image_folder(data / "val")
     alone = knn(model.embed(train.paths), train.labels, model.embed(test.paths), test.labels)
-    figure = report.figures["data/knn@1"]
+    figure = report.figures["data/knn-v1"]
     assert figure.value == pytest.approx(alone.accuracy, abs=1e-4)
     assert figure.images == 16
     assert report.weights == checkpoint.weights_digest
@@ -103,7 +103,7 @@ def test_a_folder_without_splits_gets_a_seeded_one(checkpoint: Checkpoint, data:
         for seed in (0, 0, 1)
     )
     assert one.figures == two.figures
-    assert one.figures["train/knn@1"].images == 8
+    assert one.figures["train/knn-v1"].images == 8
     assert one.images == two.images != other.images
 
 
@@ -128,12 +128,12 @@ def test_the_command(checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None
     arguments = ("--data", f"folder:{data}", "--output", tmp_path / "reports")
     done = run("eval", "all", "effnet-lite:0", *arguments, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "data/linear@1" in done.stdout
+    assert "data/linear-v1" in done.stdout
     names = sorted(path.name for path in (tmp_path / "reports").iterdir())
     protocols = ("knn", "linear", "linear-sgd", "retrieval")
     assert set(names) == {f"effnet-lite-0-data-{each}.{kind}" for each in protocols for kind in ("json", "md")}
     report = read_report(tmp_path / "reports" / names[0])
-    assert report.figures["data/knn@1"].interval is not None
+    assert report.figures["data/knn-v1"].interval is not None
     assert json.loads((tmp_path / "reports" / names[0]).read_text())["machine"]["cores"]
     refused(run("eval", "knn", "effnet-lite1-whitened", "--data", "cifar11", home=tmp_path), "Closest: cifar10")
 
@@ -161,8 +161,8 @@ def test_ten_crops_are_measured_beside_the_center(checkpoint: Checkpoint, data: 
     spec = str(checkpoint.folder)
     plain = evaluate("linear", spec, f"folder:{data}").report.figures
     found = evaluate("linear", spec, f"folder:{data}", options=Options(ten_crop=True)).report.figures
-    assert found.keys() - plain.keys() == {"data/linear@1/ten-crop"}
-    assert found["data/linear@1"] == plain["data/linear@1"]
+    assert found.keys() - plain.keys() == {"data/linear-v1/ten-crop"}
+    assert found["data/linear-v1"] == plain["data/linear-v1"]
     model, images = mvmr_zoo.load(spec), image_folder(data / "val")
     crops = [cached_features(model, images, view) for view in TEN_CROPS]
     np.testing.assert_allclose(ten_crop_features(model, images), np.mean(crops, axis=0), rtol=1e-5, atol=1e-5)
@@ -173,8 +173,8 @@ def test_two_encoders_side_by_side(
 ) -> None:
     first, second = str(checkpoint.folder), str(other_checkpoint.folder)
     rows = {row.name: row for row in compare("knn", first, second, f"folder:{data}").rows}
-    row = rows["knn@1"]
-    assert row.first == evaluate("knn", first, f"folder:{data}").report.figures["data/knn@1"]
+    row = rows["knn-v1"]
+    assert row.first == evaluate("knn", first, f"folder:{data}").report.figures["data/knn-v1"]
     assert row.difference.value == pytest.approx(row.first.value - row.second.value, abs=2e-4)
     assert row.difference.low <= row.difference.value <= row.difference.high
     done = run("eval", "compare", first, second, "--data", f"folder:{data}", home=tmp_path)
@@ -191,15 +191,15 @@ def test_voc07_from_its_folder_to_a_report(tmp_path: Path) -> None:
         "--data-root",
         tmp_path / "data",
     )
-    refused(run("eval", "knn", *arguments, home=tmp_path), "knn@1 does not apply: voc07's photos show several classes")
+    refused(run("eval", "knn", *arguments, home=tmp_path), "knn-v1 does not apply: voc07's photos show several classes")
     done = run("eval", "all", *arguments, "--output", tmp_path / "reports", home=tmp_path)
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "reports").glob("*.json")
     report = read_report(file)
-    assert report.protocol == "voc07@1"
-    assert report.figures["voc07/voc07@1"].value > 0.3  # a tenth of the photos show each class
-    low, high = report.figures["voc07/voc07@1/area"].interval
-    assert low < report.figures["voc07/voc07@1/area"].value < high
+    assert report.protocol == "voc07-v1"
+    assert report.figures["voc07/voc07-v1"].value > 0.3  # a tenth of the photos show each class
+    low, high = report.figures["voc07/voc07-v1/area"].interval
+    assert low < report.figures["voc07/voc07-v1/area"].value < high
 
 
 def test_a_fine_tuned_encoder_by_its_own_classifier(tmp_path: Path, data: Path, zoo: Path) -> None:
@@ -210,15 +210,15 @@ def test_a_fine_tuned_encoder_by_its_own_classifier(tmp_path: Path, data: Path, 
     found = evaluate("semi", str(tuned.folder), f"folder:{data}")
     said = [names[number] for number in model.classify(images.paths).probabilities.argmax(axis=1)]
     right = [name == images.class_names[label] for name, label in zip(said, images.labels, strict=True)]
-    assert found.report.figures["data/semi@1"].value == pytest.approx(np.mean(right), abs=1e-4)
+    assert found.report.figures["data/semi-v1"].value == pytest.approx(np.mean(right), abs=1e-4)
     assert 0 < np.mean(right) < 1
     assert [images.class_names[number] for number in found.outcome.answers] == said
 
 
 def test_a_protocol_that_does_not_apply(checkpoint: Checkpoint, data: Path, zoo: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"semi@1 does not apply: tiny has no classifier; `python -m training.fine"):
+    with pytest.raises(ConfigError, match=r"semi-v1 does not apply: tiny has no classifier; `python -m training.fine"):
         evaluate("semi", str(checkpoint.folder), f"folder:{data}")
-    with pytest.raises(ConfigError, match=r"voc07@1 does not apply: data has one class an image"):
+    with pytest.raises(ConfigError, match=r"voc07-v1 does not apply: data has one class an image"):
         evaluate("voc07", str(checkpoint.folder), f"folder:{data}")
     other = make_checkpoint(
         tmp_path / "other", head=Head(np.ones((2, 256), np.float32), np.zeros(2, np.float32)), class_names=("x", "y")
@@ -248,20 +248,22 @@ def test_all_goes_on_where_one_protocol_cannot(checkpoint: Checkpoint, tmp_path:
     write_photos(tmp_path / "data" / "val", 8)
     done = run("eval", "all", checkpoint.folder, "--data", f"folder:{tmp_path / 'data'}", home=tmp_path)
     assert done.returncode == 1
-    assert "linear cannot be measured: linear@1 got one image a class" in done.stderr
-    assert "data/retrieval@1/map" in done.stdout
+    assert "linear cannot be measured: linear-v1 got one image a class" in done.stderr
+    assert "data/retrieval-v1/map" in done.stdout
 
 
 def test_small_classes_are_tested_on_too(checkpoint: Checkpoint, tmp_path: Path, zoo: Path) -> None:
     write_photos(tmp_path / "few", 4)
-    assert evaluate("knn", str(checkpoint.folder), f"folder:{tmp_path / 'few'}").report.figures["few/knn@1"].images == 2
+    assert (
+        evaluate("knn", str(checkpoint.folder), f"folder:{tmp_path / 'few'}").report.figures["few/knn-v1"].images == 2
+    )
 
 
 def test_attached_figures_stand_on_the_card(tmp_path: Path, data: Path, checkpoint: Checkpoint) -> None:
     copy = shutil.copytree(checkpoint.folder, tmp_path / "copy")
     done = run("eval", "knn", copy, "--data", f"folder:{data}", "--attach", home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "| data/knn@1 | " in (tmp_path / "copy" / "README.md").read_text()
+    assert "| data/knn-v1 | " in (tmp_path / "copy" / "README.md").read_text()
     assert run("verify", copy, home=tmp_path).returncode == 0
 
 
@@ -305,7 +307,7 @@ def test_a_report_says_which_output_it_measured(aligned_checkpoint: Checkpoint, 
         model = mvmr_zoo.load(spec, output=report.output, dim=report.dim if report.output == "aligned" else None)
         assert report.weights == model.vectors_digest
         alone = retrieval(model.embed(test.paths), test.labels).precisions.mean()
-        assert report.figures["data/retrieval@1/map"].value == pytest.approx(alone, abs=1e-4)
+        assert report.figures["data/retrieval-v1/map"].value == pytest.approx(alone, abs=1e-4)
 
 
 def test_a_classifier_is_measured_on_features(tmp_path: Path, data: Path, zoo: Path) -> None:
@@ -345,12 +347,12 @@ def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path,
     names = {"distilled-aligned-256-data-knn", "distilled-aligned-20-data-knn", "distilled-data-knn"}
     assert {path.stem for path in (tmp_path / "reports").iterdir()} == names
     page = (tmp_path / "reports" / "distilled-aligned-20-data-knn.md").read_text()
-    assert "knn@1 of distilled (aligned, 20 numbers) on data" in page
+    assert "knn-v1 of distilled (aligned, 20 numbers) on data" in page
     assert "- output: aligned, 20 numbers" in page
     table = run("eval", "table", "--reports", tmp_path / "reports", home=tmp_path).stdout
     assert all(f"| {shown} |" in table for shown in ("distilled", "distilled (aligned, 20 numbers)"))
     card = (tmp_path / "copy" / "README.md").read_text()
-    assert all(f"| {name} |" in card for name in ("data/knn@1", "data/knn@1/aligned", "data/knn@1/aligned/dim=20"))
+    assert all(f"| {name} |" in card for name in ("data/knn-v1", "data/knn-v1/aligned", "data/knn-v1/aligned/dim=20"))
     assert run("verify", spec, home=tmp_path).returncode == 0
     for words, message in (
         (("--model-output", "words"), "load got output='words'"),
@@ -369,7 +371,7 @@ def test_figures_of_another_alignment_are_not_attached(
 ) -> None:
     spec = str(shutil.copytree(aligned_checkpoint.folder, tmp_path / "copy"))
     report = evaluate("knn", spec, f"folder:{data}").report
-    assert "data/knn@1/aligned" in attach_report(report, None).config.metrics
+    assert "data/knn-v1/aligned" in attach_report(report, None).config.metrics
     weight = np.random.default_rng(1).standard_normal((300, 256)).astype(np.float32)
     other = make_checkpoint(tmp_path / "copy", alignment=alignment_from_projector(weight, None))
     assert other.weights_digest == aligned_checkpoint.weights_digest

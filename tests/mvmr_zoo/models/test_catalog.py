@@ -103,9 +103,9 @@ def test_filters_that_match_no_model(zoo: Path, wanted: dict[str, object], messa
 
 def test_a_measured_figure_is_preferred_to_a_published_one() -> None:
     card = dataclasses.replace(
-        CATALOG["resnet50-stl10"], measured={"stl10/linear@1": Figure(value=0.5), "stl10/knn@1": Figure(value=0.4)}
+        CATALOG["resnet50-stl10"], measured={"stl10/linear-v1": Figure(value=0.5), "stl10/knn-v1": Figure(value=0.4)}
     )
-    found = [card.figure(name) for name in ("stl10/linear", "stl10/linear@1", "stl10/linear/top5", "none")]
+    found = [card.figure(name) for name in ("stl10/linear", "stl10/linear-v1", "stl10/linear/top5", "none")]
     assert [figure and figure.value for figure in found] == [0.5, 0.5, 0.9946, None]
 
 

@@ -133,7 +133,7 @@ def test_wrong_runtime_or_device(checkpoint: Checkpoint) -> None:
 
 
 def test_measured_figures_come_with_the_bundled_model() -> None:
-    figure = mvmr_zoo.model_info(BUNDLED_MODEL).measured["imagenette/knn@1/aligned"]
+    figure = mvmr_zoo.model_info(BUNDLED_MODEL).measured["imagenette/knn-v1/aligned"]
     assert figure.low is not None
     assert 0.9 <= figure.low <= figure.value <= 1
 
