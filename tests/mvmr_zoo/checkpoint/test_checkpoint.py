@@ -61,7 +61,8 @@ def test_a_bare_number_is_a_figure_too(copy: Path) -> None:
 
 def test_names_of_older_figures(copy: Path) -> None:
     change(copy, metrics={"imagenette/retrieval@1/recall@1": 0.5, "held_out/linear-sgd@1/top5": 0.25})
-    expected = {"imagenette/retrieval-v1/recall@1": Figure(value=0.5), "held_out/linear-sgd-v1/top5": Figure(value=0.25)}
+    first, second = "imagenette/retrieval-v1/recall@1", "held_out/linear-sgd-v1/top5"
+    expected = {first: Figure(value=0.5), second: Figure(value=0.25)}
     assert read_checkpoint(copy).config.metrics == expected
 
 

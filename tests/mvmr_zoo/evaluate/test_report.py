@@ -30,9 +30,9 @@ def test_names_of_older_reports(file: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"figures": {"a": 5.0}}, "figures: a figure has value 5.0; expected a fraction"),
+        ({"figures": {"a": 5.0}}, "figures: figure value is 5.0; expected a fraction"),
         ({"figures": []}, "figures is list"),
-        ({"figures": {"a": {"low": 0.1}}}, "figures: a figure is"),
+        ({"figures": {"a": {"low": 0.1}}}, "figures: figure is"),
         ({"more": 1}, "unknown field more"),
     ],
 )
