@@ -1,8 +1,9 @@
-"""What an encoder must beat, by `knn-v1`: the same network untrained, and raw pixels.
+"""Baselines for an encoder: the same network with random weights, and raw pixels.
 
-    python benchmarks/baselines.py DATA-ROOT [--data imagenette] [--model SPEC] [--output reports]
+    python benchmarks/baselines.py knn DATA [--data-root ROOT] [--model SPEC] [--output reports]
 
-The model itself, and other people's encoders such as its teacher, are measured by `mvmr-zoo eval knn`.
+The protocol is `knn` or `retrieval`. DATA is the name of a data set, or `folder:PHOTOS`. `mvmr-zoo eval` measures the
+model itself and encoders of other projects.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mvmr_zoo.architectures import Encoder
 from mvmr_zoo.datasets import ImageFolder, Splits, open_splits
 from mvmr_zoo.evaluate import (
     PROTOCOLS,
+    RAW_PIXELS,
     Options,
     Report,
     figure,
@@ -32,6 +34,7 @@ from mvmr_zoo.evaluate import (
     measure,
     raw_pixels,
     report_markdown,
+    retrieval,
     write_report,
 )
 from mvmr_zoo.inference import TorchEngine
@@ -39,58 +42,64 @@ from mvmr_zoo.models import BUNDLED_MODEL
 
 
 def untrained(model: mvmr_zoo.Model) -> mvmr_zoo.Model:
-    """The model's architecture at its random start, seed 0, with the model's preprocessing."""
+    """The features of the model's architecture with random weights (seed 0) and the model's preprocessing."""
     torch.manual_seed(0)
     encoder = Encoder(model.card.architecture)
     digest = hashlib.sha256()
     for tensor in encoder.state_dict().values():
         digest.update(tensor.numpy().tobytes())
-    name = f"{model.card.architecture}, untrained"
+    name = f"{model.card.name}, untrained"
     card = replace(model.card, name=name, published={}, measured={})
     return mvmr_zoo.Model(
         "", card, TorchEngine(encoder), digest.hexdigest(), functools.partial(Encoder, card.architecture)
     )
 
 
-def of_pixels(splits: Splits) -> Report:
-    """Raw pixels by `knn-v1`."""
+def of_pixels(protocol: str, splits: Splits) -> Report:
+    """Measure raw pixels by `knn` or `retrieval`."""
     assert isinstance(splits.train, ImageFolder)
     assert isinstance(splits.test, ImageFolder)
     began = time.perf_counter()
-    train, test = raw_pixels(splits.train.paths), raw_pixels(splits.test.paths)
-    found = knn(train, splits.train.labels, test, splits.test.labels)
+    test, labels = raw_pixels(splits.test.paths), splits.test.labels
+    if protocol == "knn":
+        answers = knn(raw_pixels(splits.train.paths), splits.train.labels, test, labels).answers
+        figures = {"knn-v1": mean_of(answers == labels)}
+    else:
+        figures = {"retrieval-v1/map": mean_of(retrieval(test, labels).precisions)}
     return Report(
-        protocol="knn-v1",
+        protocol=f"{protocol}-v1",
         data=splits.name,
-        model="raw 16 x 16 pixels",
+        model=RAW_PIXELS,
         weights="",
         preprocess="",
+        dim=test.shape[1],
         seed=0,
         seconds=round(time.perf_counter() - began, 1),
         images={"train": images_digest(splits.train), "test": images_digest(splits.test)},
         machine=machine(),
-        figures={f"{splits.name}/knn-v1": figure(mean_of(found.answers == splits.test.labels))},
+        figures={f"{splits.name}/{name}": figure(each) for name, each in figures.items()},
     )
 
 
 def main() -> None:
     """Write a report of each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path)
-    parser.add_argument("--data", default="imagenette")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("protocol", choices=("knn", "retrieval"))
+    parser.add_argument("data")
+    parser.add_argument("--data-root", type=Path)
     parser.add_argument("--model", default=BUNDLED_MODEL)
     parser.add_argument("--output", type=Path, default=Path("reports"))
     options = parser.parse_args()
-    splits, model = open_splits(options.data, options.root), mvmr_zoo.load(options.model)
+    splits, model = open_splits(options.data, options.data_root), mvmr_zoo.load(options.model)
     reports = {
-        "untrained": measure(PROTOCOLS["knn"], "", untrained(model), splits, Options()).report,
-        "pixels": of_pixels(splits),
+        "untrained": measure(PROTOCOLS[options.protocol], "", untrained(model), splits, Options()).report,
+        "pixels": of_pixels(options.protocol, splits),
     }
     for name, report in reports.items():
-        path = options.output / f"{name}-{report.data}-knn.json"
+        path = options.output / f"{name}-{report.data}-{options.protocol}.json"
         write_report(path, report)
         write_whole(path.with_suffix(".md"), report_markdown(report))
-        print(f"{path}: {report.figures[f'{report.data}/knn-v1']}")
+        print(f"{path}: {next(iter(report.figures.values()))}")
 
 
 if __name__ == "__main__":

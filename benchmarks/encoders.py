@@ -1,11 +1,13 @@
 """Encoders by quality and speed: the table and the picture of docs/evaluation.md.
 
     mvmr-zoo eval retrieval SPEC --data folder:DEV/clothing --output reports/encoders      # for each encoder and set
+    python benchmarks/baselines.py retrieval folder:DEV/clothing --output reports/encoders # for each set
     python benchmarks/encoders.py speed PHOTOS SPEC ... --output reports/encoders
     python benchmarks/encoders.py picture reports/encoders --output docs/encoders.png
 
-`speed` times `Model.embed` on photo files, decoding included. The encoders take turns, so that a busy machine slows all
-of them. `picture` draws the mean retrieval mAP over the data sets against the time of a photo, and prints a table.
+`speed` times `Model.embed` on photo files, decoding included, and raw pixels. The encoders take turns, so that a busy
+machine slows all of them. `picture` draws the mean retrieval mAP over the data sets against the time of a photo, and
+prints a table.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import numpy as np
 import mvmr_zoo
 from mvmr_zoo._io import write_whole
 from mvmr_zoo.datasets import image_folder
-from mvmr_zoo.evaluate import machine, read_report
+from mvmr_zoo.evaluate import RAW_PIXELS, machine, raw_pixels, read_report
 
 SPEED_FILE = "speed.json"
 _MAP = "retrieval-v1/map"
@@ -63,7 +65,7 @@ def speed(folder: Path, specs: list[str], count: int, rounds: int) -> dict[str, 
     found = image_folder(folder).paths
     paths = [found[i] for i in np.random.default_rng(0).permutation(len(found))[:count]]
     models = {spec: mvmr_zoo.load(spec) for spec in specs}
-    times: dict[str, list[float]] = {spec: [] for spec in specs}
+    times: dict[str, list[float]] = {spec: [] for spec in [*specs, RAW_PIXELS]}
     for model in models.values():
         model.embed(paths[:32])
     for _ in range(rounds):
@@ -71,18 +73,25 @@ def speed(folder: Path, specs: list[str], count: int, rounds: int) -> dict[str, 
             began = time.perf_counter()
             model.embed(paths)
             times[spec].append(1000 * (time.perf_counter() - began) / len(paths))
+        began = time.perf_counter()
+        raw_pixels(paths)
+        times[RAW_PIXELS].append(1000 * (time.perf_counter() - began) / len(paths))
     rows = [
         {
             "model": model.card.name,
             "spec": spec if ":" in spec or "/" not in spec else Path(spec).name,
-            "ms": round(statistics.median(times[spec]), 2),
-            "least_ms": round(min(times[spec]), 2),
+            **_milliseconds(times[spec]),
             "megabytes": round(stored_bytes(model) / 1e6, 1),
             "dim": model.dim,
         }
         for spec, model in models.items()
     ]
+    rows.append({"model": RAW_PIXELS, "spec": "", **_milliseconds(times[RAW_PIXELS]), "megabytes": 0.0, "dim": 768})
     return {"photos": len(paths), "rounds": rounds, "machine": machine(), "encoders": rows}
+
+
+def _milliseconds(times: list[float]) -> dict[str, float]:
+    return {"ms": round(statistics.median(times), 2), "least_ms": round(min(times), 2)}
 
 
 def stored_bytes(model: mvmr_zoo.Model) -> int:
@@ -91,7 +100,10 @@ def stored_bytes(model: mvmr_zoo.Model) -> int:
 
 
 def encoders(folder: Path) -> tuple[list[Encoder], list[str]]:
-    """The encoders with a figure on every data set of the folder's retrieval reports, best first, and the data sets."""
+    """The encoders with a figure on every data set of the folder's retrieval reports, best first, and the data sets.
+
+    A network with random weights needs the time of the trained one.
+    """
     reports = [read_report(path) for path in sorted(folder.glob("*-retrieval.json"))]
     names = sorted({report.data for report in reports})
     path = folder / SPEED_FILE
@@ -99,17 +111,11 @@ def encoders(folder: Path) -> tuple[list[Encoder], list[str]]:
     figures: dict[tuple[str, int], dict[str, float]] = {}
     for report in reports:
         figures.setdefault((report.model, report.dim), {})[report.data] = report.figures[f"{report.data}/{_MAP}"].value
-    rows = [
-        Encoder(
-            name,
-            {data: found[data] for data in names},
-            timed[name]["ms"] if name in timed else None,
-            timed[name]["megabytes"] if name in timed else None,
-            dim,
-        )
-        for (name, dim), found in figures.items()
-        if found.keys() == set(names)
-    ]
+    rows = []
+    for (name, dim), found in figures.items():
+        if found.keys() == set(names):
+            speed = timed.get(name.removesuffix(", untrained"), {"ms": None, "megabytes": None})
+            rows.append(Encoder(name, {data: found[data] for data in names}, speed["ms"], speed["megabytes"], dim))
     return sorted(rows, key=lambda row: -row.mean), names
 
 
@@ -136,8 +142,8 @@ def picture(rows: list[Encoder], path: Path) -> None:
         if row.ms is None or row.megabytes is None:
             print(f"{row.name} is not in the picture: it was not timed.")
             continue
-        ours = not row.name.startswith("effnet-lite")
-        axes.scatter(row.ms, row.mean, s=25 * row.megabytes, alpha=0.6, color="#332288" if ours else "#cc6677")
+        ours = "-" in row.name and not row.name.startswith("effnet-lite:")
+        axes.scatter(row.ms, row.mean, s=25 * max(row.megabytes, 1), alpha=0.6, color="#332288" if ours else "#cc6677")
         axes.annotate(row.name, (row.ms, row.mean), xytext=(0, 14), textcoords="offset points", ha="center", fontsize=8)
     axes.set_xlabel("ms per photo, decoding included, two CPU cores")
     axes.set_ylabel("mean mAP")

@@ -30,6 +30,7 @@ def quickstart(
     This takes about a minute and measures how well the search works.
     """
     from mvmr_zoo._io import progress_bar
+    from mvmr_zoo.evaluate import RAW_PIXELS
     from mvmr_zoo.quickstart import quickstart as run
 
     with progress_bar("indexing") as progress:
@@ -42,7 +43,7 @@ def quickstart(
     second = "" if report.recall.groups is None else f"{'first hit':>17}"
     typer.echo(f"{'':<24}another view of the photo   its other half{own}")
     typer.echo(f"{'':<24}{'first hit':>12}{'among five':>14}{'first hit':>17}{second}")
-    for name, recall in ((report.model, report.recall), ("raw 16 x 16 pixels", report.pixels)):
+    for name, recall in ((report.model, report.recall), (RAW_PIXELS, report.pixels)):
         last = "" if recall.groups is None else f"{recall.groups:>17.3f}"
         typer.echo(f"{name:<24}{recall.at_1:>12.3f}{recall.at_5:>14.3f}{recall.halves:>17.3f}{last}")
     typer.echo("")

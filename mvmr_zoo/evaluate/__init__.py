@@ -25,7 +25,7 @@ from mvmr_zoo.evaluate.linear import HELD_OUT, STRENGTHS, LinearResult, linear
 from mvmr_zoo.evaluate.linear_sgd import LinearSgdResult, linear_sgd
 from mvmr_zoo.evaluate.machine import machine
 from mvmr_zoo.evaluate.markdown import read_reports, report_markdown, table_markdown, write_table
-from mvmr_zoo.evaluate.pixels import raw_pixels
+from mvmr_zoo.evaluate.pixels import RAW_PIXELS, raw_pixels
 from mvmr_zoo.evaluate.protocols import PROTOCOLS, Options
 from mvmr_zoo.evaluate.report import Report, read_report, write_report
 from mvmr_zoo.evaluate.retrieval import RetrievalResult, retrieval
@@ -37,6 +37,7 @@ __all__ = [
     "HELD_OUT",
     "NEIGHBORS",
     "PROTOCOLS",
+    "RAW_PIXELS",
     "STRENGTHS",
     "TEMPERATURE",
     "Answers",

@@ -1,4 +1,4 @@
-"""Raw pixels as features: the baseline every encoder must beat."""
+"""Raw pixels as features: a baseline for encoders."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from mvmr_zoo.images import read_image
 
 SIDE_PX = 16
 
+RAW_PIXELS = f"raw {SIDE_PX} x {SIDE_PX} pixels"
+"""Name of the baseline in reports and tables."""
+
 
 def raw_pixels(paths: Iterable[str | os.PathLike[str]]) -> NDArray[np.float32]:
-    """Every photo as its 16 x 16 RGB pixels less their mean: `(N, 768)` float32, not of unit length."""
+    """Photos as 16 x 16 RGB pixels minus their mean: `(N, 768)` float32, not normalized."""
     size = (SIDE_PX, SIDE_PX)
     small = [read_image(path).resize(size, Image.Resampling.BOX) for path in paths]
     rows = np.stack([np.asarray(image, np.float32).ravel() for image in small])
-    centerd: NDArray[np.float32] = rows - rows.mean(axis=1, keepdims=True)
-    return centerd
+    centered: NDArray[np.float32] = rows - rows.mean(axis=1, keepdims=True)
+    return centered

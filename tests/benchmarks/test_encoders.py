@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmarks import encoders
 from mvmr_zoo.checkpoint import Checkpoint
-from mvmr_zoo.evaluate import read_report
+from mvmr_zoo.evaluate import RAW_PIXELS, read_report
 
 REPORTS = Path(encoders.__file__).parents[1] / "reports" / "encoders"
 
@@ -26,7 +26,7 @@ def test_speed_is_measured_and_drawn_with_the_reports(
     specs = (checkpoint.folder, "effnet-lite:0")
     typed(monkeypatch, "speed", photo_folder, *specs, "--output", tmp_path, "--count", 6, "--rounds", 2)
     measured = json.loads((tmp_path / "speed.json").read_text())
-    assert [row["model"] for row in measured["encoders"]] == ["tiny", "effnet-lite:0"]
+    assert [row["model"] for row in measured["encoders"]] == ["tiny", "effnet-lite:0", RAW_PIXELS]
     assert all(0 < row["least_ms"] <= row["ms"] for row in measured["encoders"])
     assert measured["encoders"][1]["megabytes"] == pytest.approx(4 * 3.371, abs=0.1)
     for path in REPORTS.glob("effnet-lite-0-*-retrieval.json"):
