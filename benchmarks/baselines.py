@@ -15,12 +15,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import mvmr_zoo
 from mvmr_zoo._io import write_whole
 from mvmr_zoo.architectures import Encoder
-from mvmr_zoo.datasets import ImageFolder, Splits, open_splits
+from mvmr_zoo.datasets import ImageSet, Splits, open_splits
 from mvmr_zoo.evaluate import (
     PROTOCOLS,
     RAW_PIXELS,
@@ -57,12 +59,10 @@ def untrained(model: mvmr_zoo.Model) -> mvmr_zoo.Model:
 
 def of_pixels(protocol: str, splits: Splits) -> Report:
     """Measure raw pixels by `knn` or `retrieval`."""
-    assert isinstance(splits.train, ImageFolder)
-    assert isinstance(splits.test, ImageFolder)
     began = time.perf_counter()
-    test, labels = raw_pixels(splits.test.paths), splits.test.labels
+    test, labels = _pixels(splits.test), splits.test.labels
     if protocol == "knn":
-        answers = knn(raw_pixels(splits.train.paths), splits.train.labels, test, labels).answers
+        answers = knn(_pixels(splits.train), splits.train.labels, test, labels).answers
         figures = {"knn-v1": mean_of(answers == labels)}
     else:
         figures = {"retrieval-v1/map": mean_of(retrieval(test, labels).precisions)}
@@ -79,6 +79,10 @@ def of_pixels(protocol: str, splits: Splits) -> Report:
         machine=machine(),
         figures={f"{splits.name}/{name}": figure(each) for name, each in figures.items()},
     )
+
+
+def _pixels(images: ImageSet) -> NDArray[np.float32]:
+    return raw_pixels(images.image(row) for row in range(len(images)))
 
 
 def main() -> None:

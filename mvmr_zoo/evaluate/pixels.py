@@ -17,10 +17,15 @@ RAW_PIXELS = f"raw {SIDE_PX} x {SIDE_PX} pixels"
 """Name of the baseline in reports and tables."""
 
 
-def raw_pixels(paths: Iterable[str | os.PathLike[str]]) -> NDArray[np.float32]:
-    """Photos as 16 x 16 RGB pixels minus their mean: `(N, 768)` float32, not normalized."""
+def raw_pixels(photos: Iterable[str | os.PathLike[str] | Image.Image]) -> NDArray[np.float32]:
+    """Photos as 16 x 16 RGB pixels minus their mean: `(N, 768)` float32, not normalized.
+
+    Args:
+        photos: Paths, or RGB images.
+    """
     size = (SIDE_PX, SIDE_PX)
-    small = [read_image(path).resize(size, Image.Resampling.BOX) for path in paths]
+    images = (photo if isinstance(photo, Image.Image) else read_image(photo) for photo in photos)
+    small = [image.resize(size, Image.Resampling.BOX) for image in images]
     rows = np.stack([np.asarray(image, np.float32).ravel() for image in small])
     centered: NDArray[np.float32] = rows - rows.mean(axis=1, keepdims=True)
     return centered

@@ -3,22 +3,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks import baselines
+from mvmr_zoo.datasets import open_splits
 from mvmr_zoo.evaluate import RAW_PIXELS, raw_pixels, read_report, retrieval
+from tests.conftest import write_photos
 
 
-def test_retrieval_with_random_weights_and_pixels(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retrieval_with_random_weights_and_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo_folder = write_photos(tmp_path / "photos", 40)
     words = ["baselines.py", "retrieval", f"folder:{photo_folder}", "--output", str(tmp_path / "reports")]
     monkeypatch.setattr(sys, "argv", words)
     baselines.main()
     pixels = read_report(tmp_path / "reports" / "pixels-photos-retrieval.json")
-    paths = sorted(photo_folder.rglob("*.jpg"))
-    expected = retrieval(raw_pixels(paths), np.array([path.parent.name for path in paths])).mean_average_precision
+    test = open_splits(f"folder:{photo_folder}").test
+    expected = retrieval(raw_pixels(test.image(row) for row in range(len(test))), test.labels).mean_average_precision
     assert pixels.model == RAW_PIXELS
     assert pixels.figures["photos/retrieval-v1/map"].value == pytest.approx(expected, abs=1e-4)
     untrained = read_report(tmp_path / "reports" / "untrained-photos-retrieval.json")
