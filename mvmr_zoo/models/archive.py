@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from mvmr_zoo._io import scratch_folder, written_whole
@@ -87,7 +89,7 @@ def _extract(path: Path, scratch: Path) -> str:
     """Extract the members into `scratch`/NAME and return NAME. Nothing is written if any member is not acceptable."""
     try:
         with tarfile.open(path, "r:") as tar:
-            members = tar.getmembers()
+            members = list(_members(path, tar))
             names = {_checked_folder(path, member) for member in members}
             if len(names) != 1:
                 raise CheckpointError(f"{path} contains the folders {sorted(names)}; expected one checkpoint folder.")
@@ -99,10 +101,39 @@ def _extract(path: Path, scratch: Path) -> str:
                 with (scratch / member.name).open("xb") as file:
                     while block := content.read(1 << 20):
                         file.write(block)
-    except (tarfile.TarError, EOFError, FileExistsError, ValueError, OverflowError) as error:
+    except (
+        tarfile.TarError,
+        EOFError,
+        FileExistsError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         reason = one_line(str(error).replace(f"{scratch}/", ""))
         raise CheckpointError(f"{path} is not a complete tar file from `mvmr-zoo bundle` ({reason}).") from None
     return name
+
+
+def _members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar file. Each is checked before the next one is read, which `getmembers` does not do.
+
+    Raises:
+        CheckpointError: A member has a negative size or ends outside the file, or there are too many members.
+    """
+    file_bytes = path.stat().st_size
+    for count in itertools.count(1):
+        member = tar.next()
+        if member is None:
+            return
+        if not 0 <= member.size <= file_bytes - member.offset_data:
+            raise CheckpointError(
+                f"{path}: the member {member.name!r} has {member.size:,} bytes according to its header, but the file "
+                "ends before. It may be truncated. Copy it again."
+            )
+        if count > len(_MEMBERS):
+            raise CheckpointError(f"{path} has more than {len(_MEMBERS)} members. A checkpoint folder has fewer files.")
+        yield member
 
 
 def _checked_folder(path: Path, member: tarfile.TarInfo) -> str:
