@@ -23,8 +23,9 @@ Importing the package imports no submodule until a name is used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mvmr_zoo._io import lazy_import
 
 if TYPE_CHECKING:
     from training.config import DistillConfig, FinetuneConfig, PretrainConfig
@@ -69,13 +70,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module when it is first used."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'training' has no attribute {name!r}")
-    value = getattr(import_module(f"training.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_import(__name__, {name: f"training.{module}" for name, module in _MODULES.items()})
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mvmr_zoo._io.atomic import is_abandoned, replace_folder, scratch_folder, write_whole, written_whole
 from mvmr_zoo._io.json_file import read_json_object
+from mvmr_zoo._io.lazy import lazy_import
 from mvmr_zoo._io.progress import Progress, progress_bar
 from mvmr_zoo._io.terminal import SOME_FAILED, AsJson, counted, explain_errors, own_name
 
@@ -14,6 +15,7 @@ __all__ = [
     "counted",
     "explain_errors",
     "is_abandoned",
+    "lazy_import",
     "own_name",
     "progress_bar",
     "read_json_object",

@@ -7,8 +7,9 @@ timm_networks          timm's networks: the one file that imports timm
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mvmr_zoo._io import lazy_import
 from mvmr_zoo.architectures.lookup import Headless, build_headless, find_network, zero_init_residual
 from mvmr_zoo.architectures.state_dicts import differences, is_counter, is_statistic, without_counters
 
@@ -40,11 +41,4 @@ _LAZY = {
 }
 """Names whose modules import PyTorch or another large library. They are imported on first use."""
 
-
-def __getattr__(name: str) -> Any:
-    """Import a name of `_LAZY`."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy_import(__name__, _LAZY)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mvmr_zoo._io import lazy_import
 from mvmr_zoo.models.archive import bundle, unbundle
 from mvmr_zoo.models.catalog import (
     BUNDLED_MODEL,
@@ -50,11 +51,4 @@ _LAZY = {
 }
 """Names whose modules import PyTorch or another large library. They are imported on first use."""
 
-
-def __getattr__(name: str) -> Any:
-    """Import a name of `_LAZY`."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy_import(__name__, _LAZY)
