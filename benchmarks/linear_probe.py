@@ -22,17 +22,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 import mvmr_zoo
-from mvmr_zoo.datasets import image_folder
-from mvmr_zoo.evaluate import (
-    HELD_OUT,
-    NEIGHBORS,
-    STRENGTHS,
-    SWEEP_TOLERANCE,
-    TEMPERATURE,
-    held_out_rows,
-    knn,
-    logistic_path,
-)
+from mvmr_zoo.datasets import held_out_rows, image_folder
+from mvmr_zoo.evaluate import HELD_OUT, NEIGHBORS, STRENGTHS, TEMPERATURE, knn
+from mvmr_zoo.evaluate.logistic import SWEEP_TOLERANCE, logistic_path
 
 Rows = NDArray[np.float32]
 

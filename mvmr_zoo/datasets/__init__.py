@@ -28,7 +28,7 @@ from mvmr_zoo.datasets.joined import JoinedImages
 from mvmr_zoo.datasets.parquet import parquet_images
 from mvmr_zoo.datasets.samples import make_samples, make_view, photograph_of, photographs, write_halves
 from mvmr_zoo.datasets.splits import Splits, open_splits
-from mvmr_zoo.datasets.subset import Subset
+from mvmr_zoo.datasets.subset import Subset, held_out_rows
 from mvmr_zoo.datasets.voc import DIFFICULT, PRESENT, VocImages
 from mvmr_zoo.errors import DataError, closest
 
@@ -43,6 +43,7 @@ __all__ = [
     "Subset",
     "VocImages",
     "embed_images",
+    "held_out_rows",
     "image_folder",
     "make_samples",
     "make_view",

@@ -13,7 +13,7 @@ from mvmr_zoo.datasets.arrays import NAMED
 from mvmr_zoo.datasets.download import SOURCES, fetch
 from mvmr_zoo.datasets.folder import image_folder
 from mvmr_zoo.datasets.parquet import parquet_images
-from mvmr_zoo.datasets.subset import Subset
+from mvmr_zoo.datasets.subset import Subset, held_out_rows
 from mvmr_zoo.datasets.voc import VocImages, voc07_images
 from mvmr_zoo.errors import DataError, closest
 
@@ -133,12 +133,7 @@ def _of_folder(base: Path, name: str, seed: int) -> Splits:
             f"{base} holds {(train or test or base).name}, and no {lacks} beside it; expected both, or neither."
         )
     images = image_folder(base)
-    random = np.random.default_rng(seed)
-    to_test = np.zeros(len(images), bool)
-    for label in np.unique(images.labels):
-        rows = random.permutation(np.flatnonzero(images.labels == label))
-        if len(rows) >= 2:
-            to_test[rows[: max(1, round(TEST_SHARE * len(rows)))]] = True
+    to_test = held_out_rows(images.labels, TEST_SHARE, seed)
     return Splits(name, Subset(images, np.flatnonzero(~to_test)), Subset(images, np.flatnonzero(to_test)))
 
 

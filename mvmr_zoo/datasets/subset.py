@@ -66,3 +66,20 @@ class Subset:
     def fingerprint(self) -> str:
         """SHA-256 of the whole set's and of the rows. Raises DataError."""
         return hashlib.sha256(self.images.fingerprint.encode() + self.rows.tobytes()).hexdigest()
+
+
+def held_out_rows(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+    """The rows to hold out, as a mask `(N,)`: `share` of each class with two or more images, at least one of each.
+
+    Args:
+        labels: `(N,)` class numbers.
+        share: Share of each class, in [0, 1].
+        seed: Random seed.
+    """
+    random = np.random.default_rng(seed)
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) >= 2:
+            held[random.permutation(rows)[: max(1, round(share * len(rows)))]] = True
+    return held

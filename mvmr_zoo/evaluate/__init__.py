@@ -20,7 +20,7 @@ from mvmr_zoo.evaluate.bootstrap import Difference, Measured, difference, figure
 from mvmr_zoo.evaluate.cache import images_digest
 from mvmr_zoo.evaluate.draw import draw
 from mvmr_zoo.evaluate.knn import NEIGHBORS, TEMPERATURE, knn
-from mvmr_zoo.evaluate.labels import Answers, held_out_rows
+from mvmr_zoo.evaluate.labels import Answers
 from mvmr_zoo.evaluate.linear import HELD_OUT, STRENGTHS, LinearResult, linear
 from mvmr_zoo.evaluate.linear_sgd import LinearSgdResult, linear_sgd
 from mvmr_zoo.evaluate.machine import machine
@@ -62,7 +62,6 @@ __all__ = [
     "evaluate",
     "evaluate_all",
     "figure",
-    "held_out_rows",
     "images_digest",
     "knn",
     "linear",

@@ -124,14 +124,3 @@ def check_numbers(numbers: NDArray[np.int64], classes: int) -> None:
 def unit_scale(features: NDArray[np.float32]) -> np.float32:
     """What to multiply features `(N, D)` by for a mean square of 1, so that a strength means the same everywhere."""
     return np.float32(1 / max(float(np.sqrt(np.square(features, dtype=np.float64).mean())), 1e-12))
-
-
-def held_out_rows(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
-    """Which rows to hold out of training: `share` of each class that has two or more, at least one. `(N,)` bool."""
-    random = np.random.default_rng(seed)
-    held = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        if len(rows) >= 2:
-            held[random.permutation(rows)[: max(1, round(share * len(rows)))]] = True
-    return held

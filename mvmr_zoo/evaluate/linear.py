@@ -11,16 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvmr_zoo.datasets import held_out_rows
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.evaluate.labels import (
-    Answers,
-    Classes,
-    among_top,
-    check_features,
-    check_widths,
-    held_out_rows,
-    unit_scale,
-)
+from mvmr_zoo.evaluate.labels import Answers, Classes, among_top, check_features, check_widths, unit_scale
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
