@@ -34,7 +34,7 @@ def duplicates(
     cosine: Annotated[
         float | None, typer.Option(help="Smallest cosine similarity of near copies. Default: 0.7.")
     ] = None,
-    likeness: Annotated[
+    correlation: Annotated[
         float | None, typer.Option(help="Smallest correlation of the thumbnails of near copies. Default: 0.9.")
     ] = None,
     output: Annotated[
@@ -43,7 +43,7 @@ def duplicates(
 ) -> None:
     """Find copies of the same photo. Nothing is deleted."""
     from mvmr_zoo._io import progress_bar
-    from mvmr_zoo.search import COSINE, LIKENESS, PhotoLibrary
+    from mvmr_zoo.search import CORRELATION, COSINE, PhotoLibrary
 
     if output is not None and output.suffix.lower() not in (".json", ".csv", ".png", ".jpg", ".jpeg"):
         raise ConfigError(f"--output got {output}; expected a name ending in .json, .csv, .png or .jpg.")
@@ -51,7 +51,7 @@ def duplicates(
         groups = opened.duplicates(
             near=not exact,
             cosine=COSINE if cosine is None else cosine,
-            likeness=LIKENESS if likeness is None else likeness,
+            correlation=CORRELATION if correlation is None else correlation,
             progress=progress,
         )
     if output is not None:
@@ -61,7 +61,7 @@ def duplicates(
     for group in groups:
         typer.echo(f"{group.width} x {group.height}  {group.size:>10,} bytes  {printable(str(group.path))}")
         for copy in group.copies:
-            facts = f"{copy.width} x {copy.height}  {copy.size:>10,} bytes  {copy.kind} {copy.likeness:.2f}"
+            facts = f"{copy.width} x {copy.height}  {copy.size:>10,} bytes  {copy.kind} {copy.correlation:.2f}"
             typer.echo(f"    {facts}  {printable(str(copy.path))}")
     size = sum(copy.size for copy in copies)
     have = "has" if len(groups) == 1 else "have"
@@ -81,7 +81,7 @@ def _report(path: Path, groups: list[Group]) -> None:
         case ".csv":
             text = io.StringIO()
             table = csv.writer(text)
-            table.writerow(["group", "id", "path", "width", "height", "size", "kind", "cosine", "likeness"])
+            table.writerow(["group", "id", "path", "width", "height", "size", "kind", "cosine", "correlation"])
             for number, group in enumerate(groups):
                 table.writerow([number, group.id, group.path, group.width, group.height, group.size, "best", 1, 1])
                 for each in group.copies:
@@ -91,7 +91,7 @@ def _report(path: Path, groups: list[Group]) -> None:
                         each.size,
                         each.kind,
                         round(each.cosine, 4),
-                        round(each.likeness, 4),
+                        round(each.correlation, 4),
                     ]
                     table.writerow([number, each.id, each.path, *facts])
             write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""A contact sheet: a query and its hits in one picture, with scores."""
+"""Contact sheets: one picture that shows queries and their hits with scores."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from mvmr_zoo.search.ranking import Hit
 
 TILE_PX = 160
 COLUMNS = 11
-"""Tiles a line: a query and ten hits; more hits take more lines."""
+"""Tiles per line: a query and ten hits. Further hits continue on the next line."""
 
 _CAPTION_PX = 34
 _GAP_PX = 8
-_INK, _PAPER, _QUERY_FRAME, _MISSING = "#1a1a1a", "#ffffff", "#d9480f", "#dddddd"
+_TEXT_COLOR, _SHEET_COLOR, _QUERY_FRAME_COLOR, _MISSING_COLOR = "#1a1a1a", "#ffffff", "#d9480f", "#dddddd"
 
 
 def contact_sheet(rows: Sequence[tuple[Path, Sequence[Hit]]]) -> Image.Image:
-    """One row a query: the query in a colored frame, then its hits, best first.
+    """Draw one row per query: the query in a colored frame, then its hits, best first.
 
     Args:
-        rows: queries with their hits; at least one query.
+        rows: Paths of the queries with their hits. At least one row is required.
     """
     per_line = COLUMNS - 1
     columns = 1 + min(per_line, max(len(hits) for _, hits in rows))
     lines = [max(1, -(-len(hits) // per_line)) for _, hits in rows]
     cell_w, cell_h = TILE_PX + _GAP_PX, TILE_PX + _CAPTION_PX + _GAP_PX
-    sheet = Image.new("RGB", (columns * cell_w + _GAP_PX, sum(lines) * cell_h + _GAP_PX), _PAPER)
+    sheet = Image.new("RGB", (columns * cell_w + _GAP_PX, sum(lines) * cell_h + _GAP_PX), _SHEET_COLOR)
     for (query, hits), line in zip(rows, itertools.accumulate([0, *lines]), strict=False):
         top = _GAP_PX + line * cell_h
         _tile(sheet, (_GAP_PX, top), query, f"query\n{query.name}", frame=True)
@@ -43,17 +43,17 @@ def contact_sheet(rows: Sequence[tuple[Path, Sequence[Hit]]]) -> Image.Image:
 
 
 def save_sheet(path: Path, rows: Sequence[tuple[Path, Sequence[Hit]]]) -> None:
-    """Write the contact sheet; the ending of `path` chooses the format.
+    """Write a contact sheet. The suffix of `path` selects the format.
 
     Raises:
-        ConfigError: an ending no image format has, or the place of one of the photos.
-        LibraryError: it cannot be written.
+        ConfigError: The suffix is not that of a supported image format, or `path` is one of the photos.
+        LibraryError: The file cannot be written.
     """
     photos = {os.path.realpath(photo) for query, hits in rows for photo in (query, *(hit.path for hit in hits))}
     if os.path.realpath(path) in photos:
-        raise ConfigError(f"The contact sheet would overwrite the photo {path}. Give another name.")
+        raise ConfigError(f"The contact sheet would overwrite the photo {path}. Choose another name.")
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise ConfigError(f"A contact sheet cannot be written as {path.name!r}; end the name in .png, .jpg or .webp.")
+        raise ConfigError(f"{path.name!r} has no supported image format. Use a name that ends in .png, .jpg or .webp.")
     part = path.with_name(f".part-{path.name}")
     try:
         contact_sheet(rows).save(part)
@@ -69,18 +69,18 @@ def _tile(sheet: Image.Image, at: tuple[int, int], path: Path, caption: str, *, 
     try:
         photo = ImageOps.contain(read_image(path, min_px=TILE_PX), (TILE_PX, TILE_PX))
     except ImageError:
-        photo = Image.new("RGB", (TILE_PX, TILE_PX), _MISSING)
+        photo = Image.new("RGB", (TILE_PX, TILE_PX), _MISSING_COLOR)
     sheet.paste(photo, (left + (TILE_PX - photo.width) // 2, top + (TILE_PX - photo.height) // 2))
     draw = ImageDraw.Draw(sheet)
     if frame:
-        draw.rectangle((left - 3, top - 3, left + TILE_PX + 2, top + TILE_PX + 2), outline=_QUERY_FRAME, width=3)
+        draw.rectangle((left - 3, top - 3, left + TILE_PX + 2, top + TILE_PX + 2), outline=_QUERY_FRAME_COLOR, width=3)
     font = ImageFont.load_default(size=12)
     for i, text in enumerate(caption.split("\n")):
-        draw.text((left, top + TILE_PX + 3 + 15 * i), _fit(text, font), fill=_INK, font=font)
+        draw.text((left, top + TILE_PX + 3 + 15 * i), _fit(text, font), fill=_TEXT_COLOR, font=font)
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """The text, its middle left out until it is no wider than a tile."""
+    """Shorten the text in the middle until it is no wider than a tile."""
     text = text.encode("utf-8", "replace").decode()
     kept = len(text)
     shown = text

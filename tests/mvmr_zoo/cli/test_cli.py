@@ -129,10 +129,10 @@ def test_commands_that_cannot_run(
     refused(typed("index", "add", photo), "is not a folder")
     refused(typed("index", "add", photo_folder, "--model", "resnet18-imagenet-kd"), "Closest: resnet")
     assert typed("index", "add", photo_folder).returncode == 0
-    refused(typed("index", "add", photo_folder, "--model", other_checkpoint.folder), "was made by")
+    refused(typed("index", "add", photo_folder, "--model", other_checkpoint.folder), "was created with")
     refused(typed("search", tmp_path / "none.jpg"), "none.jpg: no such file")
     refused(typed("search", tmp_path), "is a directory")
-    refused(typed("search", photo, "--sheet", tmp_path / "sheet.txt"), "end the name in")
+    refused(typed("search", photo, "--sheet", tmp_path / "sheet.txt"), "Use a name that ends in")
     refused(typed("search", photo, "--sheet", photo), "would overwrite")
     refused(typed("index", "add", "~nobody-here/photos"), "does not exist")
     refused(typed("index", "add", "x" * 300), "does not exist")

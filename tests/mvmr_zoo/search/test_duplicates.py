@@ -83,8 +83,8 @@ def test_thresholds(filled: PhotoLibrary) -> None:
     assert "2.jpg" not in found(filled, cosine=1.0)
     with pytest.raises(ConfigError, match="cosine"):
         filled.duplicates(cosine=0)
-    with pytest.raises(ConfigError, match="likeness"):
-        filled.duplicates(likeness=1.5)
+    with pytest.raises(ConfigError, match="correlation"):
+        filled.duplicates(correlation=1.5)
 
 
 def test_the_command_writes_reports_and_deletes_nothing(filled: PhotoLibrary, album: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_searching_by_id_and_by_several_photos(filled: PhotoLibrary, album: Path
     assert "1-worse.jpg" in by_id.stdout
     both = run("search", half, album / "2.jpg", "--unlike", album / "3.jpg", "-L", filled.folder, home=tmp_path)
     assert "2-brighter.jpg" in both.stdout
-    refused(run("search", "-L", filled.folder, home=tmp_path), "names no photo")
+    refused(run("search", "-L", filled.folder, home=tmp_path), "contains no photo")
     refused(run("search", half, "-L", filled.folder, "--from", "soon", home=tmp_path), "YYYY-MM-DD")
 
 
@@ -128,8 +128,8 @@ def made_up(vectors: NDArray[np.float32], paths: list[Path]) -> dict[int, PhotoR
             root=b"/",
             path=os.fsencode(paths[number % len(paths)]),
             stamp=Stamp(1000 + number % 7, 0),
-            content=number.to_bytes(32, "big"),
-            taken=None,
+            sha256=number.to_bytes(32, "big"),
+            taken_at=None,
             width=100 + number % 3,
             height=100,
             vector=vector.astype(np.float16),

@@ -104,7 +104,7 @@ def test_every_command_prints_any_library_and_failure(
         assert done.returncode == 0, done.stderr
         assert (done.stdout + done.stderr).count("\n") == expected, done.stdout + done.stderr
         assert "\x1b" not in done.stdout + done.stderr
-    refused(run("index", "remove", photos, *here, home=tmp_path), "has no photo of")
+    refused(run("index", "remove", photos, *here, home=tmp_path), "contains no photos from")
 
 
 def changing(library: PhotoLibrary, change: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from ...conftest import write_photos
 
 @pytest.fixture
 def filled(library: PhotoLibrary, tmp_path: Path) -> PhotoLibrary:
-    """Twenty-four photos: enough for a background."""
+    """Twenty-four photos: enough for percentiles."""
     library.add([write_photos(tmp_path / "photos", 24)])
     return library
 
@@ -55,7 +55,7 @@ def test_a_vector_stands_for_its_photo(filled: PhotoLibrary) -> None:
     assert [hit.path for hit in by_vectors if hit.path not in asked][:9] == [hit.path for hit in by_photos]
     mixed = filled.search(Query(like=[paths[0], made[1]], unlike_ids=[by_photos[0].id]), 3)
     assert len(mixed) == 3
-    with pytest.raises(ConfigError, match=r"a vector of 7 numbers; the library's have 256"):
+    with pytest.raises(ConfigError, match=r"a vector of length 7; expected 256"):
         filled.search(Query(like=[made[0, :7]]))
 
 
@@ -128,7 +128,7 @@ def test_near_duplicates_stand_behind_their_best_copy(filled: PhotoLibrary, tmp_
 def test_what_cannot_be_asked(filled: PhotoLibrary) -> None:
     with pytest.raises(ConfigError, match="no photo with the id 999"):
         filled.search(Query(like_ids=[999]))
-    with pytest.raises(ConfigError, match="names no photo"):
+    with pytest.raises(ConfigError, match="contains no photo"):
         Query(unlike_ids=[1])
     with pytest.raises(ConfigError, match="YYYY-MM-DD"):
         Filters(taken_from="yesterday")
@@ -140,7 +140,7 @@ def test_what_cannot_be_asked(filled: PhotoLibrary) -> None:
 
 @pytest.mark.parametrize("date", ["2024-99-99", "2024-02-30", "24", "2024-2-3", "today", ""])
 def test_a_day_that_there_is_not(date: str) -> None:
-    with pytest.raises(ConfigError, match="expected a day"):
+    with pytest.raises(ConfigError, match="expected a date"):
         Filters(taken_from=date)
 
 
