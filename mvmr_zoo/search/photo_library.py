@@ -22,7 +22,7 @@ from mvmr_zoo.search.doctor import Finding, examine
 from mvmr_zoo.search.duplicates import CORRELATION, COSINE, Group, find_duplicates
 from mvmr_zoo.search.index import TARGET, Manifest, VectorIndex, check_recall, open_index, read_manifest
 from mvmr_zoo.search.lock import writing
-from mvmr_zoo.search.query import Filters, Query, query_vector
+from mvmr_zoo.search.query import Filters, Query, check_folder, query_vector
 from mvmr_zoo.search.ranking import Hit, grouped_hits, ranked_hits
 from mvmr_zoo.search.refresh import EXACT_LIMIT, Note, refresh, retune, vectors_of
 from mvmr_zoo.search.reindex import ReindexReport, reindex
@@ -162,13 +162,17 @@ class PhotoLibrary:
         Raises:
             ImageError: A photo cannot be read.
             ConfigError: A number is out of range, or an id is not in the library.
+            DataError: The library contains no photos from the folder of the filters.
             LibraryError: The library is empty.
         """
         if k < 1 or offset < 0:
             raise ConfigError(f"search got k={k}, offset={offset}; expected k of at least 1, offset of at least 0.")
         self._check_not_empty()
         parsed = query if isinstance(query, Query) else Query(like=[query])
-        filters, index = filters or Filters(), self._open_index()
+        filters = filters or Filters()
+        if filters.folder is not None:
+            check_folder(self._store, filters.folder)
+        index = self._open_index()
         if filters.min_percentile is not None and not index.has_percentiles:
             raise ConfigError(
                 "The library contains too few photos for percentiles. Search without a minimum percentile."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.images import names_of
 from mvmr_zoo.inference import unit
 from mvmr_zoo.search.store import path_range
@@ -18,10 +18,13 @@ from mvmr_zoo.search.store import path_range
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mvmr_zoo.search.store import Store
+
 UNLIKE_WEIGHT = 0.5
 """Weight of the mean of the negative examples, relative to the mean of the positive ones (Rocchio, 1971)."""
 
 _MAX_PX = 2**31
+_FOLDERS_SHOWN = 10
 _DATE_FORMATS = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}
 
 
@@ -54,7 +57,8 @@ class Filters:
     """Conditions that hits must meet. None means no condition.
 
     Args:
-        folder: Only photos in this folder and its subfolders.
+        folder: Only photos in this folder and its subfolders. `PhotoLibrary.search` raises DataError if the library has
+            none.
         taken_from: Only photos taken on this date or later: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`. Photos without a date
             are excluded.
         taken_to: Only photos taken on this date or earlier. A month or year includes its last day.
@@ -70,10 +74,15 @@ class Filters:
     min_percentile: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for an invalid date or a number out of range."""
+        """Raise ConfigError for an invalid date, dates in the wrong order, or a number out of range."""
         for name, date in (("taken_from", self.taken_from), ("taken_to", self.taken_to)):
             if date is not None and not _is_date(date):
                 raise ConfigError(f"{name} is {date!r}; expected a date as YYYY-MM-DD, YYYY-MM or YYYY.")
+        if self.taken_from is not None and self.taken_to is not None and self.taken_from > _last_of(self.taken_to):
+            raise ConfigError(
+                f"No date is from {self.taken_from} to {self.taken_to}. "
+                f"Specify the earlier date first: from {self.taken_to} to {self.taken_from}."
+            )
         if self.min_percentile is not None and not 0 <= self.min_percentile <= 100:
             raise ConfigError(f"min_percentile is {self.min_percentile}; expected 0 to 100.")
 
@@ -94,11 +103,16 @@ class Filters:
             values.append(self.taken_from)
         if self.taken_to is not None:
             parts.append("taken < ?")
-            values.append(self.taken_to + "~")  # sorts after all dates and times with this prefix
+            values.append(_last_of(self.taken_to))
         if self.min_px is not None:
             parts.append("MIN(width, height) >= ?")
             values.append(min(self.min_px, _MAX_PX))
         return " AND ".join(parts), values
+
+
+def _last_of(date: str) -> str:
+    """Text that sorts after all dates and times in this year, month or day."""
+    return date + "~"
 
 
 def _is_date(text: str) -> bool:
@@ -108,6 +122,18 @@ def _is_date(text: str) -> bool:
         return date_format is not None and bool(datetime.strptime(text, date_format))
     except ValueError:
         return False
+
+
+def check_folder(store: Store, folder: str | os.PathLike[str]) -> None:
+    """Raise DataError if the library contains no photos in a folder and its subfolders."""
+    if any(store.has_photos_in(name) for name in names_of(folder)):
+        return
+    roots = [os.fsdecode(root) for root in store.roots()]
+    more = f" and {len(roots) - _FOLDERS_SHOWN:,} more" if len(roots) > _FOLDERS_SHOWN else ""
+    raise DataError(
+        f"The library {store.path.parent} contains no photos from {os.fspath(folder)}. "
+        f"Use one of its folders or a subfolder: {', '.join(roots[:_FOLDERS_SHOWN])}{more}."
+    )
 
 
 def rocchio(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -202,6 +202,17 @@ class Store:
         with self._translated_errors():
             return [path for (path,) in self._connection.execute(query, tuple(values))]
 
+    def has_photos_in(self, folder: bytes) -> bool:
+        """Whether there are photos in a folder and its subfolders, missing ones included."""
+        query = "SELECT 1 FROM photos WHERE path >= ? AND path < ? LIMIT 1"
+        with self._translated_errors():
+            return self._connection.execute(query, path_range(folder)).fetchone() is not None
+
+    def roots(self) -> list[bytes]:
+        """Sorted folders that were added to the library and have photos in it."""
+        with self._translated_errors():
+            return [root for (root,) in self._connection.execute("SELECT DISTINCT root FROM photos ORDER BY root")]
+
     def vectors(self, after: int = 0) -> Iterator[tuple[NDArray[np.int64], list[bytes]]]:
         """Yield ids `(N,)` and vectors as bytes of all photos with ids above `after`, missing ones included."""
         with self._translated_errors():

@@ -132,6 +132,11 @@ def test_commands_that_cannot_run(
     refused(typed("index", "add", photo_folder, "--model", other_checkpoint.folder), "was created with")
     refused(typed("search", tmp_path / "none.jpg"), "none.jpg: no such file")
     refused(typed("search", tmp_path), "is a directory")
+    refused(
+        typed("search", photo, "--folder", tmp_path / "nothing"),
+        f"Use one of its folders or a subfolder: {photo_folder}",
+    )
+    refused(typed("search", photo, "--from", "2025", "--to", "2024"), "Specify the earlier date first")
     refused(typed("search", photo, "--sheet", tmp_path / "sheet.txt"), "Use a name that ends in")
     refused(typed("search", photo, "--sheet", photo), "would overwrite")
     refused(typed("index", "add", "~nobody-here/photos"), "does not exist")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.inference.pipeline import unit
 from mvmr_zoo.search import Filters, PhotoLibrary, Query
 
@@ -87,7 +87,29 @@ def test_filters_by_folder_date_and_size(filled: PhotoLibrary, tmp_path: Path) -
     assert names(Filters(taken_to="2023-12-31")) == {"0.jpg"}
     assert names(Filters(min_px=250)) == {"0.jpg", "1.jpg", "2.jpg"}
     assert names(Filters(min_px=301)) == set()
-    assert names(Filters(folder=tmp_path / "date")) == set()  # a name that begins alike is another folder
+    with pytest.raises(DataError, match="contains no photos from"):  # a name that begins alike is another folder
+        names(Filters(folder=tmp_path / "date"))
+
+
+def test_a_folder_that_is_not_in_the_library(filled: PhotoLibrary, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    query = Query(like_ids=filled.ids()[:1])
+    known = rf"contains no photos from /no/such\. Use one of its folders or a subfolder: {photos}\.$"
+    with pytest.raises(DataError, match=known):
+        filled.search(query, filters=Filters(folder="/no/such"))
+    assert len(filled.search(query, 99, filters=Filters(folder=photos))) == 23
+    for path in (photos / "b").iterdir():
+        path.unlink()
+    filled.add([photos])
+    assert filled.search(query, 99, filters=Filters(folder=photos / "b")) == []  # its photos are missing, not unknown
+
+
+def test_dates_in_the_wrong_order() -> None:
+    for taken_from, taken_to in (("2025", "2024"), ("2024-03", "2024-02-29"), ("2025", "2024-12-31")):
+        with pytest.raises(ConfigError, match=f"Specify the earlier date first: from {taken_to} to {taken_from}"):
+            Filters(taken_from=taken_from, taken_to=taken_to)
+    Filters(taken_from="2024-05-31", taken_to="2024-05")
+    Filters(taken_from="2024-12", taken_to="2024")
 
 
 def test_percentiles_are_those_of_random_pairs(filled: PhotoLibrary) -> None:
