@@ -104,7 +104,7 @@ def test_a_full_disk_under_a_whole_library(disk: Disk, photos: Path, checkpoint:
     assert run("index", "add", photos, *library, "--model", checkpoint.folder, home=tmp_path).returncode == 0
     photo = photos / "a" / "00.jpg"
     before = run("search", photo, *library, home=tmp_path).stdout
-    assert re.match(r"  1  0\.\d", before)
+    assert re.search(r"^ +1 +\d+ +0\.\d", before, re.MULTILINE)
     filler = disk.fill()
     for command in (("search", photo), ("index", "status"), ("index", "remove", photos / "a")):
         refused(run(*command, *library, home=tmp_path), "The disk may be full")

@@ -62,7 +62,7 @@ def test_every_name_is_printed_on_one_line(library: PhotoLibrary, named: dict[st
     library.add([tmp_path / "named"])
     done = run("search", "-L", library.folder, "-k", 99, "--id", 1, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 2 * len(NAMES) - 1
+    assert len(done.stdout.splitlines()) == 1 + 2 * len(NAMES) - 1
     assert "\x1b" not in done.stdout
     hits = json.loads(run("search", "-L", library.folder, "-k", 99, "--id", 1, "--json", home=tmp_path).stdout)["hits"]
     assert {hit["path"] for hit in hits} == {str(path) for path in (tmp_path / "named").rglob("*.jpg")} - {

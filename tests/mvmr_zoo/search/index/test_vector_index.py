@@ -56,7 +56,7 @@ def test_what_came_and_went_is_searched_without_another_file(
     kind: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = made(store, kind, monkeypatch)
-    store.write(gone=photos(store, slice(0, 2_000, 10)))  # 200 of 3,000
+    store.write(removed=photos(store, slice(0, 2_000, 10)))  # 200 of 3,000
     remember(store, tmp_path / "photos", clustered(300, seed=2), first=9_000)
     refresh(store.path.parent, store)
     assert read_manifest(store) == manifest
@@ -74,7 +74,7 @@ def test_a_fifth_gone_or_later_makes_the_file_up_to_date(
 ) -> None:
     before = made(store, kind, monkeypatch)
     if change == "gone":
-        store.write(gone=photos(store, slice(0, 700)))
+        store.write(removed=photos(store, slice(0, 700)))
     else:
         remember(store, tmp_path / "photos", clustered(700, seed=3), first=9_000)
     assert needs_refresh(store.path.parent, store)
