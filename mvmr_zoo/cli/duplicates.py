@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mvmr_zoo.search import Group
 
 
-_GROUPS_PER_SHEET = 200
-
+_GROUPS_PER_SHEET = 30
+_COPIES_PER_GROUP = 10
 
 app = typer.Typer()
 
@@ -58,7 +58,7 @@ def duplicates(
         _report(output, groups)
         typer.echo(f"Report: {printable(str(output))}", err=True)
     copies = [copy for group in groups for copy in group.copies]
-    for group in groups:
+    for group in groups if output is None else ():
         typer.echo(f"{group.width} x {group.height}  {group.size:>10,} bytes  {printable(str(group.path))}")
         for copy in group.copies:
             facts = f"{copy.width} x {copy.height}  {copy.size:>10,} bytes  {copy.kind} {copy.correlation:.2f}"
@@ -67,10 +67,12 @@ def duplicates(
     have = "has" if len(groups) == 1 else "have"
     total = f"{counted(len(copies), 'copy', 'copies')}, {counted(size, 'byte')}"
     typer.echo(f"{counted(len(groups), 'photo')} {have} {total}. Nothing was deleted.")
+    if output is not None and _is_picture(output) and (left_out := _left_out(groups)):
+        typer.echo(f"{printable(str(output))} leaves out {left_out}. Use --output with .json or .csv to see all.")
 
 
 def _report(path: Path, groups: list[Group]) -> None:
-    """Write the groups as JSON, as CSV with one row per file, or as a picture with one line per group."""
+    """Write the groups as JSON, as CSV with one row per file, or some as a picture with one line per group."""
     from mvmr_zoo._io import write_whole
     from mvmr_zoo.search import Hit, save_sheet
 
@@ -99,7 +101,20 @@ def _report(path: Path, groups: list[Group]) -> None:
             if not groups:
                 raise ConfigError(f"{path} was not written because there are no copies to show.")
             lines = [
-                (group.path, [Hit(copy.id, copy.path, copy.cosine) for copy in group.copies])
+                (group.path, [Hit(copy.id, copy.path, copy.cosine) for copy in group.copies[:_COPIES_PER_GROUP]])
                 for group in groups[:_GROUPS_PER_SHEET]
             ]
-            save_sheet(path, lines)
+            save_sheet(path, lines, label="best")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in (".png", ".jpg", ".jpeg")
+
+
+def _left_out(groups: list[Group]) -> str:
+    """The groups and copies that a picture does not show. Empty if it shows all."""
+    hidden = len(groups[_GROUPS_PER_SHEET:])
+    copies = sum(len(group.copies[_COPIES_PER_GROUP:]) for group in groups[:_GROUPS_PER_SHEET])
+    parts = [f"{counted(hidden, 'photo')} with copies"] if hidden else []
+    parts += [counted(copies, "further copy", "further copies")] if copies else []
+    return " and ".join(parts)
