@@ -94,13 +94,13 @@ class Comparison:
         model = self._models[spec]
         known = self._vectors[spec]
         if model is self._searcher.model:
-            known |= {row.content: row.vector.astype(np.float32) for row in rows.values()}
+            known |= {row.sha256: row.vector.astype(np.float32) for row in rows.values()}
         else:
             self._embed(model, known, rows, progress)
-        ids = [id_ for id_, row in rows.items() if row.content in known]
+        ids = [id_ for id_, row in rows.items() if row.sha256 in known]
         if not ids:
             return Column(spec, [], 0)
-        cosines = unit(np.stack([known[rows[id_].content] for id_ in ids])) @ model.embed(query)[0]
+        cosines = unit(np.stack([known[rows[id_].sha256] for id_ in ids])) @ model.embed(query)[0]
         best = np.argsort(-cosines, kind="stable")[:k].tolist()
         details = self._searcher.details([ids[each] for each in best])
         hits = [ComparedHit(*each) for each in zip(details, cosines[best].tolist(), strict=True)]
@@ -110,10 +110,10 @@ class Comparison:
         self, model: Model, known: dict[bytes, NDArray[np.float32]], rows: dict[int, PhotoRow], progress: Progress
     ) -> None:
         """Compute the missing vectors. Unreadable photos are skipped."""
-        missing = list({row.content: row for row in rows.values() if row.content not in known}.values())
+        missing = list({row.sha256: row for row in rows.values() if row.sha256 not in known}.values())
         progress(0, len(missing))
         for first in range(0, len(missing), _BATCH):
             batch = missing[first : first + _BATCH]
             found = model.embed_with_failures([os.fsdecode(row.path) for row in batch])
-            known |= {batch[row].content: vector for row, vector in zip(found.rows, found.vectors, strict=True)}
+            known |= {batch[row].sha256: vector for row, vector in zip(found.rows, found.vectors, strict=True)}
             progress(min(first + _BATCH, len(missing)), len(missing))

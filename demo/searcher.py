@@ -295,7 +295,7 @@ class Searcher:
             id=id_,
             name=printable(_name(row)),
             place=self.display_path(row),
-            taken=row.taken,
+            taken=row.taken_at,
             width=row.width,
             height=row.height,
             size=row.stamp.size,

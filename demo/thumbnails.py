@@ -56,7 +56,7 @@ class Thumbnails:
 
     def delete_all_except(self, photos: Iterable[PhotoRow]) -> None:
         """Delete the thumbnails of all other photos."""
-        kept = {_name(photo.content, photo.stamp) for photo in photos}
+        kept = {_name(photo.sha256, photo.stamp) for photo in photos}
         for file in self.folder.glob("*-*.jpg"):
             if file.name.split("-")[0] not in kept:
                 file.unlink(missing_ok=True)
@@ -70,7 +70,7 @@ class Thumbnails:
             stat = os.stat(photo.path)
         except OSError:
             return self._symbol(_MISSING)
-        file = self.folder / f"{_name(photo.content, Stamp(stat.st_size, stat.st_mtime_ns))}-{px}.jpg"
+        file = self.folder / f"{_name(photo.sha256, Stamp(stat.st_size, stat.st_mtime_ns))}-{px}.jpg"
         if not file.exists():
             try:
                 save_small(read_image(os.fsdecode(photo.path), min_px=px), file, px)

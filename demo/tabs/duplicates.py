@@ -71,11 +71,11 @@ class DuplicatesTab:
         folder = Path(tempfile.mkdtemp(dir=self._uploads))
         with (folder / "duplicates.csv").open("w", encoding="utf-8", newline="") as file:
             out = csv.writer(file)
-            out.writerow(("group", "kind", "path", "width", "height", "bytes", "cosine", "likeness"))
+            out.writerow(("group", "kind", "path", "width", "height", "bytes", "cosine", "correlation"))
             for number, group in enumerate(groups, start=1):
                 out.writerow((number, "best", paths.get(group.id, ""), group.width, group.height, group.size, "", ""))
                 for copy in group.copies:
-                    scores = (f"{copy.cosine:.4f}", f"{copy.likeness:.4f}")
+                    scores = (f"{copy.cosine:.4f}", f"{copy.correlation:.4f}")
                     out.writerow(
                         (number, copy.kind, paths.get(copy.id, ""), copy.width, copy.height, copy.size, *scores)
                     )
@@ -88,7 +88,7 @@ def _ids(groups: list[Group]) -> list[int]:
 
 def _group_html(group: Group, details: dict[int, PhotoDetails]) -> str:
     kinds = {group.id: "Best copy"} | {
-        copy.id: "Identical file" if copy.kind == "exact" else f"Near duplicate, correlation {copy.likeness:.2f}"
+        copy.id: "Identical file" if copy.kind == "exact" else f"Near duplicate, correlation {copy.correlation:.2f}"
         for copy in group.copies
     }
     figures = "".join(_figure(details[id_], kind) for id_, kind in kinds.items() if id_ in details)

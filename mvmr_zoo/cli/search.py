@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -15,7 +16,7 @@ from mvmr_zoo.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from mvmr_zoo.models import Device
-    from mvmr_zoo.search import Hit
+    from mvmr_zoo.search import Hit, PhotoRow
 
 
 app = typer.Typer()
@@ -82,30 +83,60 @@ def search(
             )
         shards = EmbeddingsLibrary(place, model=model, device=cast("Device", device))
         hits = shards.search(query, k, offset=offset, keep_query=keep_query, min_percentile=min_percentile)
+        rows: dict[int, PhotoRow] = {}
     else:
         with PhotoLibrary(library, model=model, create=False, device=cast("Device", device)) as opened:
             hits = opened.search(query, k, filters=filters, offset=offset, keep_query=keep_query, group=group)
+            rows = opened.photos(each.id for hit in hits for each in (hit, *hit.copies))
     if sheet is not None:
         save_sheet(sheet, [(like[0], hits)])
     if as_json:
-        asked = os.fspath(like[0]) if len(like) == 1 else [os.fspath(photo) for photo in like]
-        typer.echo(json.dumps({"query": asked, "ids": like_id or [], "hits": [_plain(hit) for hit in hits]}, indent=2))
+        found = [_plain(hit, rows) for hit in hits]
+        asked = [os.fspath(photo) for photo in like]
+        typer.echo(json.dumps({"query": asked, "ids": like_id or [], "hits": found}, indent=2))
         return
-    for rank, hit in enumerate(hits, start=1 + (page - 1) * k):
-        typer.echo(f"{rank:>3}  {hit.score:.3f}  {printable(str(hit.path))}")
-        for copy in hit.copies:
-            typer.echo(f"       copy  {printable(str(copy.path))}")
-    if not hits:
+    if hits:
+        _show(hits, first=1 + offset)
+    else:
         typer.echo("No matches.", err=True)
     if sheet is not None:
         typer.echo(f"Contact sheet: {printable(str(sheet))}", err=True)
 
 
-def _plain(hit: Hit) -> dict[str, Any]:
-    """A hit as JSON."""
+def _show(hits: list[Hit], first: int) -> None:
+    """Print a table of hits, and what a percentile is if there are any.
+
+    Args:
+        hits: At least one hit.
+        first: Rank of the first hit.
+    """
+    has_percentiles = hits[0].percentile is not None
+    percentile = "  percentile" if has_percentiles else ""
+    typer.echo(f"rank        id  similarity{percentile}  path")
+    for rank, hit in enumerate(hits, start=first):
+        for place, each in ((str(rank), hit), *(("copy", copy) for copy in hit.copies)):
+            percentile = "" if each.percentile is None else f"  {_percentile(each.percentile):>10}"
+            typer.echo(f"{place:>4}  {each.id:>8}  {each.score:>10.3f}{percentile}  {printable(str(each.path))}")
+    if has_percentiles:
+        typer.echo(
+            "The percentile is the share, in percent, of random pairs of photos in this library that are less similar. "
+            "It is not the probability of a match.",
+            err=True,
+        )
+
+
+def _percentile(percentile: float) -> str:
+    """A percentile with one decimal. Rounded down, because 100.0 means that no random pair is as similar."""
+    return f"{math.floor(10 * percentile) / 10:.1f}"
+
+
+def _plain(hit: Hit, rows: dict[int, PhotoRow]) -> dict[str, Any]:
+    """A hit as JSON, with the date, pixels and bytes of its photo if `rows` contains it."""
     found: dict[str, Any] = {"id": hit.id, "path": os.fspath(hit.path), "score": round(hit.score, 6)}
     if hit.percentile is not None:
         found["percentile"] = round(hit.percentile, 2)
+    if row := rows.get(hit.id):
+        found |= {"taken_at": row.taken_at, "width": row.width, "height": row.height, "size": row.stamp.size}
     if hit.copies:
-        found["copies"] = [_plain(copy) for copy in hit.copies]
+        found["copies"] = [_plain(copy, rows) for copy in hit.copies]
     return found

@@ -1,27 +1,25 @@
-"""The photo library: a folder that remembers every photo's vector.
+"""The photo library: photos, their vectors, and search by image.
 
-rows     what the store remembers
-schema   its tables
-store    library.sqlite, the truth: photos, vectors, failures
-lock     one writer at a time
-binding  which encoder it belongs to
-scan     what lies in a folder
-update   bringing the store up to date with folders
-reindex  moving the library to another encoder
-forget   photos of some folders, and missing ones
-background   how similar its photos are at random
-manifest what the FAISS file is, and how it was tuned
-index    nearest vectors: the FAISS file, and photos that came later
-tune     how many lists a search must look into
-build    making the FAISS file, and keeping it up
-query    what a search asks for, and which photos may answer
-duplicates   copies of the same photo
-search   from a query's vector to hits
-doctor   what is wrong with a library
-status   how it stands
-parquet  its vectors for vector databases
-photos   `PhotoLibrary`: all of that behind one name
-sheet    a picture of a query and its hits
+rows                `PhotoRow`, the record of one photo
+schema              SQL tables, and explanations of SQLite errors
+store               the SQLite database with photos, vectors and failures; the other files are derived from it
+lock                allows one writer at a time
+compatibility       ties a library to one encoder and output
+sync                updates the database from folders of photos
+reindex             moves a library to another encoder
+removal             removes folders and missing photos from a library
+score_calibration   similarity of random pairs, which turns a score into a percentile
+index               nearest-neighbor index: FAISS files, IVF, IVF-PQ, tuning
+refresh             builds the index file and keeps it up to date
+query               queries and filters
+ranking             from a query vector to hits
+duplicates          exact and near copies of the same photo
+doctor              finds and repairs problems
+status              summary of the state of a library
+vectors_parquet     exports vectors for vector databases
+photo_library       `PhotoLibrary`, the interface to all of the above
+embeddings_library  `EmbeddingsLibrary`, search in the output of `mvmr-zoo embed`
+contact_sheet       a picture of queries and hits
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from mvmr_zoo.models import default_library_path
 from mvmr_zoo.search.compatibility import bind, reindex_command
 from mvmr_zoo.search.contact_sheet import save_sheet
 from mvmr_zoo.search.doctor import Finding
-from mvmr_zoo.search.duplicates import COSINE, LIKENESS, Copy, Group
+from mvmr_zoo.search.duplicates import CORRELATION, COSINE, Copy, Group
 from mvmr_zoo.search.embeddings_library import EmbeddingsLibrary
 from mvmr_zoo.search.index import IvfPq, MappedFolder, build_ivfpq, read_ivfpq
 from mvmr_zoo.search.photo_library import PhotoLibrary
@@ -40,13 +38,14 @@ from mvmr_zoo.search.ranking import Hit
 from mvmr_zoo.search.reindex import ReindexReport
 from mvmr_zoo.search.rows import PhotoRow
 from mvmr_zoo.search.status import Status
-from mvmr_zoo.search.store import Store
-from mvmr_zoo.search.sync import AddReport, Progress
+from mvmr_zoo.search.store import DATABASE_FILE, Store
+from mvmr_zoo.search.sync import AddReport
 from mvmr_zoo.search.vectors_parquet import write_folder_parquet, write_library_parquet
 
 __all__ = [
+    "CORRELATION",
     "COSINE",
-    "LIKENESS",
+    "DATABASE_FILE",
     "AddReport",
     "Copy",
     "EmbeddingsLibrary",
@@ -59,7 +58,6 @@ __all__ = [
     "MappedFolder",
     "PhotoLibrary",
     "PhotoRow",
-    "Progress",
     "Query",
     "ReindexReport",
     "Status",

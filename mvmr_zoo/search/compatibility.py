@@ -1,4 +1,4 @@
-"""A library is bound to one encoder and output, by the hashes of that output and of the preprocessing."""
+"""Ties a library to one encoder and output, by the hashes of the output weights and of the preprocessing."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from mvmr_zoo.inference import Model
     from mvmr_zoo.search.store import Store
 
-_OTHER = {"weights": "other weights", "preprocess": "another preprocessing"}
+_DIFFERENCE = {"weights": "different weights", "preprocess": "different preprocessing"}
 
 
 def bind(store: Store, model: Model) -> None:
-    """From now on the library belongs to this encoder. Raises LibraryMismatchError where it belongs to another."""
+    """Tie the library to this encoder. Raises LibraryMismatchError if it is tied to another one."""
     store.settle_facts(bound_facts(model))
-    check_bound(store, model)  # another command may have been first
+    check_bound(store, model)  # another command may have tied it first
 
 
 def bound_facts(model: Model) -> dict[str, str]:
-    """The facts that a library of an encoder holds."""
+    """The entries of the `facts` table that describe an encoder."""
     return {"model": model.spec, "dim": str(model.dim), "output": model.output} | _identity(model)
 
 
 def is_bound(store: Store, model: Model) -> bool:
-    """Whether the library's vectors are those of an encoder and output, under whatever name."""
+    """Whether the vectors of the library come from this encoder and output, whatever name the encoder has."""
     known = {name: store.fact(name) for name in _identity(model)}
     return known["weights"] is not None and all(
         known[name] in (None, value) for name, value in _identity(model).items()
@@ -46,30 +46,30 @@ def is_bound(store: Store, model: Model) -> bool:
 
 
 def bound_output(store: Store) -> Output:
-    """The output that the library's vectors are. Raises LibraryDamagedError if it has an unknown name."""
-    text = store.fact("output") or "features"  # older libraries have features only
+    """The encoder output that the vectors come from. Raises LibraryDamagedError if its name is unknown."""
+    text = store.fact("output") or "features"  # libraries from before `aligned` existed do not store the name
     for output in OUTPUTS:
         if output == text:
             return output
-    raise LibraryDamagedError(f"{store.path} states the output {text!r}; expected {' or '.join(OUTPUTS)}.")
+    raise LibraryDamagedError(f"{store.path} names the output {text!r}; expected {' or '.join(OUTPUTS)}.")
 
 
 def load_bound(
     store: Store, spec: str | None, output: Output | None, dim: int | None, *, default: str, device: Device
 ) -> Model:
-    """The encoder of a library, with the output that it is bound to.
+    """Load the encoder of a library, with the output that the library is tied to.
 
     Args:
-        store: The store of the library.
-        spec: Requested model spec. None is the library's own.
-        output: Requested output. None is the library's own, or the encoder's default for an empty library.
-        dim: Requested number of dimensions. None is the library's own, or all.
-        default: Model spec for an empty library if `spec` is None.
+        store: Library database.
+        spec: Requested model spec. None selects the encoder of the library.
+        output: Requested output. None selects that of the library, or the encoder's default if the library is empty.
+        dim: Requested number of dimensions. None selects that of the library, or all.
+        default: Model spec to use if `spec` is None and the library is empty.
         device: As in `load`.
 
     Raises:
-        LibraryMismatchError: The request does not fit the model and output of the library.
-        LibraryError: The library's own encoder is not on this machine, or its library is not installed.
+        LibraryMismatchError: The request does not match the model and output of the library.
+        LibraryError: The encoder of the library is not on this machine, or a package that it needs is not installed.
     """
     bound = store.fact("model")
     if bound is None:
@@ -89,33 +89,33 @@ def load_bound(
 
 
 def _load_own(store: Store, bound: str, output: Output, dim: int | None, *, default: str, device: Device) -> Model:
-    """The encoder that the library names. Raises LibraryError with a way out if it is not at hand."""
+    """Load the encoder that the library names. Raises LibraryError with advice if it is not available."""
     try:
         return load(bound, output=output, dim=dim, device=device)
     except (UnknownModelError, MissingDependencyError, HubError) as error:
         folder = store.path.parent
         raise LibraryError(
-            f"The encoder of the library {folder} cannot be loaded. {error} If you have its folder, give "
-            f"`--model FOLDER`. Or `{reindex_command(folder)}` moves the library to {default}."
+            f"The encoder of the library {folder} cannot be loaded. {error} If you have the encoder folder, use "
+            f"`--model FOLDER`. Otherwise, `{reindex_command(folder)}` moves the library to {default}."
         ) from None
 
 
 def reindex_command(folder: Path, model: str | None = None) -> str:
-    """The command that moves a library to another encoder; None is the default one."""
+    """The command that moves a library to another encoder. Without `model`, it moves to the default encoder."""
     named = "" if model is None else f" --model {shlex.quote(model)}"
     return f"mvmr-zoo index reindex --library {shlex.quote(str(folder))}{named}"
 
 
 def load_same_output(spec: str, made_by: str, output: Output, dim: int | None, *, device: Device) -> Model:
-    """Load an encoder with the output that given vectors have.
+    """Load an encoder with the output that existing vectors come from.
 
-    An encoder that lacks the output is loaded with its default, because it must be another encoder. The caller compares
-    the digests.
+    An encoder without that output is loaded with its default output. It must be a different encoder, and the caller
+    detects that by comparing the digests.
 
     Args:
         spec: Model spec of the encoder.
-        made_by: Model spec of the encoder that made the vectors. It must have the output.
-        output: Output that the vectors are.
+        made_by: Model spec of the encoder that produced the vectors. An error is raised if it lacks the output.
+        output: Output that the vectors come from.
         dim: As in `load`.
         device: As in `load`.
     """
@@ -128,28 +128,28 @@ def load_same_output(spec: str, made_by: str, output: Output, dim: int | None, *
 
 
 def check_bound(store: Store, model: Model) -> None:
-    """Raise LibraryMismatchError if the library is bound to another encoder or output."""
+    """Raise LibraryMismatchError if the library is tied to another encoder or output."""
     folder = store.path.parent
     for name, value in _identity(model).items():
         if store.fact(name) in (None, value):
             continue
         bound = store.fact("model")
         before, now = output_in_words(bound_output(store), store.dim), output_in_words(model.output, model.dim)
-        other = _OTHER[name] if before == now else f"{now}, not {before}"
+        difference = _DIFFERENCE[name] if before == now else f"the output {now}, not {before}"
         if bound == model.spec and before != now:
             raise LibraryMismatchError(
-                f"The library {folder} holds vectors of the output {before}, not {now}. "
+                f"The library {folder} contains vectors of the output {before}, not {now}. "
                 "Omit --output and --dim, or use another --library."
             )
         if bound == model.spec:
             raise LibraryMismatchError(
-                f"The library {folder} was made by an earlier {bound!r}, with {_OTHER[name]}. "
-                f"`{reindex_command(folder, bound)}` makes its vectors again; or use another --library."
+                f"The library {folder} was created with an earlier version of {bound!r} with {_DIFFERENCE[name]}. "
+                f"`{reindex_command(folder, bound)}` recomputes the vectors. Or use another --library."
             )
         raise LibraryMismatchError(
-            f"The library {folder} was made by the model {bound!r}; {model.spec!r} has {other}. "
-            f"Give `--model {bound}`, or another --library for {model.spec!r}. "
-            f"`{reindex_command(folder, model.spec)}` moves this one to it."
+            f"The library {folder} was created with the model {bound!r}. {model.spec!r} has {difference}. "
+            f"Use `--model {bound}`, or another --library for {model.spec!r}. "
+            f"`{reindex_command(folder, model.spec)}` moves this library to {model.spec!r}."
         )
 
 

@@ -1,4 +1,4 @@
-"""Looking a library over: what is damaged, left over or out of date, and what can be put right."""
+"""Finds what is damaged, left over or out of date in a library, and repairs it where possible."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvmr_zoo._io import counted
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.search.index import has_base, read_base, read_manifest, stored_ids
-from mvmr_zoo.search.refresh import drop_left_over, left_over, needs_upkeep, upkeep
+from mvmr_zoo.search.refresh import leftover_files, needs_refresh, refresh, remove_leftover_files
 
 if TYPE_CHECKING:
     from mvmr_zoo.search.store import Store
 
-_LENGTH_TOLERANCE = 0.01
-"""float16 rounds the length of a unit vector by far less."""
+_NORM_TOLERANCE = 0.01
+"""Tolerance of the norm of a unit vector. The rounding error of float16 is far smaller."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be.
+    """A problem in a library.
 
     Args:
-        what: in words.
-        names: the files it is about; empty where it is about none.
-        advice: what to do where it is not repaired.
-        repair: puts it right; None where that is the user's to decide.
+        what: Description of the problem, without a period at the end.
+        names: Paths of the affected files. Empty if the problem does not concern single files.
+        advice: What to do if the problem is not repaired.
+        repair: Repairs the problem. None if only the user can.
     """
 
     what: str
@@ -40,21 +41,21 @@ class Finding:
 
 
 def examine(folder: Path, store: Store) -> list[Finding]:
-    """Everything that is wrong with a library; an empty list is a sound one. Changes nothing.
+    """Find all problems of a library, without changing it. The list is empty if there are none.
 
     Args:
-        folder: of the library.
-        store: its database, open.
+        folder: Library folder.
+        store: Library database.
 
     Raises:
-        LibraryDamagedError: the database cannot be read.
+        LibraryDamagedError: The database cannot be read.
     """
     store.check_integrity()
     return [*_vectors(store), *_rows(store), *_files(folder, store), *_index(folder, store), *_missing(store)]
 
 
 def _vectors(store: Store) -> list[Finding]:
-    """Vectors that cannot be searched with: of another length than the others, not finite, not of unit norm."""
+    """Find vectors that cannot be searched: of a different length than the others, not finite, or not of unit norm."""
     lengths = Counter(len(blob) for _, blobs in store.vectors() for blob in blobs)
     if not lengths:
         return []
@@ -63,105 +64,106 @@ def _vectors(store: Store) -> list[Finding]:
     if store.fact("dim") != str(size // 2):
         findings.append(
             Finding(
-                f"the library says that its vectors are {store.fact('dim')} long, but they are {size // 2} long",
+                f"The stored vector length is {store.fact('dim')}, but the vectors have length {size // 2}",
                 (),
-                "`mvmr-zoo index doctor --repair` puts that right.",
+                "`mvmr-zoo index doctor --repair` corrects it.",
                 lambda: store.set_fact("dim", str(size // 2)),
             )
         )
-    wrong = [
+    damaged = [
         id_
         for ids, blobs in store.vectors()
         for id_, blob in zip(ids.tolist(), blobs, strict=True)
         if not _is_unit(blob, size)
     ]
-    paths = [path for id_ in wrong for path in store.paths("id = ?", [id_])]
+    paths = [path for id_ in damaged for path in store.paths("id = ?", [id_])]
     if paths:
         advice = (
-            "`mvmr-zoo index doctor --repair` forgets them; `mvmr-zoo index add` of their folder takes them in again."
+            "`mvmr-zoo index doctor --repair` removes them from the library. "
+            "Then run `mvmr-zoo index add` for their folder to index them again."
         )
         names = tuple(os.fsdecode(path) for path in paths)
-        findings.append(
-            Finding(f"{len(paths)} photos have a damaged vector", names, advice, lambda: store.write(gone=paths))
-        )
+        what = f"{counted(len(paths), 'photo')} with a damaged vector"
+        findings.append(Finding(what, names, advice, lambda: store.write(removed=paths)))
     return findings
 
 
 def _is_unit(blob: bytes, size: int) -> bool:
     if len(blob) != size or size % 2:
         return False
-    length = float(np.linalg.norm(np.frombuffer(blob, np.float16).astype(np.float32)))
-    return bool(abs(length - 1) < _LENGTH_TOLERANCE)
+    norm = float(np.linalg.norm(np.frombuffer(blob, np.float16).astype(np.float32)))
+    return bool(abs(norm - 1) < _NORM_TOLERANCE)
 
 
 def _rows(store: Store) -> list[Finding]:
-    """Failures of photos that are in the library all the same."""
+    """Find photos that are indexed and also listed as failures."""
     both = store.paths("path IN (SELECT path FROM failures)")
     if not both:
         return []
     return [
         Finding(
-            f"{len(both)} photos stand both among the photos and among the failures",
+            f"{counted(len(both), 'indexed photo')} also listed as failed",
             tuple(os.fsdecode(path) for path in both),
-            "`mvmr-zoo index doctor --repair` forgets the failures.",
+            "`mvmr-zoo index doctor --repair` removes the failure records.",
             lambda: store.forget_failures(both),
         )
     ]
 
 
 def _files(folder: Path, store: Store) -> list[Finding]:
-    """Index files that no manifest names, and halves that killed commands left."""
-    orphans = left_over(folder, store)
-    if not orphans:
+    """Find index files that the manifest does not name, and partial files of interrupted commands."""
+    leftovers = leftover_files(folder, store)
+    if not leftovers:
         return []
     return [
         Finding(
-            f"{len(orphans)} files are left over from indexes made before",
-            tuple(str(path) for path in orphans),
+            f"{counted(len(leftovers), 'file')} left over from earlier indexes",
+            tuple(str(path) for path in leftovers),
             "`mvmr-zoo index doctor --repair` removes them.",
-            lambda: drop_left_over(folder, store),
+            lambda: remove_leftover_files(folder, store),
         )
     ]
 
 
 def _index(folder: Path, store: Store) -> list[Finding]:
-    """An index that is missing, out of date, altered, or of other photos than it should be."""
-    what = _wrong_with_index(folder, store)
+    """Find an index that is missing, out of date or damaged, or that does not match the photos."""
+    what = _index_problem(folder, store)
     if what is None:
         return []
-    advice = "The next `mvmr-zoo index add` makes it again, or `mvmr-zoo index doctor --repair`."
-    return [Finding(what, (), advice, lambda: upkeep(folder, store, damaged=True))]
+    advice = "The next `mvmr-zoo index add` rebuilds it, and so does `mvmr-zoo index doctor --repair`."
+    return [Finding(what, (), advice, lambda: refresh(folder, store, damaged=True))]
 
 
-def _wrong_with_index(folder: Path, store: Store) -> str | None:
+def _index_problem(folder: Path, store: Store) -> str | None:
     manifest, ids = read_manifest(store), store.all_ids()
     if manifest is None:
-        return "there is no index" if len(ids) else None
+        return "The index is missing" if len(ids) else None
     if not has_base(folder, manifest):
-        return "the index file is gone, or has another length than it should"
+        return "The index file is missing or has the wrong size"
     if file_digest(folder / manifest.file) != manifest.sha256:
-        return "the index file was altered"
+        return "The index file was modified"
     base = read_base(folder, manifest)
     if base is None:
-        return "the index file is not what its manifest says"
+        return "The index file does not match its manifest"
     stored = stored_ids(base)
     if stored.max(initial=0) > manifest.last_id:
-        return "the index file holds photos that its manifest does not know of"
+        return "The index file contains photos that are newer than its manifest"
     lacking = np.setdiff1d(ids[ids <= manifest.last_id], stored)
     if len(lacking):
-        return f"the index lacks {len(lacking)} photos"
-    return "the index is out of date" if needs_upkeep(folder, store) else None
+        return f"The index lacks {counted(len(lacking), 'photo')}"
+    return "The index is out of date" if needs_refresh(folder, store) else None
 
 
 def _missing(store: Store) -> list[Finding]:
-    """Photos whose files are not there now."""
-    gone = [path for path in store.paths("missing = 0") if not os.path.exists(path)]
-    if not gone:
+    """Find indexed photos whose files do not exist."""
+    missing = [path for path in store.paths("missing = 0") if not os.path.exists(path)]
+    if not missing:
         return []
     return [
         Finding(
-            f"{len(gone)} photos are not where they were",
-            tuple(os.fsdecode(path) for path in gone),
-            "Connect their disk, if it is not; `mvmr-zoo index add` of their folder takes note of it.",
+            f"{counted(len(missing), 'photo')} not found on disk",
+            tuple(os.fsdecode(path) for path in missing),
+            "Connect their disk if it is disconnected. If they were deleted or moved, "
+            "run `mvmr-zoo index add` for their folder.",
         )
     ]

@@ -1,9 +1,9 @@
-"""Copies of the same photo: exact ones by the hash of their files, near ones by vector and then by their pixels.
+"""Finds copies of the same photo: exact copies by file hash, near copies by vector and thumbnail correlation.
 
-Two photos are near duplicates when the cosine of their vectors reaches `COSINE` and the correlation of their 32 x 32
-gray thumbnails reaches `LIKENESS`. Measured with the bundled encoder on Imagenette's validation photos: JPEG quality 40
-and brighter by 15 % are all found, half the size 98 %, 3 % cut off every edge 49 %; of 1,124,250 pairs of different
-photos, none (benchmarks/duplicates.py).
+Two photos are near duplicates if the cosine similarity of their vectors is at least `COSINE` and the correlation of
+their 32 x 32 gray thumbnails is at least `CORRELATION`. Measured with the bundled encoder on Imagenette's validation
+photos (benchmarks/duplicates.py): all copies with JPEG quality 40 or 15 % more brightness are found, 98 % of copies at
+half size, and 49 % of copies with 3 % cropped off every edge. None of 1,124,250 pairs of different photos is reported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
+from mvmr_zoo._io import Progress
 from mvmr_zoo.errors import ConfigError, ImageError
 from mvmr_zoo.images import read_image
 from mvmr_zoo.inference import unit
@@ -32,28 +33,26 @@ if TYPE_CHECKING:
     from mvmr_zoo.search.rows import PhotoRow
 
 COSINE = 0.7
-LIKENESS = 0.9
+CORRELATION = 0.9
 
 _THUMBNAIL_PX = 32
-_ROWS_AT_ONCE = 64
-_THUMBNAILS_KEPT = 4_096
-
-Progress = Callable[[int, int], None]
+_ROWS_PER_BATCH = 64
+_CACHED_THUMBNAILS = 4_096
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A photo that shows what the best one of its group shows.
+    """A copy of the best photo of a group.
 
     Args:
-        id: its number in the library.
-        path: of its file.
-        width: in pixels.
-        height: in pixels.
-        size: of its file, in bytes.
-        kind: `exact` where the files are equal, else `near`.
-        cosine: of its vector and the best one's.
-        likeness: correlation of its thumbnail and the best one's.
+        id: Id of the copy in the library.
+        path: Path of the copy.
+        width: Width in pixels.
+        height: Height in pixels.
+        size: File size in bytes.
+        kind: `exact` if the files are identical, otherwise `near`.
+        cosine: Cosine similarity of the vectors of the copy and the best photo.
+        correlation: Correlation of the thumbnails of the copy and the best photo.
     """
 
     id: int
@@ -63,7 +62,7 @@ class Copy:
     size: int
     kind: Literal["exact", "near"]
     cosine: float
-    likeness: float
+    correlation: float
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,12 @@ class Group:
     """Copies of one photo.
 
     Args:
-        id: of the best one, which has most pixels, then most bytes, then the first path.
-        path: of its file.
-        width: in pixels.
-        height: in pixels.
-        size: of its file, in bytes.
-        copies: the others, the nearest first.
+        id: Id of the best photo: the one with the most pixels, then the largest file, then the first path.
+        path: Path of the best photo.
+        width: Width in pixels.
+        height: Height in pixels.
+        size: File size in bytes.
+        copies: The other photos, most similar first.
     """
 
     id: int
@@ -92,116 +91,117 @@ def find_duplicates(
     *,
     near: bool = True,
     cosine: float = COSINE,
-    likeness: float = LIKENESS,
+    correlation: float = CORRELATION,
     progress: Progress = lambda done, total: None,
 ) -> list[Group]:
-    """Groups of copies among photos, those with most bytes in copies first. Photos whose files are gone are left out.
+    """Find groups of copies. Groups whose copies take the most bytes come first.
 
-    Each photo is in one group at most, and every copy of a group is one of its best photo, not of another copy.
+    Photos whose files do not exist are ignored. Each photo is in at most one group. Each copy in a group is a copy of
+    the best photo of that group, not only of another copy.
 
     Args:
-        photos: by id.
-        near: look for near ones too; exact ones are always found.
-        cosine: least cosine of near ones, in (0, 1].
-        likeness: least correlation of near ones' thumbnails, in (0, 1].
-        progress: told how many photos are compared with the others, of how many.
+        photos: Photos by id.
+        near: Find near copies too. Exact copies are always found.
+        cosine: Smallest cosine similarity of near copies, in (0, 1].
+        correlation: Smallest thumbnail correlation of near copies, in (0, 1].
+        progress: Receives the number of compared photos and the total.
 
     Raises:
-        ConfigError: a threshold is out of range.
+        ConfigError: A threshold is out of range.
     """
-    for name, value in (("cosine", cosine), ("likeness", likeness)):
+    for name, value in (("cosine", cosine), ("correlation", correlation)):
         if not 0 < value <= 1:
-            raise ConfigError(f"duplicates got {name} = {value}; expected a number above 0, and 1 at most.")
-    here = {id_: photo for id_, photo in photos.items() if os.path.exists(photo.path)}
-    ranked = sorted(here, key=lambda id_: photo_rank(here[id_]))
+            raise ConfigError(f"duplicates got {name}={value}; expected a number above 0 and at most 1.")
+    present = {id_: photo for id_, photo in photos.items() if os.path.exists(photo.path)}
+    ranked = sorted(present, key=lambda id_: photo_rank(present[id_]))
     first: dict[bytes, int] = {}
     copies: dict[int, list[Copy]] = defaultdict(list)
     for id_ in ranked:
-        best = first.setdefault(here[id_].content, id_)
+        best = first.setdefault(present[id_].sha256, id_)
         if best != id_:
-            copies[best].append(_copy(id_, here[id_], "exact", 1.0, 1.0))
+            copies[best].append(_copy(id_, present[id_], "exact", 1.0, 1.0))
     if near:
-        leaders = [id_ for id_ in ranked if first[here[id_].content] == id_]
-        for best, copy in _near(leaders, here, cosine, likeness, progress):
+        distinct = [id_ for id_ in ranked if first[present[id_].sha256] == id_]
+        for best, copy in _near(distinct, present, cosine, correlation, progress):
             for same in copies.pop(copy.id, []):
-                copies[best].append(replace(same, kind="near", cosine=copy.cosine, likeness=copy.likeness))
+                copies[best].append(replace(same, kind="near", cosine=copy.cosine, correlation=copy.correlation))
             copies[best].append(copy)
-    groups = [_group(id_, here[id_], copies[id_]) for id_ in ranked if copies.get(id_)]
+    groups = [_group(id_, present[id_], copies[id_]) for id_ in ranked if copies.get(id_)]
     return sorted(groups, key=lambda group: -sum(copy.size for copy in group.copies))
 
 
 def is_copy(photo: PhotoRow, other: PhotoRow) -> bool:
-    """Whether two photos are exact or near duplicates, by the thresholds above."""
-    if photo.content == other.content:
+    """Whether two photos are exact or near duplicates, by the default thresholds."""
+    if photo.sha256 == other.sha256:
         return True
     vectors = unit(np.stack([photo.vector, other.vector]).astype(np.float32))
-    return bool(vectors[0] @ vectors[1] >= COSINE) and _likeness(photo, other) >= LIKENESS
+    return bool(vectors[0] @ vectors[1] >= COSINE) and _thumbnail_correlation(photo, other) >= CORRELATION
 
 
 def _near(
-    ranked: Sequence[int], photos: Mapping[int, PhotoRow], cosine: float, likeness: float, progress: Progress
+    ranked: Sequence[int], photos: Mapping[int, PhotoRow], cosine: float, correlation: float, progress: Progress
 ) -> Iterable[tuple[int, Copy]]:
-    """Every near copy with the best photo it is one of; `ranked` has the best first."""
+    """Yield the id of a best photo with each of its near copies. `ranked` holds ids, best photo first."""
     if len(ranked) < 2:
         return
-    taken = np.zeros(len(ranked), bool)
+    grouped = np.zeros(len(ranked), bool)
     for row, others, scores in _pairs(
-        unit(np.stack([photos[id_].vector for id_ in ranked]).astype(np.float32)), cosine, taken
+        unit(np.stack([photos[id_].vector for id_ in ranked]).astype(np.float32)), cosine, grouped
     ):
         best = photos[ranked[row]]
-        for other, similar in zip(others.tolist(), scores.tolist(), strict=True):
-            alike = _likeness(best, photos[ranked[other]])
-            if alike >= likeness:
-                taken[other] = True
-                yield ranked[row], _copy(ranked[other], photos[ranked[other]], "near", similar, alike)
+        for other, similarity in zip(others.tolist(), scores.tolist(), strict=True):
+            found = _thumbnail_correlation(best, photos[ranked[other]])
+            if found >= correlation:
+                grouped[other] = True
+                yield ranked[row], _copy(ranked[other], photos[ranked[other]], "near", similarity, found)
         progress(row + 1, len(ranked))
     progress(len(ranked), len(ranked))
 
 
 class _Pairs(NamedTuple):
-    """A row, later rows `(M,)` whose cosine with it reaches the threshold, and those cosines, the highest first."""
+    """A row, the later rows `(M,)` whose cosine with it reaches the threshold, and those cosines, highest first."""
 
     row: int
     others: NDArray[np.int64]
     cosines: NDArray[np.float32]
 
 
-def _pairs(vectors: NDArray[np.float32], cosine: float, taken: NDArray[np.bool_]) -> Iterator[_Pairs]:
-    """The pairs of each row that is not taken, and has some; a few rows' pairs are held at once.
+def _pairs(vectors: NDArray[np.float32], cosine: float, grouped: NDArray[np.bool_]) -> Iterator[_Pairs]:
+    """Yield the pairs of each row that is not grouped yet. Only the pairs of one batch of rows are in memory.
 
     Args:
-        vectors: `(N, D)` unit vectors.
-        cosine: the threshold.
-        taken: `(N,)` rows that need no pairs any more; may change meanwhile.
+        vectors: Unit vectors `(N, D)`.
+        cosine: Smallest cosine similarity of a pair.
+        grouped: Rows `(N,)` that are already in a group and need no pairs. The caller may change it during iteration.
     """
     index = faiss_library().IndexFlatIP(vectors.shape[1])
     index.add(vectors)
-    for start in range(0, len(vectors), _ROWS_AT_ONCE):
-        asked = start + np.flatnonzero(~taken[start : start + _ROWS_AT_ONCE])
-        if not len(asked):
+    for start in range(0, len(vectors), _ROWS_PER_BATCH):
+        batch = start + np.flatnonzero(~grouped[start : start + _ROWS_PER_BATCH])
+        if not len(batch):
             continue
-        limits, scores, rows = index.range_search(vectors[asked], cosine)
-        for row, (first, last) in zip(asked.tolist(), itertools.pairwise(limits), strict=True):
+        limits, scores, rows = index.range_search(vectors[batch], cosine)
+        for row, (first, last) in zip(batch.tolist(), itertools.pairwise(limits), strict=True):
             others, cosines = rows[first:last], scores[first:last]
-            left = (others > row) & ~taken[others]
-            if left.any() and not taken[row]:
-                order = np.argsort(-cosines[left], kind="stable")
-                yield _Pairs(row, others[left][order], cosines[left][order])
+            kept = (others > row) & ~grouped[others]
+            if kept.any() and not grouped[row]:
+                order = np.argsort(-cosines[kept], kind="stable")
+                yield _Pairs(row, others[kept][order], cosines[kept][order])
 
 
-def _likeness(photo: PhotoRow, other: PhotoRow) -> float:
-    """Correlation of two photos' thumbnails; 0 where one cannot be read any more."""
-    mine, its = _thumbnail(os.fsdecode(photo.path), photo.stamp), _thumbnail(os.fsdecode(other.path), other.stamp)
-    return float(mine @ its) if mine is not None and its is not None else 0.0
+def _thumbnail_correlation(photo: PhotoRow, other: PhotoRow) -> float:
+    """Correlation of the thumbnails of two photos. 0 if one of them cannot be read."""
+    first, second = _thumbnail(os.fsdecode(photo.path), photo.stamp), _thumbnail(os.fsdecode(other.path), other.stamp)
+    return float(first @ second) if first is not None and second is not None else 0.0
 
 
-@functools.lru_cache(maxsize=_THUMBNAILS_KEPT)
+@functools.lru_cache(maxsize=_CACHED_THUMBNAILS)
 def _thumbnail(path: str, stamp: Stamp) -> NDArray[np.float32] | None:
-    """Gray, `(1024,)`, zero mean and unit length; None where the photo cannot be read any more.
+    """Gray thumbnail `(1024,)` with zero mean and unit length. None if the photo cannot be read.
 
     Args:
-        path: of the photo.
-        stamp: of its file, so that one that changed is read again.
+        path: Path of the photo.
+        stamp: Size and mtime of the file. As part of the cache key, it causes changed files to be read again.
     """
     try:
         image = read_image(path, min_px=_THUMBNAIL_PX)
@@ -214,13 +214,13 @@ def _thumbnail(path: str, stamp: Stamp) -> NDArray[np.float32] | None:
 
 
 def photo_rank(photo: PhotoRow) -> tuple[int, int, bytes]:
-    """Lowest for the best of some copies: most pixels, then most bytes, then the first path."""
+    """Sort key that puts the best copy first: most pixels, then largest file, then first path."""
     return -photo.width * photo.height, -photo.stamp.size, photo.path
 
 
-def _copy(id_: int, photo: PhotoRow, kind: Literal["exact", "near"], cosine: float, likeness: float) -> Copy:
+def _copy(id_: int, photo: PhotoRow, kind: Literal["exact", "near"], cosine: float, correlation: float) -> Copy:
     path = Path(os.fsdecode(photo.path))
-    return Copy(id_, path, photo.width, photo.height, photo.stamp.size, kind, cosine, likeness)
+    return Copy(id_, path, photo.width, photo.height, photo.stamp.size, kind, cosine, correlation)
 
 
 def _group(id_: int, photo: PhotoRow, copies: list[Copy]) -> Group:

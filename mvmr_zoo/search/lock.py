@@ -1,4 +1,4 @@
-"""One writer at a time: who changes a library holds its lock, and another command is told who that is."""
+"""Lock that allows one writer at a time. Other writers get an error that names the process with the lock."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ PATIENCE_S = 10.0
 
 @contextmanager
 def writing(folder: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
-    """Nobody else changes the library until the block ends; searching goes on. A killed process holds nothing.
+    """Hold the write lock of a library during the block. Searches need no lock. A killed process releases it.
 
     Args:
-        folder: of the library.
-        patience_s: how long to wait for another command.
+        folder: Library folder.
+        patience_s: How long to wait for another writer, in seconds.
 
     Raises:
-        LibraryBusyError: another command changes the library all the time.
-        LibraryError: the lock cannot be written.
+        LibraryBusyError: Another process held the lock for the whole time.
+        LibraryError: The lock file cannot be written.
     """
     lock, holder = FileLock(folder / LOCK_FILE), folder / HOLDER_FILE
     try:
         lock.acquire(timeout=patience_s)
     except Timeout:
         raise LibraryBusyError(
-            f"The library {folder} is being changed by {_holder(holder)}. "
-            "Searching works meanwhile; run this command again when the other has finished."
+            f"The library {folder} is being changed by {_describe_holder(holder)}. "
+            "You can search in the meantime. Run this command again when the other one has finished."
         ) from None
     except OSError as error:
         raise LibraryError(
-            f"{folder / LOCK_FILE} cannot be written ({error.strerror}), so {folder} cannot be changed. "
-            "Give another --library, or one that may be written."
+            f"{folder / LOCK_FILE} cannot be written ({error.strerror}), so the library {folder} cannot be changed. "
+            "Use another --library, or make this one writable."
         ) from None
     try:
-        with suppress(OSError):  # it only tells others who we are
-            holder.write_text(_myself(), encoding="utf-8")
+        with suppress(OSError):  # the file is only informative
+            holder.write_text(_holder_record(), encoding="utf-8")
         yield
     finally:
         with suppress(OSError):
@@ -56,13 +56,14 @@ def writing(folder: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
         lock.release()
 
 
-def _myself() -> str:
+def _holder_record() -> str:
+    """JSON with the process id, command line and start time of this process."""
     command = printable(shlex.join([Path(sys.argv[0]).name.replace("-c", "python"), *sys.argv[1:]]))
     return json.dumps({"pid": os.getpid(), "command": command, "since": datetime.now().isoformat(" ", "seconds")})
 
 
-def _holder(path: Path) -> str:
-    """Who holds the lock, in words."""
+def _describe_holder(path: Path) -> str:
+    """Describe the process that holds the lock."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         return f"process {facts['pid']} (`{facts['command']}`, since {facts['since']})"

@@ -1,4 +1,4 @@
-"""From a query's vector to hits: in the order of the index, filtered, near duplicates behind their best copy."""
+"""From a query vector to hits: ranking by the index, filters, and grouping of near duplicates."""
 
 from __future__ import annotations
 
@@ -21,23 +21,27 @@ if TYPE_CHECKING:
     from mvmr_zoo.search.rows import PhotoRow
     from mvmr_zoo.search.store import Store
 
-_SPARE, _TIMES_MORE = 32, 4
-"""Hits that are asked for beyond those wanted, since some may be gone or hidden; and how parts grow."""
+_EXTRA_HITS = 32
+"""Hits requested in addition to those wanted, because some may be deleted or excluded."""
 
-_GONE_AT_MOST = 1_000
-"""When so many in a row are gone, a disk is: to look at all of them would take minutes."""
+_GROWTH = 4
+"""Factor between the sizes of successive requests to the index."""
+
+_MAX_MISSING_IN_A_ROW = 1_000
+"""So many missing files in a row mean a disconnected disk. Checking all photos would take minutes."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A photo found.
+    """A search result.
 
     Args:
-        id: its number in the library.
-        path: of its file.
-        score: cosine similarity to the query, in [-1, 1].
-        percentile: of the score among those of the library's photos at random, 0 to 100; None in a small library.
-        copies: near duplicates of it among the hits, where they were grouped.
+        id: Id of the photo in the library.
+        path: Path of the photo.
+        score: Cosine similarity to the query, in [-1, 1].
+        percentile: Percentile of the score among scores of random pairs of photos in the library, 0 to 100. None if the
+            library is too small.
+        copies: Near duplicates of the photo among the hits, if hits are grouped.
     """
 
     id: int
@@ -53,29 +57,30 @@ def ranked_hits(
     vector: NDArray[np.float32],
     filters: Filters,
     *,
-    hidden: Query | None,
+    exclude: Query | None,
     wanted: int,
 ) -> Iterator[Hit]:
-    """Every hit, best first, read from the index in growing parts as they are asked for.
+    """Yield all hits, best first. They are read from the index in parts of growing size.
 
-    An inverted file may answer a later, larger part from more of its lists: only `wanted` hits are sure to be in order.
+    For a larger part, an inverted file may search more of its clusters. Therefore, only the first `wanted` hits are
+    guaranteed to be in order.
 
     Args:
-        store: of the library.
-        index: of the store.
-        vector: `(D,)` unit.
-        filters: which photos may answer.
-        hidden: whose photos may not answer.
-        wanted: how many will be asked for, about.
+        store: Library database.
+        index: Index of the library.
+        vector: Unit vector `(D,)` of the query.
+        filters: Conditions that hits must meet.
+        exclude: Query whose photos are excluded.
+        wanted: Approximate number of hits that the caller will consume.
 
     Raises:
-        LibraryError: the thousand best are not where they were: their disk is not connected.
+        LibraryError: The files of the 1,000 best photos are missing, because their disk is disconnected.
     """
     among = store.ids(*filters.conditions()) if filters.narrows else None
     total = index.rows if among is None else len(among)
-    seen, part, gone, given = set[int](), _SPARE + wanted, 0, 0
-    while len(seen) < total and part < _TIMES_MORE * (_SPARE + max(total, wanted)):
-        found = index.search(vector, part, among=among)
+    seen, k, missing, yielded = set[int](), _EXTRA_HITS + wanted, 0, 0
+    while len(seen) < total and k < _GROWTH * (_EXTRA_HITS + max(total, wanted)):
+        found = index.search(vector, k, among=among)
         fresh = [
             (id_, score)
             for id_, score in zip(found.ids.tolist(), found.scores.tolist(), strict=True)
@@ -88,33 +93,33 @@ def ranked_hits(
                 return
             if id_ in paths:
                 path = Path(os.fsdecode(paths[id_]))
-                gone = 0 if os.path.exists(path) else gone + 1
-                if gone == 0 and not (hidden is not None and asks_with(hidden, id_, path)):
-                    given += 1
+                missing = 0 if os.path.exists(path) else missing + 1
+                if missing == 0 and not (exclude is not None and is_query_photo(exclude, id_, path)):
+                    yielded += 1
                     yield Hit(id_, path, score, percentile)
-                elif gone == _GONE_AT_MOST and given == 0:
+                elif missing == _MAX_MISSING_IN_A_ROW and yielded == 0:
                     raise LibraryError(
-                        f"The {gone:,} best photos are not where they were, as {path}. If their disk is not "
-                        "connected, connect it; else run `mvmr-zoo index add` of their folder to take note of it."
+                        f"The files of the {missing:,} best photos are missing, for example {path}. If their disk is "
+                        "disconnected, connect it. Otherwise, run `mvmr-zoo index add` for their folder."
                     )
-                elif gone == _GONE_AT_MOST:
+                elif missing == _MAX_MISSING_IN_A_ROW:
                     return
             seen.add(id_)
-        part *= _TIMES_MORE
+        k *= _GROWTH
 
 
 def grouped_hits(store: Store, hits: Iterator[Hit], wanted: int) -> Iterator[Hit]:
-    """The best copy of every photo found, with its near duplicates, in the order of the best score of each.
+    """Group near duplicates. Yields the best copy of each group with the others as `copies`, by best score.
 
-    A hit belongs to the first group whose first hit it is a copy of; so groups do not depend on how many are wanted.
+    A hit joins the first group whose first hit it is a copy of. Therefore, groups do not depend on `wanted`.
 
     Args:
-        store: of the library.
-        hits: best first.
-        wanted: groups that will be asked for; twice as many hits are looked through for their copies.
+        store: Library database.
+        hits: Hits, best first.
+        wanted: Number of groups that the caller will consume. At least twice as many hits are searched for copies.
     """
     groups: list[_Group] = []
-    for looked, hit in enumerate(hits, start=1):
+    for count, hit in enumerate(hits, start=1):
         photo = store.by_id([hit.id]).get(hit.id)
         if photo is not None:
             group = next((each for each in groups if is_copy(each.first, photo)), None)
@@ -122,27 +127,27 @@ def grouped_hits(store: Store, hits: Iterator[Hit], wanted: int) -> Iterator[Hit
                 groups.append(_Group(photo, [(photo_rank(photo), hit)]))
             else:
                 group.members.append((photo_rank(photo), hit))
-        if len(groups) >= wanted and looked >= 2 * wanted:
+        if len(groups) >= wanted and count >= 2 * wanted:
             break
     for group in groups:
-        _, head = min(group.members, key=lambda member: member[0])
-        yield replace(head, copies=tuple(hit for _, hit in group.members if hit is not head))
+        _, best = min(group.members, key=lambda member: member[0])
+        yield replace(best, copies=tuple(hit for _, hit in group.members if hit is not best))
 
 
 class _Group(NamedTuple):
-    """The photo of the first hit, and every hit with its photo's rank, the best lowest."""
+    """The photo of the first hit, and all hits with the rank of their photos. Lower ranks are better."""
 
     first: PhotoRow
     members: list[tuple[tuple[int, int, bytes], Hit]]
 
 
-def asks_with(query: Query, id_: int, path: Path) -> bool:
-    """Whether a photo is one of a query's own, perhaps by another name."""
-    asked = (*query.like, *query.unlike)
-    return id_ in (*query.like_ids, *query.unlike_ids) or any(_is_file(photo, path) for photo in asked)
+def is_query_photo(query: Query, id_: int, path: Path) -> bool:
+    """Whether a photo is part of the query, possibly under another file name."""
+    examples = (*query.like, *query.unlike)
+    return id_ in (*query.like_ids, *query.unlike_ids) or any(_is_same_file(photo, path) for photo in examples)
 
 
-def _is_file(photo: Any, path: Path) -> bool:
+def _is_same_file(photo: Any, path: Path) -> bool:
     try:
         return isinstance(photo, (str, os.PathLike)) and os.path.samefile(photo, path)
     except OSError:

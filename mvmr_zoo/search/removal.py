@@ -1,4 +1,4 @@
-"""Forgetting photos: those of some folders, and those whose files are missing. No file is touched."""
+"""Removes folders and missing photos from a library. Photo files are not changed."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ if TYPE_CHECKING:
 
 
 class Pruned(NamedTuple):
-    """What `prune` did: photos forgotten, and photos whose files are there again."""
+    """The result of `prune`: the number of removed photos, and the number of photos whose files exist again."""
 
     forgotten: int
     back: int
 
 
 def forget_folders(store: Store, folders: Iterable[str | os.PathLike[str]]) -> int:
-    """Forget every photo below some folders, and every failure; returns how many photos.
+    """Remove all photos and failures of folders from the library, and return the number of removed photos.
 
     Raises:
-        DataError: the library has no photo of a folder.
+        DataError: The library contains no photos from one of the folders.
     """
-    gone: set[bytes] = set()
+    removed: set[bytes] = set()
     photos = 0
     for folder in folders:
         stamps = {path for root in names_of(folder) for path in store.stamps(root)}
         failed = {path for root in names_of(folder) for path in store.failed(root)}
         if not stamps | failed:
-            raise DataError(f"The library {store.path.parent} has no photo of {os.fspath(folder)}.")
-        photos += len(stamps - gone)
-        gone |= stamps | failed
-    store.write(gone=gone)
+            raise DataError(f"The library {store.path.parent} contains no photos from {os.fspath(folder)}.")
+        photos += len(stamps - removed)
+        removed |= stamps | failed
+    store.write(removed=removed)
     return photos
 
 
 def forget_missing(store: Store) -> Pruned:
-    """Forget the photos that are missing; those whose files are there again are kept."""
+    """Remove missing photos from the library. Photos whose files exist again are kept."""
     paths = store.paths("missing = 1")
-    back = [path for path in paths if os.path.exists(path)]
-    gone = sorted(set(paths) - set(back))
-    store.write(gone=gone)
-    store.mark(back=back)
-    return Pruned(len(gone), len(back))
+    found = [path for path in paths if os.path.exists(path)]
+    removed = sorted(set(paths) - set(found))
+    store.write(removed=removed)
+    store.mark(found=found)
+    return Pruned(len(removed), len(found))

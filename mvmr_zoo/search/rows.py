@@ -1,4 +1,4 @@
-"""The record that the store keeps of a photo."""
+"""The database record of a photo."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from mvmr_zoo.images import Stamp
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoRow:
-    """A photo as the library remembers it.
+    """A photo in the library.
 
     Args:
-        root: the folder it was added under, as bytes.
-        path: its absolute path, as bytes.
-        stamp: of its file.
-        content: 32 bytes, SHA-256 of its file.
-        taken: EXIF date as `YYYY-MM-DD HH:MM:SS`, or None.
-        width: upright, in pixels.
-        height: upright, in pixels.
-        vector: `(D,)` float16, unit length.
+        root: Folder that was added to the library, as bytes.
+        path: Absolute path of the file, as bytes.
+        stamp: Size and mtime of the file.
+        sha256: SHA-256 digest of the file, 32 bytes.
+        taken_at: EXIF date as `YYYY-MM-DD HH:MM:SS`, or None.
+        width: Width in pixels, after EXIF orientation.
+        height: Height in pixels, after EXIF orientation.
+        vector: Unit vector `(D,)` as float16.
     """
 
     root: bytes
     path: bytes
     stamp: Stamp
-    content: bytes
-    taken: str | None
+    sha256: bytes
+    taken_at: str | None
     width: int
     height: int
     vector: NDArray[np.float16]

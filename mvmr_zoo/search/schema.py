@@ -1,10 +1,9 @@
-"""The tables of `library.sqlite`, and what its errors mean."""
+"""SQL tables of the library database, and explanations of SQLite errors."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-DATABASE_FILE = "library.sqlite"
 SCHEMA_VERSION = 2
 
 FACTS = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
@@ -45,21 +44,21 @@ CREATE TABLE IF NOT EXISTS reindexed (
     vector BLOB NOT NULL
 )
 """
-"""Vectors of another encoder, until they take the place of those in `photos`; see `library.reindex`."""
+"""Vectors of another encoder, before they replace those in `photos`. See `reindex`."""
 
 
-def why_unusable(path: Path, message: str) -> str:
-    """What SQLite's message about a database means for its user, and what to do."""
+def explain_sqlite_error(path: Path, message: str) -> str:
+    """Turn an error message of SQLite into one that says what happened and what to do."""
     if "full" in message or "disk I/O" in message:
         return (
-            f"{path} cannot be written ({message}): the disk may be full. "
-            "What was committed is kept; make room and run the same command again."
+            f"{path} cannot be written ({message}). The disk may be full. "
+            "Progress is saved. Free some disk space and run the same command again."
         )
     if "locked" in message:
-        return f"{path} is in use by another command. Try again when it has finished."
+        return f"{path} is in use by another process. Try again when it has finished."
     if "unable to open" in message or "readonly" in message:
         return (
-            f"{path} cannot be opened or written ({message}). A library is written even when it is searched: "
-            "copy its folder to where you may write, or give another --library."
+            f"{path} cannot be opened or written ({message}). Searching needs write access too. "
+            "Copy the library folder to a writable place, or use another --library."
         )
     return f"{path} cannot be used: {message}."

@@ -1,4 +1,4 @@
-"""How similar a library's photos are to one another at random: what a score is compared with."""
+"""Similarity of random pairs of photos, used to convert a score to a percentile."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FEWEST = 20
-"""A percentile among fewer photos would say nothing."""
+MIN_ROWS = 20
+"""Smallest number of photos for which a percentile is meaningful."""
 
-BACKGROUND_ROWS = 2_000
-"""Rows that are enough to draw pairs from."""
+CALIBRATION_ROWS = 2_000
+"""Number of photos from which random pairs are drawn."""
 
 _PAIRS = 20_000
 
 
-def quantiles(vectors: NDArray[np.float32]) -> tuple[float, ...]:
-    """Quantiles 0 to 100 of the cosines of random pairs of different rows of `(N, D)`; none of fewer than `FEWEST`."""
-    if len(vectors) < FEWEST:
+def random_pair_quantiles(vectors: NDArray[np.float32]) -> tuple[float, ...]:
+    """Percentiles 0 to 100 of the cosine similarities of random pairs of rows of `(N, D)`. Empty if N < `MIN_ROWS`."""
+    if len(vectors) < MIN_ROWS:
         return ()
     random = np.random.default_rng(0)
     first = random.integers(len(vectors), size=_PAIRS)
@@ -29,8 +29,8 @@ def quantiles(vectors: NDArray[np.float32]) -> tuple[float, ...]:
     return tuple(float(each) for each in np.quantile(cosines, np.linspace(0, 1, 101)))
 
 
-def percentile(background: tuple[float, ...], score: float) -> float | None:
-    """How many of a hundred random pairs are less similar than a score; None where there is no background."""
-    if not background:
+def score_percentile(quantiles: tuple[float, ...], score: float) -> float | None:
+    """Percentage of random pairs that are less similar than the score. None if there are no quantiles."""
+    if not quantiles:
         return None
-    return float(np.interp(score, background, np.linspace(0, 100, len(background))))
+    return float(np.interp(score, quantiles, np.linspace(0, 100, len(quantiles))))

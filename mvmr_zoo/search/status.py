@@ -1,4 +1,4 @@
-"""How a library stands."""
+"""Summary of the state of a library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mvmr_zoo.search.compatibility import bound_output
 from mvmr_zoo.search.index import Manifest, read_manifest
-from mvmr_zoo.search.refresh import needs_upkeep
+from mvmr_zoo.search.refresh import needs_refresh
 from mvmr_zoo.search.reindex import unfinished
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ class Status:
     """The state of a library.
 
     Args:
-        folder: of the library.
-        model: spec of the encoder it is bound to, None before the first photo.
-        output: the encoder's output that its vectors are; None before the first photo.
-        dim: number of dimensions of `aligned` that are kept; None for features.
-        moving_to: spec of the encoder that an interrupted `reindex` was moving the library to; None if there is none.
-        photos: how many it holds, those that are missing left out.
-        missing: photos whose files were not there when last looked for; `prune` forgets them.
-        failures: photos that could not be indexed, with the reason.
-        index: the manifest of the index file; None where there is none.
-        index_current: whether that file is there and up to date; if not, the next `index add` makes it again.
+        folder: Library folder.
+        model: Model spec of the encoder of the library. None before the first photo.
+        output: Encoder output that the vectors come from. None before the first photo.
+        dim: Number of dimensions of `aligned` that are kept. None for features.
+        moving_to: Model spec of the target of an interrupted `reindex`. None if there is none.
+        photos: Number of photos, without missing ones.
+        missing: Number of photos whose files did not exist at the last check. `prune` removes them.
+        failures: Photos that could not be indexed, with the reason.
+        index: Manifest of the index file. None if there is no index.
+        index_current: Whether the index file exists and is up to date. If not, the next `index add` rebuilds it.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class Status:
 
 
 def read_status(folder: Path, store: Store) -> Status:
-    """How things stand; changes nothing."""
+    """Read the state of a library, without changing it."""
     model = store.fact("model")
     output = None if model is None else bound_output(store)
     return Status(
@@ -60,5 +60,5 @@ def read_status(folder: Path, store: Store) -> Status:
         missing=len(store.paths("missing = 1")),
         failures=store.failures(),
         index=read_manifest(store),
-        index_current=not needs_upkeep(folder, store),
+        index_current=not needs_refresh(folder, store),
     )

@@ -1,6 +1,6 @@
-"""Bringing the store up to date with folders of photos.
+"""Updates the database from folders of photos.
 
-Every batch is one transaction: an update that is killed goes on where it was.
+Each batch is one transaction. If the update is interrupted, the next one continues from there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mvmr_zoo._io import Progress, counted
 from mvmr_zoo.errors import DataError, ImageError
 from mvmr_zoo.images import FailureRow, Globs, Scan, Stamp, absolute, file_bytes, read_photo, scan_folder
 from mvmr_zoo.inference import Model
@@ -24,22 +25,20 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 32
 
-Progress = Callable[[int, int], None]
-"""Called with photos done and photos to do."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class AddReport:
-    """What one `add` did.
+    """The result of `PhotoLibrary.add`.
 
     Args:
-        found: photos in the folders now.
-        unchanged: not decoded again.
-        added: decoded and embedded.
-        recognized: new names or dates of a content already known; not decoded either.
-        removed: names that are gone since: missing photos, moved ones, and those that a glob leaves out now.
-        failures: what could not be indexed, with the reason.
-        total: photos in the library now.
+        found: Number of photos in the folders.
+        unchanged: Number of photos that were already indexed and have not changed.
+        added: Number of photos that were decoded and embedded.
+        recognized: Number of renamed, copied or touched photos whose file content was already indexed. They are not
+            decoded again.
+        removed: Number of paths that no longer exist or are now excluded. Moved photos are included.
+        failures: Photos that could not be indexed, with the reason.
+        total: Number of photos in the library, without missing ones.
     """
 
     found: int
@@ -51,7 +50,7 @@ class AddReport:
     total: int
 
 
-class Pending(NamedTuple):
+class PendingPhoto(NamedTuple):
     """A photo that is new or changed."""
 
     root: bytes
@@ -59,16 +58,16 @@ class Pending(NamedTuple):
     stamp: Stamp
 
 
-class _Read(NamedTuple):
-    """What reading a photo told, besides its pixels."""
+class _FileFacts(NamedTuple):
+    """What is known about a photo after reading its file, apart from the pixels."""
 
     width: int
     height: int
-    taken: str | None
-    content: bytes
+    taken_at: str | None
+    sha256: bytes
 
 
-def update(
+def sync_folders(
     store: Store,
     model: Callable[[], Model],
     folders: Iterable[str | os.PathLike[str]],
@@ -77,18 +76,18 @@ def update(
     allow_empty: bool,
     globs: Globs,
 ) -> AddReport:
-    """Make the store hold what the folders hold.
+    """Update the database from folders of photos.
 
     Args:
-        store: of the library.
-        model: gives the library's encoder; asked only when there is something to embed.
-        folders: each is searched with its subfolders.
-        progress: told how far it is.
-        allow_empty: whether a folder that had photos and has none now may lose them all.
-        globs: which photos to take; others that the library has of these folders are forgotten.
+        store: Library database.
+        model: Returns the encoder of the library. It is called only if there are photos to embed.
+        folders: Folders of photos. Subfolders are included.
+        progress: Receives the number of processed photos and the total.
+        allow_empty: Mark photos as missing even if their folder is now empty.
+        globs: Photos to include and exclude. Excluded photos of these folders are removed from the library.
 
     Raises:
-        DataError: a folder does not exist, cannot be read, or none holds a photo.
+        DataError: A folder does not exist or cannot be read, or the folders contain no photos.
     """
     roots = [absolute(folder) for folder in folders]
     scans = {root: _scan(root, store, globs, allow_empty=allow_empty) for root in roots}
@@ -96,25 +95,27 @@ def update(
     tried = known.keys() | {path for root in scans for path in store.failed(root)}
     found = {path: (root, stamp) for root, scan in scans.items() for path, stamp in scan.photos.items()}
     if not found and not tried:
-        raise _nothing_in(scans)
-    pending = [Pending(root, path, stamp) for path, (root, stamp) in sorted(found.items()) if known.get(path) != stamp]
+        raise _no_photos_error(scans)
+    pending = [
+        PendingPhoto(root, path, stamp) for path, (root, stamp) in sorted(found.items()) if known.get(path) != stamp
+    ]
     unknown = _recognize(store, pending, progress)
     unreadable = [row for scan in scans.values() for row in scan.unreadable]
     failures: list[FailureRow] = []
     if unknown:
         done = 0
         progress(done, len(unknown))
-        for rows, failed in embedded(model(), unknown):
-            store.write(photos=rows, failures=failed, gone=[failure.path for failure in failed])
+        for rows, failed in embed_photos(model(), unknown):
+            store.write(photos=rows, failures=failed, removed=[failure.path for failure in failed])
             failures += failed
             done += len(rows) + len(failed)
             progress(done, len(unknown))
     gone = [path for path in tried - found.keys() if not any(scan.may_hide(path) for scan in scans.values())]
-    # last: until here a renamed photo's old row was still needed
-    unwanted = {path for path in gone if os.path.exists(path)}  # left out by a glob, or no photo any more
+    # the rows of renamed photos are deleted last, because `_recognize` needs them
+    unwanted = {path for path in gone if os.path.exists(path)}  # excluded by a glob, or no longer a photo
     missing = set(store.paths("missing = 1"))
-    store.write(failures=unreadable, gone=unwanted)
-    store.mark(missing=set(gone) - unwanted, back=found.keys() & missing)
+    store.write(failures=unreadable, removed=unwanted)
+    store.mark(missing=set(gone) - unwanted, found=found.keys() & missing)
     return AddReport(
         found=len(found),
         unchanged=len(found) - len(pending),
@@ -127,73 +128,74 @@ def update(
 
 
 def _scan(root: bytes, store: Store, globs: Globs, *, allow_empty: bool) -> Scan:
-    """What lies in a folder; DataError where it cannot be read, or suddenly holds none of its photos."""
-    name, remembered = os.fsdecode(root), len(store.stamps(root))
+    """Scan a folder. Raises DataError if it cannot be read, or if it is empty although photos of it are indexed."""
+    name, indexed = os.fsdecode(root), len(store.stamps(root))
     if not os.path.isdir(root):
-        if remembered and allow_empty and not os.path.exists(root):
+        if indexed and allow_empty and not os.path.exists(root):
             return Scan()
-        what = "is not a folder" if os.path.exists(root) else "does not exist, or may not be looked at"
-        raise DataError(f"{name} {what}. Give a folder of photos.")
+        what = "is not a folder" if os.path.exists(root) else "does not exist or cannot be accessed"
+        raise DataError(f"{name} {what}. Specify a folder of photos.")
     if not os.access(root, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise DataError(f"{name} cannot be read: no permission.")
+        raise DataError(f"{name} cannot be read: permission denied. Check the permissions of the folder.")
     scan = scan_folder(root, globs)
-    if remembered and not scan.photos and not scan.unreadable and not allow_empty:
+    if indexed and not scan.photos and not scan.unreadable and not allow_empty:
         raise DataError(
-            f"{name} holds no photo now, but the library remembers {remembered} from it. "
-            "Nothing was changed. If its disk is not connected, connect it; if they are gone, add --allow-empty."
+            f"{name} contains no photos, but the library has {counted(indexed, 'photo')} from it. Nothing was changed. "
+            "If its disk is disconnected, connect it. If the photos were deleted, use --allow-empty."
         )
     return scan
 
 
-def _nothing_in(scans: dict[bytes, Scan]) -> DataError:
+def _no_photos_error(scans: dict[bytes, Scan]) -> DataError:
     names = ", ".join(os.fsdecode(root) for root in scans)
-    return DataError(f"No photo in {names}. Photos are found by their ending: .jpg, .png, .heic, .webp and the like.")
+    return DataError(f"No photos found in {names}. Photos are files with a suffix such as .jpg, .png, .heic or .webp.")
 
 
-def _recognize(store: Store, pending: list[Pending], progress: Progress) -> list[Pending]:
-    """Remember photos whose content the store knows already, and return the others."""
-    unknown: list[Pending] = []
+def _recognize(store: Store, pending: list[PendingPhoto], progress: Progress) -> list[PendingPhoto]:
+    """Index photos whose file content is already in the database, and return the others."""
+    unknown: list[PendingPhoto] = []
     sizes = store.sizes()
     for first in range(0, len(pending), BATCH_SIZE):
         recognized = []
         for photo in pending[first : first + BATCH_SIZE]:
-            twin = _twin(store, photo) if photo.stamp.size in sizes else None
-            if twin is None:
+            copy = _indexed_copy(store, photo) if photo.stamp.size in sizes else None
+            if copy is None:
                 unknown.append(photo)
             else:
-                recognized.append(replace(twin, root=photo.root, path=photo.path, stamp=photo.stamp))
+                recognized.append(replace(copy, root=photo.root, path=photo.path, stamp=photo.stamp))
         if recognized:
             store.write(photos=recognized)
             progress(first + len(recognized), len(pending))
     return unknown
 
 
-def _twin(store: Store, photo: Pending) -> PhotoRow | None:
+def _indexed_copy(store: Store, photo: PendingPhoto) -> PhotoRow | None:
+    """A photo in the database with the same file content. None if there is none."""
     try:
-        return store.by_content(digest(file_bytes(os.fsdecode(photo.path))))
+        return store.by_sha256(sha256_of(file_bytes(os.fsdecode(photo.path))))
     except ImageError:
-        return None  # decoding will meet the same error, and report it
+        return None  # decoding raises the same error, and reports it
 
 
-def embedded(model: Model, photos: Sequence[Pending]) -> Iterator[tuple[list[PhotoRow], list[FailureRow]]]:
-    """Decode and embed photos, `BATCH_SIZE` at a time; for each batch its photos and its failures."""
-    read: dict[bytes, _Read] = {}
+def embed_photos(model: Model, photos: Sequence[PendingPhoto]) -> Iterator[tuple[list[PhotoRow], list[FailureRow]]]:
+    """Decode and embed photos in batches of `BATCH_SIZE`. Yields the photos and failures of each batch."""
+    facts_by_path: dict[bytes, _FileFacts] = {}
 
     def decode(path: bytes, min_px: int) -> Image.Image:
         name = os.fsdecode(path)
         content = file_bytes(name)
         photo = read_photo(name, content=content, min_px=min_px)
-        read[path] = _Read(photo.width, photo.height, photo.taken, digest(content))
+        facts_by_path[path] = _FileFacts(photo.width, photo.height, photo.taken, sha256_of(content))
         return photo.image
 
     for batch in model.stream((photo.path for photo in photos), batch_size=BATCH_SIZE, decode=decode):
         rows = []
         for row, vector in zip(batch.rows, batch.vectors.astype(np.float16), strict=True):
-            facts = read.pop(photos[row].path)
+            facts = facts_by_path.pop(photos[row].path)
             rows.append(PhotoRow(**photos[row]._asdict(), **facts._asdict(), vector=vector))
         yield rows, [FailureRow(photos[f.row].path, f.stage, f.reason) for f in batch.failures]
 
 
-def digest(content: bytes) -> bytes:
-    """What tells equal files: their SHA-256."""
+def sha256_of(content: bytes) -> bytes:
+    """SHA-256 digest of the content of a file."""
     return hashlib.sha256(content).digest()

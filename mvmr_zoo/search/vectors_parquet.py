@@ -1,19 +1,19 @@
-"""Vectors and their photos as one Parquet file, for vector databases to load.
+"""Exports vectors and photo paths to a Parquet file, for import into vector databases.
 
-A row a photo: `id`, `image_path`, `image_path_bytes`, `vector`; of a library also `taken`, `width`, `height`, `size`.
-The key-value metadata of the file say whose vectors they are: those of `EmbeddingsFacts`, and the metric.
+Each row is a photo with the columns `id`, `image_path`, `image_path_bytes` and `vector`. Exports of a library also have
+`taken`, `width`, `height` and `size`. The key-value metadata of the file contain the `EmbeddingsFacts` and the metric.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo._io import written_whole
+from mvmr_zoo._io import Progress, written_whole
 from mvmr_zoo.embed.folder import EmbeddingsFacts, Shard, open_shards, path_columns, read_counts, read_facts
 from mvmr_zoo.errors import ConfigError, DataError, LibraryError, printable
 from mvmr_zoo.inference import unit
@@ -27,29 +27,30 @@ if TYPE_CHECKING:
 
     from mvmr_zoo.search.photo_library import PhotoLibrary
 
-ROWS_A_GROUP = 16_384
-"""Rows held at once: 32 MB with 512 features; of a library a quarter of it, what the store reads at once."""
+ROWS_PER_GROUP = 16_384
+"""Rows per row group of an embeddings folder, 32 MB with 512 features. Exports of a library use the smaller parts in
+which the database is read."""
 
 METRIC = "cosine"
-
-Progress = Callable[[int, int], None]
-"""Called with rows written and rows to write."""
 
 
 def write_library_parquet(
     file: str | os.PathLike[str], library: PhotoLibrary, *, progress: Progress = lambda done, total: None
 ) -> int:
-    """Write the photos of a library that are not missing, by id; returns how many.
+    """Write the photos of a library to a Parquet file, sorted by id. Missing photos are excluded.
 
     Args:
-        file: to write, whole or not at all.
-        library: to read; nothing in it changes.
-        progress: told how far it is.
+        file: Output file. It is written atomically.
+        library: Library to export. It is not changed.
+        progress: Receives the number of written rows and the total.
+
+    Returns:
+        Number of rows.
 
     Raises:
-        ConfigError: the file's name does not end in `.parquet`.
-        LibraryError: the library is empty.
-        LibraryDamagedError: the library holds a vector of the wrong length.
+        ConfigError: The file name does not end in `.parquet`.
+        LibraryError: The library is empty.
+        LibraryDamagedError: A vector in the library has the wrong length.
     """
     import pyarrow as pa
 
@@ -58,7 +59,7 @@ def write_library_parquet(
         ids = store.ids("1", ())
         if not len(ids):
             raise LibraryError(
-                f"The library {library.folder} holds no photo. `mvmr-zoo index add PHOTO-FOLDER` fills it."
+                f"The library {library.folder} contains no photos. `mvmr-zoo index add PHOTO-FOLDER` adds some."
             )
         facts = _library_facts(store)
         columns = {"taken": pa.string(), "width": pa.int32(), "height": pa.int32(), "size": pa.int64()}
@@ -71,50 +72,55 @@ def write_folder_parquet(
     *,
     progress: Progress = lambda done, total: None,
 ) -> int:
-    """Write the rows of an embeddings folder, their numbers from 0 as ids; returns how many.
+    """Write the rows of an embeddings folder to a Parquet file. The ids are the row ids, from 0.
 
     Args:
-        file: to write, whole or not at all; not inside the folder.
-        folder: that `mvmr-zoo embed` finished.
-        progress: told how far it is.
+        file: Output file outside the folder. It is written atomically.
+        folder: Embeddings folder that `mvmr-zoo embed` has finished.
+        progress: Receives the number of written rows and the total.
+
+    Returns:
+        Number of rows.
 
     Raises:
-        ConfigError: the file's name does not end in `.parquet`, or it lies inside the folder.
-        DataError: the folder is no embeddings folder, unfinished, empty, or lacks files.
+        ConfigError: The file name does not end in `.parquet`, or the file is inside the folder.
+        DataError: The folder is not an embeddings folder, or it is unfinished, empty or incomplete.
     """
     target, base = _checked_name(file), Path(folder)
     if base.resolve() in target.resolve().parents:
-        raise ConfigError(f"{target} lies inside {base}, whose files it could overwrite. Give another name.")
+        raise ConfigError(
+            f"{target} is inside {base} and could overwrite its files. Choose a place outside the folder."
+        )
     facts = read_facts(base)
     shards = list(open_shards(base, facts))
     if facts is None:
         raise DataError(
-            f"{base} has no manifest.json: it is not finished, or another program made it. "
-            "`mvmr-zoo embed` finishes what it began, and makes one that says whose vectors it holds."
+            f"{base} has no manifest.json. It is not finished, or it was created by another program. "
+            "Run `mvmr-zoo embed` again to finish it, or to create an embeddings folder."
         )
     if (counts := [len(shard.vectors) for shard in shards]) != read_counts(base):
-        raise DataError(f"{base} has shards of {counts} rows; expected those of its manifest: files are missing.")
+        raise DataError(f"{base} has shards with {counts} rows; expected {read_counts(base)}. Some files are missing.")
     if not sum(counts):
-        raise DataError(f"{base} holds no vector: none of its images could be embedded.")
+        raise DataError(f"{base} contains no vectors, because none of its images could be embedded.")
     return _write(target, facts, {}, _folder_groups(shards), sum(counts), progress)
 
 
 def _checked_name(file: str | os.PathLike[str]) -> Path:
     path = Path(file)
     if path.suffix.lower() != ".parquet":
-        raise ConfigError(f"{path} does not end in .parquet; end the name in .parquet.")
+        raise ConfigError(f"{path} does not end in .parquet. Use a name that ends in .parquet.")
     return path
 
 
 def _folder_groups(shards: list[Shard]) -> Iterator[pa.Table]:
-    """All rows, numbered from 0; the paths of one shard are held at once."""
+    """Yield row groups with all rows, numbered from 0. Only the paths of one shard are in memory."""
     before = 0
     for shard in shards:
         paths = shard.image_paths()
-        for first in range(0, len(paths), ROWS_A_GROUP):
-            vectors = shard.vectors[first : first + ROWS_A_GROUP].astype(np.float32)
-            numbers = np.arange(before + first, before + first + len(vectors))
-            yield _table(numbers, paths[first : first + ROWS_A_GROUP], vectors)
+        for first in range(0, len(paths), ROWS_PER_GROUP):
+            vectors = shard.vectors[first : first + ROWS_PER_GROUP].astype(np.float32)
+            ids = np.arange(before + first, before + first + len(vectors))
+            yield _table(ids, paths[first : first + ROWS_PER_GROUP], vectors)
         before += len(paths)
 
 
@@ -130,14 +136,14 @@ def _library_facts(store: Store) -> EmbeddingsFacts:
 
 
 def _library_groups(store: Store, ids: NDArray[np.int64]) -> Iterator[pa.Table]:
-    """The photos with some ids; those that another command forgot in the meantime are left out."""
+    """Yield row groups with the photos of the given ids. Photos removed by another process are ignored."""
     for part in vector_parts(store):
         photos = store.by_id(part.ids[np.isin(part.ids, ids)].tolist())
         if not photos:
             continue
         rows = list(photos.values())
         columns = {
-            "taken": [row.taken for row in rows],
+            "taken": [row.taken_at for row in rows],
             "width": [row.width for row in rows],
             "height": [row.height for row in rows],
             "size": [row.stamp.size for row in rows],
@@ -149,13 +155,13 @@ def _library_groups(store: Store, ids: NDArray[np.int64]) -> Iterator[pa.Table]:
 def _table(
     ids: NDArray[np.int64], paths: list[str], vectors: NDArray[np.float32], more: dict[str, Any] | None = None
 ) -> pa.Table:
-    """One row group.
+    """Create one row group.
 
     Args:
-        ids: `(N,)`.
-        paths: N, as `os.fsdecode` gives them.
-        vectors: `(N, D)` of any length.
-        more: further columns.
+        ids: Ids `(N,)`.
+        paths: N paths, decoded with `os.fsdecode`.
+        vectors: Vectors `(N, D)` of any norm. They are normalized.
+        more: Further columns.
     """
     import pyarrow as pa
 
@@ -172,7 +178,7 @@ def _write(
     total: int,
     progress: Progress,
 ) -> int:
-    """The file, a row group at a time; returns how many rows were written."""
+    """Write the file, one row group at a time. Returns the number of rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -182,7 +188,7 @@ def _write(
         "image_path_bytes": pa.binary(),
         "vector": pa.list_(pa.float32(), facts.dim),
     }
-    told = {
+    metadata = {
         "model": facts.model,
         "weights_digest": facts.weights_digest,
         "preprocess_digest": facts.preprocess_digest,
@@ -190,10 +196,10 @@ def _write(
         "output": facts.output,
         "metric": METRIC,
     }
-    schema = pa.schema(columns | more, metadata=told)
+    schema = pa.schema(columns | more, metadata=metadata)
     rows = 0
-    with written_whole(file) as part, part.open("wb") as opened:  # Arrow opens no path that is not text
-        # values hardly ever repeat: a dictionary of them would only take room
+    with written_whole(file) as part, part.open("wb") as opened:  # Arrow cannot open paths that are not UTF-8
+        # values hardly ever repeat, so a dictionary would only make the file larger
         with pq.ParquetWriter(opened, schema, use_dictionary=False) as writer:
             for group in groups:
                 writer.write_table(group.cast(schema))

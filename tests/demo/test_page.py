@@ -245,7 +245,7 @@ def test_duplicates(page: Page, tmp_path: Path) -> None:
         page.locator("#list").click()
     download.value.save_as(tmp_path / "list.csv")
     lines = (tmp_path / "list.csv").read_text().splitlines()
-    assert lines[0] == "group,kind,path,width,height,bytes,cosine,likeness"
+    assert lines[0] == "group,kind,path,width,height,bytes,cosine,correlation"
     assert sum("again.jpg" in line or "smaller.jpg" in line for line in lines) == 2
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mvmr_zoo.search.index.faiss_io import (
-    TRAINING_ROWS_A_LIST,
+    TRAINING_ROWS_PER_CLUSTER,
     faiss_library,
     has_gpu,
     lists_for,
@@ -17,7 +17,7 @@ from mvmr_zoo.search.index.ivfpq import INDEX, LISTS_FILE, IvfPq, nearest, open_
 from mvmr_zoo.search.index.ivfpq_build import build_ivfpq
 from mvmr_zoo.search.index.manifest import INDEX_FACT, Kind, Manifest, Tuning, read_manifest, write_manifest
 from mvmr_zoo.search.index.mapped_folder import MappedFolder
-from mvmr_zoo.search.index.tuning import TARGET, HeldOut, check_recall, held_out, queries_among, tuned
+from mvmr_zoo.search.index.tuning import TARGET, HeldOutQueries, check_recall, held_out, query_ids, tune
 from mvmr_zoo.search.index.vector_index import (
     VectorIndex,
     VectorPart,
@@ -33,8 +33,8 @@ __all__ = [
     "INDEX_FACT",
     "LISTS_FILE",
     "TARGET",
-    "TRAINING_ROWS_A_LIST",
-    "HeldOut",
+    "TRAINING_ROWS_PER_CLUSTER",
+    "HeldOutQueries",
     "IvfPq",
     "Kind",
     "Manifest",
@@ -54,14 +54,14 @@ __all__ = [
     "on_gpu",
     "open_index",
     "open_ivfpq",
-    "queries_among",
+    "query_ids",
     "read_base",
     "read_index",
     "read_ivfpq",
     "read_manifest",
     "stored_ids",
     "train",
-    "tuned",
+    "tune",
     "vector_parts",
     "write_index",
     "write_manifest",

@@ -14,7 +14,7 @@ from mvmr_zoo.errors import ConfigError, MissingDependencyError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TRAINING_ROWS_A_LIST = 64
+TRAINING_ROWS_PER_CLUSTER = 64
 """Vectors to find a list's center with, where there are so many."""
 
 _BUFFER_BYTES = 1 << 20

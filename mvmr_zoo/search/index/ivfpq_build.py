@@ -23,7 +23,7 @@ from mvmr_zoo.embed.folder import MANIFEST_FILE
 from mvmr_zoo.errors import DataError, LibraryBusyError, LibraryError, describe_os_error
 from mvmr_zoo.inference import unit
 from mvmr_zoo.search.index.faiss_io import (
-    TRAINING_ROWS_A_LIST,
+    TRAINING_ROWS_PER_CLUSTER,
     faiss_library,
     lists_for,
     read_index,
@@ -43,8 +43,8 @@ from mvmr_zoo.search.index.ivfpq import (
 )
 from mvmr_zoo.search.index.manifest import Tuning
 from mvmr_zoo.search.index.mapped_folder import MappedFolder, write_paths
-from mvmr_zoo.search.index.tuning import TARGET, HeldOut, check_recall, held_out, queries_among, tuned
-from mvmr_zoo.search.score_calibration import BACKGROUND_ROWS, quantiles
+from mvmr_zoo.search.index.tuning import TARGET, HeldOutQueries, check_recall, held_out, query_ids, tune
+from mvmr_zoo.search.score_calibration import CALIBRATION_ROWS, random_pair_quantiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,7 +106,7 @@ def build_ivfpq(
                 size=(place / LISTS_FILE).stat().st_size,
                 code_bytes=_code_bytes(mapped.facts.dim),
                 tuning=_tuned(mapped, opened.index, recall),
-                background=quantiles(mapped.vectors(_sample(np.arange(mapped.rows), BACKGROUND_ROWS))),
+                background=random_pair_quantiles(mapped.vectors(_sample(np.arange(mapped.rows), CALIBRATION_ROWS))),
             )
             write_whole(place / FACTS_FILE, json.dumps(asdict(lists), indent=2) + "\n")
             for path in (*place.glob("block_*.faiss"), place / _TRAINED, place / _STAMP):  # the stamp last
@@ -190,7 +190,7 @@ def _trained(mapped: MappedFolder) -> Any:
     index = faiss.index_factory(dim, f"IVF{lists},PQ{_code_bytes(dim)}np", faiss.METRIC_INNER_PRODUCT)
     index.cp.spherical = True
     rows = np.arange(mapped.rows)
-    wanted = min(TRAINING_ROWS_A_LIST * lists, _MOST_TRAINING_ROWS)
+    wanted = min(TRAINING_ROWS_PER_CLUSTER * lists, _MOST_TRAINING_ROWS)
     train(index, mapped.vectors(_sample(rows[~held_out(rows)], wanted)))
     return index
 
@@ -206,18 +206,18 @@ def _sample(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def _tuned(mapped: MappedFolder, index: Any, recall: float) -> Tuning:
-    rows = queries_among(np.arange(mapped.rows))
+    rows = query_ids(np.arange(mapped.rows))
 
     def search(queries: NDArray[np.float32], k: int, nprobe: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         return nearest(mapped, index, queries, k, nprobe)
 
     lists = int(index.nlist)
-    tuning = tuned(
+    tuning = tune(
         search,
-        HeldOut(rows, unit(mapped.vectors(rows))),
+        HeldOutQueries(rows, unit(mapped.vectors(rows))),
         mapped.all_parts(),
         rows=mapped.rows,
-        lists=max(1, lists // _SEARCHED_AT_MOST),  # what is not found by then was lost to the codes
+        nlist=max(1, lists // _SEARCHED_AT_MOST),  # what is not found by then was lost to the codes
         target=recall,
     )
     return replace(tuning, lists=lists)

@@ -37,7 +37,7 @@ Search = Callable[["NDArray[np.float32]", int, int], tuple["NDArray[np.float32]"
 """Scores and ids, `(Q, K)` each, of queries `(Q, D)`, K and the number of lists to look into."""
 
 
-class HeldOut(NamedTuple):
+class HeldOutQueries(NamedTuple):
     """Photos to ask with: their ids `(Q,)` and unit vectors `(Q, D)`."""
 
     ids: NDArray[np.int64]
@@ -50,7 +50,7 @@ def held_out(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray((hashed >> np.uint64(16)) % np.uint64(_HELD_OUT_OF) == 0)
 
 
-def queries_among(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+def query_ids(ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """At most a thousand of the held-out ids, in order."""
     usable = ids[held_out(ids)]
     return np.sort(np.random.default_rng(1).choice(usable, min(_QUERIES, len(usable)), replace=False))
@@ -62,18 +62,18 @@ def check_recall(recall: float) -> None:
         raise ConfigError(f"tuning got a recall of {recall}; expected a number above 0, and 1 at most.")
 
 
-def tuned(
-    search: Search, asked: HeldOut, parts: Iterable[VectorPart], *, rows: int, lists: int, target: float
+def tune(
+    search: Search, asked: HeldOutQueries, parts: Iterable[VectorPart], *, rows: int, nlist: int, target: float
 ) -> Tuning:
-    """The fewest lists whose recall@10 reaches a target, by its 95 % lower bound; all of them where none does.
+    """The smallest number of clusters whose recall@10 reaches a target by its 95 % lower bound, or all clusters.
 
     Args:
-        search: the index's.
-        asked: queries; the photo itself is no answer.
-        parts: all vectors, for the exact answers: one pass.
-        rows: how many there are.
-        lists: of the index.
-        target: recall, in (0, 1].
+        search: Search of the index.
+        asked: Queries. A query photo itself does not count as a hit.
+        parts: All vectors, for exact search. They are read once.
+        rows: Number of vectors.
+        nlist: Number of clusters of the index.
+        target: Recall, in (0, 1].
     """
     tenth = _tenth_best(asked, parts)
     measured: dict[int, CurvePoint] = {}
@@ -81,14 +81,14 @@ def tuned(
     def reaches(nprobe: int) -> bool:
         if nprobe not in measured:
             measured[nprobe] = _measure(search, asked, tenth, nprobe)
-        return measured[nprobe].low >= target or nprobe >= lists
+        return measured[nprobe].low >= target or nprobe >= nlist
 
-    nprobe = fewest(reaches, lists)
+    nprobe = fewest(reaches, nlist)
     reaches(nprobe)
     return Tuning(
         target=target,
         nprobe=nprobe,
-        lists=lists,
+        lists=nlist,
         queries=len(asked.ids),
         rows=rows,
         curve=tuple(measured[number] for number in sorted(measured)),
@@ -107,7 +107,7 @@ def fewest(reaches: Callable[[int], bool], most: int) -> int:
     return high
 
 
-def _tenth_best(asked: HeldOut, parts: Iterable[VectorPart]) -> NDArray[np.float32]:
+def _tenth_best(asked: HeldOutQueries, parts: Iterable[VectorPart]) -> NDArray[np.float32]:
     """`(Q,)` exact score of the 10th nearest photo other than the query's own."""
     faiss = faiss_library()
     heap = faiss.ResultHeap(len(asked.ids), NEAREST + 1, keep_max=True)
@@ -126,7 +126,7 @@ def _others(scores: NDArray[np.float32], ids: NDArray[np.int64], own: NDArray[np
     return np.asarray(scores[~mine]).reshape(len(ids), -1)
 
 
-def _measure(search: Search, asked: HeldOut, tenth: NDArray[np.float32], nprobe: int) -> CurvePoint:
+def _measure(search: Search, asked: HeldOutQueries, tenth: NDArray[np.float32], nprobe: int) -> CurvePoint:
     scores, ids = search(asked.queries, NEAREST + 1, nprobe)
     recalls = (_others(scores, ids, asked.ids) >= tenth[:, None] - _TIE).mean(axis=1)
     error = float(recalls.std() / np.sqrt(len(recalls)))

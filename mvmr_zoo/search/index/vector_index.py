@@ -15,7 +15,7 @@ import numpy as np
 from mvmr_zoo.errors import LibraryDamagedError
 from mvmr_zoo.search.index.faiss_io import faiss_library, on_gpu, read_index
 from mvmr_zoo.search.index.manifest import Manifest, read_manifest
-from mvmr_zoo.search.score_calibration import percentile, quantiles
+from mvmr_zoo.search.score_calibration import random_pair_quantiles, score_percentile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,15 +67,15 @@ class VectorIndex:
         return len(self._ids) + (self.manifest.rows if self.manifest else 0)
 
     @property
-    def has_background(self) -> bool:
+    def has_percentiles(self) -> bool:
         """Whether there are enough photos for percentiles."""
         return self.percentile(0) is not None
 
     def percentile(self, score: float) -> float | None:
         """How many of a hundred random pairs of the library's photos are less similar; None where few are there."""
         if self._background is None:
-            self._background = quantiles(self._vectors)
-        return percentile(self._background, score)
+            self._background = random_pair_quantiles(self._vectors)
+        return score_percentile(self._background, score)
 
     def search(self, query: NDArray[np.float32], k: int, *, among: NDArray[np.int64] | None = None) -> Neighbors:
         """The `k` nearest, fewer where there are fewer.

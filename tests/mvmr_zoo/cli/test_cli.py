@@ -45,19 +45,53 @@ def test_the_main_job(photo_folder: Path, tmp_path: Path) -> None:
     done = run("search", photo, "-k", 3, "--json", "--sheet", sheet, home=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["query"] == str(photo)
+    assert found["query"] == [str(photo)]
     assert len(found["hits"]) == 3
     assert all(Path(hit["path"]).exists() for hit in found["hits"])
     with Image.open(sheet) as image:
         assert image.size == (4 * 168 + 8, 202 + 8)
 
     done = run("search", photo, "-k", 3, home=tmp_path)
-    assert len(done.stdout.splitlines()) == 3
+    table = done.stdout.splitlines()
+    assert table[0].split() == ["rank", "id", "similarity", "path"]  # too few photos for percentiles
+    for rank, (line, hit) in enumerate(zip(table[1:], found["hits"], strict=True), start=1):
+        assert line.split() == [str(rank), str(hit["id"]), f"{hit['score']:.3f}", hit["path"]]
+    assert done.stderr == ""
 
     status = json.loads(run("index", "status", "--json", home=tmp_path).stdout)
     assert status["photos"] == 12
     assert status["model"] == "effnet-lite1-whitened"
     assert status["index"] == {"kind": "exact", "generation": 1, "rows": 12, "tuning": None, "current": True}
+
+
+def test_hits_have_ids_percentiles_and_the_facts_of_their_photos(tmp_path: Path, typed: Typed) -> None:
+    photos = write_photos(tmp_path / "photos", 24)
+    exif = Image.Exif()
+    exif[0x0132] = "2024:05:17 10:20:30"
+    with Image.open(photos / "a" / "00.jpg") as image:
+        image.save(photos / "a" / "00.jpg", quality=95, exif=exif)
+    with Image.open(photos / "a" / "00.jpg") as image:
+        image.save(photos / "copy.jpg", quality=80)
+        width, height = image.size
+    typed("index", "add", photos)
+    found = json.loads(
+        typed("search", photos / "a" / "00.jpg", photos / "copy.jpg", "--keep-query", "--group", "--json").stdout
+    )
+    assert found["query"] == [str(photos / "a" / "00.jpg"), str(photos / "copy.jpg")]
+    best = found["hits"][0]
+    assert (best["taken_at"], best["width"], best["height"]) == ("2024-05-17 10:20:30", width, height)
+    assert best["size"] == (photos / "a" / "00.jpg").stat().st_size
+    assert [(copy["path"], copy["taken_at"]) for copy in best["copies"]] == [(str(photos / "copy.jpg"), None)]
+    assert json.loads(typed("search", "--id", best["id"], "--json").stdout)["query"] == []
+
+    done = typed("search", photos / "a" / "00.jpg", photos / "copy.jpg", "--keep-query", "--group")
+    header, first, copy, *_ = done.stdout.splitlines()
+    assert header.split() == ["rank", "id", "similarity", "percentile", "path"]
+    assert first.split()[:2] == ["1", str(best["id"])]
+    assert abs(float(first.split()[3]) - best["percentile"]) <= 0.1
+    assert copy.split()[:2] == ["copy", str(best["copies"][0]["id"])]
+    assert done.stderr.count("\n") == 1
+    assert "random pairs of photos in this library that are less similar" in done.stderr
 
 
 def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_folder: Path, tmp_path: Path) -> None:
@@ -66,14 +100,14 @@ def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_fol
     again = run("index", "add", photo_folder, home=tmp_path)
     assert (again.returncode, "12 unchanged" in again.stdout) == (0, True)
     photo = next(photo_folder.rglob("*.jpg"))
-    assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 3
+    assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 1 + 3
     status = " ".join(run("index", "status", home=tmp_path).stdout.split())
     assert "model effnet-lite:0" in status
     assert "moves the library to the default encoder, effnet-lite1-whitened" in status
     moved = run("index", "reindex", home=tmp_path)
     assert (moved.returncode, "12 photos embedded, 0 failed." in moved.stdout) == (0, True), moved.stderr
     assert json.loads(run("index", "status", "--json", home=tmp_path).stdout)["model"] == "effnet-lite1-whitened"
-    assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 3
+    assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 1 + 3
 
 
 def test_failures_are_summed_up(photo_folder: Path, tmp_path: Path) -> None:
@@ -129,10 +163,15 @@ def test_commands_that_cannot_run(
     refused(typed("index", "add", photo), "is not a folder")
     refused(typed("index", "add", photo_folder, "--model", "resnet18-imagenet-kd"), "Closest: resnet")
     assert typed("index", "add", photo_folder).returncode == 0
-    refused(typed("index", "add", photo_folder, "--model", other_checkpoint.folder), "was made by")
+    refused(typed("index", "add", photo_folder, "--model", other_checkpoint.folder), "was created with")
     refused(typed("search", tmp_path / "none.jpg"), "none.jpg: no such file")
     refused(typed("search", tmp_path), "is a directory")
-    refused(typed("search", photo, "--sheet", tmp_path / "sheet.txt"), "end the name in")
+    refused(
+        typed("search", photo, "--folder", tmp_path / "nothing"),
+        f"Use one of its folders or a subfolder: {photo_folder}",
+    )
+    refused(typed("search", photo, "--from", "2025", "--to", "2024"), "Specify the earlier date first")
+    refused(typed("search", photo, "--sheet", tmp_path / "sheet.txt"), "Use a name that ends in")
     refused(typed("search", photo, "--sheet", photo), "would overwrite")
     refused(typed("index", "add", "~nobody-here/photos"), "does not exist")
     refused(typed("index", "add", "x" * 300), "does not exist")
@@ -200,5 +239,5 @@ def test_quickstart(tmp_path: Path) -> None:
     assert half > 0.5
     assert " search " in lines[-3]
     again = subprocess.run(lines[-3], shell=True, capture_output=True, text=True, cwd=Path.cwd())
-    assert len(again.stdout.splitlines()) == 10, again.stderr
+    assert len(again.stdout.splitlines()) == 1 + 10, again.stderr
     assert (tmp_path / "quick" / "sheet.png").exists()

@@ -86,7 +86,7 @@ def test_another_output_is_refused(
     with PhotoLibrary(folder, model=spec, dim=20) as library:
         library.add([photo_folder])
     for model in (None, spec):
-        message = f"holds vectors of the output aligned, 20 numbers, not {now}"
+        message = f"contains vectors of the output aligned, 20 numbers, not {now}"
         with PhotoLibrary(folder, model=model, **asked) as other:
             with pytest.raises(LibraryMismatchError, match=message):
                 other.search(photo_folder / "a" / "00.jpg")
@@ -115,7 +115,7 @@ def test_another_encoder_is_refused_and_both_are_named(
         library.add([photo_folder])
     with PhotoLibrary(folder, model=str(checkpoint.folder)) as other:
         with pytest.raises(
-            LibraryMismatchError, match=r"has features, not aligned, 20 numbers\. Give `--model"
+            LibraryMismatchError, match=r"has the output features, not aligned, 20 numbers\. Use `--model"
         ) as caught:
             other.search(photo_folder / "a" / "00.jpg")
         assert spec in str(caught.value)
@@ -180,7 +180,7 @@ def test_the_commands(
     assert done.returncode == 0, done.stderr
     assert mvmr(*add).returncode == 0
     assert mvmr("search", photo, "--library", folder).returncode == 0
-    refused(mvmr(*add, "--output", "features"), "holds vectors of the output aligned, 20 numbers")
+    refused(mvmr(*add, "--output", "features"), "contains vectors of the output aligned, 20 numbers")
     assert f"{spec} (aligned, 20 numbers)" in mvmr("index", "status", "--library", folder).stdout
     status = json.loads(mvmr("index", "status", "--library", folder, "--json").stdout)
     assert (status["output"], status["dim"]) == ("aligned", 20)

@@ -103,7 +103,7 @@ def test_a_database_cut_in_half_is_one_clear_error(keep: float, library: PhotoLi
             again.add([photo_folder])
             again.search(photo_folder / "a" / "00.jpg")
 
-    with pytest.raises(LibraryDamagedError, match="photos are not touched"):
+    with pytest.raises(LibraryDamagedError, match="photos are not affected"):
         use_it()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from mvmr_zoo.errors import LibraryDamagedError
 from mvmr_zoo.search import PhotoLibrary
-from mvmr_zoo.search.schema import DATABASE_FILE
+from mvmr_zoo.search.store import DATABASE_FILE
 
 from ...command_line import refused, run
 
@@ -55,7 +55,7 @@ def test_a_damaged_vector_is_forgotten_and_taken_in_again(
     path = photo_folder / "a" / "00.jpg"
     change(filled, "UPDATE photos SET vector = ? WHERE path = ?", vector, os.fsencode(path))
     (finding,) = filled.examine()
-    assert (finding.what, finding.names) == ("1 photos have a damaged vector", (str(path),))
+    assert (finding.what, finding.names) == ("1 photo with a damaged vector", (str(path),))
     finding.repair()
     assert filled.status().photos == 11
     assert filled.add([photo_folder]).added == 1
@@ -64,16 +64,16 @@ def test_a_damaged_vector_is_forgotten_and_taken_in_again(
 
 def test_an_index_that_does_not_match_is_made_again(filled: PhotoLibrary) -> None:
     change(filled, "DELETE FROM photos WHERE id > 8")
-    assert [finding.what for finding in filled.examine()] == ["the index is out of date"]
+    assert [finding.what for finding in filled.examine()] == ["The index is out of date"]
     repaired(filled)
     change(filled, "UPDATE facts SET value = replace(value, '\"last_id\": 8', '\"last_id\": 99') WHERE name = 'index'")
     change(filled, "UPDATE photos SET id = 98 WHERE id = 8")
-    assert [finding.what for finding in filled.examine()] == ["the index lacks 1 photos"]
+    assert [finding.what for finding in filled.examine()] == ["The index lacks 1 photo"]
     repaired(filled)
     change(filled, "DELETE FROM facts WHERE name = 'index'")
     assert [finding.what for finding in filled.examine()] == [
-        "1 files are left over from indexes made before",
-        "there is no index",
+        "1 file left over from earlier indexes",
+        "The index is missing",
     ]
     repaired(filled)
 
@@ -81,9 +81,9 @@ def test_an_index_that_does_not_match_is_made_again(filled: PhotoLibrary) -> Non
 @pytest.mark.parametrize(
     ("damage", "what"),
     [
-        (lambda data: b"\0" * len(data), "the index file was altered"),
-        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "the index file was altered"),
-        (lambda data: b"", "the index file is gone, or has another length than it should"),
+        (lambda data: b"\0" * len(data), "The index file was modified"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "The index file was modified"),
+        (lambda data: b"", "The index file is missing or has the wrong size"),
     ],
     ids=["zeros", "one bit", "empty"],
 )
@@ -116,7 +116,7 @@ def test_photos_that_are_gone_are_named_and_kept(filled: PhotoLibrary, photo_fol
     (photo_folder / "a" / "00.jpg").unlink()
     done = run("index", "doctor", "-L", filled.folder, "--repair", home=tmp_path)
     assert done.returncode == 1
-    assert "1 photos are not where they were" in done.stdout
+    assert "1 photo not found on disk" in done.stdout
     assert "00.jpg" in done.stdout
     assert filled.status().photos == 12
 
@@ -141,7 +141,7 @@ def test_a_forgotten_width_costs_no_photo(filled: PhotoLibrary, photo_folder: Pa
     with PhotoLibrary(filled.folder) as again:
         with pytest.raises(LibraryDamagedError, match="doctor --repair"):
             again.search(photo_folder / "a" / "00.jpg", 3)
-        assert again.examine()[0].what == f"the library says that its vectors are {fact} long, but they are 256 long"
+        assert again.examine()[0].what == f"The stored vector length is {fact}, but the vectors have length 256"
         again.repair(again.examine())
         assert again.examine() == []
         assert again.status().photos == 12
@@ -167,7 +167,7 @@ def test_facts_of_the_index_that_cannot_be(filled: PhotoLibrary, photo_folder: P
         filled, "UPDATE facts SET value = replace(value, ?, ?) WHERE name = 'index' AND instr(value, ?)", old, new, old
     )
     with PhotoLibrary(filled.folder) as again:
-        assert "there is no index" in [finding.what for finding in again.examine()]
+        assert "The index is missing" in [finding.what for finding in again.examine()]
         assert again.search(photo_folder / "a" / "00.jpg", 12) == before
         assert again.examine() == []
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance
 
+from mvmr_zoo.cli import main
 from mvmr_zoo.datasets.samples import photographs
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.images.scan import Stamp
@@ -23,7 +24,8 @@ from mvmr_zoo.search import PhotoLibrary
 from mvmr_zoo.search.duplicates import find_duplicates, is_copy, photo_rank
 from mvmr_zoo.search.rows import PhotoRow
 
-from ...command_line import refused, run
+from ...command_line import Typist, refused, run
+from ...conftest import write_photos
 from .vectors import DIM, clustered
 
 
@@ -83,8 +85,8 @@ def test_thresholds(filled: PhotoLibrary) -> None:
     assert "2.jpg" not in found(filled, cosine=1.0)
     with pytest.raises(ConfigError, match="cosine"):
         filled.duplicates(cosine=0)
-    with pytest.raises(ConfigError, match="likeness"):
-        filled.duplicates(likeness=1.5)
+    with pytest.raises(ConfigError, match="correlation"):
+        filled.duplicates(correlation=1.5)
 
 
 def test_the_command_writes_reports_and_deletes_nothing(filled: PhotoLibrary, album: Path, tmp_path: Path) -> None:
@@ -92,7 +94,8 @@ def test_the_command_writes_reports_and_deletes_nothing(filled: PhotoLibrary, al
     for name in ("copies.json", "copies.csv", "copies.png"):
         done = run("duplicates", "-L", filled.folder, "-o", tmp_path / name, home=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1].startswith("3 photos have 4 copies, ")
+        assert len(done.stdout.splitlines()) == 1
+        assert done.stdout.startswith("3 photos have 4 copies, ")
     groups = json.loads((tmp_path / "copies.json").read_text())
     assert {Path(group["path"]).name for group in groups} == {"0-exact.jpg", "1.jpg", "2.jpg"}
     rows = list(csv.DictReader((tmp_path / "copies.csv").read_text().splitlines()))
@@ -101,6 +104,33 @@ def test_the_command_writes_reports_and_deletes_nothing(filled: PhotoLibrary, al
     with Image.open(tmp_path / "copies.png") as sheet:
         assert sheet.width > 160
     assert sorted(album.iterdir()) == before
+
+
+def test_a_picture_shows_the_largest_groups(
+    library: PhotoLibrary, tmp_path: Path, typist: Typist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = write_photos(tmp_path / "photos", 32)
+    library.add([photos])
+    shutil.copytree(photos, photos / "again")
+    for number in range(12):
+        shutil.copy(photos / "a" / "00.jpg", photos / f"{number}.jpg")
+    library.add([photos])
+    drawn: list[str] = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, at, text, **_: drawn.append(text))
+
+    def duplicates(report: str) -> list[str]:
+        done = typist(main, "mvmr-zoo", "duplicates", "--exact", "-L", library.folder, "-o", tmp_path / report)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    total, left_out = duplicates("sheet.png")
+    assert total.startswith("32 photos have 44 copies, ")
+    assert "leaves out 2 photos with copies and 3 further copies. Use --output with .json or .csv" in left_out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (11 * 168 + 8, 30 * 202 + 8)
+    assert (drawn.count("best"), drawn.count("query"), drawn.count("1.000")) == (30, 0, 39)
+    assert duplicates("all.csv") == [total]
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 1 + 32 + 44
 
 
 def test_a_report_of_an_unknown_kind_is_refused(filled: PhotoLibrary, tmp_path: Path) -> None:
@@ -117,7 +147,7 @@ def test_searching_by_id_and_by_several_photos(filled: PhotoLibrary, album: Path
     assert "1-worse.jpg" in by_id.stdout
     both = run("search", half, album / "2.jpg", "--unlike", album / "3.jpg", "-L", filled.folder, home=tmp_path)
     assert "2-brighter.jpg" in both.stdout
-    refused(run("search", "-L", filled.folder, home=tmp_path), "names no photo")
+    refused(run("search", "-L", filled.folder, home=tmp_path), "contains no photo")
     refused(run("search", half, "-L", filled.folder, "--from", "soon", home=tmp_path), "YYYY-MM-DD")
 
 
@@ -128,8 +158,8 @@ def made_up(vectors: NDArray[np.float32], paths: list[Path]) -> dict[int, PhotoR
             root=b"/",
             path=os.fsencode(paths[number % len(paths)]),
             stamp=Stamp(1000 + number % 7, 0),
-            content=number.to_bytes(32, "big"),
-            taken=None,
+            sha256=number.to_bytes(32, "big"),
+            taken_at=None,
             width=100 + number % 3,
             height=100,
             vector=vector.astype(np.float16),

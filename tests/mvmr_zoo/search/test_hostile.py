@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from mvmr_zoo.checkpoint import Checkpoint
-from mvmr_zoo.search import PhotoLibrary
+from mvmr_zoo.search import PhotoLibrary, contact_sheet
+from mvmr_zoo.search.contact_sheet import drawable
 
 from ...command_line import refused, run
 
@@ -62,15 +63,16 @@ def test_every_name_is_printed_on_one_line(library: PhotoLibrary, named: dict[st
     library.add([tmp_path / "named"])
     done = run("search", "-L", library.folder, "-k", 99, "--id", 1, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 2 * len(NAMES) - 1
+    assert len(done.stdout.splitlines()) == 1 + 2 * len(NAMES) - 1
     assert "\x1b" not in done.stdout
     hits = json.loads(run("search", "-L", library.folder, "-k", 99, "--id", 1, "--json", home=tmp_path).stdout)["hits"]
     assert {hit["path"] for hit in hits} == {str(path) for path in (tmp_path / "named").rglob("*.jpg")} - {
         str(tmp_path / "named" / "broken.jpg"),
         os.fsdecode(library._store.by_id([1])[1].path),
     }
-    copies = run("duplicates", "--exact", "-L", library.folder, "-o", tmp_path / "copies.csv", home=tmp_path)
+    copies = run("duplicates", "--exact", "-L", library.folder, home=tmp_path)
     assert len(copies.stdout.splitlines()) == 2 * len(NAMES) + 1
+    run("duplicates", "--exact", "-L", library.folder, "-o", tmp_path / "copies.csv", home=tmp_path)
     text = (tmp_path / "copies.csv").read_bytes().decode("utf-8", "surrogateescape")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert {row["path"] for row in rows} >= {str(path) for path in named.values()}
@@ -104,7 +106,7 @@ def test_every_command_prints_any_library_and_failure(
         assert done.returncode == 0, done.stderr
         assert (done.stdout + done.stderr).count("\n") == expected, done.stdout + done.stderr
         assert "\x1b" not in done.stdout + done.stderr
-    refused(run("index", "remove", photos, *here, home=tmp_path), "has no photo of")
+    refused(run("index", "remove", photos, *here, home=tmp_path), "contains no photos from")
 
 
 def changing(library: PhotoLibrary, change: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +170,27 @@ def test_a_photo_that_is_written_all_the_time(library: PhotoLibrary, photo_folde
     assert (report.total, report.failures) == (12, [])
     assert {hit.path for hit in library.search(other, 2, keep_query=True)} == {photo, other}
     assert library.examine() == []
+
+
+def test_names_on_a_sheet_are_drawn_with_an_installed_font_or_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    monkeypatch.setattr(contact_sheet, "FONT_FOLDERS", (str(tmp_path),))
+    for name, escaped in (
+        ("日本 1.jpg", r"\u65e5\u672c 1.jpg"),
+        ("фото.jpg", r"\u0444\u043e\u0442\u043e.jpg"),
+        ("cafe\u0301.jpg", r"caf\xe9.jpg"),
+        ("two\nlines\udcff.jpg", r"two\nlines\xff.jpg"),
+    ):
+        assert drawable(name)[0] == escaped
+    (tmp_path / "no font.ttf").write_text("text")
+    shutil.copy(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), tmp_path)
+    monkeypatch.setattr(contact_sheet, "FONT_FOLDERS", (f"{tmp_path}/",))  # not cached
+    text, font = drawable("фото.jpg")
+    assert (text, font.getname()[0]) == ("фото.jpg", "DejaVu Sans")
+    assert drawable("cafe\u0301.jpg")[0] == "café.jpg"
+    assert drawable("日本 1.jpg")[0] == r"\u65e5\u672c 1.jpg"
 
 
 def test_a_photo_that_goes_before_it_is_read(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.inference.pipeline import unit
 from mvmr_zoo.search import Filters, PhotoLibrary, Query
 
@@ -17,7 +17,7 @@ from ...conftest import write_photos
 
 @pytest.fixture
 def filled(library: PhotoLibrary, tmp_path: Path) -> PhotoLibrary:
-    """Twenty-four photos: enough for a background."""
+    """Twenty-four photos: enough for percentiles."""
     library.add([write_photos(tmp_path / "photos", 24)])
     return library
 
@@ -55,7 +55,7 @@ def test_a_vector_stands_for_its_photo(filled: PhotoLibrary) -> None:
     assert [hit.path for hit in by_vectors if hit.path not in asked][:9] == [hit.path for hit in by_photos]
     mixed = filled.search(Query(like=[paths[0], made[1]], unlike_ids=[by_photos[0].id]), 3)
     assert len(mixed) == 3
-    with pytest.raises(ConfigError, match=r"a vector of 7 numbers; the library's have 256"):
+    with pytest.raises(ConfigError, match=r"a vector of length 7; expected 256"):
         filled.search(Query(like=[made[0, :7]]))
 
 
@@ -87,7 +87,29 @@ def test_filters_by_folder_date_and_size(filled: PhotoLibrary, tmp_path: Path) -
     assert names(Filters(taken_to="2023-12-31")) == {"0.jpg"}
     assert names(Filters(min_px=250)) == {"0.jpg", "1.jpg", "2.jpg"}
     assert names(Filters(min_px=301)) == set()
-    assert names(Filters(folder=tmp_path / "date")) == set()  # a name that begins alike is another folder
+    with pytest.raises(DataError, match="contains no photos from"):  # a name that begins alike is another folder
+        names(Filters(folder=tmp_path / "date"))
+
+
+def test_a_folder_that_is_not_in_the_library(filled: PhotoLibrary, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    query = Query(like_ids=filled.ids()[:1])
+    known = rf"contains no photos from /no/such\. Use one of its folders or a subfolder: {photos}\.$"
+    with pytest.raises(DataError, match=known):
+        filled.search(query, filters=Filters(folder="/no/such"))
+    assert len(filled.search(query, 99, filters=Filters(folder=photos))) == 23
+    for path in (photos / "b").iterdir():
+        path.unlink()
+    filled.add([photos])
+    assert filled.search(query, 99, filters=Filters(folder=photos / "b")) == []  # its photos are missing, not unknown
+
+
+def test_dates_in_the_wrong_order() -> None:
+    for taken_from, taken_to in (("2025", "2024"), ("2024-03", "2024-02-29"), ("2025", "2024-12-31")):
+        with pytest.raises(ConfigError, match=f"Specify the earlier date first: from {taken_to} to {taken_from}"):
+            Filters(taken_from=taken_from, taken_to=taken_to)
+    Filters(taken_from="2024-05-31", taken_to="2024-05")
+    Filters(taken_from="2024-12", taken_to="2024")
 
 
 def test_percentiles_are_those_of_random_pairs(filled: PhotoLibrary) -> None:
@@ -128,7 +150,7 @@ def test_near_duplicates_stand_behind_their_best_copy(filled: PhotoLibrary, tmp_
 def test_what_cannot_be_asked(filled: PhotoLibrary) -> None:
     with pytest.raises(ConfigError, match="no photo with the id 999"):
         filled.search(Query(like_ids=[999]))
-    with pytest.raises(ConfigError, match="names no photo"):
+    with pytest.raises(ConfigError, match="contains no photo"):
         Query(unlike_ids=[1])
     with pytest.raises(ConfigError, match="YYYY-MM-DD"):
         Filters(taken_from="yesterday")
@@ -140,7 +162,7 @@ def test_what_cannot_be_asked(filled: PhotoLibrary) -> None:
 
 @pytest.mark.parametrize("date", ["2024-99-99", "2024-02-30", "24", "2024-2-3", "today", ""])
 def test_a_day_that_there_is_not(date: str) -> None:
-    with pytest.raises(ConfigError, match="expected a day"):
+    with pytest.raises(ConfigError, match="expected a date"):
         Filters(taken_from=date)
 
 

@@ -60,7 +60,7 @@ def test_a_photo_that_is_damaged_later_leaves_the_results(library: PhotoLibrary,
 
 
 def test_search_without_photos_or_library(library: PhotoLibrary, photo_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(LibraryError, match="holds no photo"):
+    with pytest.raises(LibraryError, match="contains no photos"):
         library.search(photo_folder / "a" / "00.jpg")
     with pytest.raises(LibraryError, match="no library"):
         PhotoLibrary(tmp_path / "nowhere", create=False)

@@ -194,7 +194,9 @@ def test_missing_photos_stop_it_unless_they_may_be_forgotten(
     (photo_folder / "a").rename(tmp_path / "away")
     before = rows(filled.folder)
     with PhotoLibrary(filled.folder) as library:
-        with pytest.raises(DataError, match=r"^6 photos of the library .*00\.jpg.* --forget-missing forgets them\.$"):
+        with pytest.raises(
+            DataError, match=r"^6 photos of the library .* were not found .*00\.jpg\. .* Use --forget-missing"
+        ):
             library.reindex(str(other_checkpoint.folder))
         assert rows(filled.folder) == before
         report = library.reindex(str(other_checkpoint.folder), forget_missing=True)
@@ -296,7 +298,7 @@ def test_the_commands(
     refused(mvmr("index", "reindex", "--model", other_checkpoint.folder, "--model-output", "aligned"), "only features")
     refused(mvmr("index", "add", photo_folder, "--model", other_checkpoint.folder), "index reindex --library")
     (photo_folder / "a" / "00.jpg").unlink()
-    refused(mvmr("index", "reindex", "--model", other_checkpoint.folder), "1 photos of the library")
+    refused(mvmr("index", "reindex", "--model", other_checkpoint.folder), "1 photo of the library")
     assert f"unfinished: `mvmr-zoo index reindex --library {filled.folder} --model " in mvmr("index", "status").stdout
     done = mvmr("index", "reindex", "--model", other_checkpoint.folder, "--forget-missing")
     assert done.returncode == 0, done.stderr

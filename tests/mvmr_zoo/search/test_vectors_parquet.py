@@ -18,7 +18,7 @@ from mvmr_zoo.embed.folder import EmbeddingsFacts, read_embeddings, write_embedd
 from mvmr_zoo.errors import ConfigError, DataError, LibraryDamagedError, LibraryError
 from mvmr_zoo.search import PhotoLibrary, store
 from mvmr_zoo.search import vectors_parquet as parquet
-from mvmr_zoo.search.schema import DATABASE_FILE
+from mvmr_zoo.search.store import DATABASE_FILE
 from mvmr_zoo.search.vectors_parquet import write_folder_parquet, write_library_parquet
 
 from ...command_line import refused, run
@@ -57,7 +57,7 @@ def test_the_file_is_what_the_library_holds(
 ) -> None:
     (photo_folder / "b" / "01.jpg").unlink()
     filled.add([photo_folder])  # marks it missing
-    monkeypatch.setattr(store, "_ROWS_A_PART", 5)
+    monkeypatch.setattr(store, "_ROWS_PER_PART", 5)
     file, seen = tmp_path / "out.parquet", []
     assert write_library_parquet(file, filled, progress=lambda done, total: seen.append((done, total))) == 11
     assert seen == [(5, 11), (9, 11), (11, 11)]  # the missing one is the seventh
@@ -121,7 +121,7 @@ def test_rows_of_an_embeddings_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     names = [f"{number}.jpg" for number in range(8)] + [os.fsdecode(ODD)]
     batches = [(random.normal(size=(3, 4)).astype(np.float32), names[first : first + 3]) for first in (0, 3, 6)]
     write_embeddings(tmp_path / "e", batches, FACTS, shard_rows=6)
-    monkeypatch.setattr(parquet, "ROWS_A_GROUP", 4)
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 4)
     file = tmp_path / "out.parquet"
     assert write_folder_parquet(file, tmp_path / "e") == 9
     assert [pq.read_metadata(file).row_group(group).num_rows for group in range(3)] == [4, 2, 3]
@@ -148,15 +148,15 @@ def test_folders_that_cannot_be_written_as_one_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no embeddings folder"):
         write_folder_parquet(file, tmp_path / "nowhere")
     write_embeddings(tmp_path / "empty", [], FACTS)
-    with pytest.raises(DataError, match="holds no vector"):
+    with pytest.raises(DataError, match="contains no vectors"):
         write_folder_parquet(file, tmp_path / "empty")
     write_embeddings(tmp_path / "e", [(np.ones((1, 4), np.float32), ["a.jpg"])], FACTS)
-    with pytest.raises(ConfigError, match="lies inside"):
+    with pytest.raises(ConfigError, match="is inside"):
         write_folder_parquet(tmp_path / "e" / "metadata" / "metadata_0.parquet", tmp_path / "e")
-    with pytest.raises(ConfigError, match=r"end the name in \.parquet"):
+    with pytest.raises(ConfigError, match=r"Use a name that ends in \.parquet"):
         write_folder_parquet(tmp_path / "out.csv", tmp_path / "e")
     (tmp_path / "e" / "manifest.json").unlink()
-    with pytest.raises(DataError, match="not finished, or another program made it"):
+    with pytest.raises(DataError, match="not finished, or it was created by another program"):
         write_folder_parquet(file, tmp_path / "e")
     write_embeddings(tmp_path / "f", [(np.ones((2, 4), np.float32), ["a.jpg", "b.jpg"])] * 2, FACTS, shard_rows=2)
     (tmp_path / "f" / "img_emb" / "img_emb_1.npy").unlink()
@@ -178,7 +178,7 @@ def test_a_damaged_vector_leaves_the_file_that_was_there(cut: int, filled: Photo
 
 
 def test_an_empty_library(library: PhotoLibrary, tmp_path: Path) -> None:
-    with pytest.raises(LibraryError, match="holds no photo"):
+    with pytest.raises(LibraryError, match="contains no photos"):
         write_library_parquet(tmp_path / "out.parquet", library)
 
 
@@ -200,7 +200,7 @@ def test_commands_that_cannot_run(filled: PhotoLibrary, tmp_path: Path) -> None:
     file, there = tmp_path / "out.parquet", ("-L", filled.folder)
     refused(run("vectors", "-o", file, "-L", tmp_path / "nowhere", home=tmp_path), "There is no library")
     refused(run("vectors", "-o", file, "--from", tmp_path / "nowhere", home=tmp_path), "is no embeddings folder")
-    refused(run("vectors", "-o", tmp_path / "out.csv", *there, home=tmp_path), "end the name in .parquet")
+    refused(run("vectors", "-o", tmp_path / "out.csv", *there, home=tmp_path), "Use a name that ends in .parquet")
     refused(run("vectors", "-o", tmp_path / "no" / "out.parquet", *there, home=tmp_path), "No such file or directory")
     refused(run("vectors", "-o", file, *there, "--from", tmp_path, home=tmp_path), "expected one of them")
     assert not (tmp_path / "nowhere").exists()

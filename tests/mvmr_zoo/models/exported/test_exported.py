@@ -142,7 +142,7 @@ def test_search_results_equal_those_of_the_checkpoint(
         assert one.score == pytest.approx(other.score, abs=1e-3)
     with (
         PhotoLibrary(tmp_path / "onnx", model=exports.spec) as library,
-        pytest.raises(LibraryMismatchError, match="was made by"),
+        pytest.raises(LibraryMismatchError, match="was created with"),
     ):
         library.search(photo)
 

@@ -245,13 +245,13 @@ def test_a_percentile_out_of_range(percentile: float, made: Path) -> None:
 
 
 def test_another_model_is_refused(made: Path, photo_folder: Path) -> None:
-    with pytest.raises(LibraryMismatchError, match="other weights"):
+    with pytest.raises(LibraryMismatchError, match="different weights"):
         EmbeddingsLibrary(made, model="effnet-lite:0").search(photo_folder / "a" / "00.jpg")
 
 
 def test_what_an_embeddings_folder_does_not_know(made: Path, tmp_path: Path) -> None:
     refused(run("search", "--id", 1, "-L", made, "--from", "2024", home=tmp_path), "has no dates")
-    refused(run("search", "--id", ROWS, "-L", made, home=tmp_path), f"its rows are 0 to {ROWS - 1}")
+    refused(run("search", "--id", ROWS, "-L", made, home=tmp_path), f"Rows are numbered 0 to {ROWS - 1}")
 
 
 def test_paths_of_any_bytes(tmp_path: Path) -> None:
@@ -277,7 +277,9 @@ def test_an_embeddings_folder_of_another_output(
     assert (library.model.output, library.model.dim) == ("aligned", 20)
     assert hits[0].score > 0.999
     for other in (checkpoint, copied_with_other_weights(tmp_path)):  # the first has features alone
-        with pytest.raises(LibraryMismatchError, match="has other weights, another preprocessing or another output"):
+        with pytest.raises(
+            LibraryMismatchError, match="has different weights, different preprocessing or a different output"
+        ):
             _ = EmbeddingsLibrary(tmp_path / "e", model=str(other.folder)).model
 
 

@@ -58,7 +58,7 @@ def test_the_recall_asked_for_is_reached_by_other_queries(folder: Path) -> None:
         assert recalls == sorted(recalls)
         assert high.chosen.low >= 0.99
         assert next(point.nprobe for point in high.curve if point.low >= 0.99) == high.nprobe
-        index = library._opened()
+        index = library._open_index()
         found = [
             len(set(index.search(query, 10).ids.tolist()) & set(nearest(library._store, query, 10))) / 10
             for query in clustered(150, seed=8)
@@ -95,6 +95,6 @@ def test_a_recall_out_of_range(recall: float, folder: Path) -> None:
 
 
 def test_an_empty_library_and_none(tmp_path: Path) -> None:
-    with PhotoLibrary(tmp_path / "empty") as library, pytest.raises(LibraryError, match="holds no photo"):
+    with PhotoLibrary(tmp_path / "empty") as library, pytest.raises(LibraryError, match="contains no photos"):
         library.tune()
     refused(run("index", "tune", "-L", tmp_path / "none", home=tmp_path), "There is no library")

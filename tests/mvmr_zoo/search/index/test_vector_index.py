@@ -17,7 +17,7 @@ from mvmr_zoo.search import refresh as build
 from mvmr_zoo.search.index.faiss_io import has_gpu, stored_ids
 from mvmr_zoo.search.index.manifest import Manifest, read_manifest
 from mvmr_zoo.search.index.vector_index import open_index
-from mvmr_zoo.search.refresh import needs_upkeep, upkeep
+from mvmr_zoo.search.refresh import needs_refresh, refresh
 from mvmr_zoo.search.store import Store
 
 from ..vectors import clustered, nearest, remember
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def made(store: Store, kind: str, monkeypatch: pytest.MonkeyPatch) -> Manifest:
     monkeypatch.setattr(build, "EXACT_LIMIT", 1_000 if kind == "ivf" else 100_000)
-    upkeep(store.path.parent, store)
+    refresh(store.path.parent, store)
     manifest = read_manifest(store)
     assert manifest is not None
     assert manifest.kind == kind
@@ -56,9 +56,9 @@ def test_what_came_and_went_is_searched_without_another_file(
     kind: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = made(store, kind, monkeypatch)
-    store.write(gone=photos(store, slice(0, 2_000, 10)))  # 200 of 3,000
+    store.write(removed=photos(store, slice(0, 2_000, 10)))  # 200 of 3,000
     remember(store, tmp_path / "photos", clustered(300, seed=2), first=9_000)
-    upkeep(store.path.parent, store)
+    refresh(store.path.parent, store)
     assert read_manifest(store) == manifest
     index = open_index(store.path.parent, store)
     assert index.rows == 3_300
@@ -74,11 +74,11 @@ def test_a_fifth_gone_or_later_makes_the_file_up_to_date(
 ) -> None:
     before = made(store, kind, monkeypatch)
     if change == "gone":
-        store.write(gone=photos(store, slice(0, 700)))
+        store.write(removed=photos(store, slice(0, 700)))
     else:
         remember(store, tmp_path / "photos", clustered(700, seed=3), first=9_000)
-    assert needs_upkeep(store.path.parent, store)
-    upkeep(store.path.parent, store)
+    assert needs_refresh(store.path.parent, store)
+    refresh(store.path.parent, store)
     after = read_manifest(store)
     assert after is not None
     assert (after.generation, after.rows, after.tuning) == (2, len(store.all_ids()), before.tuning)
@@ -91,9 +91,9 @@ def test_a_fifth_gone_or_later_makes_the_file_up_to_date(
 
 def test_lists_that_were_outgrown_are_made_again(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(store, "ivf", monkeypatch)
-    monkeypatch.setattr(build, "_OUTGROWN", 1.5)
+    monkeypatch.setattr(build, "_OUTGROWN_FACTOR", 1.5)
     remember(store, tmp_path / "photos", clustered(1_600, seed=3), first=9_000)
-    upkeep(store.path.parent, store)
+    refresh(store.path.parent, store)
     manifest = read_manifest(store)
     assert manifest is not None
     assert (manifest.trained_rows, manifest.rows) == (4_600, 4_600)
@@ -125,7 +125,7 @@ def test_all_are_found_where_all_are_asked_for(kind: str, store: Store, monkeypa
 def test_a_vector_of_another_length_is_not_searched_with(store: Store) -> None:
     store._connection.execute("UPDATE photos SET vector = x'00' WHERE id = 5")
     with pytest.raises(LibraryDamagedError, match="not 16 long"):
-        upkeep(store.path.parent, store)
+        refresh(store.path.parent, store)
 
 
 def test_a_library_whose_name_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,10 +148,10 @@ def test_a_gpu_that_is_not_there_is_one_clear_error(store: Store, monkeypatch: p
 def test_the_background_is_that_of_the_photos_there_are_now(store: Store, tmp_path: Path) -> None:
     with Store(tmp_path / "small") as small:
         remember(small, tmp_path / "few", clustered(10))
-        upkeep(small.path.parent, small)
-        assert not open_index(small.path.parent, small).has_background
+        refresh(small.path.parent, small)
+        assert not open_index(small.path.parent, small).has_percentiles
         remember(small, tmp_path / "few", clustered(500, seed=1), first=10)
-        upkeep(small.path.parent, small)
+        refresh(small.path.parent, small)
         grown = read_manifest(small)
     assert grown is not None
     assert (grown.rows, len(grown.background)) == (510, 101)
