@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 import mvmr_zoo
 from mvmr_zoo.datasets import make_view, photographs
 from mvmr_zoo.images import read_image
+from mvmr_zoo.inference import DecodedImage
 from mvmr_zoo.models import BUNDLED_MODEL
 
 SIZE = (4000, 3000)
@@ -39,9 +40,9 @@ def write_photos(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def every_pixel(path: Any, min_px: int) -> Image.Image:
+def every_pixel(path: Any, min_px: int) -> DecodedImage:
     """A photo decoded in full."""
-    return read_image(path)
+    return DecodedImage(read_image(path))
 
 
 def vectors(model: mvmr_zoo.Model, paths: list[Path], *, scaled: bool) -> tuple[float, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.inference import embed
+from mvmr_zoo.inference import DecodedImage, embed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,6 @@ def embed_images(
         dim=dim,
         skip=False,
         normalize=False,
-        decode=lambda row, min_px: data.image(row, min_px=min_px),
+        decode=lambda row, min_px: DecodedImage(data.image(row, min_px=min_px)),
     )
     return found.vectors

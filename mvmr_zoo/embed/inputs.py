@@ -6,13 +6,11 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from mvmr_zoo.errors import ImageError
 from mvmr_zoo.images import read_photo
-
-if TYPE_CHECKING:
-    from PIL import Image
+from mvmr_zoo.inference import DecodedImage
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,11 @@ class Input:
     def __str__(self) -> str:
         return self.path
 
-    def decode(self, min_px: int) -> Image.Image:
-        """The upright RGB image, its short side at least `min_px` unless it is smaller. Raises ImageError."""
+    def decode(self, min_px: int) -> DecodedImage:
+        """Decode to an upright RGB image. A large JPEG keeps a short side of at least `min_px`. Raises ImageError."""
         if self.problem is not None:
             raise ImageError(self.path, "open", self.problem)
-        return read_photo(self.path, content=self.content, min_px=min_px).image
+        return DecodedImage(read_photo(self.path, content=self.content, min_px=min_px).image)
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,13 @@ import numpy as np
 
 from mvmr_zoo._io import write_whole, written_whole
 from mvmr_zoo.evaluate.views import CENTER, TEN_CROPS
-from mvmr_zoo.inference import embed
+from mvmr_zoo.inference import DecodedImage, embed
 from mvmr_zoo.models import zoo_home
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from PIL import Image
 
     from mvmr_zoo.datasets import ImageSet
     from mvmr_zoo.evaluate.views import View
@@ -75,11 +74,12 @@ def ten_crop_features(model: Model, data: ImageSet) -> NDArray[np.float32]:
 def _features(model: Model, data: ImageSet, view: View) -> NDArray[np.float32]:
     cropped = replace(model.preprocess, resize_px=model.preprocess.crop_px)  # the view is the crop
 
-    def seen(row: int, _: int) -> Image.Image:
-        return view(data.image(row, min_px=view.min_px(model.preprocess)), model.preprocess, row)
+    def decode(row: int, _: int) -> DecodedImage:
+        image = data.image(row, min_px=view.min_px(model.preprocess))
+        return DecodedImage(view(image, model.preprocess, row))
 
     rows = range(len(data))
-    return embed(model.engine, cropped, rows, dim=model.dim, skip=False, normalize=False, decode=seen).vectors
+    return embed(model.engine, cropped, rows, dim=model.dim, skip=False, normalize=False, decode=decode).vectors
 
 
 def images_digest(data: ImageSet) -> str:

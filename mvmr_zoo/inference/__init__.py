@@ -17,6 +17,7 @@ from mvmr_zoo.inference.engines import (
 from mvmr_zoo.inference.model import Model
 from mvmr_zoo.inference.pipeline import (
     DRAFT_MARGIN,
+    DecodedImage,
     EmbeddedBatch,
     Embeddings,
     Failure,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DRAFT_MARGIN",
+    "DecodedImage",
     "EmbeddedBatch",
     "Embeddings",
     "Engine",

@@ -17,11 +17,10 @@ from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.images import Preprocess
 from mvmr_zoo.inference.classifier import Classification, probabilities
 from mvmr_zoo.inference.engines import Engine, LeadingDimensions, ProjectedEngine
-from mvmr_zoo.inference.pipeline import EmbeddedBatch, Embeddings, ImageInput, embed, embed_stream
+from mvmr_zoo.inference.pipeline import DecodedImage, EmbeddedBatch, Embeddings, ImageInput, embed, embed_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL import Image
     from torch import nn
 
 
@@ -294,14 +293,14 @@ class Model:
         images: Iterable[Any],
         *,
         batch_size: int = 32,
-        decode: Callable[[Any, int], Image.Image] | None = None,
+        decode: Callable[[Any, int], DecodedImage] | None = None,
     ) -> Iterator[EmbeddedBatch]:
-        """Unit vectors batch by batch, for more images than memory holds; failures come with their batch.
+        """Yield unit vectors batch by batch, for more images than fit in memory. Failures are in their batch.
 
         Args:
-            images: as `embed` takes them.
-            batch_size: images an inference call.
-            decode: from one of `images`, and the pixels its short side must keep, to an RGB image.
+            images: See `embed`.
+            batch_size: Images per inference call.
+            decode: Function that decodes one of `images`. See `embed_stream`.
         """
         return embed_stream(self.engine, self.preprocess, images, batch_size=batch_size, decode=decode)
 

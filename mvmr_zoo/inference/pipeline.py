@@ -69,11 +69,36 @@ class Embeddings:
     failures: list[Failure]
 
 
+class DecodedImage(NamedTuple):
+    """A decoded image.
+
+    Args:
+        image: RGB image.
+        facts: What the caller wants to know of the image later. It is returned with the vector.
+    """
+
+    image: Image.Image
+    facts: Any = None
+
+
+class _PreparedImage(NamedTuple):
+    pixels: NDArray[Any]
+    facts: Any
+
+
 class EmbeddedBatch(NamedTuple):
-    """Some consecutive images: `rows[i]` is the input position of `vectors[i]`."""
+    """Vectors of consecutive images.
+
+    Args:
+        vectors: `(n, D)` float32.
+        rows: Input position of each vector.
+        facts: Facts of each vector's `DecodedImage`.
+        failures: Images that could not be embedded.
+    """
 
     vectors: NDArray[np.float32]
     rows: list[int]
+    facts: list[Any]
     failures: list[Failure]
 
 
@@ -85,7 +110,7 @@ def embed_stream(
     batch_size: int = 32,
     decode_threads: int | None = None,
     normalize: bool = True,
-    decode: Callable[[Any, int], Image.Image] | None = None,
+    decode: Callable[[Any, int], DecodedImage] | None = None,
 ) -> Iterator[EmbeddedBatch]:
     """Vectors batch by batch, in input order, holding a few batches of images in memory.
 
@@ -96,16 +121,16 @@ def embed_stream(
         batch_size: images an inference call.
         decode_threads: threads that decode while the engine runs; None takes one a core.
         normalize: scale vectors to unit L2 norm.
-        decode: from a source, and the pixels its short side must keep, to an RGB image; called in
-            the decode threads. None is `as_image`.
+        decode: Function that decodes a source in a decode thread. Its second argument is the minimum length of the
+            image's short side in pixels. None uses `as_image`.
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}; expected at least 1.")
-    decode = decode or as_image
+    decode = decode or _decode
     numbered = enumerate(sources)
     threads = decode_threads or os.cpu_count() or 1
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        waiting: deque[list[Future[NDArray[Any] | Failure]]] = deque()
+        waiting: deque[list[Future[_PreparedImage | Failure]]] = deque()
 
         def submit() -> None:
             batch = list(itertools.islice(numbered, batch_size))
@@ -211,27 +236,32 @@ def _from_array(array: NDArray[Any], kind: str) -> Image.Image:
     return upright_rgb(Image.fromarray(np.ascontiguousarray(array)), kind)
 
 
+def _decode(source: ImageInput, min_px: int) -> DecodedImage:
+    return DecodedImage(as_image(source, min_px))
+
+
 def _prepare(
-    preprocess: Preprocess, reads: Reads, decode: Callable[[Any, int], Image.Image], row: int, source: Any
-) -> NDArray[Any] | Failure:
+    preprocess: Preprocess, reads: Reads, decode: Callable[[Any, int], DecodedImage], row: int, source: Any
+) -> _PreparedImage | Failure:
     try:
-        return preprocess.prepare(decode(source, DRAFT_MARGIN * preprocess.resize_px), reads)
+        decoded = decode(source, DRAFT_MARGIN * preprocess.resize_px)
+        return _PreparedImage(preprocess.prepare(decoded.image, reads), decoded.facts)
     except ImageError as error:
         return Failure(row, error.path, error.stage, error.reason)
     except Exception as error:  # whatever one image does, the others must not be lost
         return Failure(row, str(source)[:200], "preprocess", f"{type(error).__name__}: {error}")
 
 
-def _run(engine: Engine, results: list[NDArray[Any] | Failure], first: int, *, normalize: bool) -> EmbeddedBatch:
+def _run(engine: Engine, results: list[_PreparedImage | Failure], first: int, *, normalize: bool) -> EmbeddedBatch:
     failures = [result for result in results if isinstance(result, Failure)]
     good = [(first + i, result) for i, result in enumerate(results) if not isinstance(result, Failure)]
     if not good:
-        return EmbeddedBatch(np.empty((0, 0), np.float32), [], failures)
-    arrays = [array for _, array in good]
+        return EmbeddedBatch(np.empty((0, 0), np.float32), [], [], failures)
+    arrays = [prepared.pixels for _, prepared in good]
     vectors = engine(arrays if engine.reads == "photo" else np.stack(arrays))
     if normalize:
         vectors = unit(vectors)
-    return EmbeddedBatch(vectors, [row for row, _ in good], failures)
+    return EmbeddedBatch(vectors, [row for row, _ in good], [prepared.facts for _, prepared in good], failures)
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,19 +9,16 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mvmr_zoo._io import Progress, counted
 from mvmr_zoo.errors import DataError, ImageError
 from mvmr_zoo.images import FailureRow, Globs, Scan, Stamp, absolute, file_bytes, read_photo, scan_folder
-from mvmr_zoo.inference import Model
+from mvmr_zoo.inference import DecodedImage, Model
 from mvmr_zoo.search.rows import PhotoRow
 from mvmr_zoo.search.store import Store
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 BATCH_SIZE = 32
 
@@ -179,21 +176,20 @@ def _indexed_copy(store: Store, photo: PendingPhoto) -> PhotoRow | None:
 
 def embed_photos(model: Model, photos: Sequence[PendingPhoto]) -> Iterator[tuple[list[PhotoRow], list[FailureRow]]]:
     """Decode and embed photos in batches of `BATCH_SIZE`. Yields the photos and failures of each batch."""
-    facts_by_path: dict[bytes, _FileFacts] = {}
-
-    def decode(path: bytes, min_px: int) -> Image.Image:
-        name = os.fsdecode(path)
-        content = file_bytes(name)
-        photo = read_photo(name, content=content, min_px=min_px)
-        facts_by_path[path] = _FileFacts(photo.width, photo.height, photo.taken, sha256_of(content))
-        return photo.image
-
-    for batch in model.stream((photo.path for photo in photos), batch_size=BATCH_SIZE, decode=decode):
-        rows = []
-        for row, vector in zip(batch.rows, batch.vectors.astype(np.float16), strict=True):
-            facts = facts_by_path.pop(photos[row].path)
-            rows.append(PhotoRow(**photos[row]._asdict(), **facts._asdict(), vector=vector))
+    paths = (photo.path for photo in photos)
+    for batch in model.stream(paths, batch_size=BATCH_SIZE, decode=_decode):
+        rows = [
+            PhotoRow(**photos[row]._asdict(), **facts._asdict(), vector=vector)
+            for row, facts, vector in zip(batch.rows, batch.facts, batch.vectors.astype(np.float16), strict=True)
+        ]
         yield rows, [FailureRow(photos[f.row].path, f.stage, f.reason) for f in batch.failures]
+
+
+def _decode(path: bytes, min_px: int) -> DecodedImage:
+    name = os.fsdecode(path)
+    content = file_bytes(name)
+    photo = read_photo(name, content=content, min_px=min_px)
+    return DecodedImage(photo.image, _FileFacts(photo.width, photo.height, photo.taken, sha256_of(content)))
 
 
 def sha256_of(content: bytes) -> bytes:

@@ -14,7 +14,7 @@ from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.errors import ConfigError, ImageError
 from mvmr_zoo.images.preprocess import Preprocess
 from mvmr_zoo.inference.model import Model
-from mvmr_zoo.inference.pipeline import embed_stream, unit
+from mvmr_zoo.inference.pipeline import DecodedImage, embed_stream, unit
 from mvmr_zoo.models.loading import load
 
 
@@ -137,11 +137,12 @@ def test_decoding_overlaps_inference() -> None:
     engine = SlowEngine(0.05)
     while_running = []
 
-    def decode(source: int, min_px: int) -> Image.Image:
+    def decode(source: int, min_px: int) -> DecodedImage:
         while_running.append(engine.running.is_set())
         time.sleep(0.005)
-        return Image.new("RGB", (8, 8))
+        return DecodedImage(Image.new("RGB", (8, 8)), facts=-source)
 
     batches = list(embed_stream(engine, Preprocess(resize_px=8, crop_px=8), range(40), batch_size=4, decode=decode))
     assert [row for batch in batches for row in batch.rows] == list(range(40))
+    assert [fact for batch in batches for fact in batch.facts] == [-row for row in range(40)]
     assert sum(while_running) >= 20
