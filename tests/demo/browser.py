@@ -75,8 +75,19 @@ def names_of(gallery: Locator) -> list[str]:
     return [text.splitlines()[0] for text in gallery.locator(".caption-label").all_inner_texts()]
 
 
+_HIDE_TEMPORARY_FOLDERS = """() => {
+  const shown = text => text.replace(/\\/\\S*?\\/pytest-\\d+\\/(popen-gw\\d+\\/)?[^\\/\\s]+/g, "/home/ana/Pictures")
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) walker.currentNode.data = shown(walker.currentNode.data)
+  for (const field of document.querySelectorAll("input, textarea")) field.value = shown(field.value)
+}"""
+
+
 def keep_picture(page: Page, name: str) -> None:
-    """Save a screenshot for the documentation if MVMR_SCREENSHOTS is set to a folder."""
+    """Save a screenshot for the documentation if MVMR_SCREENSHOTS is set to a folder.
+
+    Paths of temporary folders are replaced in the page first.
+    """
     if folder := os.environ.get("MVMR_SCREENSHOTS"):
         page.wait_for_function(
             "[...document.images].every(each => each.complete || each.offsetParent === null"
@@ -84,4 +95,5 @@ def keep_picture(page: Page, name: str) -> None:
             " && [...document.querySelectorAll('[data-testid=status-tracker]:not(.hide)')]"
             ".every(each => each.offsetParent === null)"
         )
+        page.evaluate(_HIDE_TEMPORARY_FOLDERS)
         page.screenshot(path=Path(folder) / f"{name}.jpg", type="jpeg", quality=82)
