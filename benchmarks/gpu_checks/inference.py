@@ -243,9 +243,9 @@ def export(bench: Bench) -> Figures:
     _need_onnx_cuda(bench)
     options = ExportOptions(device=bench.device)  # type: ignore[arg-type]
     demands = Demands(images=bench.photos[0].parent)
-    certificate = export_onnx(_spec(bench), bench.folder / "exported", options, demands)
-    expect(certificate.passed, f"limits were missed: {[each.name for each in certificate.verdicts if not each.passed]}")
-    return {each.name: each.found for each in certificate.verdicts}
+    report = export_onnx(_spec(bench), bench.folder / "exported", options, demands)
+    expect(report.passed, f"limits were missed: {[each.name for each in report.verdicts if not each.passed]}")
+    return {each.name: each.found for each in report.verdicts}
 
 
 def _images(count: int, px: int) -> torch.Tensor:

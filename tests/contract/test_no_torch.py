@@ -1,4 +1,4 @@
-"""An exported folder runs, and its certificate is repeated, where PyTorch is not installed: in a venv that has none."""
+"""An exported folder runs, and its parity report is repeated, in a venv without PyTorch."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_it_embeds_and_searches(
     assert (done.stdout, done.stderr) == ("fine\n", "")
 
 
-def test_its_certificate_is_repeated(python: Path, exports: ExportedFolders, tmp_path: Path) -> None:
+def test_its_parity_report_is_repeated(python: Path, exports: ExportedFolders, tmp_path: Path) -> None:
     done = run(python, "-m", "export", "check", exports("classes"), "--images", exports.photos, home=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("passed") == 5
