@@ -149,7 +149,7 @@ def table(
         bool, typer.Option("--published", help="Also list figures of the paper that no report has.")
     ] = False,
 ) -> None:
-    """Print all reports of a folder as a table, with the published figures of the same models."""
+    """Print all reports of a folder with the published figures."""
     from mvmr_zoo.evaluate import read_reports, table_markdown, write_table
 
     text = table_markdown(read_reports(reports), published=published)
