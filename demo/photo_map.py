@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mvmr_zoo._io import counted
 from mvmr_zoo.errors import ConfigError, MissingDependencyError, printable
 from mvmr_zoo.inference import unit
 from mvmr_zoo.search.index import faiss_library
@@ -96,7 +97,8 @@ def make_map(rows: Mapping[int, PhotoRow], projection: Projection, colors: Color
     """
     if len(rows) < MIN_POINTS:
         raise ConfigError(
-            f"The library has {len(rows)} photos, but a map needs at least {MIN_POINTS}. Index a folder first."
+            f"The library has {counted(len(rows), 'photo')}, but a map needs at least {MIN_POINTS}. "
+            "Index a folder first."
         )
     ids = np.fromiter(rows, np.int64)
     vectors = unit(np.stack([rows[id_].vector for id_ in ids.tolist()]).astype(np.float32))

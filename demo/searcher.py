@@ -20,7 +20,7 @@ from demo.thumbnails import LARGE_PX, Thumbnails, save_small
 from demo.trail import QueryPhoto, Step
 from demo.uploads import open_upload
 from mvmr_zoo import PhotoLibrary
-from mvmr_zoo.errors import ConfigError, LibraryError, printable
+from mvmr_zoo.errors import ConfigError, DataError, LibraryError, printable
 from mvmr_zoo.search import Filters
 
 if TYPE_CHECKING:
@@ -208,6 +208,8 @@ class Searcher:
 
         try:
             hits, rows = self._in_library(run)
+        except DataError:  # the folder of the filters is not indexed yet, or was removed
+            return []
         except LibraryError:
             if self._full_paths:
                 raise

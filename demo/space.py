@@ -17,7 +17,7 @@ import typer
 from demo.app import PORT, ServerOptions, serving
 from demo.thumbnails import LARGE_PX, save_small
 from mvmr_zoo import PhotoLibrary, __version__
-from mvmr_zoo._io import explain_errors
+from mvmr_zoo._io import counted, explain_errors
 from mvmr_zoo.datasets import make_samples
 from mvmr_zoo.errors import ConfigError, DataError, ImageError, printable
 from mvmr_zoo.images import SUFFIXES, read_image
@@ -52,7 +52,8 @@ def space(
     """Create the folder of a Hugging Face Space."""
     count = make_space(out, photos, wheel)
     typer.echo(
-        f"Created a Space with {count} photos in {out}. Publish it with `hf upload NAME {out} . --repo-type space`."
+        f"Created a Space with {counted(count, 'photo')} in {out}. "
+        f"Publish it with `hf upload NAME {out} . --repo-type space`."
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from export.installed import check_installed
-from mvmr_zoo._io import SOME_FAILED, AsJson, explain_errors
+from mvmr_zoo._io import SOME_FAILED, AsJson, counted, explain_errors
 from mvmr_zoo.errors import LimitError, printable
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def onnx(
         for batch_size, speed in report.speed.items():
             for engine, each in speed.items():
                 _print_speed(engine, batch_size, each)
-        in_float = f", {len(report.in_float)} layers in float" if report.in_float else ""
+        in_float = f", {counted(len(report.in_float), 'layer')} in float" if report.in_float else ""
         output_text = output_in_words(report.signature.output, report.signature.embedding_dim)
         size_mb = (out / "model.onnx").stat().st_size / 1e6
         typer.echo(f"  {size_mb:.1f} MB, {report.signature.dtype}{in_float}, {output_text}")
@@ -185,7 +185,7 @@ def bench(
 
 
 def _print_report(folder: Path, verdicts: Iterable[Verdict], agreement: Agreement) -> None:
-    typer.echo(f"{printable(str(folder))}, {agreement.photos} photos compared with PyTorch")
+    typer.echo(f"{printable(str(folder))}, {counted(agreement.photos, 'photo')} compared with PyTorch")
     for each in verdicts:
         bound = "at most" if each.name == "max_drop" else "at least"
         outcome = "passed" if each.passed else "FAILED"

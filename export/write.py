@@ -18,7 +18,7 @@ from export.photos import SAMPLES, Photos, digests, folder_photos, sample_photos
 from export.reference import Reference, make_reference, write_reference
 from export.source import Source, check_size, read_source
 from export.speed import compare_with_pytorch
-from mvmr_zoo._io import replace_folder, scratch_folder
+from mvmr_zoo._io import counted, replace_folder, scratch_folder
 from mvmr_zoo.errors import ConfigError, LimitError
 from mvmr_zoo.evaluate import machine
 from mvmr_zoo.models.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, ExportedEngine, Signature, holds_export
@@ -164,7 +164,7 @@ def describe_failed_limits(report: ParityReport) -> str:
     failed = [each for each in report.verdicts if not each.passed]
     text = ", ".join(f"{each.name} is {each.found:.5g}, limit {each.limit:g}" for each in failed)
     float_count = len(report.in_float)
-    return text + (f", with {float_count} layers kept in float" if float_count else "")
+    return text + (f", with {counted(float_count, 'layer')} kept in float" if float_count else "")
 
 
 def check_destination(folder: Path) -> None:

@@ -91,7 +91,7 @@ class IndexTab:
 def _bar(progress: Progress) -> str:
     if not progress.is_active or not progress.total:
         return ""
-    share = f"{progress.done} of {progress.total} photos"
+    share = f"{progress.done:,} of {markup.count_text(progress.total, 'photo')}"
     return (
         f'<progress value="{progress.done}" max="{progress.total}" style="width: 100%" '
         f'aria-label="Indexed photos">{share}</progress>'
@@ -99,7 +99,7 @@ def _bar(progress: Progress) -> str:
 
 
 def _progress_text(progress: Progress) -> str:
-    done = f"{progress.done:,} of {progress.total:,} photos"
+    done = f"{progress.done:,} of {markup.count_text(progress.total, 'photo')}"
     match progress.phase:
         case "idle":
             return ""
@@ -119,8 +119,9 @@ def _progress_text(progress: Progress) -> str:
             report = progress.report
             assert report is not None
             return (
-                f"{progress.folder}: {report.found:,} photos found, {report.added:,} indexed, {report.unchanged:,} "
-                f"unchanged, {report.recognized:,} recognized by content, {len(report.failures):,} failed."
+                f"{progress.folder}: {markup.count_text(report.found, 'photo')} found, {report.added:,} indexed, "
+                f"{report.unchanged:,} unchanged, {report.recognized:,} recognized by content, "
+                f"{len(report.failures):,} failed."
             )
 
 

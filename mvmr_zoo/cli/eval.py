@@ -145,11 +145,14 @@ def compare(
 def table(
     reports: Annotated[Path, typer.Option(help="Folder of reports.")] = Path("reports"),
     write: Annotated[Path | None, typer.Option(help="Write the table into this file, between its two markers.")] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Also list figures of the paper that no report has.")
+    ] = False,
 ) -> None:
     """Print all reports of a folder with the published figures."""
     from mvmr_zoo.evaluate import read_reports, table_markdown, write_table
 
-    text = table_markdown(read_reports(reports))
+    text = table_markdown(read_reports(reports), published=published)
     typer.echo(text, nl=False)
     if write is not None:
         write_table(write, text)

@@ -63,16 +63,22 @@ def read_reports(folder: Path) -> list[Report]:
     return sorted(reports, key=lambda report: (report.data, report.protocol, report.model, report.output, report.dim))
 
 
-def table_markdown(reports: Iterable[Report]) -> str:
-    """Every report's own figures beside the published ones, and then what is published and was not measured."""
+def table_markdown(reports: Iterable[Report], *, published: bool = False) -> str:
+    """Figures of reports as a table, beside the published ones.
+
+    Args:
+        reports: Reports in the order of the table.
+        published: Also list published figures that no report has.
+    """
     reports = list(reports)
-    measured = {(report.model, _plain(name)) for report in reports for name in report.figures}
     rows = [_rows(report) for report in reports]
-    for name, card in CATALOG.items():
-        for figure_name, figure in card.published.items():
-            if (name, _plain(figure_name)) not in measured:
-                data, _, protocol = figure_name.partition("/")
-                rows.append(_row(name, data, protocol, None, figure))
+    if published:
+        measured = {(report.model, _plain(name)) for report in reports for name in report.figures}
+        for name, card in CATALOG.items():
+            for figure_name, figure in card.published.items():
+                if (name, _plain(figure_name)) not in measured:
+                    data, _, protocol = figure_name.partition("/")
+                    rows.append(_row(name, data, protocol, None, figure))
     return _HEAD + "\n".join(row for row in rows if row) + "\n"
 
 

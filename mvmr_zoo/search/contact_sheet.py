@@ -136,7 +136,7 @@ def _installed_font_with(chars: str, folders: Sequence[str]) -> _Font | None:
 
 @functools.lru_cache(maxsize=1)
 def _installed_fonts(folders: Sequence[str]) -> tuple[_Font, ...]:
-    """The fonts in folders and their subfolders, regular ones first."""
+    """The fonts in folders and their subfolders, in the order of preference."""
     paths = [
         Path(place, name)
         for folder in folders
@@ -144,12 +144,18 @@ def _installed_fonts(folders: Sequence[str]) -> tuple[_Font, ...]:
         for name in names
         if name.lower().endswith((".ttf", ".ttc", ".otf")) and "lastresort" not in name.lower()  # it has only boxes
     ]
-    paths.sort(key=lambda path: (any(style in path.name.lower() for style in _SPECIAL_STYLES), path))
+    paths.sort(key=_font_order)
     fonts = []
     for path in paths:
         with suppress(OSError):  # not a font, or one of bitmaps of another size
             fonts.append(ImageFont.truetype(path, _FONT_PX))
     return tuple(fonts)
+
+
+def _font_order(path: Path) -> tuple[bool, bool, Path]:
+    """Sort key that puts regular fonts without serifs first, by their file names."""
+    name = path.name.lower()
+    return any(style in name for style in _SPECIAL_STYLES), not ("sans" in name or "gothic" in name), path
 
 
 def _has_glyph(font: _Font, char: str) -> bool:

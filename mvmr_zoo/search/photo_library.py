@@ -182,7 +182,7 @@ class PhotoLibrary:
         excluded = None if keep_query else parsed
         found = ranked_hits(self._store, index, vector, filters, exclude=excluded, wanted=offset + k)
         if group:
-            found = grouped_hits(self._store, found, wanted=offset + k)
+            found = grouped_hits(self._store, index, vector, filters, found, exclude=excluded)
         return list(itertools.islice(found, offset, offset + k))
 
     def _vectors_by_id(self, ids: Sequence[int]) -> NDArray[np.float32]:

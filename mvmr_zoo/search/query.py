@@ -80,7 +80,7 @@ class Filters:
                 raise ConfigError(f"{name} is {date!r}; expected a date as YYYY-MM-DD, YYYY-MM or YYYY.")
         if self.taken_from is not None and self.taken_to is not None and self.taken_from > _last_of(self.taken_to):
             raise ConfigError(
-                f"No date is from {self.taken_from} to {self.taken_to}. "
+                f"The first date, {self.taken_from}, is later than the last date, {self.taken_to}. "
                 f"Specify the earlier date first: from {self.taken_to} to {self.taken_from}."
             )
         if self.min_percentile is not None and not 0 <= self.min_percentile <= 100:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvmr_zoo.errors import LibraryError
-from mvmr_zoo.search.duplicates import is_copy, photo_rank
+from mvmr_zoo.inference import unit
+from mvmr_zoo.search.duplicates import COSINE, is_copy, photo_rank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +28,9 @@ _EXTRA_HITS = 32
 _GROWTH = 4
 """Factor between the sizes of successive requests to the index."""
 
+_COPY_CANDIDATES = 16
+"""Nearest neighbors of a photo that are compared with it at a time."""
+
 _MAX_MISSING_IN_A_ROW = 1_000
 """So many missing files in a row mean a disconnected disk. Checking all photos would take minutes."""
 
@@ -41,7 +45,7 @@ class Hit:
         score: Cosine similarity to the query, in [-1, 1].
         percentile: Percentile of the score among scores of random pairs of photos in the library, 0 to 100. None if the
             library is too small.
-        copies: Near duplicates of the photo among the hits, if hits are grouped.
+        copies: Near duplicates of the photo, most similar to the query first, if hits are grouped.
     """
 
     id: int
@@ -108,37 +112,81 @@ def ranked_hits(
         k *= _GROWTH
 
 
-def grouped_hits(store: Store, hits: Iterator[Hit], wanted: int) -> Iterator[Hit]:
-    """Group near duplicates. Yields the best copy of each group with the others as `copies`, by best score.
+def grouped_hits(
+    store: Store,
+    index: VectorIndex,
+    vector: NDArray[np.float32],
+    filters: Filters,
+    hits: Iterable[Hit],
+    *,
+    exclude: Query | None,
+) -> Iterator[Hit]:
+    """Group near duplicates. Yields the best copy of each group with the others as `copies`, most similar first.
 
-    A hit joins the first group whose first hit it is a copy of. Therefore, groups do not depend on `wanted`.
+    A group has all copies of its most similar hit, wherever they rank. Therefore, groups do not depend on the number of
+    hits that the caller consumes. The best copy may be less similar to the query than the hits of the next group.
 
     Args:
         store: Library database.
+        index: Index of the library.
+        vector: Unit vector `(D,)` of the query.
+        filters: Conditions that copies must meet too.
         hits: Hits, best first.
-        wanted: Number of groups that the caller will consume. At least twice as many hits are searched for copies.
+        exclude: Query whose photos are excluded.
     """
-    groups: list[_Group] = []
-    for count, hit in enumerate(hits, start=1):
-        photo = store.by_id([hit.id]).get(hit.id)
-        if photo is not None:
-            group = next((each for each in groups if is_copy(each.first, photo)), None)
-            if group is None:
-                groups.append(_Group(photo, [(photo_rank(photo), hit)]))
-            else:
-                group.members.append((photo_rank(photo), hit))
-        if len(groups) >= wanted and count >= 2 * wanted:
-            break
-    for group in groups:
-        _, best = min(group.members, key=lambda member: member[0])
-        yield replace(best, copies=tuple(hit for _, hit in group.members if hit is not best))
+    among = store.ids(*filters.conditions()) if filters.narrows else None
+    grouped = set[int]()
+    for hit in hits:
+        first = store.by_id([hit.id]).get(hit.id)
+        if first is None or hit.id in grouped:
+            continue
+        members = [(photo_rank(first), hit)]
+        for id_, photo in _copies_of(store, index, first, among).items():
+            copy = None if id_ in grouped or id_ == hit.id else _hit(index, id_, photo, vector, filters)
+            if copy is not None and not (exclude is not None and is_query_photo(exclude, id_, copy.path)):
+                members.append((photo_rank(photo), copy))
+        grouped.update(copy.id for _, copy in members)
+        _, best = min(members, key=lambda member: member[0])
+        copies = sorted((copy for _, copy in members if copy is not best), key=lambda copy: -copy.score)
+        yield replace(best, copies=tuple(copies))
 
 
-class _Group(NamedTuple):
-    """The photo of the first hit, and all hits with the rank of their photos. Lower ranks are better."""
+def _copies_of(
+    store: Store, index: VectorIndex, photo: PhotoRow, among: NDArray[np.int64] | None
+) -> dict[int, PhotoRow]:
+    """Photos by id that are exact or near duplicates of a photo, itself included. Missing photos are excluded.
 
-    first: PhotoRow
-    members: list[tuple[tuple[int, int, bytes], Hit]]
+    Near duplicates are searched among the nearest neighbors of the photo, until there are no more.
+
+    Args:
+        store: Library database.
+        index: Index of the library.
+        photo: Photo of the library.
+        among: Ids of photos to consider. None means all.
+    """
+    exact = store.ids("content = ?", [photo.sha256])
+    found = set((exact if among is None else np.intersect1d(exact, among)).tolist())
+    vector = unit(photo.vector[None].astype(np.float32))[0]
+    checked, k = set(found), len(found)
+    while True:
+        k += _COPY_CANDIDATES
+        neighbors = index.search(vector, k, among=among)
+        near = neighbors.ids[neighbors.scores >= COSINE].tolist()
+        rows = store.by_id(id_ for id_ in near if id_ not in checked)
+        copies = {id_ for id_, row in rows.items() if is_copy(photo, row)}
+        checked.update(near)
+        found |= copies
+        if not copies or len(near) < k:
+            return store.by_id(store.paths_of(sorted(found)))
+
+
+def _hit(index: VectorIndex, id_: int, photo: PhotoRow, vector: NDArray[np.float32], filters: Filters) -> Hit | None:
+    """A photo as a hit. None if its file does not exist or its percentile is too small."""
+    path = Path(os.fsdecode(photo.path))
+    score = min(float(unit(photo.vector[None].astype(np.float32))[0] @ vector), 1.0)
+    percentile = index.percentile(score)
+    too_small = filters.min_percentile is not None and percentile is not None and percentile < filters.min_percentile
+    return None if too_small or not os.path.exists(path) else Hit(id_, path, score, percentile)
 
 
 def is_query_photo(query: Query, id_: int, path: Path) -> bool:

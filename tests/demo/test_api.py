@@ -84,7 +84,7 @@ def test_status(client: Client, server: Server) -> None:
         ({"id": 1, "k": 0}, "less than minimum value 1"),
         ({"id": 1, "k": 201}, "greater than maximum value 200"),
         ({"id": 1, "min_percentile": 101}, "greater than maximum value 100"),
-        ({"id": 1, "taken_from": "yesterday"}, "expected a day as YYYY-MM-DD"),
+        ({"id": 1, "taken_from": "yesterday"}, "expected a date as YYYY-MM-DD"),
     ],
 )
 def test_invalid_values_are_rejected(client: Client, values: dict[str, object], message: str) -> None:

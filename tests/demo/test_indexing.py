@@ -7,8 +7,10 @@ import pytest
 
 from demo.indexing import Indexing, Progress
 from demo.searcher import Searcher
+from demo.tabs.index import _progress_text
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import DataError
+from mvmr_zoo.search import AddReport
 from mvmr_zoo.search.lock import writing
 
 from ..conftest import write_photos
@@ -61,6 +63,13 @@ def test_stopped_run_is_resumed(tmp_path: Path) -> None:
     assert indexing.progress.phase == "done"
 
 
+def test_one_photo_is_singular() -> None:
+    report = AddReport(found=1, unchanged=0, added=1, recognized=0, removed=0, failures=[], total=1)
+    assert "/a: 1 photo found, 1 indexed" in _progress_text(Progress(phase="done", folder="/a", report=report))
+    assert "1 of 1 photo in /a" in _progress_text(Progress(phase="running", folder="/a", done=1, total=1))
+    assert "1 of 2,000 photos in /a" in _progress_text(Progress(phase="stopped", folder="/a", done=1, total=2_000))
+
+
 def test_library_can_be_searched_during_indexing(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 160)
     searcher = Searcher(tmp_path / "library", None, uploads=tmp_path)
@@ -102,7 +111,7 @@ def test_failed_runs_report_the_error(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "empty").mkdir()
     indexing = Indexing(tmp_path / "library", None)
     indexing.start(str(tmp_path / "empty"))
-    assert "No photo in" in until(indexing, "failed").error
+    assert "No photos found in" in until(indexing, "failed").error
     photos = write_photos(tmp_path / "photos", 3)
     with writing(tmp_path / "library"):
         indexing.start(str(photos))

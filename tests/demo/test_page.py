@@ -158,7 +158,7 @@ def test_filters(page: Page, server: Server) -> None:
     expect(page.locator("#heading")).to_contain_text("No photo matches the filters")
     page.get_by_label("Taken from").fill("yesterday")
     page.get_by_label("Taken from").press("Enter")
-    expect(page.get_by_test_id("toast-body").first).to_contain_text("expected a day as YYYY-MM-DD")
+    expect(page.get_by_test_id("toast-body").first).to_contain_text("expected a date as YYYY-MM-DD")
     page.get_by_label("Taken from").fill("")
     page.get_by_label("Taken from").press("Enter")
     page.get_by_label("Group near duplicates").check()

@@ -106,6 +106,7 @@ def test_filters_and_groups(searcher: Searcher, album: Album) -> None:
     dated = searcher.search(step, Options(filters=Filters(taken_from="2024")))
     assert [(hit.photo.name, hit.photo.taken) for hit in dated] == [("abroad.jpg", "2024-05-17 10:20:30")]
     assert "taken 2024-05-17 10:20:30 · 300 x 200 pixels" in dated[0].photo.facts
+    assert searcher.search(step, Options(filters=Filters(folder="/not/indexed/yet"))) == []
     grouped = searcher.search(step, Options(group=True, k=5))
     best = next(hit for hit in grouped if hit.copies)
     assert best.copies == 2

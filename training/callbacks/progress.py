@@ -12,6 +12,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
+from mvmr_zoo._io import counted
 from training.console import LINE_SECONDS, duration, say, terminal
 
 _DRAW_SECONDS = 0.5
@@ -107,4 +108,4 @@ def _device(device: torch.device) -> str:
     """`cpu with 2 threads`, or the name of the GPU."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu with {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+    return f"cpu with {counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else str(device)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from mvmr_zoo._io import write_whole, written_whole
+from mvmr_zoo._io import counted, write_whole, written_whole
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.embed.folder import MANIFEST_FILE
 from mvmr_zoo.errors import DataError, LibraryBusyError, LibraryError, describe_os_error
@@ -89,7 +89,7 @@ def build_ivfpq(
     mapped, place = MappedFolder(folder), folder / INDEX
     if mapped.rows < FEWEST:
         raise DataError(
-            f"{folder} holds {mapped.rows} vectors, too few for lists: expected {FEWEST:,}. "
+            f"{folder} holds {counted(mapped.rows, 'vector')}, too few for lists: expected {FEWEST:,}. "
             "`mvmr-zoo index add PHOTO-FOLDER` makes a library, which compares all of them."
         )
     made_of = file_digest(folder / MANIFEST_FILE)

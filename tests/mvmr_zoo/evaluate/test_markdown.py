@@ -20,12 +20,16 @@ ROW = "| resnet50-stl10 | stl10 | linear-v1 | 0.5000 | 0.4000 to 0.6000 | 0.8967
 
 
 def test_measured_figures_stand_beside_the_published_ones() -> None:
-    table = table_markdown([REPORT])
+    table = table_markdown([REPORT], published=True)
     assert ROW in table.splitlines()
     assert "top5 | 0.9" not in table
     assert "| resnet50-stl10 | stl10 | linear/top5 |" not in table  # measured, in the report
     assert "| resnet50-clip-kd | imagenet | linear |  |  | 0.7530 |" in table.splitlines()
     assert "| resnet50-voc07 | voc07 | voc07 |  |  | 0.8710 |" in table.splitlines()
+
+
+def test_published_figures_without_a_report_are_an_option() -> None:
+    assert table_markdown([REPORT]).splitlines()[2:] == [ROW]
 
 
 def test_the_papers_linear_evaluation_is_the_published_figure_of_both_linear_protocols() -> None:

@@ -147,6 +147,27 @@ def test_near_duplicates_stand_behind_their_best_copy(filled: PhotoLibrary, tmp_
     assert "again.jpg" not in {hit.path.name for hit in grouped}
 
 
+def test_pages_of_groups_do_not_depend_on_their_size(filled: PhotoLibrary, tmp_path: Path) -> None:
+    original = tmp_path / "photos" / "a" / "04.jpg"
+    photo = Image.open(original)
+    photo.resize((photo.width * 2, photo.height * 2)).save(tmp_path / "photos" / "best.jpg", quality=95)
+    for quality in (30, 32, 34, 36, 38):
+        photo.save(tmp_path / "photos" / f"{quality}.jpg", quality=quality)
+    photo.save(tmp_path / "query.jpg", quality=33)
+    filled.add([tmp_path / "photos"])
+    query = tmp_path / "query.jpg"
+    ranks = [hit.path.name for hit in filled.search(query, 99)]
+    assert ranks.index("best.jpg") >= 4  # after what a page of one group reads
+    whole = filled.search(query, 99, group=True)
+    assert (whole[0].path.name, len(whole[0].copies)) == ("best.jpg", 6)
+    assert sorted(each.id for hit in whole for each in (hit, *hit.copies)) == sorted(filled.ids())
+    pages = [filled.search(query, 1, offset=offset, group=True) for offset in range(len(whole) + 1)]
+    assert [hit for page in pages for hit in page] == whole
+    filters = Filters(folder=tmp_path / "photos" / "a", min_percentile=50)
+    (only,) = (hit for hit in filled.search(query, 99, filters=filters, group=True) if hit.path == original)
+    assert only.copies == ()
+
+
 def test_what_cannot_be_asked(filled: PhotoLibrary) -> None:
     with pytest.raises(ConfigError, match="no photo with the id 999"):
         filled.search(Query(like_ids=[999]))
