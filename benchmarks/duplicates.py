@@ -1,6 +1,6 @@
 """Which altered copies `mvmr-zoo duplicates` finds, and which different photos it takes for copies.
 
-    python benchmarks/duplicates.py PHOTO-FOLDER [--photos 1500] [--altered 300]
+    python benchmarks/duplicates.py PHOTO-FOLDER [--photos 1500] [--altered 300] [--cosine 0.6 0.7]
 
 The photos of the folder must be different ones; every pair of them that is called a copy is a mistake.
 """
@@ -18,6 +18,7 @@ from PIL import Image
 from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.images import read_image
 from mvmr_zoo.search import PhotoLibrary
+from mvmr_zoo.search.duplicates import COSINE
 
 
 def _cut(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
@@ -35,11 +36,12 @@ ALTERED: dict[str, tuple[Callable[[Image.Image], Image.Image], int]] = {
 """What is done to a photo, and the quality of its JPEG."""
 
 
-def groups(folders: list[Path], library: Path) -> list[set[str]]:
-    """The names of the files in each group of copies."""
+def groups(folders: list[Path], library: Path, cosines: list[float]) -> list[list[set[str]]]:
+    """The names of the files in each group of copies, for each smallest cosine."""
     with PhotoLibrary(library) as photos:
         photos.add(folders)
-        return [{group.path.name, *(copy.path.name for copy in group.copies)} for group in photos.duplicates()]
+        found = [photos.duplicates(cosine=cosine) for cosine in cosines]
+    return [[{group.path.name, *(copy.path.name for copy in group.copies)} for group in each] for each in found]
 
 
 def main() -> None:
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--photos", type=int, default=1500)
     parser.add_argument("--altered", type=int, default=300)
+    parser.add_argument("--cosine", type=float, nargs="+", default=[COSINE])
     options = parser.parse_args()
     found = image_folder(options.folder).paths
     paths = [found[i] for i in np.random.default_rng(0).permutation(len(found))[: options.photos]]
@@ -56,8 +59,10 @@ def main() -> None:
         originals.mkdir()
         for number, path in enumerate(paths):
             (originals / f"{number}.jpg").symlink_to(path.resolve())
-        mistakes = groups([originals], Path(scratch) / "library")
-        print(f"{len(paths)} different photos, {len(paths) * (len(paths) - 1) // 2:,} pairs: {len(mistakes)} groups")
+        mistakes = groups([originals], Path(scratch) / "library", options.cosine)
+        print(f"{'smallest cosine':<28} {' '.join(f'{cosine:6g}' for cosine in options.cosine)}")
+        pairs = f"of {len(paths) * (len(paths) - 1) // 2:,} different pairs"
+        print(f"{pairs:<28} {' '.join(f'{len(each):6}' for each in mistakes)} groups")
         for what, (alter, quality) in ALTERED.items():
             place = Path(scratch) / what
             for kind in ("originals", "copies"):
@@ -65,9 +70,12 @@ def main() -> None:
             for number, path in enumerate(paths[: options.altered]):
                 (place / "originals" / f"{number}.jpg").symlink_to(path.resolve())
                 alter(read_image(path)).save(place / "copies" / f"{number}-copy.jpg", quality=quality)
-            named = groups([place / "originals", place / "copies"], place / "library")
-            right = sum(any({f"{i}.jpg", f"{i}-copy.jpg"} <= group for group in named) for i in range(options.altered))
-            print(f"{what:<28} {right / options.altered:.1%} found")
+            shares = [
+                sum(any({f"{i}.jpg", f"{i}-copy.jpg"} <= group for group in named) for i in range(options.altered))
+                / options.altered
+                for named in groups([place / "originals", place / "copies"], place / "library", options.cosine)
+            ]
+            print(f"{what:<28} {' '.join(f'{share:6.1%}' for share in shares)} found")
 
 
 if __name__ == "__main__":
