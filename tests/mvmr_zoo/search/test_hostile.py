@@ -96,7 +96,7 @@ def test_every_command_prints_any_library_and_failure(
     lines = {
         ("index", "add", photos, *here, "--model", checkpoint.folder): 3,
         ("index", "status", *here): 6 + len(NAMES),
-        ("search", photos / "good.jpg", *here, "--keep-query", "--sheet", folder / "sheet.png"): 2,
+        ("search", photos / "good.jpg", *here, "--keep-query", "--sheet", folder / "sheet.png"): 3,
         ("duplicates", *here, "-o", folder / "copies.csv"): 2,
         ("index", "doctor", *here): 1,
         ("index", "remove", photos, *here): 1,
