@@ -32,7 +32,7 @@ def duplicates(
     library: Library = None,
     exact: Annotated[bool, typer.Option("--exact", help="Only files with identical content.")] = False,
     cosine: Annotated[
-        float | None, typer.Option(help="Smallest cosine similarity of near copies. Default: 0.7.")
+        float | None, typer.Option(help="Smallest cosine similarity of near copies. Default: 0.6.")
     ] = None,
     correlation: Annotated[
         float | None, typer.Option(help="Smallest correlation of the thumbnails of near copies. Default: 0.9.")

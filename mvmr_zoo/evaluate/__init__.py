@@ -1,15 +1,15 @@
 """Evaluation protocols, one file each: named, versioned, never tuned on the test split.
 
-knn, linear, linear_sgd, semi, voc07, retrieval   the protocols, on features and labels alone
-logistic, average_precision, labels   what they are made of
-pixels   the baseline every encoder must beat
-views    what is seen of an image
-cache    features computed once
-bootstrap   intervals, and differences of two encoders
-protocols   the table: each on an encoder and a data set
-run      to a report; two encoders side by side
-machine, report, markdown   what was measured: on what, as a file, beside published figures
-attach   figures into a checkpoint folder
+knn, linear, linear_sgd, semi, voc07, retrieval   the protocols, as functions of features and labels
+logistic, average_precision, labels   parts of the protocols
+pixels      raw pixels, a baseline
+views       crops of an image
+cache       cached features
+bootstrap   confidence intervals
+protocols   the table of protocols, each for an encoder and a data set
+run         evaluate an encoder, compare two
+report, markdown, machine   reports as JSON and Markdown
+attach      write figures into a checkpoint folder
 draw, plots, retrieval_sheet, captions   pictures
 """
 

@@ -1,4 +1,4 @@
-"""Writing a report's figures into the checkpoint folder they were measured of."""
+"""Write the figures of a report into the checkpoint folder that was measured."""
 
 from __future__ import annotations
 
@@ -18,28 +18,32 @@ if TYPE_CHECKING:
 
 
 def attachable(spec: str) -> Checkpoint:
-    """The checkpoint whose folder may be written to.
+    """The checkpoint of a spec, if figures can be written into its folder.
 
     Raises:
-        ConfigError: it lies in the Hub's cache, or is somebody else's encoder.
-        UnknownModelError: the spec is of no checkpoint folder.
+        ConfigError: The folder is in the cache of the Hub, or the spec is an external encoder.
+        UnknownModelError: There is no checkpoint folder with this spec.
     """
     if is_external(spec):
-        raise ConfigError(f"--attach writes into a checkpoint folder, and {spec}, somebody else's encoder, has none.")
+        raise ConfigError(f"--attach writes into a checkpoint folder. The external encoder {spec} has none.")
     found = find(spec)
     if found.location == "hub":
         raise ConfigError(
-            f"--attach writes into the checkpoint folder, and {spec} lies in the Hub's cache. "
-            "Give a folder of your own."
+            f"--attach writes into the checkpoint folder. {spec} is in the cache of the Hub, which is not changed. "
+            "Pass a folder of your own."
         )
     return found.checkpoint
 
 
 def attach_report(report: Report, path: Path | None) -> Checkpoint:
-    """Write the figures into `config.json` and the card; `path` is the report's file, which they name as their source.
+    """Write the figures of a report into `config.json` and the model card.
+
+    Args:
+        report: Report on an encoder.
+        path: File of the report, which the figures name as their source. None if it was not written.
 
     Raises:
-        ConfigError: the report was measured with other weights, another alignment or another preprocessing.
+        ConfigError: The report was measured with other weights, another alignment or another preprocessing.
     """
     checkpoint = attachable(report.spec)
     source = path.as_posix() if path is not None else "mvmr-zoo eval"

@@ -1,4 +1,4 @@
-"""Average precision of a ranking, in the two forms that are in use."""
+"""Average precision of a ranking, in the two common forms."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 class AveragePrecision(NamedTuple):
-    """Average precision in [0, 1]: PASCAL VOC 2007's eleven points, and the area under the curve."""
+    """Average precision in [0, 1]: the 11-point interpolation of PASCAL VOC 2007, and the area under the curve."""
 
     eleven_point: float
     area: float
 
 
 def average_precision(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> AveragePrecision:
-    """How well scores rank the positives first.
+    """Compute the average precision of a ranking by scores.
 
-    Rows of equal score are one step of the ranking: their order means nothing. `eleven_point` is the mean over
-    recalls 0, 0.1, ..., 1 of the highest precision at that recall or a higher one (Everingham et al. 2010, section
-    4.2); `area` is the mean precision at the step of each positive.
+    Rows with equal scores have the same rank. `eleven_point` is the mean over the recalls 0, 0.1, ..., 1 of the highest
+    precision at that recall or a higher one (Everingham et al. 2010, section 4.2). `area` is the mean precision at the
+    rank of each positive.
 
     Args:
-        scores: `(N,)` higher first.
-        positive: `(N,)` which rows are to be found, at least one.
+        scores: `(N,)`. The highest score has the first rank.
+        positive: `(N,)` mask of the positives, at least one.
     """
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(positive[order])

@@ -1,4 +1,4 @@
-"""How sure a figure is: 95 % intervals by bootstrap over test images (Efron 1979: percentiles of 2,000 resamples)."""
+"""95 % confidence intervals by bootstrap over test images (Efron 1979): percentiles of 2,000 resamples."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Measured:
-    """A figure that can be taken again over other images.
+    """A figure as a function of test images, so that it can be resampled.
 
     Args:
-        images: N, how many it is taken over.
-        statistic: from rows `(n,)` int64, which may repeat, to the figure over those images, in [0, 1].
+        images: Number of test images N.
+        statistic: Function from row numbers `(n,)` int64, which may repeat, to the figure of these images in [0, 1].
     """
 
     images: int
@@ -32,12 +32,12 @@ class Measured:
 
     @property
     def value(self) -> float:
-        """Over all images."""
+        """The figure of all images."""
         return self.statistic(np.arange(self.images))
 
 
 class Difference(NamedTuple):
-    """One figure less another over the same images, with its 95 % interval; all in [-1, 1]."""
+    """The difference of two figures on the same images, with its 95 % interval. All values are in [-1, 1]."""
 
     value: float
     low: float
@@ -48,18 +48,18 @@ class Difference(NamedTuple):
 
 
 def mean_of(values: NDArray[np.floating] | NDArray[np.bool_]) -> Measured:
-    """The mean of one value an image `(N,)`, in [0, 1]; of a bool, the share that is true."""
+    """The mean of one value per image, `(N,)` in [0, 1] or bool."""
     numbers = np.asarray(values, np.float64)
     return Measured(len(numbers), lambda rows: float(numbers[rows].mean()))
 
 
 def figure(measured: Measured, *, seed: int = 0, source: str = "") -> Figure:
-    """The figure with its interval.
+    """Compute a figure and its interval.
 
     Args:
-        measured: what.
-        seed: of the resamples; the same seed gives the same interval.
-        source: where it will stand.
+        measured: Figure as a function of images.
+        seed: Random seed of the resamples.
+        source: Source to name in the figure.
     """
     low, high = _percentiles([measured.statistic(rows) for rows in _resamples(measured.images, seed)])
     value = round(measured.value, _DIGITS)
@@ -67,12 +67,12 @@ def figure(measured: Measured, *, seed: int = 0, source: str = "") -> Figure:
 
 
 def difference(one: Measured, other: Measured, *, seed: int = 0) -> Difference:
-    """`one` less `other`, paired: every resample draws the same images for both.
+    """Compute `one` minus `other` with a paired bootstrap: each resample draws the same images for both.
 
     Args:
-        one: a figure.
-        other: another over the same images in the same order.
-        seed: of the resamples.
+        one: First figure.
+        other: Second figure, of the same images in the same order.
+        seed: Random seed of the resamples.
     """
     if one.images != other.images:
         raise ValueError(f"one figure is over {one.images} images, the other over {other.images}")

@@ -1,8 +1,7 @@
-"""Features computed once: a second protocol on the same encoder and images reads no image.
+"""Cached features, so that a second protocol on the same encoder and images does not read the images again.
 
-The key consists of the hashes of the encoder's output and of the preprocessing, the view, and the hash of the images.
-The hash of the images is stored by their files' paths, sizes and modification times, so that it is found without
-reading them.
+The cache key consists of the hashes of the encoder's output and of the preprocessing, the view, and the hash of the
+images. The hash of the images is cached by the paths, sizes and modification times of their files.
 """
 
 from __future__ import annotations
@@ -30,23 +29,23 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """Where features and hashes of images are kept; it may be removed at any time."""
+    """Folder of cached features and hashes of images. It can be removed at any time."""
     return zoo_home() / ".evaluation"
 
 
 def cached_features(model: Model, data: ImageSet, view: View = CENTER) -> NDArray[np.float32]:
-    """The vectors of every image, not normalized: `(N, D)` float32, in the set's order.
+    """Vectors of all images, `(N, D)` float32, not normalized.
 
-    Vectors of `aligned` are computed from cached features, so that every image is encoded once for both outputs.
+    Vectors of `aligned` are computed from cached features, so each image is encoded once for both outputs.
 
     Args:
-        model: the encoder.
-        data: the images.
-        view: what is seen of each.
+        model: Encoder.
+        data: Images.
+        view: Crop of each image.
 
     Raises:
-        ImageError: an image cannot be read.
-        DataError: a file cannot be read.
+        ImageError: An image cannot be read.
+        DataError: A file cannot be read.
     """
     if model.output == "aligned" and model.alignment is not None and model.features_engine is not None:
         features = cached_features(model.with_features(), data, view)
@@ -64,7 +63,7 @@ def cached_features(model: Model, data: ImageSet, view: View = CENTER) -> NDArra
 
 
 def ten_crop_features(model: Model, data: ImageSet) -> NDArray[np.float32]:
-    """The mean features of each image's ten crops, `(N, D)` float32. See `cached_features`."""
+    """Mean features of the ten crops of each image, `(N, D)` float32. See `cached_features`."""
     total = np.zeros((len(data), model.dim), np.float32)
     for view in TEN_CROPS:
         total += cached_features(model, data, view)
@@ -83,12 +82,12 @@ def _features(model: Model, data: ImageSet, view: View) -> NDArray[np.float32]:
 
 
 def images_digest(data: ImageSet) -> str:
-    """The set's fingerprint: from what is remembered where no file has changed, else from the images.
+    """The fingerprint of a data set. It is cached, and computed again if a file has changed.
 
     Raises:
-        DataError: a file cannot be read.
+        DataError: A file cannot be read.
     """
-    kind = f"{type(data).__name__} {len(data)} {data.describe(0)}"  # the first name, for names are part of the hash
+    kind = f"{type(data).__name__} {len(data)} {data.describe(0)}"  # names are part of the hash
     digest = hashlib.sha256(kind.encode("utf-8", "surrogateescape"))
     for path in data.files:
         status = path.stat()
@@ -108,6 +107,6 @@ def images_digest(data: ImageSet) -> str:
 def _load(path: Path, rows: int, dim: int) -> NDArray[np.float32] | None:
     try:
         found: NDArray[np.float32] = np.load(path)
-    except (OSError, ValueError, EOFError):  # not there, or cut short by a full disk
+    except (OSError, ValueError, EOFError):  # missing, or truncated by a full disk
         return None
     return found if found.shape == (rows, dim) and found.dtype == np.float32 else None

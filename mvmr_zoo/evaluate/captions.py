@@ -1,4 +1,4 @@
-"""What every picture of an evaluation shares: its ink, names that fit, a file written whole."""
+"""Parts of all pictures of an evaluation: text color, shortened names, atomic PNG files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME_CHARACTERS = 22
 
 
 def short(name: str, room: float = _NAME_CHARACTERS, length: Callable[[str], float] = len) -> str:
-    """A name on one line, its middle left out until its length is no more than `room`."""
+    """Shorten a name in its middle until its length is at most `room`. The result is one line."""
     name = printable(name)
     shown, kept = name, len(name)
     while length(shown) > room and kept > 2:
@@ -26,7 +26,7 @@ def short(name: str, room: float = _NAME_CHARACTERS, length: Callable[[str], flo
 
 @contextmanager
 def png_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A place to write a PNG file to, in a folder that is made; it gets its name when it is whole."""
+    """Yield a temporary path for a PNG file, which is renamed at the end of the block. Creates the folder."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(target) as part:

@@ -1,4 +1,4 @@
-"""The pictures of one evaluation: which of them its protocol has."""
+"""Draw the pictures of an evaluation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 
 def draw(evaluation: Evaluation, path: Path) -> list[Path]:
-    """Draw an evaluation beside its report, and return the PNG files: a classifier's confusions, k-NN's accuracy by
-    k, and for retrieval a sheet of hits and a map of the features. VOC07 has none.
+    """Draw an evaluation as PNG files next to its report, and return their paths.
+
+    Classifiers have a confusion matrix, k-NN a plot of accuracy by k, retrieval a sheet of hits and a map of the
+    features. VOC07 has no pictures.
 
     Args:
-        evaluation: as `evaluate` gives it.
-        path: of its report; the files are named after it.
+        evaluation: Result of `evaluate`.
+        path: File of the report. The names of the pictures begin with its name.
 
     Raises:
         MissingDependencyError: matplotlib or scikit-learn is not installed.

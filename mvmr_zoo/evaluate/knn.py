@@ -1,7 +1,7 @@
 """`knn-v1`: weighted k-nearest-neighbor classification of frozen features.
 
-Wu et al., *Unsupervised Feature Learning via Non-Parametric Instance Discrimination*, 2018:
-cosine similarity, votes weighted by exp(similarity / T).
+Wu et al., *Unsupervised Feature Learning via Non-Parametric Instance Discrimination*, 2018. The similarity is the
+cosine, and each vote has the weight exp(similarity / T).
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ def knn(
     k: int = NEIGHBORS,
     temperature: float = TEMPERATURE,
 ) -> Answers:
-    """Classify every test row by its `k` nearest train rows.
+    """Classify each test image by its `k` nearest training images.
 
     Args:
-        train: `(N, D)` features, any length; they are scaled to unit norm here.
-        train_labels: `(N,)` classes: numbers or text.
+        train: `(N, D)` features. They need not be normalized.
+        train_labels: `(N,)` class labels, numbers or strings.
         test: `(M, D)` features.
-        test_labels: `(M,)` classes; read once, at the end. A class that train lacks is never right.
-        k: neighbors that vote, at least 1; no more than N take part.
-        temperature: of the votes, positive.
+        test_labels: `(M,)` class labels. They are read once, after the predictions. Images of classes that are not in
+            `train_labels` count as errors.
+        k: Number of neighbors, at least 1. At most N are used.
+        temperature: Temperature T of the votes, above 0.
 
     Raises:
         ConfigError: `k` or `temperature` is out of range.
-        DataError: an empty split, features that are not finite, different widths, or labels that do not fit.
+        DataError: A split is empty, features are not finite or differ in length, or labels do not match the features.
     """
     if k < 1 or temperature <= 0:
         raise ConfigError(
@@ -55,7 +56,7 @@ def knn(
     check_features("test", test)
     check_widths(train, test)
     index = faiss_library().IndexFlatIP(train.shape[1])
-    for start in range(0, len(train), _ROWS_AT_ONCE):  # no second copy of all of train
+    for start in range(0, len(train), _ROWS_AT_ONCE):  # avoids a second copy of all features
         index.add(unit(train[start : start + _ROWS_AT_ONCE]))
     predictions = np.empty(len(test), np.int64)
     for start in range(0, len(test), _ROWS_AT_ONCE):

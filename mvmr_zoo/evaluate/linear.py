@@ -1,4 +1,4 @@
-"""`linear-v1`: logistic regression on frozen features, its strength chosen on a held-out tenth of train.
+"""`linear-v1`: logistic regression on frozen features. Its strength is chosen on a held-out tenth of train.
 
 Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, 2021, section 3.2 and
 appendix A.3: L-BFGS, L2 strength swept on a logarithmic grid, refitted on all of train.
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from mvmr_zoo.evaluate.logistic import Solution
 
 STRENGTHS = tuple(float(value) for value in 10.0 ** np.arange(-6, 5.01, 0.25))
-"""45 of them, scikit-learn's C, on features of unit mean square."""
+"""45 strengths: the parameter C of scikit-learn, for features with a mean square of 1."""
 
 HELD_OUT = 0.1
 
 
 @dataclass(frozen=True)
 class LinearResult(Answers):
-    """`Answers`, and
+    """`Answers`, and details of the fit.
 
     Args:
-        strength: the one chosen.
-        sweep: held-out accuracy by strength.
-        gradient: the largest entry of the loss's gradient where the fit ended, in float64; 0 is the minimum.
-        top5: `(M,)` whether each test row's class is among its five likeliest.
+        strength: Chosen strength.
+        sweep: Held-out accuracy by strength.
+        gradient: Largest absolute entry of the gradient of the loss at the end of the fit, in float64.
+        top5: `(M,)` whether the class of each test image is one of the five most likely.
     """
 
     strength: float
@@ -52,21 +52,22 @@ def linear(
     seed: int = 0,
     device: str = "cpu",
 ) -> LinearResult:
-    """Fit on train, choose the strength on a held-out tenth of it, refit on all, and score test once.
+    """Choose the strength on a held-out tenth of train, fit on all of train, and evaluate on test once.
 
-    Features are divided by their root mean square, one number, so that a strength means the same for every encoder.
-    Of strengths with equal held-out accuracy the lowest is taken.
+    Features are divided by their root mean square, one number, so that strengths are comparable between encoders. Of
+    strengths with equal held-out accuracy, the lowest is used.
 
     Args:
         train: `(N, D)` features.
-        train_labels: `(N,)` classes: numbers or text.
-        test: `(M, D)` features; the mean of several crops' is as good as averaging their logits, which are linear.
-        test_labels: `(M,)` classes; read once, at the end. A class that train lacks is never right.
-        seed: of the held-out tenth.
+        train_labels: `(N,)` class labels, numbers or strings.
+        test: `(M, D)` features. For several crops pass their mean, which is equivalent to the mean of the logits.
+        test_labels: `(M,)` class labels. They are read once, after the predictions. Images of classes that are not in
+            `train_labels` count as errors.
+        seed: Random seed of the held-out tenth.
         device: `cpu` or `cuda`.
 
     Raises:
-        DataError: an empty split, features that are not finite, one class only, or no class of two images.
+        DataError: A split is empty, features are not finite, or train has a single class or no class with two images.
         MissingDependencyError: PyTorch is not installed.
     """
     from mvmr_zoo.evaluate.logistic import SWEEP_TOLERANCE, largest_gradient, logistic_path
@@ -76,10 +77,10 @@ def linear(
     check_features("test", test)
     check_widths(train, test)
     if len(classes) < 2:
-        raise DataError(f"linear-v1 got {len(classes)} class in train; expected two or more.")
+        raise DataError(f"linear-v1 got {len(classes)} class in train; expected at least two.")
     held = held_out_rows(numbers, HELD_OUT, seed)
     if not held.any():
-        raise DataError("linear-v1 got one image a class; the strength is chosen on a held-out tenth, which needs two.")
+        raise DataError("linear-v1 got one image per class; choosing the strength on held-out images needs two.")
     scale = unit_scale(train)
     scaled = train * scale
     sweep = {

@@ -1,8 +1,8 @@
-"""`linear-sgd-v1`: a linear classifier trained by Adam on random crops, as the paper evaluates.
+"""`linear-sgd-v1`: a linear classifier trained by Adam on random crops, the protocol of the paper.
 
-Batch 256, 100 epochs, Adam whose learning rate falls to zero along a cosine, crops and mirroring of the paper's views.
-It starts at 1e-3, the paper's 1e-4 being too slow for a few thousand images. Each epoch sees another random crop of
-every image; with V views computed ahead, epoch e sees view e modulo V.
+Batch size 256, 100 epochs, Adam with a cosine schedule to zero, and the paper's random crops and flips. The peak
+learning rate is 1e-3, because the paper's 1e-4 is too low for a few thousand images. Each epoch uses another random
+crop of every image. With V precomputed views, epoch e uses view e modulo V.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 VIEWS = 10
-"""Random crops of every training image that `mvmr-zoo eval` computes ahead."""
+"""Number of random crops of each training image that `mvmr-zoo eval` precomputes."""
 
 EPOCHS = 100
 BATCH_SIZE = 256
 PEAK_LR = 1e-3
 
 BEST_EPOCH = "/best-epoch"
-"""Ends the name of the figure that is chosen on test."""
+"""Suffix of the figure that is chosen on the test split."""
 
 
 @dataclass(frozen=True)
 class LinearSgdResult(Answers):
-    """`Answers` of the last epoch, and
+    """`Answers` of the last epoch, and the accuracy of each epoch.
 
     Args:
-        by_epoch: `(EPOCHS,)` test accuracy after each epoch: to look at, never to choose by.
-        best_predictions: `(M,)` as `predictions`, after the best epoch: chosen on test, and so too good.
-        top5: `(M,)` whether each test row's class is among its five likeliest.
+        by_epoch: `(EPOCHS,)` test accuracy after each epoch. Do not choose an epoch by it.
+        best_predictions: `(M,)` predictions of the best epoch. It is chosen on test, so its accuracy is optimistic.
+        top5: `(M,)` whether the class of each test image is one of the five most likely.
     """
 
     by_epoch: NDArray[np.float64]
@@ -61,31 +61,33 @@ def linear_sgd(
     seed: int = 0,
     device: str = "cpu",
 ) -> LinearSgdResult:
-    """Train on views of train, and score test once, when every epoch has predicted.
+    """Train on views of train, and evaluate on test after the last epoch.
 
-    Features lose their mean and are divided by their root mean square, one number, both of the first view of train.
+    The mean of the first training view is subtracted from all features. Then they are divided by its root mean square,
+    one number.
 
     Args:
-        train_views: one view or more, each `(N, D)` features of the same images.
-        train_labels: `(N,)` classes: numbers or text.
+        train_views: One or more views of the same images, each `(N, D)` features.
+        train_labels: `(N,)` class labels, numbers or strings.
         test: `(M, D)` features.
-        test_labels: `(M,)` classes; read once, at the end. A class that train lacks is never right.
-        seed: of the order of the images.
+        test_labels: `(M,)` class labels. They are read once, after the predictions. Images of classes that are not in
+            `train_labels` count as errors.
+        seed: Random seed of the order of the images.
         device: `cpu` or `cuda`.
 
     Raises:
-        DataError: no view, an empty split, features that are not finite, or one class only.
+        DataError: There is no view, a split is empty, features are not finite, or train has a single class.
         MissingDependencyError: PyTorch is not installed.
     """
     classes, numbers = Classes.of(train_labels)
     if not train_views:
-        raise DataError("linear-sgd-v1 got no view of train; expected one or more.")
+        raise DataError("linear-sgd-v1 got no view of train; expected at least one.")
     check_features("test", test)
     for view in train_views:
         check_features("train", view, len(numbers))
         check_widths(view, test)
     if len(classes) < 2:
-        raise DataError(f"linear-sgd-v1 got {len(classes)} class in train; expected two or more.")
+        raise DataError(f"linear-sgd-v1 got {len(classes)} class in train; expected at least two.")
     mean = train_views[0].mean(axis=0)
     scale = unit_scale(train_views[0] - mean)
     scaled = [(view - mean) * scale for view in train_views]
@@ -108,7 +110,7 @@ def _logits_by_epoch(
     views: list[NDArray[np.float32]], labels: NDArray[np.int64], test: NDArray[np.float32], classes: int, seed: int,
     device: str,
 ) -> Iterator[NDArray[np.float32]]:  # fmt: skip
-    """The test images' logits `(M, classes)` after each epoch."""
+    """Yield the logits of the test images, `(M, classes)`, after each epoch."""
     try:
         import torch
     except ImportError as error:

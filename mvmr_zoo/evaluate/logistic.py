@@ -1,12 +1,12 @@
-"""Multinomial logistic regression with an L2 penalty, for many strengths at once.
+"""Multinomial logistic regression with an L2 penalty, for a series of strengths.
 
-Minimizes, as scikit-learn's `LogisticRegression(C=strength)` does, for rows x with classes y
+The loss for rows x with classes y is that of scikit-learn's `LogisticRegression(C=strength)`:
 
     strength * sum_i -log softmax(W x_i + b)[y_i] + ||W||^2 / 2
 
-(with two classes ||W||^2, which is the penalty of its one vector w = W_1 - W_0),
-by L-BFGS, the strengths in rising order, each from the solution before. Features are rotated to their principal
-axes, and each axis is scaled by its share of the curvature, so that few steps are needed at any strength.
+With two classes the penalty is ||W||^2, which equals that of scikit-learn's single vector w = W_1 - W_0.
+L-BFGS minimizes it for increasing strengths, each starting from the previous solution. Features are rotated to their
+principal axes, and each axis is scaled by its curvature, so that few steps are needed at any strength.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 _MAX_STEPS = 1000
 
 SWEEP_TOLERANCE, FINAL_TOLERANCE = 1e-4, 1e-6
-"""Of the largest entry of the scaled gradient of the mean loss: to choose a strength by; to answer with."""
+"""Limits of the largest entry of the scaled gradient of the mean loss: in the search, and for the final fit."""
 
 _LANES = 16
-"""Classes are padded to a multiple of it: thin matrices multiply twice as fast so."""
+"""The number of classes is padded to a multiple of this. Thin matrices then multiply twice as fast."""
 
 
 class Solution(NamedTuple):
@@ -44,14 +44,14 @@ class Solution(NamedTuple):
     bias: NDArray[np.float64]
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """`(N, K)` of features `(N, D)`."""
+        """Logits `(N, K)` of features `(N, D)`."""
         return features @ self.weight.T + self.bias
 
 
 class _Axes(NamedTuple):
     """Features on their principal axes.
 
-    Shapes: `rows` `(N, R)` of mean 0; `columns` the same, transposed; `spread` `(R,)` their variance; `axes` `(D, R)`.
+    Shapes: `rows` `(N, R)` with mean 0, `columns` `(R, N)` its transpose, `spread` `(R,)` variances, `axes` `(D, R)`.
     """
 
     rows: Tensor
@@ -70,15 +70,15 @@ def logistic_path(
     device: str = "cpu",
     tolerance: float = FINAL_TOLERANCE,
 ) -> Iterator[Solution]:
-    """The solutions for strengths in rising order, warm-started one from the other.
+    """Yield the solutions for increasing strengths, each warm-started from the previous one.
 
     Args:
         features: `(N, D)` float32.
         labels: `(N,)` class numbers from 0 to `classes` - 1.
         classes: K, at least 2.
-        strengths: scikit-learn's C, positive, rising.
+        strengths: Positive, increasing values of the parameter C of scikit-learn.
         device: `cpu` or `cuda`.
-        tolerance: of the largest entry of the scaled gradient.
+        tolerance: Limit of the largest entry of the scaled gradient.
     """
     axes = _principal(torch.from_numpy(features).to(device))
     targets = torch.from_numpy(labels).to(device)
@@ -92,12 +92,12 @@ def logistic_path(
 
 
 def largest_gradient(features: NDArray[np.float32], labels: NDArray[np.int64], found: Solution) -> float:
-    """The check in float64: the largest entry of the gradient of the mean loss at a solution, 0 at the minimum.
+    """The largest absolute entry of the gradient of the mean loss at a solution, in float64.
 
     Args:
-        features: `(N, D)` it was found for.
+        features: `(N, D)` training features.
         labels: `(N,)` class numbers.
-        found: the solution.
+        found: Solution to check.
     """
     logits = found.logits(features)
     residual = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -109,7 +109,7 @@ def largest_gradient(features: NDArray[np.float32], labels: NDArray[np.int64], f
 
 
 def _penalty(strength: float, classes: int, count: int) -> float:
-    """The factor of ||W||^2 / 2 beside the mean loss."""
+    """The factor of ||W||^2 / 2 that is added to the mean loss."""
     return (2 if classes == 2 else 1) / (strength * count)
 
 
@@ -117,7 +117,7 @@ def _principal(features: Tensor) -> _Axes:
     wide = features.double()
     mean = wide.mean(dim=0)
     spread, axes = torch.linalg.eigh((wide - mean).T @ (wide - mean) / len(wide))
-    kept = spread > spread[-1].clamp(min=0) * 1e-12  # constant columns, and what follows from others, carry nothing
+    kept = spread > spread[-1].clamp(min=0) * 1e-12  # drops constant and linearly dependent columns
     rows = (features - mean.float()) @ axes[:, kept].float()
     return _Axes(rows, rows.T.contiguous(), spread[kept].float(), axes[:, kept], mean)
 
@@ -125,7 +125,7 @@ def _principal(features: Tensor) -> _Axes:
 def _minimize(
     axes: _Axes, targets: Tensor, weight: Tensor, bias: Tensor, penalty: float, tolerance: float
 ) -> tuple[Tensor, Tensor]:
-    """One strength, in float32. Curvature of an axis: its variance times p (1 - p), about 1 / K, and the penalty."""
+    """Minimize for one strength in float32. The curvature of an axis is about its variance / K plus the penalty."""
     (count, width), classes = axes.rows.shape, weight.shape[1]
     scale = ((axes.spread / classes + penalty).rsqrt()).unsqueeze(1)
     lift = classes**0.5
@@ -140,7 +140,7 @@ def _minimize(
     )  # fmt: skip
 
     def closure() -> Tensor:
-        """The loss; its gradient goes to `free.grad`. Classes lead where the softmax runs over them."""
+        """Return the loss and store its gradient in `free.grad`. Classes are the first axis of the softmax."""
         scaled = free[:-1] * scale
         padded[:, :classes] = scaled
         logits = (axes.rows @ padded)[:, :classes].T + (free[-1] * lift).unsqueeze(1)

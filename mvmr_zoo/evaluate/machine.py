@@ -1,4 +1,4 @@
-"""What a figure was measured on: processor, system, versions."""
+"""Description of the machine for reports: processor, system, versions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PACKAGES = ("mvmr-zoo", "numpy", "faiss-cpu", "onnx", "onnxruntime", "onnxrunti
 
 
 def machine() -> dict[str, str]:
-    """Processor, cores, system and the versions of what computes, by name."""
+    """Processor, number of cores, system, and package versions, by name."""
     versions = {}
     for package in _PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -27,7 +27,7 @@ def machine() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's own name where Linux tells it, else its architecture."""
+    """The name of the processor from Linux, or its architecture on other systems."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

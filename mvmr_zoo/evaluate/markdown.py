@@ -1,4 +1,4 @@
-"""Reports as Markdown: one report whole, or all of them as a table beside what is published."""
+"""Reports as Markdown: a page for one report, or a table of all with the published figures."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Figure
 
 MARKERS = ("<!-- reports: begin -->", "<!-- reports: end -->")
-"""Lines between which a file holds the table."""
+"""Lines before and after the table in a file."""
 
 _LEFT_OUT = ("/k=", "/top5", "/recall@5", "/recall@10", BEST_EPOCH, "/area")
-"""Figures that stand in the report alone."""
+"""Figures that are not in the table."""
 
 _HEAD = "| model | data | protocol | figure | 95 % interval | published |\n| --- | --- | --- | --- | --- | --- |\n"
 
 
 def report_markdown(report: Report) -> str:
-    """One report as a page."""
+    """A report as a Markdown page."""
     lines = [
         f"# {report.protocol} of {_cell(report.model + report.shown_output)} on {_cell(report.data)}",
         "",
@@ -54,10 +54,10 @@ def report_markdown(report: Report) -> str:
 
 
 def read_reports(folder: Path) -> list[Report]:
-    """Every report in a folder, by model, data and protocol. Raises DataError for one that cannot be read."""
+    """Read all reports of a folder, sorted by data, protocol and model. Raises DataError if one cannot be read."""
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is not a folder. `mvmr-zoo eval PROTOCOL MODEL --data DATA --output FOLDER` fills one."
+            f"{folder} is not a folder. `mvmr-zoo eval PROTOCOL MODEL --data DATA --output FOLDER` writes reports."
         )
     reports = [read_report(path) for path in sorted(folder.glob("*.json"))]
     return sorted(reports, key=lambda report: (report.data, report.protocol, report.model, report.output, report.dim))
@@ -83,18 +83,18 @@ def table_markdown(reports: Iterable[Report], *, published: bool = False) -> str
 
 
 def write_table(path: Path, table: str) -> None:
-    """Put the table between a file's two markers, in place of what stands there.
+    """Replace the text between the two markers of a file with the table.
 
     Raises:
-        DataError: the file has not each marker once, in order.
+        DataError: The file does not have each marker once, in order.
     """
     begin, end = MARKERS
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise DataError(f"{path} is no text in UTF-8.") from None
+        raise DataError(f"{path} is not UTF-8 text.") from None
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise DataError(f"{path} has not the lines {begin} and {end}, each once; the table goes between them.")
+        raise DataError(f"{path} must have the lines {begin} and {end} once each. The table is written between them.")
     before, after = text[: text.index(begin)], text[text.index(end) :]
     write_whole(path, f"{before}{begin}\n{table}{after}")
 

@@ -1,7 +1,6 @@
-"""What an evaluation found, as PNG files: confusions, accuracy by neighbors, a map of features.
+"""Plots as PNG files: a confusion matrix, k-NN accuracy by k, a map of features.
 
-Each plot is drawn from numbers that a pure function gives; matplotlib and scikit-learn are imported here only, when
-the first plot is drawn. The same input gives the same bytes.
+matplotlib and scikit-learn are imported here only, when the first plot is drawn. Equal inputs give equal bytes.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ if TYPE_CHECKING:
 MAP_ROWS = 2000
 MIN_MAP_ROWS = 5
 LABELED_CLASSES = 20
-"""With more, neither cells nor colors are told apart by eye: no counts, no legend."""
+"""Largest number of classes with counts in the cells and a legend. With more, they cannot be read."""
 
 TICK_LABELS = 40
 PERPLEXITY = 30
 DPI, MARGIN_IN = 150, 0.1
 
 _MUTED = "#332288 #cc6677 #44aa99 #ddcc77 #88ccee #882255 #117733 #aa4499 #999933 #555555".split()
-"""Paul Tol's muted scheme, its pale gray darkened; beyond ten classes it starts again with another marker."""
+"""The muted color scheme of Paul Tol with a darker gray. More than ten classes repeat it with another marker."""
 
 _MARKERS = "o^"
 _LINE, _GRAY = "#332288", "#cccccc"
@@ -50,17 +49,17 @@ def confusion_plot(
     class_names: Sequence[str],
     title: str,
 ) -> None:
-    """Draw the share of each actual class that was given each class, with counts in the cells of few classes.
+    """Draw a confusion matrix as shares of the actual classes. Cells show counts if there are few classes.
 
     Args:
-        path: of the PNG file.
+        path: PNG file to write.
         actual: `(N,)` class numbers.
         predicted: `(N,)` class numbers.
-        class_names: of the numbers; two or more.
-        title: above it.
+        class_names: Names of the class numbers, at least two.
+        title: Title of the plot.
 
     Raises:
-        DataError: a number without a name.
+        DataError: A class number has no name.
         MissingDependencyError: matplotlib is not installed.
     """
     count = confusion_counts(actual, predicted, len(class_names))
@@ -74,7 +73,7 @@ def confusion_plot(
     drawing, axes = _drawing(side_in + 0.8, side_in, title)
     from matplotlib.colors import PowerNorm
 
-    shown = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 1))  # else confusions look white beside the right
+    shown = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 1))  # with a linear scale, confusions look white
     if classes <= LABELED_CLASSES:
         for row, column in np.argwhere(count):
             ink = "white" if share[row, column] > 0.25 else INK
@@ -93,15 +92,15 @@ def confusion_plot(
 
 
 def neighbors_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Figure], title: str) -> None:
-    """Draw k-NN accuracy by k, each with its 95 % interval where it has one.
+    """Draw k-NN accuracy by k with 95 % intervals.
 
     Args:
-        path: of the PNG file.
-        accuracy_by_k: at least one.
-        title: above it.
+        path: PNG file to write.
+        accuracy_by_k: Accuracy of each k, at least one. Its interval is optional.
+        title: Title of the plot.
 
     Raises:
-        DataError: no accuracy.
+        DataError: There is no accuracy.
         MissingDependencyError: matplotlib is not installed.
     """
     if not accuracy_by_k:
@@ -121,7 +120,7 @@ def neighbors_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Fig
     axes.margins(x=0.1, y=0.15)
     low, high = axes.get_ylim()
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
-    axes.set_ylim(max(low, -1), min(high, 101))  # a marker at 0 or 100 % is whole
+    axes.set_ylim(max(low, -1), min(high, 101))  # so that a marker at 0 or 100 % is not cut off
     axes.set_xlabel("neighbors k")
     axes.set_ylabel("accuracy, % (bars: 95 % interval)")
     axes.spines[["top", "right"]].set_visible(False)
@@ -137,23 +136,25 @@ def feature_map_plot(
     title: str,
     seed: int,
 ) -> None:
-    """Draw a map of features on which near ones lie near, one color a class; 2,000 images at most.
+    """Draw a t-SNE map of features with one color per class. At most 2,000 images are drawn.
 
     Args:
-        path: of the PNG file.
-        features: `(N, D)`, any length.
+        path: PNG file to write.
+        features: `(N, D)`. They need not be normalized.
         labels: `(N,)` class numbers.
-        class_names: of the numbers.
-        title: above it; how many images are shown is added.
-        seed: of the images drawn and of the map.
+        class_names: Names of the class numbers.
+        title: Title of the plot. The number of images is appended.
+        seed: Random seed of the chosen images and of the map.
 
     Raises:
-        DataError: fewer than five images or two features, some not finite, or a label without a name.
+        DataError: N is below 5, D is below 2, features are not finite, or a class number has no name.
         MissingDependencyError: matplotlib or scikit-learn is not installed.
     """
     check_features("test", features, len(labels))
     check_numbers(labels, len(class_names))
-    rows = np.random.default_rng(seed).permutation(len(features))[:MAP_ROWS]  # in no order: no class covers another
+    rows = np.random.default_rng(seed).permutation(len(features))[
+        :MAP_ROWS
+    ]  # in random order, so that no class covers another
     kept = f"{len(rows):,} of {len(features):,} images" if len(rows) < len(features) else f"all {len(rows):,} images"
     drawing, axes = _drawing(8, 6.4, f"{title}\nt-SNE of cosine distances, {kept}")
     places, numbers = feature_map(features[rows], seed), labels[rows]
@@ -175,31 +176,31 @@ def feature_map_plot(
 
 
 def feature_map(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """Places `(N, 2)` of features `(N, D)` by t-SNE (van der Maaten and Hinton 2008) of cosine distances.
+    """Map features `(N, D)` to points `(N, 2)` by t-SNE of cosine distances (van der Maaten and Hinton 2008).
 
-    All at the origin where the features do not differ.
+    If all features are equal, all points are at the origin.
 
     Raises:
-        DataError: N below 5, or D below 2.
+        DataError: N is below 5, or D is below 2.
         MissingDependencyError: scikit-learn is not installed.
     """
     if len(features) < MIN_MAP_ROWS or features.shape[1] < 2:
         raise DataError(f"A map got features of shape {features.shape}; expected (N, D) with N >= 5 and D >= 2.")
     _require("scikit-learn", "sklearn")
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # scikit-learn's own
+    from threadpoolctl import threadpool_limits  # a dependency of scikit-learn
 
     rows = unit(features)
     if np.ptp(rows, axis=0).max() < 1e-6:
-        return np.zeros((len(rows), 2), np.float32)  # a collapsed encoder, which PCA would divide by zero for
+        return np.zeros((len(rows), 2), np.float32)  # PCA would divide by zero
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     tsne = TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed)
-    with threadpool_limits(1):  # its threads wait for one another: on a busy machine two are ten times slower than one
+    with threadpool_limits(1):  # on a busy machine two threads are ten times slower than one
         return np.asarray(tsne.fit_transform(rows), np.float32)
 
 
 def _class_marks(classes: int) -> tuple[list[str], list[str]]:
-    """Color and marker of each class: told apart by both where there is a legend, else by hue alone."""
+    """Color and marker of each class. Without a legend, classes have different hues and the same marker."""
     if classes <= LABELED_CLASSES:
         tens = [divmod(number, len(_MUTED)) for number in range(classes)]
         return [_MUTED[place] for _, place in tens], [_MARKERS[ten] for ten, _ in tens]

@@ -1,4 +1,4 @@
-"""The protocols as a table: each from an encoder and its data to figures, and when it applies."""
+"""The table of protocols. Each maps an encoder and a data set to figures, and says when it does not apply."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 OTHER_NEIGHBORS = (1, 5, 200)
 
 _FEW_CLASSES = 5
-"""With so many or fewer, the five likeliest are all of them."""
+"""With this many classes or fewer, top-5 accuracy is always 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a user may choose.
+    """Options of the protocols.
 
     Args:
-        seed: of the held-out part of train, of random crops, of the split of a folder without one, of the bootstrap.
-        ten_crop: `linear` sees ten crops of each test image too.
+        seed: Random seed of the held-out part of train, random crops, the split of a folder, and the bootstrap.
+        ten_crop: Also evaluate `linear` on ten crops of each image.
     """
 
     seed: int = 0
     ten_crop: bool = False
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a seed that cannot be one."""
+        """Raise ConfigError if the seed is out of range."""
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"The seed is {self.seed}; expected a whole number from 0 to {2**32 - 1}.")
 
@@ -54,7 +54,7 @@ DEFAULTS = Options()
 
 
 class Outcome(NamedTuple):
-    """Figures by name, the first the protocol's own; and the class number given to each test image, or None."""
+    """Figures by name, the main one first, and the predicted class numbers `(N,)` if the protocol classifies."""
 
     figures: Mapping[str, Measured]
     answers: NDArray[np.int64] | None = None
@@ -62,15 +62,15 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Protocol:
-    """A protocol as the runner sees it.
+    """A protocol.
 
     Args:
-        name: with its version.
-        measure: from an encoder, the splits and options to figures.
-        refuses: why it does not apply to an encoder and splits; "" where it does.
-        classifier: whether it measures the encoder's own classifier, which always reads features.
-        prefers_features: Whether it measures features where no output is given. Linear probes do: features hold more
-            than their projection into the teacher's space.
+        name: Name with version.
+        measure: Function from an encoder, splits and options to figures.
+        refuses: Function that returns why the protocol does not apply to an encoder and splits, or "" if it does.
+        classifier: Whether it measures the encoder's own classifier, which always uses features.
+        prefers_features: Whether it measures features by default. Linear probes do, because features have more
+            information than their projection into the teacher's space.
     """
 
     name: str
@@ -157,18 +157,18 @@ def _top5(name: str, splits: Splits, top5: NDArray[np.bool_]) -> dict[str, Measu
 
 
 def _one_class(model: Model, splits: Splits) -> str:
-    return f"{splits.name}'s photos show several classes each; voc07 measures on them" if splits.several else ""
+    return f"photos of {splits.name} have several classes; use voc07" if splits.several else ""
 
 
 def _several_classes(model: Model, splits: Splits) -> str:
-    return "" if splits.several else f"{splits.name} has one class an image; it measures on VOC07's photos"
+    return "" if splits.several else f"images of {splits.name} have one class; voc07 needs the photos of VOC07"
 
 
 def _own_classifier(model: Model, splits: Splits) -> str:
     if model.head is None:
         return f"{model.card.name} has no classifier; `python -m training.finetune` trains one"
     if set(model.class_names) != set(splits.test.class_names):
-        return f"{model.card.name} tells apart {len(model.class_names)} other classes than those of {splits.name}"
+        return f"the {len(model.class_names)} classes of {model.card.name} are not those of {splits.name}"
     return _one_class(model, splits)
 
 
@@ -180,4 +180,4 @@ PROTOCOLS: dict[str, Protocol] = {
     "voc07": Protocol("voc07-v1", _voc07, _several_classes, prefers_features=True),
     "retrieval": Protocol("retrieval-v1", _retrieval, _one_class),
 }
-"""By the name that the command line takes."""
+"""Protocols by their name on the command line."""

@@ -1,4 +1,4 @@
-"""`Report`: what a protocol measured of one encoder, as a JSON file."""
+"""`Report`: the result of a protocol for one encoder, as a JSON file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORST = 5
 
 
 class Confusion(NamedTuple):
-    """Test images of one class that were given another: how many, and what share of their class."""
+    """Test images of one class that were predicted as another: their number and their share of the class."""
 
     actual: str
     predicted: str
@@ -33,23 +33,23 @@ class Confusion(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a protocol measured of one encoder.
+    """The result of a protocol for one encoder.
 
     Args:
-        protocol: its name and version, as `knn-v1`.
-        data: name of the data set.
-        model: name of the encoder.
-        weights: `Model.vectors_digest`; for features this is the SHA-256 of the weights.
-        preprocess: SHA-256 of its preprocessing.
-        seed: of whatever was random.
-        seconds: it took.
-        spec: what `load` was given.
-        output: the output that was measured, `features` or `aligned`.
-        dim: length of its vectors; 0 in older reports, which have features only.
-        images: SHA-256 of the images measured on, and of those fitted on, by split.
-        machine: processor, cores, system, and versions of what computed.
-        confusions: the worst pairs of classes, the worst first.
-        figures: by name, as `imagenette/knn-v1`; the protocol's own first.
+        protocol: Name and version of the protocol, for example `knn-v1`.
+        data: Name of the data set.
+        model: Name of the encoder.
+        weights: `Model.vectors_digest`. For features this is the SHA-256 of the weights.
+        preprocess: SHA-256 of the preprocessing.
+        seed: Random seed.
+        seconds: Duration in seconds.
+        spec: Model spec.
+        output: Output that was measured, `features` or `aligned`.
+        dim: Length of the vectors. 0 in older reports, which have features only.
+        images: SHA-256 of the images by split, `train` and `test`.
+        machine: Processor, cores, system and package versions.
+        confusions: The most frequent confusions, most frequent first.
+        figures: Figures by name, for example `imagenette/knn-v1`. The main figure of the protocol is first.
     """
 
     protocol: str
@@ -76,7 +76,7 @@ class Report:
 def worst_confusions(
     actual: NDArray[np.int64], predicted: NDArray[np.int64], class_names: Sequence[str]
 ) -> tuple[Confusion, ...]:
-    """The five pairs of classes that are taken for one another most often, by images, the worst first."""
+    """The five most frequent confusions, by number of images."""
     count = confusion_counts(actual, predicted, len(class_names))
     of_class = np.maximum(count.sum(axis=1), 1)
     np.fill_diagonal(count, 0)
@@ -89,14 +89,14 @@ def worst_confusions(
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
-    """Write a report as JSON, whole or not at all; `markdown.report_markdown` is the same to read."""
+    """Write a report as JSON atomically. `report_markdown` gives a readable version."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, json.dumps(asdict(report), indent=2) + "\n")
 
 
 def read_report(path: str | os.PathLike[str]) -> Report:
-    """The report in a JSON file. Raises DataError naming the field that is missing or wrong."""
+    """Read a report from a JSON file. Raises DataError with the name of a missing or wrong field."""
     try:
         values = read_json_object(Path(path))
     except (OSError, ValueError) as error:
@@ -104,20 +104,20 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     known = [each.name for each in fields(Report)]
     for each in fields(Report):
         if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
-            raise DataError(f"{path} is not an evaluation report: it lacks the field {each.name}.")
+            raise DataError(f"{path} is not an evaluation report: the field {each.name} is missing.")
     if unknown := sorted(values.keys() - set(known)):
-        raise DataError(f"{path}: has the unknown field {unknown[0]}.")
+        raise DataError(f"{path}: the field {unknown[0]} is unknown.")
     for name in ("protocol", "data", "model", "weights", "preprocess", "spec"):
         if not isinstance(values.get(name, ""), str):
-            raise DataError(f"{path}: {name} is {type(values[name]).__name__}, expected text.")
+            raise DataError(f"{path}: {name} is {type(values[name]).__name__}; expected text.")
     for name in ("images", "machine"):
         if not isinstance(values.get(name, {}), dict):
-            raise DataError(f"{path}: {name} is {type(values[name]).__name__}, expected an object.")
+            raise DataError(f"{path}: {name} is {type(values[name]).__name__}; expected an object.")
     if values.get("output", "features") not in OUTPUTS or type(values.get("dim", 0)) is not int:
         found = f"output is {values.get('output')!r} and dim is {values.get('dim')!r}"
-        raise DataError(f"{path}: {found}; expected {' or '.join(OUTPUTS)} and a whole number.")
+        raise DataError(f"{path}: {found}; expected {' or '.join(OUTPUTS)} and an integer.")
     if not isinstance(values["figures"], dict):
-        raise DataError(f"{path}: figures is {type(values['figures']).__name__}, expected an object of figures.")
+        raise DataError(f"{path}: figures is {type(values['figures']).__name__}; expected an object of figures.")
     try:
         values["figures"] = {current_name(key): Figure.from_json(each) for key, each in values["figures"].items()}
     except ConfigError as error:
@@ -125,5 +125,7 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     try:
         values["confusions"] = tuple(Confusion(*each) for each in values.get("confusions", ()))
     except TypeError:
-        raise DataError(f"{path}: confusions is not a list of class, class, images and share.") from None
+        raise DataError(
+            f"{path}: confusions is not a list of actual class, predicted class, images and share."
+        ) from None
     return Report(**values | {"protocol": current_name(values["protocol"])})

@@ -1,6 +1,6 @@
-"""`retrieval-v1`: every image queries all others; mean average precision and recall@k.
+"""`retrieval-v1`: each image is a query for all others, by cosine similarity. Mean average precision and recall@k.
 
-Cosine similarity; the others of the query's class are to be found. A class of one image is only ever a wrong answer.
+The relevant images are the others of the query's class. The image of a class with one image is not a query.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ _QUERIES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class RetrievalResult:
-    """Args:
-    mean_average_precision: over queries, in [0, 1].
-    recall: share of queries with an image of their class among the first k, by k.
-    precisions: `(Q,)` average precision of each query.
-    found: `(Q, ranks)` bool, whether the first k hold one, in the order of `recall`.
-    queries: `(Q,)` row of each query: all rows whose class has another image.
+    """The result of `retrieval`.
+
+    Args:
+        mean_average_precision: Mean over queries, in [0, 1].
+        recall: Fraction of queries with a relevant image among the first k, by k.
+        precisions: `(Q,)` average precision of each query.
+        found: `(Q, ranks)` bool, whether a relevant image is among the first k, in the order of `recall`.
+        queries: `(Q,)` row number of each query.
     """
 
     mean_average_precision: float
@@ -42,24 +44,24 @@ class RetrievalResult:
 
 
 def retrieval(features: NDArray[np.float32], labels: ArrayLike, *, ranks: Sequence[int] = RANKS) -> RetrievalResult:
-    """Leave-one-out retrieval within one split.
+    """Evaluate leave-one-out retrieval within one split.
 
-    Images of equal similarity are one step of the ranking in average precision; in recall wrong ones come first, so
-    that an encoder which cannot tell images apart gains nothing.
+    In average precision, images of equal similarity have the same rank. In recall, irrelevant images come first among
+    them, so an encoder with constant output has a recall of 0.
 
     Args:
-        features: `(N, D)`, any length; they are scaled to unit norm here.
-        labels: `(N,)` classes: numbers or text.
-        ranks: k of recall@k.
+        features: `(N, D)`. They need not be normalized.
+        labels: `(N,)` class labels, numbers or strings.
+        ranks: Values of k for recall@k.
 
     Raises:
-        DataError: an empty split, features that are not finite, or no class of two images.
+        DataError: The split is empty, features are not finite, or no class has two images.
     """
     _, numbers = Classes.of(labels)
     check_features("test", features, len(numbers))
     queries = np.flatnonzero(np.bincount(numbers)[numbers] >= 2)
     if not len(queries):
-        raise DataError("retrieval-v1 got one image a class; there is nothing to find.")
+        raise DataError("retrieval-v1 got one image per class; expected a class with at least two.")
     rows = unit(features)
     precisions, found = [], []
     for start in range(0, len(queries), _QUERIES_AT_ONCE):

@@ -1,4 +1,4 @@
-"""What retrieval returns, as a picture: queries and their nearest other images."""
+"""Picture of retrieval results: queries and their nearest other images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TILE_PX, FRAME_PX, GAP_PX, CAPTION_PX = 112, 5, 10, 20
 RIGHT, WRONG, QUERY = "#009e73", "#d55e00", "#333333"
-"""Frames: Okabe and Ito's bluish green and vermilion, which color-blind people tell apart."""
+"""Frame colors: bluish green and vermilion of Okabe and Ito, which are distinct with color blindness."""
 
 
 def retrieval_sheet(
@@ -32,20 +32,20 @@ def retrieval_sheet(
     queries: int = 8,
     hits: int = 10,
 ) -> None:
-    """Draw queries of different classes, a line each, and their nearest other images, the right ones framed green.
+    """Draw queries of different classes, one per line, and their nearest other images. Relevant ones have green frames.
 
     Args:
-        path: of the PNG file.
-        images: N of them.
-        features: `(N, D)` theirs, any length.
-        labels: `(N,)` class numbers, of `images.class_names`.
-        seed: of the queries.
-        queries: at most; no more than there are classes of two images.
-        hits: at most, a query.
+        path: PNG file to write.
+        images: N images.
+        features: `(N, D)`. They need not be normalized.
+        labels: `(N,)` class numbers of `images.class_names`.
+        seed: Random seed of the queries.
+        queries: Maximum number of queries.
+        hits: Maximum number of hits per query.
 
     Raises:
-        DataError: features that do not fit the images, or no class of two images.
-        ImageError: an image cannot be read.
+        DataError: The features do not match the images, or no class has two images.
+        ImageError: An image cannot be read.
     """
     check_features("test", features, len(labels))
     check_numbers(labels, len(images.class_names))
@@ -64,28 +64,28 @@ def retrieval_sheet(
 
 
 def drawn_queries(labels: NDArray[np.int64], queries: int, seed: int) -> list[int]:
-    """Rows of at most `queries` images, each of another class that has two or more; by class number.
+    """Row numbers of at most `queries` images of different classes with at least two images, by class number.
 
     Raises:
-        DataError: no class has two.
+        DataError: No class has two images.
     """
     random = np.random.default_rng(seed)
     classes, sizes = np.unique(labels, return_counts=True)
     several = classes[sizes >= 2]
     if not len(several):
-        raise DataError("A sheet of retrieved images got one image a class; there is nothing to find.")
+        raise DataError("A sheet of retrieved images got one image per class; expected a class with at least two.")
     drawn = np.sort(random.permutation(several)[:queries])
     return [int(random.choice(np.flatnonzero(labels == number))) for number in drawn]
 
 
 def nearest_others(rows: NDArray[np.float32], query: int, hits: int) -> list[int]:
-    """The `hits` other rows of `(N, D)` unit rows that are most similar to row `query`, best first."""
+    """Row numbers of the `hits` rows of `(N, D)` that are most similar to row `query`, best first, without itself."""
     ranked = np.argsort(-(rows @ rows[query]), kind="stable")
     return [int(row) for row in ranked[ranked != query][:hits]]
 
 
 def _tile(sheet: Image.Image, at: tuple[int, int], image: Image.Image, caption: str, frame: str) -> None:
-    """An image in a frame, a tick or a cross in its corner, and its class below."""
+    """Draw an image with a frame, a tick or cross in its corner, and its class below."""
     (left, top), outer = at, TILE_PX + 2 * FRAME_PX
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((left, top, left + outer - 1, top + outer - 1), fill=frame)

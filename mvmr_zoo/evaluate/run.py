@@ -1,4 +1,4 @@
-"""From a spec to a report: one protocol on one encoder, or on two side by side."""
+"""Evaluate an encoder by a protocol, or compare two encoders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Evaluation(NamedTuple):
-    """A report, and what it was made of: for plots."""
+    """A report, and the data for plots."""
 
     report: Report
     model: Model
@@ -31,7 +31,7 @@ class Evaluation(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """One figure of two encoders over the same test images, and the first less the second."""
+    """A figure of two encoders on the same test images, and the first minus the second."""
 
     name: str
     first: Figure
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """The reports of two encoders, and their figures in pairs."""
+    """The reports of two encoders, and their figures side by side."""
 
     first: Report
     second: Report
@@ -58,22 +58,22 @@ def evaluate(
     options: Options = DEFAULTS,
     download: bool = False,
 ) -> Evaluation:
-    """Measure one encoder by one protocol.
+    """Evaluate an encoder by a protocol.
 
     Args:
-        protocol: a name in `PROTOCOLS`.
-        spec: of the encoder, as `load` takes it.
-        data: of the data set, as `open_splits` takes it.
-        output: output of the encoder, as in `load`.
-        dim: number of dimensions, as in `load`.
-        root: where named data sets lie.
-        options: the seed, and what is measured besides.
-        download: fetch a named data set that is not there.
+        protocol: Name in `PROTOCOLS`.
+        spec: Model spec. See `load`.
+        data: Data set. See `open_splits`.
+        output: Output of the encoder. See `load`.
+        dim: Number of dimensions. See `load`.
+        root: Folder of named data sets.
+        options: Options of the protocols.
+        download: Download a named data set if it is missing.
 
     Raises:
-        ConfigError: no such protocol, or it does not apply to this encoder and data.
-        DataError: the data cannot be used.
-        ImageError: an image cannot be read.
+        ConfigError: The protocol does not exist, or does not apply to this encoder and data set.
+        DataError: The data set cannot be read.
+        ImageError: An image cannot be read.
     """
     chosen = _protocol(protocol)
     splits = open_splits(data, root, seed=options.seed, download=download)
@@ -91,9 +91,9 @@ def evaluate_all(
     options: Options = DEFAULTS,
     download: bool = False,
 ) -> Iterator[tuple[str, Evaluation | MvmrError]]:
-    """Measure one encoder by every protocol that applies, with their names; the error where one cannot measure.
+    """Evaluate an encoder by all protocols that apply. Yields names with results, or with the error of a protocol.
 
-    Arguments and errors of `evaluate`.
+    See `evaluate` for arguments and errors.
     """
     splits = open_splits(data, root, seed=options.seed, download=download)
     model = load(spec, output=output, dim=dim)
@@ -106,13 +106,13 @@ def evaluate_all(
 
 
 def _with_output(protocol: Protocol, model: Model, output: Output | None, dim: int | None) -> Model:
-    """The model with the output that the protocol measures where none is given."""
+    """The model with the output that the protocol measures by default, unless one is given."""
     given = output is not None or dim is not None
     return model.with_features() if protocol.prefers_features and not given and model.features_engine else model
 
 
 def measure(protocol: Protocol, spec: str, model: Model, splits: Splits, options: Options) -> Evaluation:
-    """One protocol on an encoder and splits that are open. Raises ConfigError where it does not apply."""
+    """Evaluate a loaded encoder on open splits. Raises ConfigError if the protocol does not apply."""
     _check_applies(protocol, model, splits)
     if protocol.classifier:
         model = model.with_features()
@@ -155,25 +155,25 @@ def compare(
     options: Options = DEFAULTS,
     download: bool = False,
 ) -> Compared:
-    """Two encoders on the same test images, figure by figure, with a paired bootstrap of the difference.
+    """Compare two encoders on the same test images, with a paired bootstrap of the differences.
 
     Args:
-        protocol: a name in `PROTOCOLS`.
-        first: spec of an encoder.
-        second: spec of the other. It may be the same encoder with another output.
-        data: of the data set, as `open_splits` takes it.
-        first_output: output of the first, as in `load`.
-        first_dim: its number of dimensions, as in `load`.
-        second_output: output of the other.
-        second_dim: its number of dimensions.
-        root: where named data sets lie.
-        options: as in `evaluate`.
-        download: fetch a named data set that is not there.
+        protocol: Name in `PROTOCOLS`.
+        first: Spec of the first encoder.
+        second: Spec of the second encoder. It can be the same encoder with another output.
+        data: Data set. See `open_splits`.
+        first_output: Output of the first encoder. See `load`.
+        first_dim: Number of dimensions of the first encoder. See `load`.
+        second_output: Output of the second encoder.
+        second_dim: Number of dimensions of the second encoder.
+        root: Folder of named data sets.
+        options: Options of the protocols.
+        download: Download a named data set if it is missing.
 
     Raises:
-        ConfigError: no such protocol, or it does not apply to one of the two.
-        DataError: the data cannot be used.
-        ImageError: an image cannot be read.
+        ConfigError: The protocol does not exist, or does not apply to one of the encoders.
+        DataError: The data set cannot be read.
+        ImageError: An image cannot be read.
     """
     chosen, splits = _protocol(protocol), open_splits(data, root, seed=options.seed, download=download)
     one = measure(chosen, first, load(first, output=first_output, dim=first_dim), splits, options)
@@ -193,7 +193,7 @@ def compare(
 def _protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         near = closest(name, PROTOCOLS) or list(PROTOCOLS)
-        raise ConfigError(f"No protocol is named {name!r}. Closest: {', '.join(near)}.")
+        raise ConfigError(f"There is no protocol named {name!r}. Closest: {', '.join(near)}.")
     return PROTOCOLS[name]
 
 

@@ -1,6 +1,6 @@
-"""`semi-v1`: an encoder fine-tuned on 1 % or 10 % of the labels, scored on test by its own classifier.
+"""`semi-v1`: test accuracy of an encoder that was fine-tuned with its classifier on 1 % or 10 % of the labels.
 
-`python -m training.finetune` trains on a fixed, stratified index file; nothing is fitted here.
+`python -m training.finetune` trains it on a fixed, stratified index file. This protocol trains nothing.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SemiResult(Answers):
-    """`Answers`, and
+    """`Answers`, and the top-5 result.
 
     Args:
-        top5: `(M,)` whether each test row's class is among its five likeliest.
+        top5: `(M,)` whether the class of each test image is one of the five most likely.
     """
 
     top5: NDArray[np.bool_]
 
 
 def semi(logits: NDArray[np.float32], class_names: Sequence[str], test_labels: ArrayLike) -> SemiResult:
-    """Score a classifier's answers.
+    """Evaluate the logits of a classifier.
 
     Args:
-        logits: `(M, classes)` of the test images.
-        class_names: of the columns, all different.
-        test_labels: `(M,)` class names; a class that the classifier lacks is never right.
+        logits: `(M, classes)` logits of the test images.
+        class_names: Distinct class names of the columns.
+        test_labels: `(M,)` class names. Images of classes that are not in `class_names` count as errors.
 
     Raises:
-        DataError: no image, logits that are not finite, or not one column a class.
+        DataError: There is no image, logits are not finite, or the number of columns is not that of the classes.
     """
     check_features("test", logits)
     if not logits.shape[1] == len(class_names) == len(set(class_names)):
-        raise DataError(f"semi-v1 got {logits.shape[1]} logits an image for the classes {list(class_names)}.")
+        raise DataError(f"semi-v1 got {logits.shape[1]} logits per image for the classes {list(class_names)}.")
     order = np.argsort(class_names)
     classes, scores = Classes(np.asarray(class_names)[order]), logits[:, order]
     predictions = scores.argmax(axis=1)

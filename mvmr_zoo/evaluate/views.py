@@ -1,4 +1,4 @@
-"""What is seen of an image: its center, one of ten crops, a random crop. The name is part of the cache's key."""
+"""Crops of an image: the center crop, one of ten crops, a random crop. The name is part of the cache key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mvmr_zoo.images import Preprocess
 
 MIN_AREA = 0.2
-"""The smallest share of a photo's area that a random crop shows: the paper's."""
+"""Minimum area of a random crop as a fraction of the photo, from the paper."""
 
 _MAX_ASPECT = 4 / 3
 _TEN_CROP_RATIO = 224 / 256
@@ -22,29 +22,29 @@ _PLACES = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.5, 0.5))
 
 
 class View(Protocol):
-    """A way of looking at an image."""
+    """A function that crops images."""
 
     @property
     def name(self) -> str:
-        """It and its parameters: the same name is the same pixels."""
+        """Name with all parameters. Views with equal names give equal pixels."""
         ...
 
     def min_px(self, preprocess: Preprocess) -> int:
-        """What the image's short side must keep when it is decoded at a smaller scale."""
+        """Minimum length of the image's short side if it is decoded at a reduced size."""
         ...
 
     def __call__(self, image: Image.Image, preprocess: Preprocess, row: int) -> Image.Image:
-        """`crop_px` x `crop_px` of an RGB image; `row` is its number in the set."""
+        """Crop an RGB image to `crop_px` x `crop_px`. `row` is its row number in the data set."""
         ...
 
 
 class Center(NamedTuple):
-    """The preprocessing's own center crop."""
+    """The center crop of the preprocessing."""
 
     name: str = "center"
 
     def min_px(self, preprocess: Preprocess) -> int:
-        """As `embed` decodes."""
+        """The same as in `embed`."""
         return DRAFT_MARGIN * preprocess.resize_px
 
     def __call__(self, image: Image.Image, preprocess: Preprocess, row: int) -> Image.Image:
@@ -54,13 +54,12 @@ class Center(NamedTuple):
 
 @dataclass(frozen=True)
 class OneOfTen:
-    """The four corners and the center, then the same mirrored (Krizhevsky et al. 2012).
+    """The four corners and the center, then their mirror images (Krizhevsky et al. 2012).
 
-    Of the photo at the preprocessing's own size where that is larger than the crop, else 8/7 of it: crops of a
-    photo of their own size would be one crop.
+    The photo is resized to the resize size of the preprocessing, or to 8/7 of the crop size if the two are equal.
 
     Args:
-        number: 0 to 9.
+        number: Number of the crop, 0 to 9.
     """
 
     number: int
@@ -71,7 +70,7 @@ class OneOfTen:
         return f"crop {self.number} of 10"
 
     def min_px(self, preprocess: Preprocess) -> int:
-        """As `embed` decodes, at the size that is cropped."""
+        """The same as in `embed`, for the size that is cropped."""
         return DRAFT_MARGIN * _larger(preprocess).resize_px
 
     def __call__(self, image: Image.Image, preprocess: Preprocess, row: int) -> Image.Image:
@@ -83,13 +82,13 @@ class OneOfTen:
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A crop of `MIN_AREA` to all of the area, sides from 3:4 to 4:3, mirrored every second time.
+    """A crop with `MIN_AREA` to all of the area and an aspect ratio from 3:4 to 4:3, mirrored with probability 0.5.
 
-    Of a photo longer than 4:3, the area is that of the largest part of such sides, wherever in it the crop lies.
+    For photos with a larger aspect ratio, the area is relative to that of the largest possible crop.
 
     Args:
-        seed: of all draws.
-        number: of this view; another number is another crop.
+        seed: Random seed.
+        number: Number of the view. Each number is another crop.
     """
 
     seed: int
@@ -101,11 +100,11 @@ class RandomCrop:
         return f"random crop {self.number} of seed {self.seed}"
 
     def min_px(self, preprocess: Preprocess) -> int:
-        """So that the smallest crop need not be enlarged."""
+        """The size at which the smallest crop is not enlarged."""
         return int(preprocess.crop_px / MIN_AREA**0.5)
 
     def __call__(self, image: Image.Image, preprocess: Preprocess, row: int) -> Image.Image:
-        """The crop, the same for the same seed, number and row."""
+        """The crop. It depends only on seed, number and row."""
         random = np.random.default_rng((self.seed, self.number, row))
         widest, highest = min(image.width, image.height * _MAX_ASPECT), min(image.height, image.width * _MAX_ASPECT)
         area = random.uniform(MIN_AREA, 1) * widest * highest

@@ -1,7 +1,7 @@
 """`voc07-v1`: one-vs-rest logistic regression on VOC07, mean average precision.
 
-Everingham et al., *The PASCAL Visual Object Classes (VOC) Challenge*, 2010: fitted on trainval, scored on test,
-average precision a class over the photos that do not show it as difficult only, then the mean over classes.
+Everingham et al., *The PASCAL Visual Object Classes (VOC) Challenge*, 2010. The classifiers are fitted on trainval and
+evaluated on test. For each class, photos that show it only as difficult are ignored.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ if TYPE_CHECKING:
     from mvmr_zoo.evaluate.logistic import Solution
 
 COSTS = tuple(float(value) for value in 10.0 ** np.arange(-4, 4.01, 0.5))
-"""Strengths tried, scikit-learn's C, on features of unit mean square."""
+"""Strengths in the search: the parameter C of scikit-learn, for features with a mean square of 1."""
 
 FOLDS = 3
 
 
 @dataclass(frozen=True)
 class VocResult:
-    """Args:
-    mean_eleven_point, mean_area: over classes, in [0, 1].
-    classes: average precision by class name.
-    strengths: the one chosen for each class.
-    scores: `(N, classes)` of the test photos.
+    """The result of `voc07`.
+
+    Args:
+        mean_eleven_point: Mean of the 11-point average precision over classes, in [0, 1].
+        mean_area: Mean of the area under the precision-recall curve over classes, in [0, 1].
+        classes: Average precision by class name.
+        strengths: Chosen strength by class name.
+        scores: `(N, classes)` scores of the test photos.
     """
 
     mean_eleven_point: float
@@ -55,20 +58,20 @@ def voc07(
     seed: int = 0,
     device: str = "cpu",
 ) -> VocResult:
-    """Fit each class against the rest, its strength by 3-fold cross-validation on train, and score test once.
+    """Fit one classifier per class, with its strength from 3-fold cross-validation, and evaluate on test once.
 
     Args:
         train: `(N, D)` features of trainval.
-        train_labels: `(N, classes)` of 1 present, 0 absent, -1 difficult only; those rows are not trained on.
+        train_labels: `(N, classes)`: 1 present, 0 absent, -1 difficult only. Rows with -1 are not used for that class.
         test: `(M, D)` features.
-        test_labels: `(M, classes)`; read once, at the end.
-        class_names: of the columns.
-        seed: of the folds.
+        test_labels: `(M, classes)`. They are read once, after the predictions.
+        class_names: Names of the columns.
+        seed: Random seed of the folds.
         device: `cpu` or `cuda`.
 
     Raises:
-        DataError: an empty split, features that are not finite, or a class with fewer than three photos that show
-            it, or that do not, in train, or none in test.
+        DataError: A split is empty, features are not finite, or a class has fewer than three positive or negative
+            photos in train, or no positive one in test.
         MissingDependencyError: PyTorch is not installed.
     """
     check_features("trainval", train, len(train_labels))
@@ -82,8 +85,8 @@ def voc07(
         targets = (train_labels[known, number] == PRESENT).astype(np.int64)
         if min(targets.sum(), len(targets) - targets.sum()) < FOLDS:
             raise DataError(
-                f"voc07-v1: trainval shows {name} in {targets.sum()} of {len(targets)} photos; expected at least "
-                f"{FOLDS} that show it and {FOLDS} that do not."
+                f"voc07-v1: {targets.sum()} of {len(targets)} photos of trainval show {name}; expected at least "
+                f"{FOLDS} photos with it and {FOLDS} without it."
             )
         strengths[name] = _chosen(train[known], targets, seed, device)
         (found,) = _path(train[known], targets, [strengths[name]], device)
@@ -92,7 +95,7 @@ def voc07(
     truth = np.asarray(test_labels)
     for number, name in enumerate(class_names):
         if not (truth[:, number] == PRESENT).any():
-            raise DataError(f"voc07-v1: test has no photo of {name}; its average precision is not defined.")
+            raise DataError(f"voc07-v1: no photo of test shows {name}, so its average precision is not defined.")
     precisions = {
         name: each
         for name, each in zip(class_names, precisions_by_class(scores, truth), strict=True)
@@ -108,11 +111,11 @@ def voc07(
 
 
 def precisions_by_class(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> list[AveragePrecision | None]:
-    """Average precision of each class, over the photos that do not show it as difficult only; None where none shows it.
+    """Average precision of each class. It is None for a class without a positive photo.
 
     Args:
         scores: `(N, classes)`.
-        truth: `(N, classes)` of 1 present, 0 absent, -1 difficult only.
+        truth: `(N, classes)`: 1 present, 0 absent, -1 difficult only. Entries of -1 are ignored.
     """
     found: list[AveragePrecision | None] = []
     for column, labels in zip(scores.T, truth.T, strict=True):
@@ -123,7 +126,7 @@ def precisions_by_class(scores: NDArray[np.float64], truth: NDArray[np.int64]) -
 
 
 def _chosen(features: NDArray[np.float32], targets: NDArray[np.int64], seed: int, device: str) -> float:
-    """The strength of the highest mean area over the folds; of equal ones the lowest."""
+    """The strength with the highest mean area over the folds. The lowest of equal ones."""
     fold = np.empty(len(targets), np.int64)
     random = np.random.default_rng(seed)
     for label in (0, 1):

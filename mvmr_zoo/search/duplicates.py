@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mvmr_zoo.images import Stamp
     from mvmr_zoo.search.rows import PhotoRow
 
-COSINE = 0.7
+COSINE = 0.6
 CORRELATION = 0.9
 
 _THUMBNAIL_PX = 32

@@ -60,7 +60,7 @@ def test_what_cannot_be_trained_on() -> None:
         linear_sgd([], labels, test, truth)
     with pytest.raises(DataError, match="1 class in train"):
         linear_sgd([train], labels * 0, test, truth)
-    with pytest.raises(DataError, match="8 features a row, test 7"):
+    with pytest.raises(DataError, match="8 dimensions, test features 7"):
         linear_sgd([train], labels, test[:, :7], truth)
     train[3, 2] = np.nan
     with pytest.raises(DataError, match="not finite, first in row 3"):

@@ -51,7 +51,7 @@ def test_the_table_goes_between_the_markers(tmp_path: Path) -> None:
     assert file.read_text() == f"before\n{begin}\n| new |\n{end}\nafter\n"
     for wrong in ("", f"{begin}\n", f"{end}\n{begin}\n", f"{begin}{end}{end}"):
         file.write_text(wrong)
-        with pytest.raises(DataError, match="the table goes between them"):
+        with pytest.raises(DataError, match="The table is written between them"):
             write_table(file, "| new |\n")
         assert file.read_text() == wrong
 

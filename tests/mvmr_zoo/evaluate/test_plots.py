@@ -157,7 +157,7 @@ def test_queries_are_of_different_classes() -> None:
     assert len(drawn_queries(labels, 2, 0)) == 2
     assert drawn_queries(labels, 8, 5) == drawn_queries(labels, 8, 5)
     assert len({tuple(drawn_queries(labels, 2, seed)) for seed in range(20)}) > 5
-    with pytest.raises(DataError, match="one image a class"):
+    with pytest.raises(DataError, match="one image per class"):
         drawn_queries(np.arange(4), 8, 0)
 
 

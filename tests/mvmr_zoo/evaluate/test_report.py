@@ -33,7 +33,7 @@ def test_names_of_older_reports(file: Path) -> None:
         ({"figures": {"a": 5.0}}, "figures: figure value is 5.0; expected a fraction"),
         ({"figures": []}, "figures is list"),
         ({"figures": {"a": {"low": 0.1}}}, "figures: figure is"),
-        ({"more": 1}, "unknown field more"),
+        ({"more": 1}, "the field more is unknown"),
     ],
 )
 def test_a_wrong_field_is_named(file: Path, change: dict[str, object], message: str) -> None:
@@ -46,7 +46,7 @@ def test_files_that_are_no_report(file: Path) -> None:
     for text, message in (
         ("{", "cannot be read as JSON"),
         ("[]", "got list"),
-        ("{}", "lacks the field protocol"),
+        ("{}", "the field protocol is missing"),
     ):
         file.write_text(text)
         with pytest.raises(DataError, match=message):

@@ -37,7 +37,7 @@ def test_features_that_tell_nothing_gain_nothing() -> None:
 
 
 def test_what_cannot_be_measured() -> None:
-    with pytest.raises(DataError, match="one image a class"):
+    with pytest.raises(DataError, match="one image per class"):
         retrieval(np.eye(3, dtype=np.float32), [0, 1, 2])
     with pytest.raises(DataError, match="not finite, first in row 1"):
         retrieval(np.array([[1.0], [np.nan]], np.float32), [0, 0])

@@ -109,7 +109,7 @@ def test_a_folder_without_splits_gets_a_seeded_one(checkpoint: Checkpoint, data:
 
 def test_what_cannot_be_measured(checkpoint: Checkpoint, data: Path, zoo: Path, tmp_path: Path) -> None:
     spec = str(checkpoint.folder)
-    with pytest.raises(ConfigError, match=r"No protocol is named 'kn'\. Closest: knn"):
+    with pytest.raises(ConfigError, match=r"There is no protocol named 'kn'\. Closest: knn"):
         evaluate("kn", spec, f"folder:{data}")
     with pytest.raises(DataError, match="say where its files lie, with --data-root"):
         evaluate("knn", spec, "stl10")
@@ -141,7 +141,7 @@ def test_the_command(checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None
 def test_one_protocol_with_pictures(data: Path, checkpoint: Checkpoint, tmp_path: Path) -> None:
     arguments = ("--data", f"folder:{data}", "--plots")
     refused(
-        run("eval", "knn", checkpoint.folder, *arguments, home=tmp_path), "--plots draws into the folder of --output"
+        run("eval", "knn", checkpoint.folder, *arguments, home=tmp_path), "--plots writes into the folder of --output"
     )
     refused(
         run("eval", "knn", checkpoint.folder, *arguments[:2], "--ten-crop", home=tmp_path), "--ten-crop is for linear"
@@ -191,7 +191,7 @@ def test_voc07_from_its_folder_to_a_report(tmp_path: Path) -> None:
         "--data-root",
         tmp_path / "data",
     )
-    refused(run("eval", "knn", *arguments, home=tmp_path), "knn-v1 does not apply: voc07's photos show several classes")
+    refused(run("eval", "knn", *arguments, home=tmp_path), "does not apply: photos of voc07 have several classes")
     done = run("eval", "all", *arguments, "--output", tmp_path / "reports", home=tmp_path)
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "reports").glob("*.json")
@@ -218,12 +218,12 @@ def test_a_fine_tuned_encoder_by_its_own_classifier(tmp_path: Path, data: Path, 
 def test_a_protocol_that_does_not_apply(checkpoint: Checkpoint, data: Path, zoo: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"semi-v1 does not apply: tiny has no classifier; `python -m training.fine"):
         evaluate("semi", str(checkpoint.folder), f"folder:{data}")
-    with pytest.raises(ConfigError, match=r"voc07-v1 does not apply: data has one class an image"):
+    with pytest.raises(ConfigError, match=r"voc07-v1 does not apply: images of data have one class"):
         evaluate("voc07", str(checkpoint.folder), f"folder:{data}")
     other = make_checkpoint(
         tmp_path / "other", head=Head(np.ones((2, 256), np.float32), np.zeros(2, np.float32)), class_names=("x", "y")
     )
-    with pytest.raises(ConfigError, match="tells apart 2 other classes than those of data"):
+    with pytest.raises(ConfigError, match="the 2 classes of other are not those of data"):
         evaluate("semi", str(other.folder), f"folder:{data}")
 
 
@@ -231,7 +231,7 @@ def test_what_the_command_refuses(checkpoint: Checkpoint, data: Path, tmp_path: 
     command, here = ("eval", "knn", checkpoint.folder, "--data"), f"folder:{data}"
     refused(
         run("eval", "knn", "effnet-lite:0", "--data", here, "--attach", home=tmp_path),
-        "somebody else's encoder, has none",
+        "external encoder effnet-lite:0 has none",
     )
     refused(run(*command, "folder:", home=tmp_path), "expected a data set's name")
     write_photos(tmp_path / "half" / "train", 6)
@@ -248,7 +248,7 @@ def test_all_goes_on_where_one_protocol_cannot(checkpoint: Checkpoint, tmp_path:
     write_photos(tmp_path / "data" / "val", 8)
     done = run("eval", "all", checkpoint.folder, "--data", f"folder:{tmp_path / 'data'}", home=tmp_path)
     assert done.returncode == 1
-    assert "linear cannot be measured: linear-v1 got one image a class" in done.stderr
+    assert "linear cannot be measured: linear-v1 got one image per class" in done.stderr
     assert "data/retrieval-v1/map" in done.stdout
 
 
@@ -287,7 +287,7 @@ def test_figures_are_not_attached_in_the_hubs_cache(
     user = HubClient(hub, tmp_path / "user")
     before = user.load("hf-hub:org/tiny")
     command = ("-m", "mvmr_zoo.cli", "eval", "knn", "hf-hub:org/tiny", "--data", f"folder:{data}", "--attach")
-    refused(user.run(*command), "lies in the Hub's cache")
+    refused(user.run(*command), "is in the cache of the Hub")
     assert user.load("hf-hub:org/tiny", HF_HUB_OFFLINE="1") == before
 
 
