@@ -246,7 +246,7 @@ def _load_checkpoint(
     checkpoint = found.checkpoint
     config = checkpoint.config
     selected, kept_dim = _select_output(found.spec, config.outputs, config.default_output, output, dim)
-    alignment = checkpoint.alignment()
+    alignment = checkpoint.alignment
     build = functools.partial(torch_encoder, checkpoint)
     features: Engine
     engine: Engine
@@ -264,7 +264,7 @@ def _load_checkpoint(
         engine,
         checkpoint.weights_digest,
         build,
-        head=checkpoint.head(),
+        head=checkpoint.head,
         class_names=config.class_names,
         scores=config.scores,
         output=selected,
