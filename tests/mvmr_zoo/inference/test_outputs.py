@@ -22,7 +22,8 @@ from mvmr_zoo.checkpoint import (
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.inference.model import Model
 from mvmr_zoo.models.catalog import BUNDLED_MODEL
-from mvmr_zoo.models.loading import load, model_info
+from mvmr_zoo.models.describe import model_info
+from mvmr_zoo.models.loading import load
 from mvmr_zoo.models.verify import verify_checkpoint
 
 from ...conftest import make_checkpoint
