@@ -34,11 +34,11 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
 
     from demo import markup
     from demo.api import add_api
+    from demo.catalog import models_table
     from demo.tabs.compare import CompareTab
     from demo.tabs.duplicates import DuplicatesTab
     from demo.tabs.index import IndexTab
     from demo.tabs.map import MapTab
-    from demo.tabs.models import models_table
     from demo.tabs.parts import show_errors
     from demo.tabs.search import SearchTab
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from demo import markup
 from demo.searcher import human_size
 from mvmr_zoo import list_models
 from mvmr_zoo.models import local_folder
@@ -38,6 +39,16 @@ def model_rows() -> list[ModelRow]:
     """Return the rows of all catalog models and local models, local ones first."""
     rows = [_row(card) for card in list_models()]
     return sorted(rows, key=lambda row: row.location == "no")
+
+
+def models_table() -> str:
+    """Return the table of models, and instructions for adding models."""
+    return markup.table(HEADERS, model_rows(), caption="Known models") + markup.note(
+        "Published figures come from the authors of a model. Measured figures come from the model folder and have a "
+        "95 % confidence interval.",
+        "Download a published model with `mvmr-zoo fetch NAME`. Import a file with `mvmr-zoo import FILE --as NAME`.",
+        "Create a library with a model by `mvmr-zoo index add FOLDER --model NAME --library NEW-FOLDER`.",
+    )
 
 
 def local_models() -> list[str]:

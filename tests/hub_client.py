@@ -20,7 +20,7 @@ try:
     model = mvmr_zoo.load(sys.argv[1])
 except MvmrError as error:
     sys.exit(f"{type(error).__name__}: {error}")
-golden = find_checkpoint(model.spec).golden()
+golden = find_checkpoint(model.spec).golden["features"]
 answers = model.with_features().engine(golden_images(model.card.input_px))
 print(json.dumps({"spec": model.spec, "digest": model.weights_digest, "cosine": lowest_cosine(golden, answers)}))
 """

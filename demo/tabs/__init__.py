@@ -8,5 +8,4 @@ index        indexing of a folder
 map          two-dimensional map of the library
 duplicates   copies of the same photo
 compare      comparison of two encoders
-models       table of models
 """

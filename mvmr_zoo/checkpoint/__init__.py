@@ -59,7 +59,16 @@ from mvmr_zoo.checkpoint.files import (
     read_tensors,
 )
 from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, golden_images, lowest_cosine
-from mvmr_zoo.checkpoint.read import Checkpoint, Head, check_hash_names, read_checkpoint, vectors_digest
+from mvmr_zoo.checkpoint.read import (
+    Checkpoint,
+    Head,
+    check_hashes,
+    checkpoint_of,
+    expected_hashes,
+    read_checkpoint,
+    read_hashes,
+    vectors_digest,
+)
 from mvmr_zoo.checkpoint.readme import readme_text
 from mvmr_zoo.checkpoint.write import add_metrics, check_destination, move_into_place, write_checkpoint, write_facts
 
@@ -96,11 +105,13 @@ __all__ = [
     "asked_dim",
     "check_destination",
     "check_digest",
-    "check_hash_names",
+    "check_hashes",
+    "checkpoint_of",
     "count_parameters",
     "current_name",
     "data_and_protocol",
     "difference",
+    "expected_hashes",
     "file_digest",
     "golden_images",
     "is_licensed",
@@ -110,6 +121,7 @@ __all__ = [
     "read_base",
     "read_checkpoint",
     "read_config",
+    "read_hashes",
     "read_tensors",
     "readme_text",
     "vectors_digest",

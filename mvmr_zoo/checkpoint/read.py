@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,7 +30,7 @@ from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, GOLDEN_IMAGES, golden_imag
 from mvmr_zoo.errors import CheckpointError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -59,10 +59,16 @@ class Checkpoint:
     Args:
         folder: Path of the folder.
         config: Contents of its `config.json`.
+        golden: Expected vectors of `golden_images` by output, `(4, D)` or `(4, A)` float32.
+        head: Linear classifier. None if there is none.
+        alignment: Map from features to `aligned`. None if the encoder does not have this output.
     """
 
     folder: Path
     config: CheckpointConfig
+    golden: Mapping[Output, NDArray[np.float32]] = field(compare=False, repr=False)  # its hash is in `config`
+    head: Head | None = field(compare=False, repr=False)
+    alignment: Alignment | None = field(compare=False, repr=False)
 
     @property
     def weights_digest(self) -> str:
@@ -91,81 +97,8 @@ class Checkpoint:
             CheckpointError: A value is not finite, or the installed base has another version.
             MissingDependencyError: The package of the base is not installed.
         """
-        tensors, base = self._read_finite(self.config.weights_file), self.config.base
+        tensors, base = _read_finite(self.weights_path), self.config.base
         return tensors if base is None else add_difference(self.weights_path, tensors, base)
-
-    def golden(self, output: Output = "features") -> NDArray[np.float32]:
-        """Read the expected vectors of `golden_images`, `(4, D)` or `(4, A)` float32.
-
-        Args:
-            output: Name of the output.
-
-        Raises:
-            CheckpointError: The shapes differ from those in `config.json`.
-        """
-        tensors = self._read_finite(GOLDEN_FILE)
-        shapes = {name: tensor.shape for name, tensor in tensors.items()}
-        outputs = self.config.outputs
-        if shapes != {name: (GOLDEN_IMAGES, dim) for name, dim in outputs.items()}:
-            expected = " and ".join(f"{name} ({GOLDEN_IMAGES}, {dim})" for name, dim in outputs.items())
-            field = "embedding_dim" if len(outputs) == 1 else "outputs"
-            raise CheckpointError(
-                f"{self.folder / GOLDEN_FILE} has the shapes {shapes}; expected {expected}, from {field} in "
-                "config.json."
-            )
-        return tensors[output].astype(np.float32)
-
-    def head(self) -> Head | None:
-        """Read the linear classifier, or return None if there is none.
-
-        Raises:
-            CheckpointError: Its shape does not fit the encoder or the class names.
-        """
-        if HEAD_FILE not in self.config.sha256:
-            if self.config.class_names:
-                raise CheckpointError(
-                    f"{self.folder / CONFIG_FILE}: class_names has {len(self.config.class_names)} names, but there is "
-                    f"no {HEAD_FILE}."
-                )
-            return None
-        tensors = self._read_finite(HEAD_FILE)
-        shapes = {name: tensor.shape for name, tensor in tensors.items()}
-        classes = len(self.config.class_names)
-        if shapes != {"weight": (classes, self.config.embedding_dim), "bias": (classes,)}:
-            raise CheckpointError(
-                f"{self.folder / HEAD_FILE} has the shapes {shapes}; expected weight "
-                f"({classes}, {self.config.embedding_dim}) and bias ({classes},), from class_names and embedding_dim "
-                "in config.json."
-            )
-        return Head(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
-
-    def alignment(self) -> Alignment | None:
-        """Read the map from features to `aligned`, or return None if the encoder does not have this output.
-
-        Raises:
-            CheckpointError: Its shapes do not fit the encoder or `config.json`.
-        """
-        dim, aligned_dim = self.config.embedding_dim, self.config.aligned_dim
-        if (ALIGNMENT_FILE in self.config.sha256) != bool(aligned_dim):
-            raise CheckpointError(
-                f"{self.folder / CONFIG_FILE}: outputs lists {', '.join(self.config.outputs)}, but sha256 "
-                f"{'lacks' if aligned_dim else 'lists'} {ALIGNMENT_FILE}."
-            )
-        if not aligned_dim:
-            return None
-        tensors = self._read_finite(ALIGNMENT_FILE)
-        shapes = {name: tensor.shape for name, tensor in tensors.items()}
-        teacher_dim = shapes.get("mean", (0,))[-1:]
-        if not all(teacher_dim) or shapes != {
-            "matrix": (aligned_dim, dim),
-            "basis": (aligned_dim, *teacher_dim),
-            "mean": teacher_dim,
-        }:
-            raise CheckpointError(
-                f"{self.folder / ALIGNMENT_FILE} has the shapes {shapes}; expected matrix ({aligned_dim}, {dim}), "
-                f"basis ({aligned_dim}, T) and mean (T,), from outputs in config.json."
-            )
-        return Alignment(**{name: tensor.astype(np.float32) for name, tensor in tensors.items()})
 
     def vectors_digest(self, output: Output, dim: int) -> str:
         """SHA-256 of everything that determines the vectors of an output, except the preprocessing.
@@ -182,7 +115,7 @@ class Checkpoint:
         """Read the tensors of the projector by name, or return None if there is none."""
         if PROJECTOR_FILE not in self.config.sha256 or not (self.folder / PROJECTOR_FILE).exists():
             return None
-        return self._read_finite(PROJECTOR_FILE)
+        return _read_finite(self.folder / PROJECTOR_FILE)
 
     def check_golden(
         self, engine: Callable[[NDArray[np.float32]], NDArray[np.float32]], output: Output = "features"
@@ -203,7 +136,7 @@ class Checkpoint:
             vectors = engine(golden_images(self.config.preprocess.crop_px))
         except Exception as error:  # each engine has its own errors
             raise CheckpointError(f"{self.folder / GRAPH_FILE}: the encoder failed: {one_line(error)}") from None
-        expected = self.golden(output)
+        expected = self.golden[output]
         if vectors.shape != expected.shape:
             raise CheckpointError(
                 f"{self.folder / GRAPH_FILE}: {output} has the shape {vectors.shape}; expected {expected.shape}."
@@ -216,14 +149,6 @@ class Checkpoint:
             )
         return cosine
 
-    def _read_finite(self, name: str) -> dict[str, NDArray[np.generic]]:
-        path = self.folder / name
-        tensors = read_tensors(path)
-        for tensor_name, tensor in tensors.items():
-            if not np.isfinite(tensor).all():
-                raise CheckpointError(f"{path}: {tensor_name} contains values that are not finite.")
-        return tensors
-
 
 def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint folder and check its schema and every hash.
@@ -232,16 +157,116 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
         CheckpointError: A file is missing or altered, or a field is wrong.
     """
     base = Path(folder)
-    config = read_config(base / CONFIG_FILE)
-    check_hash_names(base / CONFIG_FILE, config)
+    config = read_hashes(base / CONFIG_FILE)
+    check_hashes(base, config)
+    return checkpoint_of(base, config)
+
+
+def read_hashes(path: Path) -> CheckpointConfig:
+    """Read a `config.json` that must have the hash of every required file, and of no unknown file.
+
+    Raises:
+        CheckpointError: A field is wrong.
+    """
+    config = read_config(path)
+    for required in (config.weights_file, *NEEDED):
+        if required not in config.sha256:
+            raise CheckpointError(f"{path}: sha256 lacks {required}.")
     for name, expected in config.sha256.items():
-        if name != PROJECTOR_FILE or (base / name).exists():  # only training needs the projector
-            check_digest(base / name, expected, said_by="config.json says", advice=_DIGEST_ADVICE)
-    checkpoint = Checkpoint(base, config)
-    checkpoint.golden()
-    checkpoint.head()
-    checkpoint.alignment()
-    return checkpoint
+        if name not in HASHED:
+            raise CheckpointError(f"{path}: sha256 lists {name!r}; expected only {', '.join(HASHED)}.")
+        if not isinstance(expected, str):
+            raise CheckpointError(f"{path}: sha256 of {name} is not text.")
+    return config
+
+
+def expected_hashes(folder: Path, config: CheckpointConfig) -> dict[str, str]:
+    """The SHA-256 of each file that a folder must have, by name. The projector, for training only, may be absent."""
+    return {
+        name: sha256
+        for name, sha256 in config.sha256.items()
+        if name != PROJECTOR_FILE or (folder / PROJECTOR_FILE).exists()
+    }
+
+
+def check_hashes(folder: Path, config: CheckpointConfig) -> None:
+    """Raise CheckpointError if a file of a folder is missing or has another SHA-256 than `config` says."""
+    for name, expected in expected_hashes(folder, config).items():
+        check_digest(folder / name, expected, said_by="config.json says", advice=_DIGEST_ADVICE)
+
+
+def checkpoint_of(folder: Path, config: CheckpointConfig) -> Checkpoint:
+    """Read the small tensors of a folder whose hashes were checked: golden outputs, head and alignment.
+
+    Raises:
+        CheckpointError: Their shapes do not fit the encoder or the class names.
+    """
+    return Checkpoint(
+        folder, config, _read_golden(folder, config), _read_head(folder, config), _read_alignment(folder, config)
+    )
+
+
+def _read_golden(folder: Path, config: CheckpointConfig) -> dict[Output, NDArray[np.float32]]:
+    tensors = _read_finite(folder / GOLDEN_FILE)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    outputs = config.outputs
+    if shapes != {name: (GOLDEN_IMAGES, dim) for name, dim in outputs.items()}:
+        expected = " and ".join(f"{name} ({GOLDEN_IMAGES}, {dim})" for name, dim in outputs.items())
+        source = "embedding_dim" if len(outputs) == 1 else "outputs"
+        raise CheckpointError(
+            f"{folder / GOLDEN_FILE} has the shapes {shapes}; expected {expected}, from {source} in config.json."
+        )
+    return {output: tensors[output].astype(np.float32) for output in outputs}
+
+
+def _read_head(folder: Path, config: CheckpointConfig) -> Head | None:
+    classes, dim = len(config.class_names), config.embedding_dim
+    if HEAD_FILE not in config.sha256:
+        if classes:
+            raise CheckpointError(
+                f"{folder / CONFIG_FILE}: class_names has {classes} names, but there is no {HEAD_FILE}."
+            )
+        return None
+    tensors = _read_finite(folder / HEAD_FILE)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    if shapes != {"weight": (classes, dim), "bias": (classes,)}:
+        raise CheckpointError(
+            f"{folder / HEAD_FILE} has the shapes {shapes}; expected weight ({classes}, {dim}) and bias ({classes},), "
+            "from class_names and embedding_dim in config.json."
+        )
+    return Head(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
+
+
+def _read_alignment(folder: Path, config: CheckpointConfig) -> Alignment | None:
+    dim, aligned_dim = config.embedding_dim, config.aligned_dim
+    if (ALIGNMENT_FILE in config.sha256) != bool(aligned_dim):
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE}: outputs lists {', '.join(config.outputs)}, but sha256 "
+            f"{'lacks' if aligned_dim else 'lists'} {ALIGNMENT_FILE}."
+        )
+    if not aligned_dim:
+        return None
+    tensors = _read_finite(folder / ALIGNMENT_FILE)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    teacher_dim = shapes.get("mean", (0,))[-1:]
+    if not all(teacher_dim) or shapes != {
+        "matrix": (aligned_dim, dim),
+        "basis": (aligned_dim, *teacher_dim),
+        "mean": teacher_dim,
+    }:
+        raise CheckpointError(
+            f"{folder / ALIGNMENT_FILE} has the shapes {shapes}; expected matrix ({aligned_dim}, {dim}), "
+            f"basis ({aligned_dim}, T) and mean (T,), from outputs in config.json."
+        )
+    return Alignment(**{name: tensor.astype(np.float32) for name, tensor in tensors.items()})
+
+
+def _read_finite(path: Path) -> dict[str, NDArray[np.generic]]:
+    tensors = read_tensors(path)
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: {name} contains values that are not finite.")
+    return tensors
 
 
 def vectors_digest(weights: str, output: Output, dim: int, alignment: str) -> str:
@@ -258,15 +283,3 @@ def vectors_digest(weights: str, output: Output, dim: int, alignment: str) -> st
     if output == "features":
         return weights
     return hashlib.sha256(f"{weights} {alignment} {output} {dim}".encode()).hexdigest()
-
-
-def check_hash_names(path: Path, config: CheckpointConfig) -> None:
-    """Raise CheckpointError if `sha256` in a `config.json` lacks a required file or lists an unknown one."""
-    for required in (config.weights_file, *NEEDED):
-        if required not in config.sha256:
-            raise CheckpointError(f"{path}: sha256 lacks {required}.")
-    for name, expected in config.sha256.items():
-        if name not in HASHED:
-            raise CheckpointError(f"{path}: sha256 lists {name!r}; expected only {', '.join(HASHED)}.")
-        if not isinstance(expected, str):
-            raise CheckpointError(f"{path}: sha256 of {name} is not text.")

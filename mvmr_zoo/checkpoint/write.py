@@ -86,7 +86,7 @@ def write_checkpoint(
         if check is not None:
             check(written)
         move_into_place(work, base)
-    return Checkpoint(base, written.config)
+    return replace(written, folder=base)
 
 
 def move_into_place(work: Path, base: Path) -> None:
@@ -132,4 +132,4 @@ def add_metrics(checkpoint: Checkpoint, metrics: Mapping[str, Figure]) -> Checkp
     """Add measured figures by protocol to `config.json` and the model card. Returns the new checkpoint."""
     config = replace(checkpoint.config, metrics={**checkpoint.config.metrics, **metrics})
     write_facts(checkpoint.folder, config)
-    return Checkpoint(checkpoint.folder, config)
+    return replace(checkpoint, config=config)

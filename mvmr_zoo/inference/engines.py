@@ -228,7 +228,7 @@ def requested_outputs_only() -> Any:
 
 def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -> OnnxEngine:
     """Run a checkpoint's features with ONNX Runtime. Raises CheckpointError if its graph and weights do not fit."""
-    weights, graph, alignment = checkpoint.weights(), checkpoint.graph(), checkpoint.alignment()
+    weights, graph, alignment = checkpoint.weights(), checkpoint.graph(), checkpoint.alignment
     if alignment is not None:
         weights[ALIGNED_MATRIX] = alignment.matrix
     try:

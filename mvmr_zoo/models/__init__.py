@@ -14,7 +14,8 @@ from mvmr_zoo.models.catalog import (
     hub_catalog_text,
     read_hub_catalog,
 )
-from mvmr_zoo.models.loading import Device, damaged_models, list_models, load, model_info
+from mvmr_zoo.models.describe import damaged_models, list_models, model_info
+from mvmr_zoo.models.loading import Device, load
 from mvmr_zoo.models.paths import default_library_path, zoo_home
 from mvmr_zoo.models.resolve import find, find_checkpoint, local_folder
 

@@ -6,6 +6,7 @@ import itertools
 import os
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mvmr_zoo._io import scratch_folder, written_whole
@@ -82,7 +83,7 @@ def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
                 f"{local.path}. Remove it first."
             )
         move_into_place(scratch / name, zoo_folder(name))
-    return Checkpoint(zoo_folder(name), checkpoint.config)
+    return replace(checkpoint, folder=zoo_folder(name))
 
 
 def _extract(path: Path, scratch: Path) -> str:

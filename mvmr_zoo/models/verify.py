@@ -42,7 +42,7 @@ def verify_checkpoint(checkpoint: Checkpoint) -> Verification:
         CheckpointError: An engine differs from the golden outputs, or the engines differ from each other. The message
             names the file.
     """
-    onnx_features, alignment = onnx_engine(checkpoint), checkpoint.alignment()
+    onnx_features, alignment = onnx_engine(checkpoint), checkpoint.alignment
     onnx: dict[Output, Engine] = {"features": onnx_features}
     if alignment is not None:
         onnx["aligned"] = onnx_features.aligned(len(alignment.matrix))

@@ -27,7 +27,7 @@ DEMO_ORDER = (
     "markup", "uploads", "thumbnails", "trail", "searcher", "indexing", "photo_map", "comparison", "catalog",
     "services", "opening", "guard", "theme", "tabs", "api", "app", "space", "cli", "__main__",
 )  # fmt: skip
-TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicates", "compare", "models")
+TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicates", "compare")
 TRAINING_ORDER = (
     "losses", "data.augmentation", "data.views", "data.sampler", "config", "console", "data.subsets", "data.dataset",
     "data", "targets", "optimizer", "student", "module", "callbacks", "finish", "checkpointing", "trainer", "runs",

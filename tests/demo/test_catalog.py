@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from demo.catalog import HEADERS, local_models, model_rows
-from demo.tabs.models import models_table
+from demo.catalog import HEADERS, local_models, model_rows, models_table
 from mvmr_zoo import CATALOG
 from mvmr_zoo.checkpoint import Checkpoint
 

@@ -37,7 +37,7 @@ def test_a_tenth_of_the_labels(photos: Path, start: Path, tmp_path: Path) -> Non
     assert made.config.class_names == ("a", "b")
     assert 0 <= made.config.metrics["held_out/top1"].value <= 1
     assert "Fine-tuned with labels on 0.5" in made.config.source
-    head = made.head()
+    head = made.head
     assert head is not None
     assert head.weight.shape == (2, 64)
     before = read_checkpoint(start).weights()
@@ -59,7 +59,7 @@ def test_classes_that_differ_are_distinguished(photos: Path, start: Path, tmp_pa
     more = (f"--student.start_from={start}", "--data.held_out=0", "--optim.epochs=12", "--optim.peak_lr=0.01", *plain)
     assert train("finetune", negatives, tmp_path, *more) == 0
     folder, images = tmp_path / NAME, image_folder(negatives)
-    head = read_checkpoint(folder).head()
+    head = read_checkpoint(folder).head
     assert head is not None
     logits = mvmr_zoo.load(folder).embed(images.paths, normalize=False) @ head.weight.T + head.bias
     assert (logits.argmax(axis=1) == images.labels).mean() > 0.75
@@ -76,7 +76,7 @@ def test_stopped_and_resumed_is_the_same(
     monkeypatch.undo()
     assert train("finetune", photos, resumed, *more, "--resume") == 0
     same_weights(resumed, tmp_path / "whole")
-    first, second = (read_checkpoint(folder / NAME).head() for folder in (tmp_path / "whole", resumed))
+    first, second = (read_checkpoint(folder / NAME).head for folder in (tmp_path / "whole", resumed))
     assert first is not None
     assert second is not None
     np.testing.assert_array_equal(first.weight, second.weight)

@@ -132,7 +132,7 @@ def test_aligned_vectors_have_the_inner_products_of_the_projectors_output(distil
 def test_teacher_vectors_come_into_the_aligned_space_with_their_mean(distilled: Path, checkpoint: Checkpoint) -> None:
     (cache,) = (distilled / "cache").iterdir()
     rows = np.load(cache / "rows.npy")
-    alignment = read_checkpoint(distilled / NAME).alignment()
+    alignment = read_checkpoint(distilled / NAME).alignment
     assert alignment is not None
     assert np.abs(alignment.mean - rows.mean(axis=0)).max() < 0.2 * np.abs(rows.mean(axis=0)).max()
     assert alignment.from_teacher(rows).shape == (24, 64)
@@ -146,7 +146,7 @@ def test_only_a_linear_projector_that_follows_the_teacher_is_an_alignment(
     assert train("distill", photos, tmp_path / "deep", *quiet, *deep) == 0
     assert train("distill", photos, tmp_path / "dependent", *quiet, "--student.projector=[256]") == 0
     for run in ("deep", "dependent"):
-        assert read_checkpoint(tmp_path / run / NAME).alignment() is None
+        assert read_checkpoint(tmp_path / run / NAME).alignment is None
 
 
 @pytest.mark.parametrize("widths", [(32, 16), (256,)])

@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from mvmr_zoo._io import is_abandoned
 from mvmr_zoo.checkpoint import (
     CONFIG_FILE,
-    PROJECTOR_FILE,
     Checkpoint,
+    CheckpointConfig,
     check_digest,
-    check_hash_names,
-    read_checkpoint,
-    read_config,
+    check_hashes,
+    checkpoint_of,
+    expected_hashes,
+    read_hashes,
 )
 from mvmr_zoo.errors import CheckpointError
 from mvmr_zoo.models.hub.hub_errors import status, translated_errors
@@ -24,6 +26,8 @@ from mvmr_zoo.models.hub.spec import HubSpec
 
 _MAX_ATTEMPTS = 4
 _MAX_WAIT_S = 60
+
+_T = TypeVar("_T")
 
 _PIN_ADVICE = "It is another model or another revision. Ask its publisher."
 _FILE_ADVICE = "It was altered in transit or on the server, and was not kept. Try again, or ask its publisher."
@@ -58,14 +62,16 @@ def _cached(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpoin
     """The checkpoint in the cache, or None if it is incomplete or damaged. If offline, a damaged one is an error."""
     from huggingface_hub import constants, try_to_load_from_cache
 
-    config = try_to_load_from_cache(where.repo, CONFIG_FILE, revision=where.revision, cache_dir=cache)
-    if not isinstance(config, str):
+    path = try_to_load_from_cache(where.repo, CONFIG_FILE, revision=where.revision, cache_dir=cache)
+    if not isinstance(path, str):
         return None
-    folder = Path(config).parent
+    folder = Path(path).parent
     try:
-        _check_pin(Path(config), sha256)
-        complete = all((folder / name).exists() for name in _required_files(Path(config)))
-        return read_checkpoint(folder) if complete else None
+        config = _read_pinned(Path(path), sha256)
+        if not all((folder / name).exists() for name in expected_hashes(folder, config)):
+            return None
+        check_hashes(folder, config)
+        return checkpoint_of(folder, config)
     except CheckpointError:
         if constants.HF_HUB_OFFLINE:
             raise
@@ -79,30 +85,30 @@ def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpo
     previous_commit = reference.read_text() if reference.is_file() else None
     downloaded: list[Path] = []
 
-    def get(at: HubSpec, name: str, check: Callable[[Path], None]) -> Path:
-        """Download and check one file. A damaged file in the cache is downloaded again."""
+    def get(at: HubSpec, name: str, check: Callable[[Path], _T]) -> tuple[Path, _T]:
+        """Download one file, and return its path and the result of `check`. A damaged cached file is replaced."""
         path = _file(at, name, cache)
         downloaded.append(path)
         try:
-            check(path)
+            return path, check(path)
         except CheckpointError:
             cached = path.resolve() in before  # from an earlier download by this program or another one
             if cached:
                 path = _file(at, name, cache, again=True)
             try:
-                check(path)
+                return path, check(path)
             except CheckpointError:
                 if not cached:
                     path.resolve().unlink(missing_ok=True)  # otherwise the next attempt finds it in the cache
                 raise
-        return path
 
     try:
-        config = get(where, CONFIG_FILE, functools.partial(_check_config, sha256=sha256))
-        commit = HubSpec(where.repo, config.parent.name)
-        for name, expected in _required_files(config).items():
+        path, config = get(where, CONFIG_FILE, functools.partial(_read_pinned, sha256=sha256))
+        folder = path.parent
+        commit = HubSpec(where.repo, folder.name)
+        for name, expected in sorted(expected_hashes(folder, config).items()):
             get(commit, name, functools.partial(_check_file, expected=expected))
-        return read_checkpoint(config.parent)
+        return checkpoint_of(folder, config)
     except BaseException:
         _remove([path for path in downloaded if path not in before])
         if previous_commit is not None:
@@ -114,25 +120,15 @@ def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpo
         _remove_abandoned_transfers(where, cache)
 
 
-def _check_config(config: Path, sha256: str | None) -> None:
-    _check_pin(config, sha256)
-    _required_files(config)
-
-
-def _check_pin(config: Path, sha256: str | None) -> None:
+def _read_pinned(path: Path, sha256: str | None) -> CheckpointConfig:
+    """Read a `config.json` that must have the hash `sha256`, if it is given."""
     if sha256 is not None:
-        check_digest(config, sha256, said_by="the requested model has", advice=_PIN_ADVICE)
+        check_digest(path, sha256, said_by="the requested model has", advice=_PIN_ADVICE)
+    return read_hashes(path)
 
 
 def _check_file(path: Path, expected: str) -> None:
     check_digest(path, expected, said_by="config.json says", advice=_FILE_ADVICE)
-
-
-def _required_files(config: Path) -> dict[str, str]:
-    """Hashes of the files that a model needs, by name. The projector is needed only to continue training."""
-    values = read_config(config)
-    check_hash_names(config, values)
-    return {name: digest for name, digest in sorted(values.sha256.items()) if name != PROJECTOR_FILE}
 
 
 def _file(where: HubSpec, name: str, cache: Path | None, *, again: bool = False) -> Path:

@@ -1,7 +1,6 @@
 """Import weight files as checkpoint folders: those of the paper's authors, and ResNets of torchvision and timm.
 
 layouts       splits the tensors of a file into encoder, projector and classifier
-class_names   class names of known data sets
 importing     writes the checkpoint folder
 google_drive  downloads the authors' weights from Google Drive
 """

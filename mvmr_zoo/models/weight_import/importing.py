@@ -22,7 +22,6 @@ from mvmr_zoo.images import Preprocess
 from mvmr_zoo.models.catalog import CATALOG, PAPER, PREPROCESSING
 from mvmr_zoo.models.paths import zoo_folder
 from mvmr_zoo.models.resolve import local_folder
-from mvmr_zoo.models.weight_import.class_names import class_names
 from mvmr_zoo.models.weight_import.layouts import Parts, linear, split
 from mvmr_zoo.models.weights_file import read_weights_file
 
@@ -36,6 +35,34 @@ if TYPE_CHECKING:
 
 _MULTILABEL_DATA = ("voc07",)
 """Data sets with several classes per photo."""
+
+_STL10 = "airplane bird car cat deer dog horse monkey ship truck"
+
+_CIFAR20 = """
+aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices household_furniture
+insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes large_omnivores_and_herbivores
+medium_mammals non-insect_invertebrates people reptiles small_mammals trees vehicles_1 vehicles_2
+"""
+
+_CIFAR100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
+forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
+willow_tree wolf woman worm
+"""
+
+_VOC07 = """
+aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa
+train tvmonitor
+"""
+
+_CLASS_NAMES = {"stl10": _STL10, "cifar20": _CIFAR20, "cifar100": _CIFAR100, "voc07": _VOC07}
+"""Class names by data set, in the order of the outputs of a classifier."""
+
+_IMAGENET_CLASSES = 1000
 
 
 class Imported(NamedTuple):
@@ -186,7 +213,7 @@ def _head(parts: Parts, features: int, row: ModelCard | None) -> _NamedHead:
     if layer is None:
         return _NamedHead(notes=("The classifier is not a single linear layer on the features, and was skipped.",))
     weight, bias = (tensor.float().numpy() for tensor in layer)
-    names, source = class_names(row.data[0] if row is not None else None, len(weight))
+    names, source = _class_names(row.data[0] if row is not None else None, len(weight))
     return _NamedHead(Head(weight, bias), names, (f"The classifier has {len(names)} classes.", source))
 
 
@@ -202,3 +229,20 @@ def _check_finite(path: Path, parts: Parts) -> None:
         for name, tensor in tensors.items():
             if not tensor.is_floating_point() or not tensor.isfinite().all():
                 raise CheckpointError(f"{path}: {name} contains values that are not finite numbers.")
+
+
+def _class_names(data: str | None, count: int) -> tuple[tuple[str, ...], str]:
+    """The names of the classes of a classifier, and a sentence about their source.
+
+    Args:
+        data: Data set of the catalog entry. None if there is no entry.
+        count: Number of outputs of the classifier.
+    """
+    if data in _CLASS_NAMES and len(names := _CLASS_NAMES[data].split()) == count:
+        return tuple(name.replace("_", " ") for name in names), f"The class names are those of {data}."
+    if data in (None, "imagenet") and count == _IMAGENET_CLASSES:
+        from torchvision.models import ResNet50_Weights
+
+        categories = tuple(ResNet50_Weights.DEFAULT.meta["categories"])
+        return categories, "The class names are assumed to be those of ImageNet-1K in the usual order."
+    return tuple(f"class {i}" for i in range(count)), "The class names are not in the file."

@@ -210,7 +210,7 @@ def test_weights_of_another_shape(copy: Path, runtime: str) -> None:
 
 
 def test_a_head_that_does_not_fit_is_named(copy: Path) -> None:
-    assert read_checkpoint(copy).head() is None
+    assert read_checkpoint(copy).head is None
     save_file({"weight": np.zeros((2, 256), np.float32), "bias": np.zeros(2, np.float32)}, copy / "head.safetensors")
     hashes = json.loads((copy / "config.json").read_text())["sha256"]
     change(
@@ -221,6 +221,6 @@ def test_a_head_that_does_not_fit_is_named(copy: Path) -> None:
     with pytest.raises(CheckpointError, match=r"head\.safetensors has the shapes .*expected weight \(3, 256\)"):
         read_checkpoint(copy)
     change(copy, class_names=["cat", "dog"])
-    head = read_checkpoint(copy).head()
+    head = read_checkpoint(copy).head
     assert head is not None
     assert head.weight.shape == (2, 256)

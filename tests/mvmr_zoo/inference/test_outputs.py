@@ -22,7 +22,8 @@ from mvmr_zoo.checkpoint import (
 from mvmr_zoo.errors import CheckpointError, ConfigError
 from mvmr_zoo.inference.model import Model
 from mvmr_zoo.models.catalog import BUNDLED_MODEL
-from mvmr_zoo.models.loading import load, model_info
+from mvmr_zoo.models.describe import model_info
+from mvmr_zoo.models.loading import load
 from mvmr_zoo.models.verify import verify_checkpoint
 
 from ...conftest import make_checkpoint
@@ -161,7 +162,7 @@ def test_a_folder_with_features_alone_is_what_it_was(checkpoint: Checkpoint) -> 
     values = json.loads((checkpoint.folder / "config.json").read_text())
     assert not {"outputs", "default_output", "aligned_dim"} & values.keys()
     assert checkpoint.config.outputs == {"features": D}
-    assert checkpoint.alignment() is None
+    assert checkpoint.alignment is None
     assert checkpoint.vectors_digest("features", D) == checkpoint.weights_digest
 
 
@@ -223,7 +224,7 @@ def test_an_altered_alignment_is_named(copy: Path) -> None:
 def test_an_alignment_of_another_shape_is_named(
     copy: Path, aligned_checkpoint: Checkpoint, wrong: dict[str, np.ndarray]
 ) -> None:
-    alignment = aligned_checkpoint.alignment()
+    alignment = aligned_checkpoint.alignment
     assert alignment is not None
     replace_alignment(copy, **{**alignment._asdict(), **wrong})
     with pytest.raises(CheckpointError, match=r"alignment\.safetensors: holds .*expected matrix \(256, 256\)"):
@@ -231,7 +232,7 @@ def test_an_alignment_of_another_shape_is_named(
 
 
 def test_an_alignment_that_is_not_finite_is_named(copy: Path, aligned_checkpoint: Checkpoint) -> None:
-    alignment = aligned_checkpoint.alignment()
+    alignment = aligned_checkpoint.alignment
     assert alignment is not None
     replace_alignment(copy, **alignment._replace(mean=np.full(T, np.nan, np.float32))._asdict())
     with pytest.raises(CheckpointError, match=r"alignment\.safetensors: mean holds values that are not finite"):
@@ -239,7 +240,7 @@ def test_an_alignment_that_is_not_finite_is_named(copy: Path, aligned_checkpoint
 
 
 def test_another_alignment_fails_the_golden_answers(copy: Path, aligned_checkpoint: Checkpoint) -> None:
-    alignment = aligned_checkpoint.alignment()
+    alignment = aligned_checkpoint.alignment
     assert alignment is not None
     replace_alignment(copy, **alignment._replace(matrix=alignment.matrix[::-1])._asdict())
     with pytest.raises(CheckpointError, match=r"golden\.safetensors: aligned: cosine"):
@@ -385,7 +386,7 @@ def classified(model: Model, paths: list[Path]) -> np.ndarray:
 
 def test_a_classifier_reads_features_whatever_the_output(exports: ExportedFolders, tmp_path: Path) -> None:
     plain = exports.checkpoint
-    head, dim = plain.head(), plain.config.embedding_dim
+    head, dim = plain.head, plain.config.embedding_dim
     alignment = alignment_from_projector(WEIGHT[:, :dim], None)
     made = make_checkpoint(
         tmp_path / "both", "resnet8", head=head, class_names=plain.config.class_names, alignment=alignment,

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets import image_folder
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
@@ -130,12 +129,6 @@ def test_a_folder_that_is_not_a_checkpoint(tmp_path: Path) -> None:
 def test_wrong_runtime_or_device(checkpoint: Checkpoint) -> None:
     with pytest.raises(ConfigError, match="runtime='jax'"):
         load(checkpoint.folder, runtime="jax")
-
-
-def test_measured_figures_come_with_the_bundled_model() -> None:
-    figure = mvmr_zoo.model_info(BUNDLED_MODEL).measured["imagenette/knn-v1/aligned"]
-    assert figure.low is not None
-    assert 0.9 <= figure.low <= figure.value <= 1
 
 
 def test_external_encoder_runs_on_both_engines(photo_folder: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_run_with_two_teachers_ends_in_an_alignment_that_takes_their_vectors(
     assert train("distill", photos, tmp_path, specs, *more, QUIET) == 0
     assert all(float(row["loss/regression"]) < 2 for row in logged(tmp_path, "loss/regression"))
     finished = read_checkpoint(tmp_path / NAME)
-    alignment = finished.alignment()
+    alignment = finished.alignment
     assert alignment is not None
     files = sorted(photos.rglob("*.jpg"))
     joined = np.concatenate(

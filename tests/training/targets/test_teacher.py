@@ -200,7 +200,7 @@ def test_a_teacher_whose_library_is_missing_says_what_to_install(
 @pytest.mark.parametrize("px", [None, 40])
 def test_a_teacher_gives_the_output_that_its_folder_names(px: int | None, aligned_checkpoint: Checkpoint) -> None:
     teacher = Teacher(str(aligned_checkpoint.folder), px)
-    alignment = aligned_checkpoint.alignment()
+    alignment = aligned_checkpoint.alignment
     assert alignment is not None
     assert teacher.dim == len(alignment.matrix)
     side, own = teacher.preprocess.crop_px, teacher.preprocess

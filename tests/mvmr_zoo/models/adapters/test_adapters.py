@@ -18,7 +18,8 @@ from mvmr_zoo.architectures.encoder import count_macs
 from mvmr_zoo.errors import CheckpointError, ConfigError, UnknownModelError
 from mvmr_zoo.inference.engines import OnnxEngine
 from mvmr_zoo.models.adapters import KINDS, is_external, load_external
-from mvmr_zoo.models.loading import load, model_info
+from mvmr_zoo.models.describe import model_info
+from mvmr_zoo.models.loading import load
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.checkpoint import Alignment, Checkpoint, Head
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.models.hub import parse_hub_spec
 
@@ -40,6 +42,39 @@ def test_only_required_files_are_downloaded_and_only_once(
     assert client.load("hf-hub:org/tiny@main") == first
     assert client.load(first["spec"], HF_HUB_OFFLINE="1") == first
     assert len(hub.requests) == asked
+
+
+COUNTED_LOAD = """
+import json, sys, mvmr_zoo
+from mvmr_zoo.checkpoint import config, files, read
+calls = []
+def count(module, name):
+    function = getattr(module, name)
+    def counted(path):
+        calls.append(f"{name} {path.name}")
+        return function(path)
+    setattr(module, name, counted)
+for module, name in ((config, "read_json_object"), (files, "file_digest"), (read, "read_tensors")):
+    count(module, name)
+mvmr_zoo.load(sys.argv[1])
+print(json.dumps(calls))
+"""
+
+
+def test_each_file_is_hashed_and_read_once(hub: HubServer, client: HubClient, tmp_path: Path) -> None:
+    """This holds for a download, and for a load from the cache."""
+    random = np.random.default_rng(0)
+    head = Head(*(random.standard_normal(shape).astype(np.float32) for shape in ((5, 256), (5,))))
+    alignment = Alignment(*(random.standard_normal(shape).astype(np.float32) for shape in ((8, 256), (8, 9), (9,))))
+    made = make_checkpoint(tmp_path / "whole", head=head, class_names=tuple("abcde"), alignment=alignment)
+    hub.store("org/whole", made.folder)
+    files = sorted(made.config.sha256)
+    expected = [f"file_digest {name}" for name in files] + ["read_json_object config.json"]
+    expected += [f"read_tensors {name}" for name in files if name != "graph.onnx"]
+    for _ in range(2):
+        done = client.run("-c", COUNTED_LOAD, "hf-hub:org/whole")
+        assert done.returncode == 0, done.stderr
+        assert sorted(json.loads(done.stdout)) == expected
 
 
 def test_a_projector_is_not_downloaded(hub: HubServer, client: HubClient, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mvmr_zoo.errors import CheckpointError, ConfigError, HubError, UnknownModelError
-from mvmr_zoo.models.loading import model_info
+from mvmr_zoo.models.describe import model_info
 from mvmr_zoo.models.weight_import import authors_folder, fetch
 from mvmr_zoo.models.weight_import.google_drive import only_weights_file
 

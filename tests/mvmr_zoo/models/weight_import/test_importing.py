@@ -148,7 +148,7 @@ def test_parameters_and_classifiers_without_bias(zoo: Path, tmp_path: Path) -> N
     file = tmp_path / os.fsdecode(b"odd\xff.pth")
     torch.save({"encoder": values, "classifier": {"weight": weight}}, file)
     made = import_weights(file, "mine", preprocess="cifar").checkpoint
-    head = made.head()
+    head = made.head
     assert head is not None
     np.testing.assert_array_equal(head.weight, weight.detach().numpy())
     assert (head.bias == 0).all()
