@@ -77,7 +77,7 @@ def build(services: Services, uploads: Path) -> gr.Blocks:
 
         def search_from_map(session: Any, state: Any, *settings: Any) -> list[Any]:
             query = searcher.query_from_id(photo_map.chosen_id(state))
-            return [gr.Tabs(selected="search"), *search.start(session, query, *settings)]
+            return [gr.Tabs(selected="search"), *search.search_with(session, query, None, *settings)]
 
         search_event = photo_map.search_button.click(
             show_errors(search_from_map),

@@ -12,13 +12,13 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from demo.thumbnails import LARGE_PX, Thumbnails, save_small
 from demo.trail import QueryPhoto, Step
-from demo.uploads import open_upload
+from demo.uploads import Upload, open_upload
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import ConfigError, DataError, LibraryError, printable
 from mvmr_zoo.search import Filters
@@ -46,23 +46,40 @@ class PhotoDetails:
 
     Args:
         id: Id in the library.
-        name: Printable file name.
+        row: Database row.
         place: Path of the photo. On a public page, the path relative to the parent of the indexed folder.
-        taken: EXIF date as `YYYY-MM-DD HH:MM:SS`; None if unknown.
-        width: Width in pixels.
-        height: Height in pixels.
-        size: File size in bytes.
         thumbnail: Thumbnail file.
     """
 
     id: int
-    name: str
+    row: PhotoRow = field(compare=False, repr=False)
     place: str
-    taken: str | None
-    width: int
-    height: int
-    size: int
     thumbnail: Path
+
+    @property
+    def name(self) -> str:
+        """Printable file name."""
+        return printable(_name(self.row))
+
+    @property
+    def taken(self) -> str | None:
+        """EXIF date as `YYYY-MM-DD HH:MM:SS`; None if unknown."""
+        return self.row.taken_at
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.row.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self.row.height
+
+    @property
+    def size(self) -> int:
+        """File size in bytes."""
+        return self.row.stamp.size
 
     @property
     def facts(self) -> str:
@@ -168,14 +185,18 @@ class Searcher:
             ImageError: The photo cannot be read or exceeds the upload limits.
         """
         upload = open_upload(path)
-        ids = self._in_library(lambda: self._library.same_as(upload.content))
-        if ids:
-            known = self._query_photo(self._rows(ids))
-            return QueryPhoto(printable(upload.name), known.thumbnail, known.ids)
+        copies = self.copies_of(upload)
+        if copies:
+            return replace(self._query_photo(copies), name=printable(upload.name))
         vector: NDArray[np.float32] = self.model.embed([upload.image])[0]
-        thumbnail = self._uploads / f"{hashlib.sha256(upload.content).hexdigest()}-query.jpg"
+        # named after the vector, so that the name cannot be guessed and is the same for the same photo
+        thumbnail = self._uploads / f"{hashlib.sha256(vector.tobytes()).hexdigest()}-query.jpg"
         save_small(upload.image, thumbnail, _QUERY_THUMBNAIL_PX)
         return QueryPhoto(printable(upload.name), thumbnail, vector=vector)
+
+    def copies_of(self, upload: Upload) -> dict[int, PhotoRow]:
+        """Return the database rows of the library photos with the content of an upload by id."""
+        return self._in_library(lambda: self._library.photos(self._library.same_as(upload.content)))
 
     def query_from_id(self, id_: int) -> QueryPhoto:
         """Prepare a photo of the library for a search. Raises ConfigError if the id is unknown."""
@@ -226,8 +247,9 @@ class Searcher:
 
     def wait_for_thumbnails(self, hits: Sequence[PageHit]) -> list[PageHit]:
         """Wait until all thumbnails exist, and return the same hits with them."""
-        pending = [hit.photo.id for hit in hits if hit.photo.thumbnail == self.thumbnails.placeholder]
-        complete = {each.id: each for each in self.details(pending)}
+        pending = [hit.photo for hit in hits if hit.photo.thumbnail == self.thumbnails.placeholder]
+        files = self.thumbnails.of([photo.row for photo in pending])
+        complete = {photo.id: replace(photo, thumbnail=file) for photo, file in zip(pending, files, strict=True)}
         return [hit._replace(photo=complete.get(hit.photo.id, hit.photo)) for hit in hits]
 
     def details(self, ids: Sequence[int]) -> list[PhotoDetails]:
@@ -293,16 +315,7 @@ class Searcher:
         return QueryPhoto(printable(_name(first)), self.thumbnails.of([first])[0], tuple(rows))
 
     def _details(self, id_: int, row: PhotoRow, thumbnail: Path) -> PhotoDetails:
-        return PhotoDetails(
-            id=id_,
-            name=printable(_name(row)),
-            place=self.display_path(row),
-            taken=row.taken_at,
-            width=row.width,
-            height=row.height,
-            size=row.stamp.size,
-            thumbnail=thumbnail,
-        )
+        return PhotoDetails(id=id_, row=row, place=self.display_path(row), thumbnail=thumbnail)
 
 
 def human_size(size: float) -> str:

@@ -126,7 +126,8 @@ class CompareTab:
         """Return the query image and the ids of the library photos with the same content."""
         searcher = self._services.searcher
         if isinstance(query, Path):
-            return open_upload(query).image, searcher.query_from_file(query).ids
+            upload = open_upload(query)
+            return upload.image, tuple(searcher.copies_of(upload))
         row = searcher.rows([query]).get(query)
         if row is None:
             raise ConfigError("This photo is no longer in the library. Reload the page.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 8
 
-_ROLES = {"new search": None, "more like this": "like", "less like this": "unlike"}
+_ROLES: dict[str, Sign | None] = {"new search": None, "more like this": "like", "less like this": "unlike"}
 _MAX_NAME_LENGTH = 28
 
 _SCROLL_TO_DETAIL = "() => document.getElementById('detail')?.scrollIntoView({block: 'start'})"
@@ -176,10 +176,6 @@ class SearchTab:
         """Components that `load` returns values for."""
         return [self.session, self.examples, self.filters.folder, self.heading]
 
-    def start(self, session: Session, query: QueryPhoto, *settings: Any) -> list[Any]:
-        """Start a new search with one photo."""
-        return self._append_step(session, Step((query,)), *settings)
-
     def _invitation(self, has_photos: bool) -> list[str]:
         if has_photos:
             return ["Drop a photo or choose an example to find similar photos."]
@@ -190,23 +186,23 @@ class SearchTab:
     def _search_with_upload(self, session: Session, path: str | None, role: str, *settings: Any) -> list[Any]:
         if path is None:
             return [gr.skip()] * len(self.outputs)
-        return self._search_with(session, self._searcher.query_from_file(path), _ROLES.get(role), *settings)
+        return self.search_with(session, self._searcher.query_from_file(path), _ROLES.get(role), *settings)
 
-    def _search_with(self, session: Session, query: QueryPhoto, sign: Any, *settings: Any) -> list[Any]:
+    def search_with(self, session: Session, query: QueryPhoto, sign: Sign | None, *settings: Any) -> list[Any]:
+        """Search with one more photo. Without a sign or an earlier search, the photo starts a new search."""
         step = session.trail.step
-        if sign is None or step is None:
-            return self.start(session, query, *settings)
-        return self._append_step(session, step.with_photo(query, sign), *settings)
+        step = Step((query,)) if sign is None or step is None else step.with_photo(query, sign)
+        return self._search(session, session.trail.append(step), *settings)
 
     def _search_with_example(self, session: Session, event: gr.SelectData, *settings: Any) -> list[Any]:
         query = self._searcher.query_from_id(session.examples[event.index].id)
-        return self._search_with(session, query, None, *settings)
+        return self.search_with(session, query, None, *settings)
 
     def _search_with_chosen(self, sign: Sign | None) -> Any:
         def handler(session: Session, *settings: Any) -> list[Any]:
             if session.chosen is None:
                 raise gr.Error("No hit is selected. Click a hit first.", print_exception=False)
-            return self._search_with(session, self._searcher.query_from_id(session.chosen.id), sign, *settings)
+            return self.search_with(session, self._searcher.query_from_id(session.chosen.id), sign, *settings)
 
         return handler
 
@@ -216,28 +212,24 @@ class SearchTab:
             raise gr.Error(
                 "A search needs at least one similar photo. Start a new search instead.", print_exception=False
             )
-        return self._append_step(session, step, *settings)
+        return self._search(session, session.trail.append(step), *settings)
 
     def _go_to_step(self, session: Session, position: int | None, *settings: Any) -> list[Any]:
-        trail = session.trail.go_to(-1 if position is None else position)
-        return self._search(replace(session, trail=trail), *settings)
+        return self._search(session, session.trail.go_to(-1 if position is None else position), *settings)
 
     def _apply_filters(self, session: Session, *settings: Any) -> list[Any]:
         """Search again if a filter has changed. Leaving a text field without a change triggers no search."""
         if settings == session.settings:
             return [gr.skip()] * len(self.outputs)
-        return self._search(session, *settings)
+        return self._search(session, session.trail, *settings)
 
-    def _append_step(self, session: Session, step: Step, *settings: Any) -> list[Any]:
-        return self._search(replace(session, trail=session.trail.append(step)), *settings)
-
-    def _search(self, session: Session, *settings: Any) -> list[Any]:
-        """Show the first page of hits of the current step."""
-        step, options = session.trail.step, self.filters.options(*settings)
+    def _search(self, session: Session, trail: Trail, *settings: Any) -> list[Any]:
+        """Show the first page of hits of the current step of a search history."""
+        step, options = trail.step, self.filters.options(*settings)
         if step is None:
             return [gr.skip()] * len(self.outputs)
         hits = self._searcher.search(step, options)
-        session = replace(session, hits=tuple(hits), chosen=None, settings=settings)
+        session = replace(session, trail=trail, hits=tuple(hits), chosen=None, settings=settings)
         return self._render(session, self.detail.hide(), has_more=len(hits) == options.k)
 
     def _load_more(self, session: Session, *settings: Any) -> list[Any]:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +63,30 @@ def test_uploaded_library_photo_is_recognized_by_content(searcher: Searcher, alb
     assert query_photo.name == "renamed.jpg"
     assert not set(query_photo.ids) & set(ids(searcher, Step((query_photo,)), k=100))
     assert set(query_photo.ids) <= set(ids(searcher, Step((query_photo,)), k=3, hide_query=False))
+
+
+def test_an_upload_is_hashed_once_and_its_hits_are_fetched_once(
+    searcher: Searcher, album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = album.queries / "china--4.jpg"
+    content, calls, sha256, photos = upload.read_bytes(), [], hashlib.sha256, PhotoLibrary.photos
+
+    def counted_sha256(data: bytes = b"", **options: Any) -> Any:
+        calls.extend(["hash"] * (data == content))
+        return sha256(data, **options)
+
+    def counted_photos(library: PhotoLibrary, ids: Any) -> Any:
+        found = photos(library, ids)
+        calls.extend(["fetch"] * bool(found))
+        return found
+
+    monkeypatch.setattr(hashlib, "sha256", counted_sha256)
+    monkeypatch.setattr(PhotoLibrary, "photos", counted_photos)
+    hits = searcher.search(Step((searcher.query_from_file(upload),)), Options())
+    waiting = hits[0].photo
+    hits[0] = hits[0]._replace(photo=dataclasses.replace(waiting, thumbnail=searcher.thumbnails.placeholder))
+    assert searcher.wait_for_thumbnails(hits)[0].photo == waiting
+    assert calls == ["hash", "fetch"]
 
 
 def test_hits_are_returned_before_slow_thumbnails(tmp_path: Path) -> None:
