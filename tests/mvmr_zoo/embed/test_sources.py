@@ -41,7 +41,7 @@ def test_what_cannot_be_looked_at_is_an_input_that_fails(photo_folder: Path) -> 
     (photo_folder / "b" / "broken.jpg").symlink_to("nowhere.jpg")
     inputs = every(open_source(photo_folder))
     assert len(inputs) == 13
-    with pytest.raises(ImageError, match=r"broken\.jpg: cannot be looked at: No such file"):
+    with pytest.raises(ImageError, match=r"broken\.jpg: cannot be accessed: No such file"):
         inputs[-1].decode(32)
 
 
