@@ -1,10 +1,10 @@
-"""Every error a user can meet. The message says what was got, what was expected and what to do next.
+"""The exceptions of this package. Messages state the value, what was expected and what to do next.
 
 MvmrError
-├── UnknownModelError          no checkpoint answers to this name
+├── UnknownModelError          no checkpoint has this name
 ├── MissingDependencyError     an optional library is not installed (also an ImportError)
-├── CheckpointError            a checkpoint or weights file is refused: which file, which field
-├── HubError                   the Hugging Face Hub cannot be reached, or refuses
+├── CheckpointError            a checkpoint or weights file is invalid: which file, which field
+├── HubError                   the Hugging Face Hub is unreachable or refuses a request
 ├── ConfigError                an option or a configuration file is wrong
 ├── DataError                  a data set or a folder of photos cannot be used
 ├── ImageError                 one photo cannot be read: `.path`, `.stage`, `.reason`
@@ -12,7 +12,7 @@ MvmrError
 │   ├── LibraryMismatchError   it was made by another model
 │   ├── LibraryBusyError       another command is changing it
 │   └── LibraryDamagedError    its database cannot be read
-├── TrainingError              a training run cannot go on
+├── TrainingError              a training run cannot continue
 └── LimitError                 an export loses more than its limits allow
 """
 
@@ -26,19 +26,19 @@ Stage = Literal["open", "decode", "preprocess"]
 
 
 class MvmrError(Exception):
-    """Root of the tree: catch it to catch everything this package raises for users' mistakes."""
+    """Base class of all exceptions of this package."""
 
 
 class UnknownModelError(MvmrError):
-    """No checkpoint answers to this name."""
+    """No checkpoint has this name."""
 
 
 class MissingDependencyError(MvmrError, ImportError):
     """An optional library is not installed.
 
     Args:
-        library: the name people install.
-        extra: the extra of `mvmr-zoo` that brings it.
+        library: name of the library.
+        extra: the extra of `mvmr-zoo` that installs it.
         purpose: what it is needed for, as the end of "... is needed to".
     """
 
@@ -49,11 +49,11 @@ class MissingDependencyError(MvmrError, ImportError):
 
 
 class CheckpointError(MvmrError):
-    """A checkpoint or weights file is refused: the message names the file and the field."""
+    """A checkpoint or weights file is invalid. The message names the file and the field."""
 
 
 class HubError(MvmrError):
-    """The Hugging Face Hub cannot be reached, or refuses."""
+    """The Hugging Face Hub is unreachable or refuses a request."""
 
 
 class ConfigError(MvmrError):
@@ -69,8 +69,8 @@ class ImageError(MvmrError):
 
     Args:
         path: the photo, as the caller named it.
-        stage: where it failed.
-        reason: why, in a few words for a person.
+        stage: the step that failed.
+        reason: the cause, in a few words.
     """
 
     def __init__(self, path: str, stage: Stage, reason: str) -> None:
@@ -97,7 +97,7 @@ class LibraryDamagedError(LibraryError):
 
 
 class TrainingError(MvmrError):
-    """A training run cannot go on."""
+    """A training run cannot continue."""
 
 
 class LimitError(MvmrError):
@@ -111,7 +111,7 @@ def require(holds: bool, option: str, got: object, expected: str) -> None:
 
 
 def describe_os_error(error: OSError) -> str:
-    """One line for a person: which file, and what the system said."""
+    """One line with the file and the message of the operating system."""
     return f"{error.filename or 'a file'}: {error.strerror or error}."
 
 
@@ -126,14 +126,14 @@ def closest(name: str, names: Iterable[str]) -> list[str]:
     with `name` come before all others.
     """
     wanted = _letters(name)
-    found = []
+    matches = []
     for other in dict.fromkeys(names):
         parts = {_letters(other), _letters(other.rpartition(":")[2])}
         similarity = max(difflib.SequenceMatcher(None, part, wanted).ratio() for part in parts)
         begins = len(wanted) >= _FEWEST_LETTERS and any(part.startswith(wanted) for part in parts)
         if begins or similarity >= _LEAST_SIMILARITY:
-            found.append((not begins, -similarity, other))
-    return [other for _, _, other in sorted(found)[:3]]
+            matches.append((not begins, -similarity, other))
+    return [other for _, _, other in sorted(matches)[:3]]
 
 
 def hint(name: str, names: Iterable[str]) -> str:
@@ -147,16 +147,16 @@ def _letters(name: str) -> str:
 
 
 def one_line(error: object, limit: int = 200) -> str:
-    """What somebody else's error says, as one line of at most `limit` characters; its type where it says nothing."""
+    """The message of an error in one line of at most `limit` characters, or its type if the message is empty."""
     return " ".join(str(error).split())[:limit] or type(error).__name__
 
 
 def printable(text: str) -> str:
-    """Text that any terminal can print: bytes that are not text, and line breaks, are escaped."""
+    """Escape line breaks, invalid UTF-8 and other unprintable characters."""
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
 def _escaped(char: str) -> str:
-    """As Python writes it; a byte of a file name that is not text by its number."""
+    """The Python escape of a character, or a hexadecimal escape of an undecodable byte of a file name."""
     byte = ord(char) - 0xDC00
     return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else repr(char)[1:-1]

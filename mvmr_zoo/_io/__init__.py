@@ -1,4 +1,4 @@
-"""Plumbing without knowledge of the field: atomic writes, JSON, progress, the terminal."""
+"""Shared helpers: atomic writes, JSON, progress bars, the terminal."""
 
 from __future__ import annotations
 

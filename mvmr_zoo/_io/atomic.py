@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Atomic writes of files and folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 ABANDONED_S = 3600
-"""What has not changed for so long belongs to a process that was killed."""
+"""Age in seconds after which temporary files and folders are considered abandoned by a killed process."""
 
 _SCRATCH = ".mvmr-zoo-scratch-"
 _LOCK = ".lock"
@@ -22,9 +22,9 @@ _LOCK = ".lock"
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A place beside `path` to write to; it gets its name when the block ends, and goes when the block fails.
+    """A temporary path beside `path`, renamed to `path` when the block ends, and deleted if the block fails.
 
-    Two processes that write the same file do not meet; the last one's stands.
+    Processes that write the same file do not interfere. The last one wins.
     """
     target = Path(path)
     part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
@@ -35,7 +35,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.replace(target)
     except OSError as error:
         if error.filename in (None, os.fspath(part)):
-            error.filename = os.fspath(target)  # what its user knows of
+            error.filename = os.fspath(target)  # the path that the caller gave
         raise
     finally:
         with suppress(OSError):
@@ -44,16 +44,16 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder in `parent`; it goes when the block ends.
+    """An empty folder in `parent`, deleted when the block ends.
 
-    `parent` is made where it is missing, and goes too where nothing was put there. Folders that killed processes
-    left go as well: nobody holds their lock, and they are an hour old.
+    Creates `parent` if it is missing, and deletes it again if it stays empty. Also deletes folders of killed processes:
+    those that are not locked and have not changed for an hour.
     """
-    made = [each for each in (parent, *parent.parents) if not each.exists()]
+    created = [path for path in (parent, *parent.parents) if not path.exists()]
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{_SCRATCH}*"):
-        if is_abandoned(left) and not _is_held(left):
-            shutil.rmtree(left, ignore_errors=True)
+    for other in parent.glob(f"{_SCRATCH}*"):
+        if is_abandoned(other) and not _is_held(other):
+            shutil.rmtree(other, ignore_errors=True)
     try:
         with tempfile.TemporaryDirectory(dir=parent, prefix=_SCRATCH) as folder, FileLock(Path(folder) / _LOCK):
             yield Path(folder)
@@ -61,13 +61,13 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         error.filename = error.filename or os.fspath(parent)
         raise
     finally:
-        with suppress(OSError):  # not empty: what was to be written stands there
-            for each in made:
-                each.rmdir()
+        with suppress(OSError):  # not empty: it holds the output
+            for path in created:
+                path.rmdir()
 
 
 def _is_held(scratch: Path) -> bool:
-    """Whether a process still works in a scratch folder."""
+    """Whether a process still locks a scratch folder."""
     lock = FileLock(scratch / _LOCK)
     try:
         with lock.acquire(timeout=0):
@@ -80,18 +80,18 @@ def is_abandoned(path: Path) -> bool:
     """Whether a file or folder has not changed for an hour."""
     try:
         return time.time() - path.stat().st_mtime > ABANDONED_S
-    except OSError:  # gone in the meantime
+    except OSError:  # deleted in the meantime
         return False
 
 
 def write_whole(path: str | os.PathLike[str], data: str | bytes) -> None:
-    """Write a file, whole or not at all; text as UTF-8, its line ends as they are."""
+    """Write a file atomically. Text is encoded as UTF-8, and line endings are kept."""
     with written_whole(path) as part:
         part.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 
 def replace_folder(work: Path, base: Path) -> None:
-    """Rename a finished folder to `base`; one that stands there goes where `work` was, or stays when that fails."""
+    """Rename a finished folder to `base`. An existing `base` moves beside `work`, or is restored if renaming fails."""
     replaced = work.with_name(f".{work.name}.replaced")
     if base.exists():
         base.rename(replaced)

@@ -1,4 +1,4 @@
-"""Reading a JSON object that somebody else wrote."""
+"""Read a JSON object from an untrusted file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from mvmr_zoo.errors import one_line
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Read the object in a JSON file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it cannot be read, is not JSON, nests too deeply, or holds something else than an object.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file cannot be read, is not JSON, is nested too deeply, or does not hold an object.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(values, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        json.dumps(values, ensure_ascii=False).encode()  # rejects unpaired surrogates
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:

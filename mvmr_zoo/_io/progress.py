@@ -1,4 +1,4 @@
-"""A progress bar with rate and time left; silent where nobody watches."""
+"""A progress bar with rate and remaining time, shown only in a terminal."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""A function of the number of items done and the number of all items."""
+"""Called with the number of items done and the total."""
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Gives a function of photos done and photos to do; it draws on standard error when that is a terminal.
+    """Yield a function of items done and total, which draws a bar on standard error if that is a terminal.
 
     Args:
-        what: is going on, as "indexing".
+        what: label of the bar, such as "indexing".
     """
     from rich import progress
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""What command lines share: errors in one line, exit codes, options, text that any terminal prints."""
+"""Shared parts of the command lines: one-line errors, exit codes, options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _P = ParamSpec("_P")
 
 
 def explain_errors(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Turn a user's mistake into one line and exit code 2."""
+    """Print expected errors in one line, and exit with code 2."""
 
     @functools.wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
@@ -32,7 +32,7 @@ def explain_errors(command: Callable[_P, None]) -> Callable[_P, None]:
             typer.echo(f"Error: {printable(str(error))}", err=True)
             raise typer.Exit(CANNOT_RUN) from None
         except BrokenPipeError:
-            raise  # the reader of our output has left: not an error to explain
+            raise  # the reader closed the pipe, which is not an error of the command
         except OSError as error:
             typer.echo(f"Error: {printable(describe_os_error(error))}", err=True)
             raise typer.Exit(CANNOT_RUN) from None
@@ -55,7 +55,7 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def own_name() -> str:
-    """What to type to call this program again: its name where the shell finds it, else its path."""
+    """The command that starts this program: its name if it is on the PATH, else its path."""
     if shutil.which("mvmr-zoo"):
         return "mvmr-zoo"
     return shlex.quote(sys.argv[0]) if not sys.argv[0].endswith(".py") else f"{sys.executable} -m mvmr_zoo.cli"

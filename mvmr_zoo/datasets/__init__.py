@@ -1,4 +1,4 @@
-"""Labeled and unlabeled images by one protocol.
+"""Labeled and unlabeled image sets with one protocol.
 
 base        ImageSet, the protocol
 folder      a folder of photos
@@ -57,7 +57,7 @@ __all__ = [
 
 
 def open_images(spec: str, root: str | os.PathLike[str] | None = None) -> ImageSet:
-    """The images of a spec.
+    """Open the images of a spec.
 
     Args:
         spec: a folder's path or `folder:PATH`; `parquet:PATH`, or `parquet:PATH#COLUMN` to choose the

@@ -1,4 +1,4 @@
-"""STL10 and CIFAR in their authors' binary files, read as they lie on the disk.
+"""STL10 and CIFAR, read from the original binary files.
 
 The Python versions of CIFAR are pickles, which are never opened here.
 """
@@ -43,7 +43,7 @@ class Records:
         return self.before + 3 * self.px**2
 
     def read(self) -> NDArray[np.uint8]:
-        """`(N, size)` uint8, memory-mapped. Raises DataError where the file is missing or cut short."""
+        """`(N, size)` uint8, memory-mapped. Raises DataError if the file is missing or truncated."""
         if not self.path.is_file():
             raise DataError(f"{self.path} is missing. Get the binary version of the data set, not the Python one.")
         length = self.path.stat().st_size
@@ -161,7 +161,7 @@ NAMED: dict[str, Callable[[Path, str], ArrayImages]] = {
 
 
 def _inside(root: Path, folder: str) -> Path:
-    """The data set's own folder: below `root`, or `root` itself."""
+    """The folder of the data set: below `root`, or `root` itself."""
     return root / folder if (root / folder).is_dir() else root
 
 

@@ -1,4 +1,4 @@
-"""`ImageSet`: what every data set is to those who read it."""
+"""`ImageSet`: the protocol of all data sets."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 
 class ImageSet(Protocol):
-    """Images with at most one class each; cheap to send to another process, which opens the files itself."""
+    """Images with at most one class each. Cheap to pickle, because each process opens the files itself."""
 
     @property
     def name(self) -> str:
-        """Readable, the same on every machine."""
+        """Readable name, the same on every machine."""
         ...
 
     @property
     def class_names(self) -> list[str]:
-        """In the order of the labels; empty where there are none."""
+        """Class names in the order of the labels; empty if there are none."""
         ...
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """`(N,)` int64, indices into `class_names`; -1 where an image has none, or may show several."""
+        """`(N,)` int64, indices into `class_names`; -1 if an image has no class or may have several."""
         ...
 
     @property
     def files(self) -> Sequence[Path]:
-        """Every file that the images are read from."""
+        """All files from which images are read."""
         ...
 
     def __len__(self) -> int: ...
@@ -56,7 +56,7 @@ class ImageSet(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over every image's content in order, and its name where it has one: the identity of the data set.
+        """Identity of the data set: SHA-256 of the content, and the name if any, of every image in order.
 
         Raises:
             DataError: a file cannot be read.

@@ -1,6 +1,6 @@
-"""Data sets fetched from their authors on request, each archive checked by its MD5.
+"""Download data sets from their authors, and check the MD5 of each archive.
 
-Of CIFAR the binary archives are taken: the Python ones are pickles, which are never opened here.
+CIFAR is downloaded as binary archives, because the Python archives hold pickles, which this package does not open.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mvmr_zoo.errors import DataError, MissingDependencyError, one_line
 
 @dataclass(frozen=True)
 class Archive:
-    """One file to fetch.
+    """One file to download.
 
     Args:
         url: where it lies.
@@ -37,7 +37,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from.
+    """Origin of a data set.
 
     Args:
         folder: what its archives unpack to.
@@ -102,13 +102,13 @@ SOURCES: dict[str, Source] = {
         ),
     ),
 }
-"""By the data set's name."""
+"""Origins by name of the data set."""
 
 
 def fetch(name: str, root: Path) -> None:
-    """Download a data set's archives into `root` and unpack them there, whole or not at all.
+    """Download a data set's archives into `root` and unpack them there atomically.
 
-    Archives that lie in `root` already are taken, where their MD5 is right. They go once they are unpacked.
+    Archives already in `root` are used if their MD5 is correct. Archives are deleted after unpacking.
 
     Raises:
         DataError: the data set cannot be downloaded, the network or the disk fails, or other bytes came than expected.
@@ -145,7 +145,7 @@ def fetch(name: str, root: Path) -> None:
 
 
 def _downloaded(archive: Archive, root: Path) -> Path:
-    """The archive's file. One that does not come whole is deleted."""
+    """Download an archive and return its path. An incomplete file is deleted."""
     from torchvision.datasets.utils import download_url
 
     file = root / archive.file_name

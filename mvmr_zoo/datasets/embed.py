@@ -31,7 +31,7 @@ def embed_images(
     Raises:
         ImageError: an image cannot be read.
     """
-    found = embed(
+    embeddings = embed(
         engine,
         preprocess,
         (int(row) for row in rows),
@@ -40,4 +40,4 @@ def embed_images(
         normalize=False,
         decode=lambda row, min_px: DecodedImage(data.image(row, min_px=min_px)),
     )
-    return found.vectors
+    return embeddings.vectors

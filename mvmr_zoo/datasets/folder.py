@@ -1,4 +1,4 @@
-"""A folder of photos, with one subfolder a class or without classes."""
+"""A folder of photos, with one subfolder per class or without classes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ImageFolder:
 
 
 def image_folder(root: str | os.PathLike[str]) -> ImageFolder:
-    """The photos of a folder with one subfolder a class; photos deeper down belong to the same class.
+    """The photos of a folder with one subfolder per class; photos deeper down belong to the same class.
 
     A folder without a photo in any subfolder is a set without classes, of the photos straight in it;
     otherwise the photos straight in it, which have no class, are left out. A class is called as its folder is, but

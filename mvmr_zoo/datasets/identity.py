@@ -1,4 +1,4 @@
-"""A quick identity of an image set, from its files' names, sizes and times."""
+"""A quick identity of an image set, from the names, sizes and times of its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readable names of Imagenette's classes, whose folders are named by their numbers in WordNet."""
+"""Readable names of the classes of Imagenette, whose folders are named by WordNet IDs."""
 
 from __future__ import annotations
 

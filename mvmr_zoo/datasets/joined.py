@@ -31,7 +31,7 @@ class JoinedImages:
     parts: tuple[ImageSet, ...]
 
     def __post_init__(self) -> None:
-        """Raise ConfigError without any set."""
+        """Raise ConfigError if there is no set."""
         require(len(self.parts) >= 1, "the number of image sets", len(self.parts), "at least 1")
 
     def __len__(self) -> int:
@@ -50,11 +50,11 @@ class JoinedImages:
     @functools.cached_property
     def labels(self) -> NDArray[np.int64]:
         """`(N,)` int64, indices into `class_names`; -1 for images without a class."""
-        first, found = 0, []
+        first, labels = 0, []
         for part in self.parts:
-            found.append(np.where(part.labels >= 0, part.labels + first, -1))
+            labels.append(np.where(part.labels >= 0, part.labels + first, -1))
             first += len(part.class_names)
-        return np.concatenate(found)
+        return np.concatenate(labels)
 
     @property
     def files(self) -> list[Path]:

@@ -28,7 +28,7 @@ _MOST_CLASSES = 1_000_000
 
 @dataclass(frozen=True)
 class ParquetImages:
-    """An `ImageSet` of rows. The encoded images are read once a process, and held as Arrow buffers.
+    """An `ImageSet` of rows. The encoded images are read once per process, and kept as Arrow buffers.
 
     Args:
         shards: the Parquet files, in order.
@@ -117,7 +117,7 @@ def parquet_images(
         label_column: None takes the first of `label`, `labels`, `fine_label` that is there.
 
     Raises:
-        DataError: no such file, a damaged one, one without images, or without the column asked for.
+        DataError: a file is missing or damaged, or has no images or no such label column.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -165,10 +165,10 @@ def _image_column(file: Path, schema: pa.Schema) -> str:
     raise DataError(f"{file} has the columns {', '.join(schema.names)}; expected one with images, named image or img.")
 
 
-def _label_column(file: Path, schema: pa.Schema, asked: str | None) -> str | None:
-    if asked is not None and asked not in schema.names:
-        raise DataError(f"{file} has no column {asked}; it has {', '.join(schema.names)}.")
-    return asked or next((name for name in LABEL_COLUMNS if name in schema.names), None)
+def _label_column(file: Path, schema: pa.Schema, requested: str | None) -> str | None:
+    if requested is not None and requested not in schema.names:
+        raise DataError(f"{file} has no column {requested}; it has {', '.join(schema.names)}.")
+    return requested or next((name for name in LABEL_COLUMNS if name in schema.names), None)
 
 
 def _class_names(schema: pa.Schema, label: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""A folder of real photos from what scikit-image and scikit-learn carry in their wheels.
+"""A folder of real photos from the wheels of scikit-image and scikit-learn.
 
 Each photograph becomes several views: random crops, flips and color changes. Some views are held
 back as queries, so that searching has a right answer.
@@ -19,7 +19,7 @@ from mvmr_zoo.images import read_image
 VIEWS = 12
 HELD_BACK = 4
 MIN_AREA = 0.35
-"""The smallest share of a photograph's area that a view shows."""
+"""Minimum fraction of the area of a photograph in a view."""
 
 _SKIMAGE = (
     "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png",
@@ -30,7 +30,7 @@ _SKLEARN = ("china.jpg", "flower.jpg")
 
 
 class Samples(NamedTuple):
-    """Where the sample photos went.
+    """Location of the sample photos.
 
     Args:
         library: folder of the views to index.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mvmr_zoo.datasets.base import ImageSet
 
 TEST_SHARE = 0.2
-"""Of each class, where a folder has no split of its own."""
+"""Fraction of each class for testing, if a folder has no splits."""
 
 _KNOWN: tuple[str, ...] = (*NAMED, "imagenet", "imagenette", "voc07")
 
@@ -89,7 +89,7 @@ def open_splits(
 
 
 def _named(name: str, root: Path, seed: int, download: bool) -> Splits:
-    own = next((each for each in _own_folders(name, root) if each.is_dir()), root)
+    own = next((path for path in _own_folders(name, root) if path.is_dir()), root)
     if name != "voc07" and list(own.glob("*.parquet")):
         return _of_parquet(own, name)
     try:
@@ -105,7 +105,7 @@ def _named(name: str, root: Path, seed: int, download: bool) -> Splits:
 
 
 def _as_packed(name: str, root: Path, seed: int) -> Splits:
-    """A named data set as its authors pack it. Raises DataError where it is not there, or is damaged."""
+    """A named data set as its authors pack it. Raises DataError if it is missing or damaged."""
     if name == "voc07":
         return Splits(name, voc07_images(root, "trainval"), voc07_images(root, "test"))
     if name in NAMED:
@@ -119,7 +119,7 @@ def _as_packed(name: str, root: Path, seed: int) -> Splits:
 
 
 def _own_folders(name: str, root: Path) -> list[Path]:
-    """Where a data set may lie below `root` with others beside it."""
+    """Possible folders of a data set below `root`."""
     return [root / each for each in (name, f"{name}2-160", f"{name}2-320", f"{name}2")]
 
 
@@ -141,7 +141,7 @@ def _of_parquet(base: Path, name: str) -> Splits:
     parts = {}
     for kind, stems in (("train", _TRAIN), ("test", _TEST)):
         patterns = [f"{stem}*.parquet" for stem in stems]
-        pattern = next((each for each in patterns if list(base.glob(each))), None)
+        pattern = next((pattern for pattern in patterns if list(base.glob(pattern))), None)
         if pattern is None:
             raise DataError(f"{base} holds no {' or '.join(patterns)}.")
         parts[kind] = parquet_images(base, pattern=pattern)
@@ -168,7 +168,7 @@ def _checked(splits: Splits) -> Splits:
 
 
 def _has_classes(images: ImageSet) -> bool:
-    """Whether it is known of every image which classes it shows."""
+    """Whether the classes of every image are known."""
     if isinstance(images, VocImages):
         return images.presence.shape == (len(images), len(images.class_names))
     return bool(images.class_names) and bool((images.labels >= 0).all())

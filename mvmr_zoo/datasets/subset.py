@@ -1,4 +1,4 @@
-"""Some images of a set, as a set of their own."""
+"""A subset of an image set."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class Subset:
 
     @property
     def name(self) -> str:
-        """That of the whole set."""
+        """Name of the whole set."""
         return self.images.name
 
     @property
     def class_names(self) -> list[str]:
-        """Those of the whole set."""
+        """Class names of the whole set."""
         return self.images.class_names
 
     @functools.cached_property
     def labels(self) -> NDArray[np.int64]:
-        """`(N,)` int64."""
+        """Labels of the rows, `(N,)` int64."""
         return self.images.labels[self.rows]
 
     @property
     def files(self) -> Sequence[Path]:
-        """Those of the whole set."""
+        """Files of the whole set."""
         return self.images.files
 
     def image(self, index: int, *, min_px: int | None = None) -> Image.Image:
@@ -64,7 +64,7 @@ class Subset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the whole set's and of the rows. Raises DataError."""
+        """SHA-256 of the fingerprint of the whole set and the rows. Raises DataError."""
         return hashlib.sha256(self.images.fingerprint.encode() + self.rows.tobytes()).hexdigest()
 
 

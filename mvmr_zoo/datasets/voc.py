@@ -1,4 +1,4 @@
-"""PASCAL VOC 2007 as its authors pack it: photos that may show several of twenty classes.
+"""PASCAL VOC 2007 in its original layout: photos that may show several of twenty classes.
 
 `VOCdevkit/VOC2007` holds the photos in `JPEGImages`; each split, `trainval` or `test`, is a list of their numbers in
 `ImageSets/Main`, and beside it lies a file a class that says of each of them whether it shows the class.
@@ -30,7 +30,7 @@ ABSENT, PRESENT, DIFFICULT = 0, 1, -1
 SPLITS = ("trainval", "test")
 
 _MARKS = {"1": PRESENT, "-1": ABSENT, "0": DIFFICULT}
-"""As the class files have them, by the VOC 2007 development kit's documentation."""
+"""Marks in the class files, from the documentation of the VOC 2007 development kit."""
 
 _PLACES = ("VOCdevkit/VOC2007", "VOC2007", "voc07/VOCdevkit/VOC2007", "voc07/VOC2007", "voc07", ".")
 
@@ -84,21 +84,21 @@ def voc07_images(root: Path, split: str) -> VocImages:
 
 
 def _column(path: Path, listed: Path, numbers: list[str]) -> list[int]:
-    """What a class file says of the photos, in the order of `numbers`, which `listed` lists."""
-    found = {}
+    """Labels of a class file, in the order of `numbers`, the photos in `listed`."""
+    labels = {}
     for line in _lines(path):
         match line.split():
             case [number, mark] if mark in _MARKS:
-                found[number] = _MARKS[mark]
+                labels[number] = _MARKS[mark]
             case _:
                 raise DataError(f"{path} says {line!r}; expected a photo's number, and 1, 0 or -1. {_AGAIN}")
-    if odd := sorted(found.keys() ^ set(numbers)):
+    if odd := sorted(labels.keys() ^ set(numbers)):
         raise DataError(f"Only one of {path} and {listed} has photo {odd[0]}; expected the same photos. {_AGAIN}")
-    return [found[number] for number in numbers]
+    return [labels[number] for number in numbers]
 
 
 def _lines(path: Path) -> list[str]:
-    """Without blanks around them, and without empty ones."""
+    """Lines of a text file, stripped, without empty lines."""
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:

@@ -1,18 +1,18 @@
-"""Bulk embeddings: any number of images to an embeddings folder, shard by shard; or on a cluster, to Parquet.
+"""Bulk embedding: images to an embeddings folder, shard by shard, or to Parquet files on a Ray cluster.
 
-inputs    what is embedded, and the `Source` protocol
-listed    a folder of photos, or a text file of paths
-parquet   a Parquet file of paths or of encoded images
-source    which of these a command line means
-plan      `plan.json`: what a folder is being made of
-failures  the images of a shard that could not be embedded
-run       `embed_source`: the shards that are missing, then the manifest
+inputs          one input, and the `Source` protocol
+path_sources    a folder of photos, or a text file of paths
+parquet_source  a Parquet file of paths or encoded images
+sources         `open_source`: the source that a command line names
+plan            `plan.json`: settings of an embeddings folder, written before the first shard
+failures        images of a shard that could not be embedded
+local_engine    `embed_source`: writes missing shards, then the manifest
 
-places    folders on any file system: paths and URIs
-shared    photos that a cluster can read
-parts     embeddings as Parquet parts
-ray_engine   `embed_on_ray`: photos to parts, on every machine of a Ray cluster; import it from there
-gather    `gather_parquet`: parts to an embeddings folder
+filesystem      folders on any file system: paths and URIs
+shared_photos   photos that a cluster can read
+parquet_parts   embeddings as Parquet files
+ray_engine      `embed_on_ray`: photos to Parquet files on a Ray cluster
+gather          `gather_parquet`: Parquet files to an embeddings folder
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The images of a shard that could not be embedded: a Parquet file beside its vectors."""
+"""Images of a shard that could not be embedded, in a Parquet file beside its vectors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mvmr_zoo.inference import Failure
 
 
 def failures_file(base: Path, shard: str) -> Path:
-    """Where those of a shard stand."""
+    """Path of the failures file of a shard."""
     return base / "failures" / f"failures_{shard}.parquet"
 
 
 def write_failures(base: Path, shard: str, failures: list[Failure]) -> None:
-    """Write them, whole or not at all; a failure's name is its path as `os.fsdecode` gives it."""
+    """Write the failures of a shard atomically. The name of a failure is its path, decoded with `os.fsdecode`."""
     import pyarrow as pa
 
     columns = {"stage": [failure.stage for failure in failures], "reason": [failure.reason for failure in failures]}
@@ -25,7 +25,7 @@ def write_failures(base: Path, shard: str, failures: list[Failure]) -> None:
 
 
 def count_reasons(base: Path, shard: str) -> Counter[str]:
-    """How many failed for which reason. Raises OSError, KeyError or pyarrow's errors for a missing or damaged file."""
+    """Number of failures per reason. Raises OSError, KeyError or a pyarrow error for a missing or damaged file."""
     import pyarrow.parquet as pq
 
     with failures_file(base, shard).open("rb") as file:

@@ -21,10 +21,10 @@ class Place:
     """A folder and the file system it is on.
 
     Args:
-        name: absolute path, or the URI without credentials, query and final slash; what lies below is named so too.
-        filesystem: of pyarrow.
-        path: the folder, as the file system takes it.
-        is_local: whether it is an ordinary folder of this machine.
+        name: absolute path, or the URI without credentials, query and final slash; prefix of the names of its files.
+        filesystem: pyarrow file system.
+        path: the folder, in the syntax of the file system.
+        is_local: whether the folder is on this machine.
     """
 
     name: str
@@ -34,33 +34,33 @@ class Place:
 
     @classmethod
     def local(cls, path: str) -> Place:
-        """The place of an absolute path."""
+        """The `Place` for an absolute path on this machine."""
         from pyarrow.fs import LocalFileSystem
 
         return cls(path, LocalFileSystem(), path, is_local=True)
 
     def below(self, name: str) -> str:
-        """The path of a file in the folder, as the file system takes it."""
+        """The path of a file in the folder, in the syntax of the file system."""
         return f"{self.path.rstrip('/')}/{name}"
 
     def named(self, path: str) -> str:
-        """What a person calls a file in the folder, from its path as the file system gives it."""
+        """Display name of a file in the folder, from its path on the file system."""
         head, chain, tail = (self.name, "", "") if self.is_local else self.name.partition("::")
         return head + path[len(self.path) :] + chain + tail  # zip://photos/a.jpg::s3://bucket/photos.zip
 
     def listed(self) -> list[str]:
-        """Names of what lies in the folder, sorted; none where there is no such folder. Raises DataError."""
+        """Sorted names of the files and folders in the folder; empty if it does not exist. Raises DataError."""
         from pyarrow.fs import FileSelector
 
         with explained(self.name):
-            if self.is_local:  # names need not be text
-                return sorted(each.name for each in Path(self.path).iterdir()) if os.path.exists(self.path) else []
-            found = self.filesystem.get_file_info(FileSelector(self.path, allow_not_found=True))
-            return sorted(each.base_name for each in found)
+            if self.is_local:  # names may be invalid UTF-8
+                return sorted(entry.name for entry in Path(self.path).iterdir()) if os.path.exists(self.path) else []
+            entries = self.filesystem.get_file_info(FileSelector(self.path, allow_not_found=True))
+            return sorted(entry.base_name for entry in entries)
 
 
 def is_uri(named: str) -> bool:
-    """Whether this names something by a URI, as `s3://bucket/photos`."""
+    """Whether the name is a URI, such as `s3://bucket/photos`."""
     return "://" in named
 
 
@@ -68,14 +68,14 @@ def open_place(named: str) -> Place:
     """The folder of a path or a URI; it need not exist.
 
     Raises:
-        DataError: neither pyarrow nor fsspec knows the URI, a library for it is missing, or the path is not text.
+        DataError: neither pyarrow nor fsspec supports the URI, a library for it is missing, or the path is not UTF-8.
     """
     from pyarrow.fs import LocalFileSystem
 
     if not is_uri(named):
         path = os.path.realpath(os.path.expanduser(named))
         if not is_text(path):
-            raise DataError(f"{path} is not text. Arrow opens only names in UTF-8: give another folder.")
+            raise DataError(f"{path} is not valid UTF-8. Arrow opens only names in UTF-8. Give another folder.")
         return Place.local(path)
     filesystem, path = _resolved(named)
     if isinstance(filesystem, LocalFileSystem):
@@ -85,7 +85,7 @@ def open_place(named: str) -> Place:
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """What a file system says when it cannot, as a DataError."""
+    """Convert errors of a file system to DataError."""
     import pyarrow as pa
 
     try:
@@ -95,7 +95,7 @@ def explained(name: str) -> Iterator[None]:
 
 
 def _bare(uri: str) -> str:
-    """A URI without what only opening it needs: credentials, query, final slash."""
+    """A URI without credentials, query and final slash."""
     links = []
     for link in uri.split("::"):
         parts = urlsplit(link)
@@ -104,7 +104,7 @@ def _bare(uri: str) -> str:
 
 
 def _resolved(uri: str) -> tuple[FileSystem, str]:
-    """Pyarrow's own file system for a URI, else fsspec's."""
+    """File system and path of a URI, from pyarrow if it supports the scheme, else from fsspec."""
     import pyarrow as pa
     from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
@@ -112,7 +112,7 @@ def _resolved(uri: str) -> tuple[FileSystem, str]:
         try:
             filesystem, path = FileSystem.from_uri(uri)
             return filesystem, path
-        except pa.ArrowInvalid:  # not one of its schemes
+        except pa.ArrowInvalid:  # pyarrow does not support the scheme
             import fsspec  # type: ignore[import-untyped]
 
             filesystem, path = fsspec.core.url_to_fs(uri)
@@ -120,7 +120,7 @@ def _resolved(uri: str) -> tuple[FileSystem, str]:
 
 
 def is_text(path: str) -> bool:
-    """Whether the name of a file, as `os.fsdecode` gives it, is UTF-8: Arrow opens no other."""
+    """Whether a path from `os.fsdecode` is valid UTF-8. Arrow cannot open other paths."""
     try:
         path.encode()
     except UnicodeEncodeError:

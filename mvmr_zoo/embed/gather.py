@@ -1,4 +1,4 @@
-"""`gather_parquet`: Parquet parts, sorted by path, to an embeddings folder."""
+"""`gather_parquet`: convert Parquet parts to an embeddings folder, sorted by path."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ _BATCH_ROWS = 8192
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Args:
-    paths: of every input, sorted as bytes.
-    place_of: `(N,)`: where among them the rows of the parts go, part after part.
+    """Sorted order of the inputs.
+
+    Args:
+        paths: path of every input, sorted as bytes.
+        place_of: `(N,)`, the index in `paths` of every row of the parts, part after part.
     """
 
     paths: list[bytes]
@@ -41,19 +43,19 @@ class _Sorted:
 def gather_parquet(
     parts: str | os.PathLike[str], folder: str | os.PathLike[str], *, shard_rows: int = SHARD_ROWS
 ) -> BulkReport:
-    """Make the embeddings folder that the local engine would have made of the same photos, but for `plan.json`.
+    """Write the same embeddings folder as the local engine for the same photos, except for `plan.json`.
 
-    Holds the paths in memory, and the vectors of a shard; all vectors lie beside `folder` meanwhile, at two bytes a
-    feature. The folder appears when it is whole.
+    Holds all paths and the vectors of one shard in memory. A temporary file beside `folder` holds all vectors, at two
+    bytes per feature. The folder appears only when it is complete.
 
     Args:
-        parts: what `mvmr-zoo embed --engine ray` wrote: a folder, or a URI that pyarrow or fsspec understands.
+        parts: output of `mvmr-zoo embed --engine ray`: a folder, or a URI that pyarrow or fsspec understands.
         folder: new or empty.
-        shard_rows: inputs a shard, at least 1.
+        shard_rows: inputs per shard, at least 1.
 
     Raises:
         ConfigError: `shard_rows` is below 1.
-        DataError: the parts are not whole, or something stands in `folder`.
+        DataError: the parts are incomplete, or `folder` is not empty.
     """
     if shard_rows < 1:
         raise ConfigError(f"got shard_rows = {shard_rows}; expected at least 1.")
@@ -87,20 +89,20 @@ def gather_parquet(
 
 
 def _sort(place: Place, manifest: PartsManifest) -> _Sorted:
-    found: list[bytes] = []
+    paths: list[bytes] = []
     for batch in _batches(place, manifest, ["image_path", "image_path_bytes"]):
         texts, odd = (batch.column(name).to_pylist() for name in ("image_path", "image_path_bytes"))
-        found += [text.encode() if raw is None else raw for text, raw in zip(texts, odd, strict=True)]
-    if len(found) != manifest.images:
-        raise DataError(f"{place.name} holds {len(found)} rows, but its manifest says {manifest.images}. Embed again.")
-    order = np.array(sorted(range(len(found)), key=found.__getitem__), np.int64)
+        paths += [text.encode() if raw is None else raw for text, raw in zip(texts, odd, strict=True)]
+    if len(paths) != manifest.images:
+        raise DataError(f"{place.name} holds {len(paths)} rows, but its manifest says {manifest.images}. Embed again.")
+    order = np.array(sorted(range(len(paths)), key=paths.__getitem__), np.int64)
     place_of = np.empty_like(order)
     place_of[order] = np.arange(len(order))
-    return _Sorted([found[row] for row in order], place_of)
+    return _Sorted([paths[row] for row in order], place_of)
 
 
 def _scatter(place: Place, manifest: PartsManifest, order: _Sorted, vectors: NDArray[np.float16]) -> dict[int, Failure]:
-    """Put the vector of every row where its path is in `order`; returns the failures by that."""
+    """Write every vector to the position of its path in `order`. Returns the failures by position."""
     failures: dict[int, Failure] = {}
     first = 0
     for batch in _batches(place, manifest, ["vector", "stage", "reason"]):
@@ -110,7 +112,9 @@ def _scatter(place: Place, manifest: PartsManifest, order: _Sorted, vectors: NDA
         good = column.is_valid().to_numpy(zero_copy_only=False)
         flat = column.drop_null().flatten().to_numpy()
         if len(flat) != good.sum() * vectors.shape[1]:
-            raise DataError(f"{place.name}: a vector has not {vectors.shape[1]} features, as the manifest says.")
+            raise DataError(
+                f"{place.name}: a vector does not have {vectors.shape[1]} features, as in the manifest. Embed again."
+            )
         vectors[rows[good]] = flat.reshape(-1, vectors.shape[1])
         stages, reasons = batch.column("stage").to_pylist(), batch.column("reason").to_pylist()
         for row in np.flatnonzero(~good):
@@ -120,7 +124,7 @@ def _scatter(place: Place, manifest: PartsManifest, order: _Sorted, vectors: NDA
 
 
 def _batches(place: Place, manifest: PartsManifest, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Some columns of all parts, always in the same order."""
+    """Some columns of all parts, in order of the part names."""
     import pyarrow.parquet as pq
 
     with explained(place.name):

@@ -1,4 +1,4 @@
-"""What is embedded: inputs in a fixed order, of which any range can be read again."""
+"""Inputs to embed, in a fixed order. Any range can be read again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Input:
     """One image to embed.
 
     Args:
-        path: of its file, as `os.fsdecode` gives it; where it has no file, what to call it.
-        content: the encoded image; None is read from the file.
-        problem: why it cannot be read, where that is known already.
+        path: path of its file, decoded with `os.fsdecode`; a display name if it has no file.
+        content: the encoded image; None to read it from the file.
+        problem: why it cannot be read, if that is already known.
     """
 
     path: str
@@ -39,10 +39,10 @@ class Input:
 
 @dataclass(frozen=True)
 class InputList:
-    """What tells one list of inputs from another.
+    """Identity of a list of inputs.
 
     Args:
-        count: of inputs.
+        count: number of inputs.
         digest: SHA-256 of their names, in order.
     """
 
@@ -51,30 +51,30 @@ class InputList:
 
 
 class Source(Protocol):
-    """Where inputs come from. Holds no more of them than it must."""
+    """A source of inputs, which are read in ranges to limit memory."""
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Display name."""
 
     def stamp(self) -> object:
-        """Changes when the list may have changed since it was last read."""
+        """A value that changes when the list may have changed."""
 
     def listed(self) -> InputList:
-        """The list of inputs as it is now. Raises DataError."""
+        """Count and digest of the current inputs. Raises DataError."""
 
     def inputs(self, first: int, last: int) -> Iterator[Input]:
-        """Inputs `first` to `last`, without the last one. Raises DataError."""
+        """Inputs `first` (inclusive) to `last` (exclusive). Raises DataError."""
 
 
 def file_stamp(path: str) -> tuple[int, int, int]:
-    """What tells that a file did not change: which it is, its size in bytes, its mtime in nanoseconds."""
+    """Inode, size in bytes and mtime in nanoseconds of a file, to detect changes."""
     facts = os.stat(path)
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def list_names(names: Iterable[bytes], *, seed: bytes = b"") -> InputList:
-    """The list of some names; `seed` goes into its digest."""
+    """Count and digest of names. The digest starts with `seed`."""
     digest, count = hashlib.sha256(seed), 0
     for name in names:
         digest.update(len(name).to_bytes(8, "big") + name)

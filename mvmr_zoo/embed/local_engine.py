@@ -1,4 +1,4 @@
-"""`embed_source`: makes the shards that are missing, then the manifest."""
+"""`embed_source`: writes missing shards, then the manifest."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from mvmr_zoo.inference import Failure, Model
 SHARD_ROWS = 100_000
 
 Progress = Callable[[int, int], None]
-"""Called with inputs done and inputs to do."""
+"""Called with the number of inputs done and the total."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BulkReport:
-    """What stands in the folder now.
+    """Contents of the folder after a run.
 
     Args:
-        images: inputs.
-        embedded: rows.
-        shards: how many there are.
-        made: by this run; 0 where the folder was finished already.
-        was_finished: whether it was, so that nothing was done.
-        reasons: how many inputs failed for which reason; empty where nothing was done.
+        images: number of inputs.
+        embedded: number of rows.
+        shards: number of shards.
+        made: shards written by this run.
+        was_finished: whether the folder was already finished, so that the run did nothing.
+        reasons: number of failed inputs for each reason; empty if `was_finished`.
     """
 
     images: int
@@ -46,12 +46,12 @@ class BulkReport:
 
     @property
     def failed(self) -> int:
-        """Inputs without a row."""
+        """Number of inputs without a row."""
         return self.images - self.embedded
 
 
 class _Shard(NamedTuple):
-    """Rows of a shard, and how many of its inputs failed for which reason."""
+    """Number of rows of a shard, and of its failed inputs for each reason."""
 
     rows: int
     reasons: Counter[str]
@@ -66,28 +66,28 @@ def embed_source(
     batch_size: int = 32,
     progress: Progress = lambda done, total: None,
 ) -> BulkReport:
-    """Unit vectors of every input, in an embeddings folder with `failures/failures_N.parquet` for the others.
+    """Write unit vectors of every input to an embeddings folder, and failed inputs to `failures/failures_N.parquet`.
 
-    Shards that are there already are kept: a run that is killed goes on where it was. A shard's vectors
-    are held in memory, at two bytes a feature.
+    Existing shards are kept, so that an interrupted run resumes. The vectors of one shard are held in memory, at two
+    bytes per feature.
 
     Args:
-        source: of the inputs.
+        source: the inputs.
         model: the encoder.
-        folder: new, empty, or what the same call left.
-        shard_rows: inputs a shard.
-        batch_size: images an inference call.
-        progress: told how far it is.
+        folder: new, empty, or from an interrupted run of the same call.
+        shard_rows: inputs per shard.
+        batch_size: images per inference call.
+        progress: called after every batch.
 
     Raises:
         ConfigError: `shard_rows` or `batch_size` is below 1.
-        DataError: the source has no input or cannot be read, or the folder is made of something else.
+        DataError: the source is empty or cannot be read, or the folder has another encoder or list of inputs.
     """
     if shard_rows < 1 or batch_size < 1:
         raise ConfigError(f"got shard_rows = {shard_rows}, batch_size = {batch_size}; expected at least 1 of each.")
     base, stamp, inputs = Path(folder), source.stamp(), source.listed()
     if not inputs.count:
-        raise DataError(f"{source.name} lists no image.")
+        raise DataError(f"{source.name} has no images.")
     with claimed(base):
         plan = settle_plan(
             base, Plan(facts=facts_of(model), source=printable(source.name), inputs=inputs, shard_rows=shard_rows)
@@ -119,15 +119,15 @@ def embed_source(
 
 @dataclass(frozen=True)
 class _Work:
-    """What the shards are made of.
+    """Writes and reads the shards of a folder.
 
     Args:
         base: the folder.
-        plan: of it.
-        source: of the inputs.
-        stamp: of the source when its list was read.
+        plan: its settings.
+        source: the inputs.
+        stamp: stamp of the source when its inputs were listed.
         model: the encoder.
-        batch_size: images an inference call.
+        batch_size: images per inference call.
     """
 
     base: Path
@@ -138,19 +138,19 @@ class _Work:
     batch_size: int
 
     def make(self, number: int, progress: Progress) -> _Shard:
-        """Embed the inputs of a shard and write it; the vectors come last, and say that it is whole."""
+        """Embed the inputs of a shard and write it. The vectors are written last and mark the shard as complete."""
         first, last = self.plan.bounds(number)
         paths: list[str] = []
 
-        def noted() -> Iterator[Input]:
-            for each in self.source.inputs(first, last):
-                paths.append(each.path)
-                yield each
+        def record_paths() -> Iterator[Input]:
+            for item in self.source.inputs(first, last):
+                paths.append(item.path)
+                yield item
 
         vectors = np.empty((last - first, self.plan.facts.dim), np.float16)
         rows: list[int] = []
         failures: list[Failure] = []
-        for batch in self.model.stream(noted(), batch_size=self.batch_size, decode=Input.decode):
+        for batch in self.model.stream(record_paths(), batch_size=self.batch_size, decode=Input.decode):
             if batch.rows:
                 vectors[len(rows) : len(rows) + len(batch.rows)] = batch.vectors
             rows += batch.rows
@@ -158,16 +158,16 @@ class _Work:
             progress(first + len(rows) + len(failures), self.plan.inputs.count)
         if len(paths) != last - first or self.source.stamp() != self.stamp:
             raise DataError(
-                f"{self.source.name} changed while it was read. Give a copy that stays as it is, and a new --output."
+                f"{self.source.name} changed while it was read. Give a copy that does not change, and a new --output."
             )
-        told = [replace(each, name=paths[each.row], reason=printable(each.reason)) for each in failures]
+        named = [replace(failure, name=paths[failure.row], reason=printable(failure.reason)) for failure in failures]
         name = self.plan.name(number)
-        write_failures(self.base, name, told)
+        write_failures(self.base, name, named)
         write_shard(self.base, name, vectors[: len(rows)], [paths[row] for row in rows])
-        return _Shard(len(rows), Counter(each.reason for each in told))
+        return _Shard(len(rows), Counter(failure.reason for failure in named))
 
     def read(self, number: int) -> _Shard | None:
-        """What a shard holds; None where it has to be made."""
+        """Counts of a complete shard; None if it is missing, damaged or incomplete."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

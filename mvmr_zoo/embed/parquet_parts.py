@@ -1,11 +1,11 @@
-"""Embeddings as Parquet parts: what `--engine ray` writes and `gather_parquet` reads.
+"""Embeddings as Parquet files ("parts"), written by `--engine ray` and read by `gather_parquet`.
 
 FOLDER/
-parts/*.parquet   a row an input, in no order: `image_path`, `image_path_bytes`, `vector`, `stage`, `reason`
-manifest.json     whose embeddings they are, and the rows of each part; written last
+parts/*.parquet   one row per input, unordered: `image_path`, `image_path_bytes`, `vector`, `stage`, `reason`
+manifest.json     the encoder, and the number of rows of each part; written last
 
-`vector` is a list of D float32 of unit length, null where the image failed; `stage` and `reason` are null where it
-did not. `image_path` and `image_path_bytes` are those of an embeddings folder.
+`vector` is a list of D float32 of unit length, null if the image failed; `stage` and `reason` are null if it
+did not. `image_path` and `image_path_bytes` are as in an embeddings folder.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class PartsManifest:
-    """What stands in a folder of parts.
+    """Contents of a folder of parts.
 
     Args:
-        facts: whose embeddings they are.
-        rows: of each part, by its name.
-        reasons: how many inputs failed for which reason.
+        facts: the encoder.
+        rows: number of rows of each part, by file name.
+        reasons: number of failed inputs for each reason.
     """
 
     facts: EmbeddingsFacts
@@ -53,29 +53,29 @@ class PartsManifest:
 
     @property
     def images(self) -> int:
-        """Inputs, failed ones included."""
+        """Number of inputs, including failed ones."""
         return sum(self.rows.values())
 
 
 def claim_parts(output: str) -> Place:
-    """The folder to write to; parts of a run that was stopped go. Raises DataError where something else is there."""
+    """Create the output folder and delete the parts of an interrupted run. Raises DataError if it holds other files."""
     place = open_place(output)
-    found = place.listed()
-    if other := [name for name in found if name != PARTS_FOLDER]:
+    existing = place.listed()
+    if other := [name for name in existing if name != PARTS_FOLDER]:
         raise DataError(f"{place.name} holds {other[0]} already. Give a new --output.")
     with explained(place.name):
         place.filesystem.create_dir(place.below(PARTS_FOLDER), recursive=True)
-        if found:
+        if existing:
             place.filesystem.delete_dir_contents(place.below(PARTS_FOLDER))
     return place
 
 
 def part_table(inputs: list[Input], batches: Iterable[EmbeddedBatch]) -> pa.Table:
-    """Rows of a part, in the order of `inputs`.
+    """The table of a part, one row per input, in the order of `inputs`.
 
     Args:
-        inputs: N.
-        batches: what became of them, in order.
+        inputs: N inputs.
+        batches: results for these inputs, in order.
     """
     import pyarrow as pa
 
@@ -88,7 +88,7 @@ def part_table(inputs: list[Input], batches: Iterable[EmbeddedBatch]) -> pa.Tabl
         for failure in batch.failures:
             stages[failure.row], reasons[failure.row] = failure.stage, printable(failure.reason)
     return pa.table(
-        path_columns([each.path for each in inputs])
+        path_columns([item.path for item in inputs])
         | {
             "vector": pa.array(vectors, pa.list_(pa.float32())),
             "stage": pa.array(stages, pa.string()),
@@ -98,15 +98,15 @@ def part_table(inputs: list[Input], batches: Iterable[EmbeddedBatch]) -> pa.Tabl
 
 
 def finish_parts(place: Place, facts: EmbeddingsFacts, images: int) -> PartsManifest:
-    """Count what was written, and write the manifest.
+    """Count the rows of all parts, and write the manifest.
 
     Args:
-        place: with `parts/`.
-        facts: whose embeddings they are.
-        images: how many rows there must be.
+        place: the folder that holds `parts/`.
+        facts: the encoder.
+        images: expected number of rows.
 
     Raises:
-        DataError: there are more or fewer.
+        DataError: the number of rows differs.
     """
     import pyarrow.parquet as pq
 
@@ -122,23 +122,23 @@ def finish_parts(place: Place, facts: EmbeddingsFacts, images: int) -> PartsMani
     manifest = PartsManifest(facts=facts, rows=rows, reasons=reasons)
     if manifest.images != images:
         raise DataError(
-            f"{place.name} holds {manifest.images} rows of {images} images. Every machine of the cluster must see this "
-            "folder: give one that they share, or a bucket."
+            f"{place.name} holds {manifest.images} rows for {images} images. Every machine of the cluster must "
+            "have access to this folder. Give a shared folder or a bucket."
         )
     _write_manifest(place, manifest)
     return manifest
 
 
 def read_parts(place: Place) -> PartsManifest:
-    """The manifest of a folder of parts. Raises DataError: there is none, or it is damaged."""
+    """Read the manifest of a folder of parts. Raises DataError if it is missing or damaged."""
     from pyarrow.fs import FileType
 
     path = place.below(MANIFEST_FILE)
     with explained(place.name):
         if place.filesystem.get_file_info(path).type != FileType.File:
             raise DataError(
-                f"{place.name} holds no {MANIFEST_FILE}: it was not made by `mvmr-zoo embed --engine ray`, "
-                "or that was stopped. Run it again."
+                f"{place.name} has no {MANIFEST_FILE}. `mvmr-zoo embed --engine ray` did not make this folder, "
+                "or the run was stopped. Run it again."
             )
         with place.filesystem.open_input_stream(path) as file:
             content = file.read()
@@ -152,8 +152,8 @@ def read_parts(place: Place) -> PartsManifest:
         return PartsManifest(facts=EmbeddingsFacts.from_json(values), rows=rows, reasons=Counter(values["failed"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
-            f"{place.name}/{MANIFEST_FILE} is damaged, or not that of Parquet parts. Give a folder that "
-            "`mvmr-zoo embed --engine ray` made."
+            f"{place.name}/{MANIFEST_FILE} is damaged, or does not describe Parquet parts. Give a folder made by "
+            "`mvmr-zoo embed --engine ray`."
         ) from None
 
 

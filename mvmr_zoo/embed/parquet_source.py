@@ -1,4 +1,4 @@
-"""A column of a Parquet file: paths, encoded images, or Hugging Face's structs of `bytes` and `path`."""
+"""A column of a Parquet file with paths, encoded images, or Hugging Face structs of `bytes` and `path`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Kind = Literal["paths", "images", "structs"]
 
 COLUMNS = ("image_path", "image", "img")
-"""Looked for in this order where no column is named."""
+"""Default column names, in order of preference."""
 
 _FOOTER_TAIL = 8
 _BUFFER_BYTES = 1 << 20
@@ -32,10 +32,10 @@ class ParquetSource:
     """The rows of one column.
 
     Args:
-        file: absolute.
-        column: its name.
-        kind: `paths` are relative to the file's folder, as are those of structs without bytes; `images` are
-            encoded; `structs` hold both.
+        file: absolute path.
+        column: column name.
+        kind: `paths` (relative to the folder of the file), `images` (encoded), or `structs` of bytes and path
+            (without bytes, the path is used as in `paths`).
     """
 
     file: str
@@ -44,15 +44,15 @@ class ParquetSource:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Display name."""
         return f"parquet:{self.file}:{self.column}"
 
     def stamp(self) -> object:
-        """Of the file."""
+        """Inode, size and mtime of the file."""
         return file_stamp(self.file)
 
     def listed(self) -> InputList:
-        """Of the paths in order, and of the file's footer, which says where every page of images lies."""
+        """Count of rows, and digest of the paths and of the footer, which holds the position of every page."""
         footer = b"" if self.kind == "paths" else _footer(self.file)
         if self.kind == "images":
             with _opened(self.file) as table:
@@ -60,7 +60,7 @@ class ParquetSource:
         return list_names(self._names(), seed=footer)
 
     def inputs(self, first: int, last: int) -> Iterator[Input]:
-        """Inputs `first` to `last`, without the last one; only their row groups are read."""
+        """Inputs `first` (inclusive) to `last` (exclusive). Reads only their row groups."""
         with _opened(self.file) as table:
             start, groups = _groups(table, first, last)
             rows = _NAME_ROWS if self.kind == "paths" else _IMAGE_ROWS
@@ -99,24 +99,24 @@ class ParquetSource:
 
 
 def parquet_source(named: str) -> ParquetSource:
-    """The source that `FILE` or `FILE:COLUMN` names.
+    """Open `FILE` or `FILE:COLUMN`.
 
     Raises:
-        DataError: no such file, a damaged one, or none of the columns looked for.
+        DataError: the file does not exist or is damaged, or the column does not exist.
     """
     file, column = os.path.expanduser(named), None
     if not os.path.exists(file) and ":" in named:
         file, _, column = file.rpartition(":")
     if not Path(file).is_file():
-        raise DataError(f"{file} is no Parquet file. Give parquet:FILE, or parquet:FILE:COLUMN.")
+        raise DataError(f"{file} is not a file. Give parquet:FILE, or parquet:FILE:COLUMN.")
     file = os.path.realpath(file)
     with _opened(file) as table:
         schema = table.schema_arrow
-    column = column or next((each for each in COLUMNS if each in schema.names), None)
+    column = column or next((name for name in COLUMNS if name in schema.names), None)
     if column is None or column not in schema.names:
         raise DataError(
             f"{file} has the columns {', '.join(schema.names)}; expected {column or ' or '.join(COLUMNS)}. "
-            "Name the one with paths or images as parquet:FILE:COLUMN."
+            "Name the column of paths or images with parquet:FILE:COLUMN."
         )
     return ParquetSource(file, column, _kind(file, column, schema.field(column).type))
 
@@ -139,17 +139,17 @@ def _kind(file: str, column: str, type_: pa.DataType) -> Kind:
 
 
 def _bytes(values: pa.Array) -> list[bytes | None]:
-    """Strings or bytes, as bytes."""
+    """Convert strings or bytes to bytes."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    found: list[bytes | None] = values.cast(pa.large_binary()).to_pylist()
-    return found
+    converted: list[bytes | None] = values.cast(pa.large_binary()).to_pylist()
+    return converted
 
 
 def _field(structs: pa.StructArray, name: str) -> pa.Array:
-    """A field of structs, null where they are and where they lack it."""
+    """A field of structs; null if the struct is null or has no such field."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -159,7 +159,7 @@ def _field(structs: pa.StructArray, name: str) -> pa.Array:
 
 
 def _groups(table: pq.ParquetFile, first: int, last: int) -> tuple[int, list[int]]:
-    """The row groups that hold some rows, and the number of the first row in them."""
+    """The number of the first row in the row groups that hold rows `first` to `last`, and these row groups."""
     start, row = 0, 0
     groups: list[int] = []
     for group in range(table.num_row_groups):
@@ -172,7 +172,7 @@ def _groups(table: pq.ParquetFile, first: int, last: int) -> tuple[int, list[int
 
 
 def _footer(file: str) -> bytes:
-    """The size of a Parquet file, and its last bytes: the footer, its length and a mark."""
+    """The size of a Parquet file, and its last bytes: the footer, the length of the footer, and the magic number."""
     with open(file, "rb") as opened:
         size = opened.seek(-_FOOTER_TAIL, os.SEEK_END) + _FOOTER_TAIL
         length = int.from_bytes(opened.read(4), "little")

@@ -1,4 +1,4 @@
-"""Photos by their paths: all below a folder, or those that a text file lists."""
+"""Photos by path: all photos below a folder, or the paths in a text file."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from mvmr_zoo.errors import DataError
 from mvmr_zoo.images import file_reason, scan_folder
 
 _BOM = b"\xef\xbb\xbf"
-_LONGEST = 65_536  # bytes a line; Linux opens paths of 4,096
+_LONGEST = 65_536  # bytes per line; the limit of a path on Linux is 4,096
 
 
 @dataclass(frozen=True)
 class FolderSource:
-    """Every photo below a folder, found as the photo library finds them, by path.
+    """Every photo below a folder, sorted by path, found by the same scan as in the photo library.
 
     Args:
-        name: what a person calls the folder.
+        name: display name of the folder.
         paths: absolute, sorted.
-        problems: why a folder or a file could not be looked at, by path; these are inputs that fail.
+        problems: why a folder or file could not be read, by path; each is a failed input.
     """
 
     name: str
@@ -31,14 +31,14 @@ class FolderSource:
     problems: dict[bytes, str]
 
     def stamp(self) -> None:
-        """Always the same: the folder was scanned once."""
+        """Always None, because the folder is scanned only once."""
 
     def listed(self) -> InputList:
-        """The list as it was scanned."""
+        """Count and digest of the scanned paths."""
         return list_names(self.paths)
 
     def inputs(self, first: int, last: int) -> Iterator[Input]:
-        """Inputs `first` to `last`, without the last one."""
+        """Inputs `first` (inclusive) to `last` (exclusive)."""
         for path in self.paths[first:last]:
             yield Input(os.fsdecode(path), problem=self.problems.get(path))
 
@@ -47,7 +47,7 @@ def folder_source(folder: str) -> FolderSource:
     """Scan a folder.
 
     Raises:
-        DataError: it cannot be read, or holds no photo.
+        DataError: the folder cannot be read, or holds no photo.
     """
     root = os.path.realpath(folder)
     scan = scan_folder(os.fsencode(root))
@@ -55,31 +55,31 @@ def folder_source(folder: str) -> FolderSource:
     if not scan.photos:
         why = f" ({next(iter(problems.values()))})" if problems else ""
         raise DataError(
-            f"No photo in {root}{why}. Photos are found by their ending: .jpg, .png, .heic, .webp and the like."
+            f"No photo in {root}{why}. Photos are found by their suffix, such as .jpg, .png, .heic or .webp."
         )
     return FolderSource(root, sorted(scan.photos.keys() | problems.keys()), problems)
 
 
 @dataclass(frozen=True)
 class ListSource:
-    """A text file of one path a line, relative to the file's folder; read anew for every shard.
+    """A text file with one path per line, relative to the folder of the file. It is read again for every shard.
 
     Args:
-        name: of the file.
+        name: path of the text file.
     """
 
     name: str
 
     def stamp(self) -> object:
-        """Of the file."""
+        """Inode, size and mtime of the file."""
         return file_stamp(self.name)
 
     def listed(self) -> InputList:
-        """The list as the file holds it now."""
+        """Count and digest of the current paths in the file."""
         return list_names(self._paths())
 
     def inputs(self, first: int, last: int) -> Iterator[Input]:
-        """Inputs `first` to `last`, without the last one."""
+        """Inputs `first` (inclusive) to `last` (exclusive)."""
         return (Input(os.fsdecode(path)) for path in itertools.islice(self._paths(), first, last))
 
     def _paths(self) -> Iterator[bytes]:
@@ -90,7 +90,7 @@ class ListSource:
                 while line := file.readline(_LONGEST):
                     if b"\0" in line or len(line) == _LONGEST:
                         raise DataError(
-                            f"{self.name} is no list of paths, one a line. "
+                            f"{self.name} is not a list of paths, one per line. "
                             "Give a folder, a text file, or parquet:FILE for a Parquet file."
                         )
                     if line.strip():

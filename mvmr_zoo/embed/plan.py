@@ -1,4 +1,4 @@
-"""`plan.json`: what a folder is being made of, fixed before the first shard, so that another command can go on."""
+"""`plan.json`: settings of an embeddings folder, written before the first shard so that a later run can resume."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a folder is being made of.
+    """Settings of an embeddings folder.
 
     Args:
-        facts: of the encoder.
-        source: what a person calls the source.
-        inputs: the list.
-        shard_rows: inputs a shard.
+        facts: the encoder.
+        source: display name of the source.
+        inputs: count and digest of the inputs.
+        shard_rows: inputs per shard.
     """
 
     facts: EmbeddingsFacts
@@ -46,11 +46,11 @@ class Plan:
 
     @property
     def shards(self) -> int:
-        """How many there are."""
+        """Number of shards."""
         return -(-self.inputs.count // self.shard_rows)
 
     def name(self, shard: int) -> str:
-        """What the files of a shard are called."""
+        """The part of the file names that identifies a shard."""
         return shard_name(shard, self.shards)
 
     def bounds(self, shard: int) -> tuple[int, int]:
@@ -73,39 +73,39 @@ def facts_of(model: Model) -> EmbeddingsFacts:
 
 @contextmanager
 def claimed(base: Path) -> Iterator[None]:
-    """The folder to write to, made where it is missing; no other command writes there until the block ends.
+    """Create the folder if it is missing, and lock it against other commands until the block ends.
 
-    What a killed command left half written goes.
+    Deletes partly written files of interrupted runs.
 
     Raises:
-        DataError: something else stands there, or another command writes there.
+        DataError: the folder holds other files, or another command is writing to it.
     """
     if base.exists() and not base.is_dir():
         raise DataError(f"{base} is a file. Give a folder with --output.")
     if not (base / PLAN_FILE).is_file() and base.is_dir():
-        other = sorted(each.name for each in base.iterdir() if each.name != _LOCK and not _is_part(each))
+        other = sorted(path.name for path in base.iterdir() if path.name != _LOCK and not _is_part(path))
         if other:
-            raise DataError(f"{base} holds {other[0]}, but no {PLAN_FILE}: it is something else. Give a new --output.")
+            raise DataError(f"{base} holds {other[0]}, but no {PLAN_FILE}. Give a new --output.")
     base.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(base / _LOCK, timeout=0):
             for folder in (base, *(base / name for name in FOLDERS)):
-                for each in folder.glob(".*.part"):
-                    each.unlink()
+                for part in folder.glob(".*.part"):
+                    part.unlink()
             try:
                 yield
             finally:
-                if (base / MANIFEST_FILE).exists():  # who comes now has nothing to write
+                if (base / MANIFEST_FILE).exists():  # finished: later runs write nothing
                     (base / _LOCK).unlink(missing_ok=True)
     except Timeout:
         raise DataError(f"Another command is writing to {base}. Wait for it, or give another --output.") from None
 
 
 def settle_plan(base: Path, plan: Plan) -> Plan:
-    """The plan of a folder: the one that stands there if it is of the same, else this one, now written.
+    """Write the plan if the folder has none; otherwise return the existing plan, which must match.
 
     Raises:
-        DataError: the folder is being made of something else.
+        DataError: the existing plan has another encoder, list of inputs or shard size.
     """
     path = base / PLAN_FILE
     if not path.exists():
@@ -113,29 +113,29 @@ def settle_plan(base: Path, plan: Plan) -> Plan:
         values = {"schema": _SCHEMA, "source": plan.source, "shard_rows": plan.shard_rows} | values
         write_whole(path, json.dumps(values, indent=2) + "\n")
         return plan
-    found = _read_plan(path)
+    existing = _read_plan(path)
     advice = "Give another --output, or delete it."
-    if (found.facts.weights_digest, found.facts.preprocess_digest, found.facts.normalized) != (
+    if (existing.facts.weights_digest, existing.facts.preprocess_digest, existing.facts.normalized) != (
         plan.facts.weights_digest,
         plan.facts.preprocess_digest,
         plan.facts.normalized,
     ):
-        before, now = (output_in_words(each.output, each.dim) for each in (found.facts, plan.facts))
-        if found.facts.model != plan.facts.model:
-            difference = f"made by the model {found.facts.model}, not {plan.facts.model}"
+        before, now = (output_in_words(facts.output, facts.dim) for facts in (existing.facts, plan.facts))
+        if existing.facts.model != plan.facts.model:
+            difference = f"made by the model {existing.facts.model}, not {plan.facts.model}"
         elif before != now:
             difference = f"made from the model output {before}, not {now}"
         else:
-            difference = f"made by an earlier version of the model {found.facts.model}"
+            difference = f"made by an earlier version of the model {existing.facts.model}"
         raise DataError(f"{base} is {difference}. {advice}")
-    if found.inputs != plan.inputs:
+    if existing.inputs != plan.inputs:
         raise DataError(
-            f"{base} is made of another list: {found.inputs.count} inputs of {found.source}, now "
+            f"{base} is made from another list: {existing.inputs.count} inputs of {existing.source}, now "
             f"{plan.inputs.count} of {plan.source}. {advice}"
         )
-    if found.shard_rows != plan.shard_rows:
-        raise DataError(f"{base} is made with --shard-rows {found.shard_rows}, not {plan.shard_rows}. {advice}")
-    return found
+    if existing.shard_rows != plan.shard_rows:
+        raise DataError(f"{base} is made with --shard-rows {existing.shard_rows}, not {plan.shard_rows}. {advice}")
+    return existing
 
 
 def _read_plan(path: Path) -> Plan:

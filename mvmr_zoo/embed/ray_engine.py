@@ -1,7 +1,7 @@
-"""`embed_on_ray`: the photos of a folder or a bucket to Parquet parts, on every machine of a Ray cluster.
+"""`embed_on_ray`: photos of a folder or bucket to Parquet files, on every machine of a Ray cluster.
 
-Ray reads the files and writes the Parquet; between them a pool of actors, each with its own copy of the encoder,
-decodes and embeds by the functions of the local engine. The only file that imports ray.
+Ray reads the photos and writes the Parquet files. A pool of actors, each with its own copy of the encoder, decodes and
+embeds with the functions of the local engine. No other file imports ray.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 
 ROWS_PER_PART = 100_000
 CORES_PER_ACTOR = 8
-"""One session of ONNX Runtime gains little from more cores: a larger machine gets several actors."""
+"""One ONNX Runtime session gains little from more cores, so a larger machine runs several actors."""
 
 _BATCHES_A_CALL = 4
 _QUIET = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning of what a later Ray will do
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a FutureWarning
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
 }
 
 
 class _Pool(NamedTuple):
-    """How many actors, and how many cores and GPUs each may use."""
+    """Number of actors, and the cores and GPUs of each."""
 
     actors: int
     threads: int
@@ -62,25 +62,27 @@ def embed_on_ray(
     rows_per_part: int = ROWS_PER_PART,
     batch_size: int = 32,
 ) -> PartsManifest:
-    """Unit vectors of every photo below a folder, as Parquet parts; failures are rows without a vector.
+    """Write unit vectors of every photo below a folder to Parquet files. Failed photos are rows without a vector.
 
-    Takes the cluster that `ray.init` finds (`RAY_ADDRESS`, or one on this machine), else starts one here for the
-    while. Every machine of it needs mvmr-zoo, the model under the same spec, and access to `source` and `output`.
+    Uses the cluster that `ray.init` finds (`RAY_ADDRESS`, or one on this machine), else starts a temporary one here.
+    Every machine of the cluster needs mvmr-zoo, the model under the same spec, and access to `source` and `output`.
 
     Args:
         source: a folder, or a URI that pyarrow or fsspec understands.
         model: the encoder.
-        output: a folder or a URI; new, empty, or what a run that was stopped has left, which is then made anew.
-        rows_per_part: about how many rows a Parquet file has.
-        batch_size: images an inference call.
+        output: a folder or a URI; new, empty, or from an interrupted run, whose parts are deleted.
+        rows_per_part: approximate number of rows per Parquet file.
+        batch_size: images per inference call.
 
     Raises:
         MissingDependencyError: ray is not installed.
         ConfigError: `rows_per_part` or `batch_size` is below 1, or `source` is a list or a Parquet file.
-        DataError: no photo, something else stands in `output`, or the cluster failed.
+        DataError: there is no photo, `output` holds other files, or the cluster failed.
     """
     if rows_per_part < 1 or batch_size < 1:
-        raise ConfigError(f"got {rows_per_part} rows a part, batch_size = {batch_size}; expected at least 1 of each.")
+        raise ConfigError(
+            f"got rows_per_part = {rows_per_part}, batch_size = {batch_size}; expected at least 1 of each."
+        )
     ray = _import_ray()
     photos, place = shared_photos(source), claim_parts(output)
     parts = place.below(PARTS_FOLDER)
@@ -97,7 +99,7 @@ def embed_on_ray(
                 batch_format="pyarrow",
                 batch_size=batch_size * _BATCHES_A_CALL,
                 compute=ray.data.ActorPoolStrategy(size=pool.actors),
-                num_cpus=pool.threads - 1,  # reading and writing need one now and then
+                num_cpus=pool.threads - 1,  # leaves one core for reading and writing
                 num_gpus=pool.gpus,
             )
             embedded.write_parquet(parts, filesystem=place.filesystem, min_rows_per_file=rows_per_part)
@@ -106,14 +108,14 @@ def embed_on_ray(
 
 
 class _Embedder:
-    """An actor: loads the encoder once, then makes rows of files.
+    """Actor that loads the encoder once, then embeds tables of files.
 
     Args:
-        spec: of the encoder.
-        facts: identify the model that the run was started with, and its output.
+        spec: spec of the encoder.
+        facts: identity of the encoder in the process that started the run.
         place: the folder of the photos.
-        pool: whose actor it is.
-        batch_size: images an inference call.
+        pool: size and resources of the actor pool.
+        batch_size: images per inference call.
     """
 
     def __init__(self, spec: str, facts: EmbeddingsFacts, place: Place, pool: _Pool, batch_size: int) -> None:
@@ -122,10 +124,12 @@ class _Embedder:
         threads = None if pool.gpus else pool.threads
         self._model = load(spec, output=facts.output, dim=facts.asked_dim, device=device, threads=threads)
         if replace(facts_of(self._model), model=facts.model) != facts:
-            raise CheckpointError(f"{facts.model} is another model on {os.uname().nodename}. Copy the folder there.")
+            raise CheckpointError(
+                f"{facts.model} is a different model on {os.uname().nodename}. Copy the model folder to that machine."
+            )
 
     def __call__(self, files: pa.Table) -> pa.Table:
-        """Rows of a part for rows of `bytes` and `path`."""
+        """Rows of a part, from rows of `bytes` and `path`."""
         names = [self._place.named(path) for path in files["path"].to_pylist()]
         inputs = [Input(name, content) for name, content in zip(names, files["bytes"].to_pylist(), strict=True)]
         return _part(inputs, self._model, self._batch_size, self._pool.threads)
@@ -139,21 +143,21 @@ def _part(inputs: list[Input], model: Model, batch_size: int, threads: int | Non
 
 
 def _pool(*, on_gpu: bool) -> _Pool:
-    """An actor for every GPU, or for every eight cores of a machine; all alike, so the smallest machine decides."""
+    """One actor per GPU, or per eight cores. All actors are alike, so the smallest machine sets their size."""
     import ray
 
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    with_gpus = [(int(each["GPU"]), int(each.get("CPU", 1))) for each in machines if each.get("GPU", 0) >= 1]
+    with_gpus = [(int(node["GPU"]), int(node.get("CPU", 1))) for node in machines if node.get("GPU", 0) >= 1]
     if on_gpu and with_gpus:
         share = min(cores // gpus for gpus, cores in with_gpus)
         return _Pool(sum(gpus for gpus, _ in with_gpus), max(share, 1), 1)
-    cores = [int(each["CPU"]) for each in machines if each.get("CPU", 0) >= 1]
+    cores = [int(node["CPU"]) for node in machines if node.get("CPU", 0) >= 1]
     share = min([CORES_PER_ACTOR, *cores])
-    return _Pool(sum(each // share for each in cores), share, 0)
+    return _Pool(sum(count // share for count in cores), share, 0)
 
 
 def _read(photos: SharedPhotos) -> Dataset:
-    """A row of `bytes` and `path` a photo. Raises DataError where there is none."""
+    """One row of `bytes` and `path` per photo. Raises DataError if there is no photo."""
     import ray
     from ray.data.datasource import PathPartitionFilter
 
@@ -163,7 +167,7 @@ def _read(photos: SharedPhotos) -> Dataset:
         def __init__(self) -> None: ...
 
         def __call__(self, paths: list[str]) -> list[str]:
-            # not Ray's file_extensions: of `why?.jpg` that reads `why`
+            # Ray's file_extensions would parse `why?.jpg` as `why`
             return [
                 path
                 for path in paths
@@ -172,26 +176,26 @@ def _read(photos: SharedPhotos) -> Dataset:
 
     with explained(place.name):
         return ray.data.read_binary_files(
-            photos.files or [place.path, *_left_out(place.filesystem, place.path)],
+            photos.files or [place.path, *_underscore_paths(place.filesystem, place.path)],
             include_paths=True,
             filesystem=place.filesystem,
             partition_filter=Photos(),
         )
 
 
-def _left_out(filesystem: FileSystem, folder: str) -> Iterator[str]:
-    """What Ray leaves out of a folder that it lists: names right there that begin with `_`, as `_MG_0001.JPG`."""
+def _underscore_paths(filesystem: FileSystem, folder: str) -> Iterator[str]:
+    """Paths that begin with `_`, such as `_MG_0001.JPG`, which Ray skips when it lists a folder."""
     from pyarrow.fs import FileSelector, FileType
 
-    for each in filesystem.get_file_info(FileSelector(folder)):
-        if each.base_name.startswith("_"):
-            yield each.path
-            if each.type == FileType.Directory:
-                yield from _left_out(filesystem, each.path)
+    for entry in filesystem.get_file_info(FileSelector(folder)):
+        if entry.base_name.startswith("_"):
+            yield entry.path
+            if entry.type == FileType.Directory:
+                yield from _underscore_paths(filesystem, entry.path)
 
 
 def _embed_others(others: list[Input], model: Model, place: Place, rows_per_part: int, batch_size: int) -> None:
-    """Embed here what Ray cannot read."""
+    """Embed the photos that Ray cannot read, in this process."""
     import pyarrow.parquet as pq
 
     waiting = iter(others)
@@ -206,7 +210,7 @@ def _embed_others(others: list[Input], model: Model, place: Place, rows_per_part
 
 @contextmanager
 def _cluster() -> Iterator[None]:
-    """A cluster: the one this process is connected to, the one that Ray finds, or one started here for the while."""
+    """Connect to the current cluster, the one that Ray finds, or a temporary one on this machine."""
     import ray
 
     ours = not ray.is_initialized()
@@ -216,14 +220,14 @@ def _cluster() -> Iterator[None]:
             ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
         yield
     except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
-        raise DataError(f"Ray stopped: {_told(error)}") from None
+        raise DataError(f"Ray stopped: {_root_message(error)}") from None
     finally:
         if ours:
             ray.shutdown()
 
 
-def _told(error: Exception) -> str:
-    """What was raised where it began: Ray appends the traceback of the other process, whose last line this is."""
+def _root_message(error: Exception) -> str:
+    """The original message: the last line of the remote traceback that Ray appends."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return one_line(re.sub(r"^(\w+\.)*\w+(Error|Exception): ", "", lines[-1]), 400)
 
@@ -237,6 +241,6 @@ def _import_ray() -> Any:
     except ImportError as error:
         raise MissingDependencyError("ray", "ray", "embed on several machines") from error
     for handler in logging.getLogger("ray.data").handlers:
-        if handler.name == "console":  # the session's own file has it all
+        if handler.name == "console":  # Ray also writes these messages to its log file
             handler.setLevel(logging.CRITICAL)
     return ray

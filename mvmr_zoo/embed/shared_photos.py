@@ -1,4 +1,4 @@
-"""Photos that every machine of a cluster can read: what the cluster takes, and what is left to this process."""
+"""Split photos into those that the cluster reads and those that only this process can read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mvmr_zoo.images import MAX_BYTES
 
 @dataclass(frozen=True)
 class SharedPhotos:
-    """What is embedded.
+    """The photos to embed.
 
     Args:
-        place: all is below it.
-        files: what the cluster reads; None where it has to list the folder itself.
-        others: what it cannot read: names that Arrow does not open, files and folders that may not be looked at.
+        place: folder that holds all photos.
+        files: photos that the cluster reads; None if the cluster lists the folder itself.
+        others: photos that the cluster cannot read: names that Arrow cannot open, unreadable files and folders.
     """
 
     place: Place
@@ -29,11 +29,11 @@ class SharedPhotos:
 
 
 def shared_photos(source: str) -> SharedPhotos:
-    """The photos below a folder, found as the local engine finds them, or of a URI, which is not looked at yet.
+    """The photos below a folder, found by the same scan as in the local engine. The folder of a URI is not listed yet.
 
     Raises:
-        ConfigError: it is a file.
-        DataError: the folder cannot be read or holds no photo, or nothing understands the URI.
+        ConfigError: the source is not a folder.
+        DataError: the folder cannot be read or holds no photo, or the URI is not supported.
     """
     place = open_place(source) if is_uri(source) else None
     if place is not None and not place.is_local:
@@ -41,24 +41,24 @@ def shared_photos(source: str) -> SharedPhotos:
     folder = place.path if place else os.path.expanduser(source)
     if not os.path.isdir(folder):
         raise ConfigError(
-            f"--engine ray reads a folder, or a URI such as s3://bucket/photos; {source} is no folder. "
-            "IvfPq and Parquet files are for --engine local."
+            f"--engine ray reads a folder, or a URI such as s3://bucket/photos; {source} is not a folder. "
+            "Use --engine local for lists and Parquet files."
         )
     scan = folder_source(folder)
     files: list[str] = []
     others: list[Input] = []
-    for each in scan.inputs(0, len(scan.paths)):
-        if each.problem is None and _can_be_shared(each.path):
-            files.append(each.path)
+    for photo in scan.inputs(0, len(scan.paths)):
+        if photo.problem is None and _can_be_shared(photo.path):
+            files.append(photo.path)
         else:
-            others.append(each)
+            others.append(photo)
     return SharedPhotos(Place.local(scan.name), files, others)
 
 
 def _can_be_shared(path: str) -> bool:
-    """Whether Ray can read a file of this machine; one that it cannot read would stop the whole run."""
+    """Whether Ray can read a file of this machine. A file that it cannot read stops the whole run."""
     try:
         readable = os.access(path, os.R_OK) and Path(path).stat().st_size <= MAX_BYTES
     except OSError:
         return False
-    return readable and is_text(path) and not set(path) & set("\t\n\r")  # Ray takes paths for URIs, and drops these
+    return readable and is_text(path) and not set(path) & set("\t\n\r")  # Ray parses paths as URIs, and drops these

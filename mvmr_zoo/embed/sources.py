@@ -1,4 +1,4 @@
-"""Which source a command line means."""
+"""Open the source that a command line names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PARQUET = "parquet:"
 
 
 def open_source(named: str | os.PathLike[str]) -> Source:
-    """The source of a folder's photos, of a text file's paths, or of `parquet:FILE[:COLUMN]`.
+    """Open a folder of photos, a text file of paths, or `parquet:FILE[:COLUMN]`.
 
     Raises:
-        DataError: there is none, or it cannot be read.
+        DataError: the source does not exist or cannot be read.
     """
     name = os.path.expanduser(os.fspath(named))
     if name.startswith(PARQUET) and not os.path.exists(name):
@@ -26,5 +26,5 @@ def open_source(named: str | os.PathLike[str]) -> Source:
         return folder_source(name)
     if Path(name).is_file():
         return ListSource(os.fspath(Path(name).absolute()))
-    what = "is neither a folder nor a file" if os.path.exists(name) else "does not exist, or may not be looked at"
-    raise DataError(f"{name} {what}. Give a folder of photos, a text file of one path a line, or parquet:FILE.")
+    what = "is neither a folder nor a file" if os.path.exists(name) else "does not exist, or cannot be accessed"
+    raise DataError(f"{name} {what}. Give a folder of photos, a text file of one path per line, or parquet:FILE.")

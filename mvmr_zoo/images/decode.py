@@ -1,7 +1,7 @@
-"""Opening photos. The only place that decodes image files.
+"""Decode image files. No other module does.
 
-Whatever the file holds, what comes out is an upright RGB image: EXIF orientation applied, any
-color mode converted, transparency laid on white, the first frame of an animation.
+The result is always an upright RGB image: EXIF orientation is applied, color modes are converted, transparency is
+composited on white, and only the first frame of an animation is read.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .heic .heif .hif .avif".split())
-"""File name endings that a folder scan takes for photos, in lower case."""
+"""File name suffixes of photos, in lower case."""
 
 MAX_SIDE_PX = 32_768
-"""A photo longer than this on either side is refused: it is a mistake or an attack."""
+"""Maximum side of a photo in pixels. Larger images are errors or attacks."""
 
 MAX_BYTES = 1 << 30
-"""A file larger than this is refused: no photo is."""
+"""Maximum size of a photo file in bytes."""
 
 _ORIENTATION = ExifTags.Base.Orientation
 _DATE = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)")
@@ -39,12 +39,12 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF")
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photo and what its file says of it.
+    """A decoded photo with its size and date.
 
     Args:
         image: upright RGB, perhaps decoded at a reduced size.
-        width: of the upright photo at full size, in pixels.
-        height: likewise.
+        width: width of the upright photo at full size, in pixels.
+        height: height of the upright photo at full size, in pixels.
         taken: EXIF date as `YYYY-MM-DD HH:MM:SS`, or None.
     """
 
@@ -66,18 +66,18 @@ def read_photo(
     min_px: int | None = None,
     max_pixels: int | None = None,
 ) -> Photo:
-    """The photo as an upright RGB image, with its size and date.
+    """Read a photo as an upright RGB image, with its size and date.
 
     Args:
         path: a JPEG, PNG, WebP, BMP, TIFF, GIF, HEIC or AVIF file.
-        content: the file's bytes, where they were read already; `path` then only names it.
-        min_px: let a JPEG be decoded at 1/2, 1/4 or 1/8 of its size as long as its short side
-            keeps at least this many pixels. None decodes every pixel.
-        max_pixels: refuse a photo of more; None leaves it to Pillow's limit of about 179 million.
+        content: bytes of the file, if already read. `path` is then only used in messages.
+        min_px: decode a JPEG at 1/2, 1/4 or 1/8 of its size if its short side keeps at least this many pixels. None
+            decodes every pixel.
+        max_pixels: maximum number of pixels. None uses Pillow's limit of about 179 million.
 
     Raises:
-        ImageError: missing, a directory, empty, not an image, truncated, or larger than
-            `MAX_SIDE_PX` a side, `max_pixels` or Pillow's limit.
+        ImageError: the file is missing, a directory, empty, not an image or truncated, or exceeds `MAX_SIDE_PX`,
+            `max_pixels` or Pillow's limit.
     """
     _prepare_pillow()
     name = os.fspath(path)
@@ -103,12 +103,12 @@ def read_photo(
         raise ImageError(name, "open", reason) from None
     except MemoryError:
         raise ImageError(name, "decode", "not enough memory to decode it") from None
-    except Exception as error:  # decoders raise whatever they like on damaged files
+    except Exception as error:  # decoders raise any exception on damaged files
         raise ImageError(name, "decode", f"damaged or truncated: {one_line(error)}") from None
 
 
 def file_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The content of a photo's file. Raises ImageError where it cannot be read or is larger than `MAX_BYTES`."""
+    """Read the bytes of a photo file. Raises ImageError if it cannot be read or is larger than `MAX_BYTES`."""
     name = os.fspath(path)
     try:
         size = os.stat(path).st_size
@@ -120,7 +120,7 @@ def file_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def file_reason(error: OSError) -> str:
-    """Why a file cannot be opened, in words for a person."""
+    """A readable reason why a file cannot be opened."""
     match error:
         case FileNotFoundError():
             return "no such file"
@@ -133,15 +133,15 @@ def file_reason(error: OSError) -> str:
 
 
 def upright_rgb(image: Image.Image, name: str) -> Image.Image:
-    """An image that is open already, upright and in mode RGB. Raises ImageError where it is damaged."""
+    """Convert an open image to upright RGB. Raises ImageError if it is damaged."""
     try:
         return to_rgb(_turned(image))
-    except Exception as error:  # decoders raise whatever they like on damaged files
+    except Exception as error:  # decoders raise any exception on damaged files
         raise ImageError(name, "decode", f"damaged or truncated: {one_line(error)}") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The image in mode RGB; transparency is laid on white, deep grays are brought to 8 bits."""
+    """Convert an image to RGB. Transparency is composited on white, and deep gray is scaled to 8 bits."""
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I;16"):
@@ -159,7 +159,7 @@ def _turned(image: Image.Image) -> Image.Image:
     image.load()
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block must not cost the photo
+    except Exception:  # invalid EXIF data must not make the photo unreadable
         return image
 
 
@@ -178,12 +178,12 @@ def _draft(image: Image.Image, min_px: int) -> None:
     short = min(image.size)
     if image.format in ("JPEG", "MPO") and short > min_px:
         width, height = image.size
-        # Pillow takes the largest of 1/8, 1/4, 1/2 that fits this into the photo: the short side decides
+        # Pillow picks the smallest scale of 1/8, 1/4, 1/2 that is at least this size, so the short side decides
         image.draft(None, (width * min_px // short, height * min_px // short))
 
 
 def _deep_gray(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """8-bit gray from 32-bit integers or floats: the scale (1, 255, 65535) is the smallest that fits."""
+    """8-bit gray from 32-bit integers or floats. White is the smallest of 1, 255 and 65535 that no value exceeds."""
     values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
     top = values.max(initial=0.0)
     scale = next((limit for limit in (1.0, 255.0, 65_535.0) if top <= limit), top)
@@ -193,23 +193,23 @@ def _deep_gray(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 def _exif(image: Image.Image) -> Image.Exif:
     try:
         return image.getexif()
-    except Exception:  # a broken EXIF block must not cost the photo
+    except Exception:  # invalid EXIF data must not make the photo unreadable
         return Image.Exif()
 
 
 def _taken(exif: Image.Exif) -> str | None:
-    """The date the shutter was released, else the date of the file's last change, as EXIF says."""
+    """EXIF date of the exposure, else EXIF date of the last change."""
     try:
         value = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
     except Exception:  # as above
         return None
-    found = _DATE.match(value) if isinstance(value, str) else None
-    return "{}-{}-{} {}".format(*found.groups()) if found else None
+    match = _DATE.match(value) if isinstance(value, str) else None
+    return "{}-{}-{} {}".format(*match.groups()) if match else None
 
 
 @functools.cache
 def _prepare_pillow() -> None:
-    """Register HEIC once, and leave size limits to this module instead of Pillow's warning."""
+    """Register HEIC once, and silence Pillow's size warning, because this module checks sizes."""
     import pillow_heif
 
     pillow_heif.register_heif_opener()

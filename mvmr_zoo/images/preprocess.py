@@ -1,4 +1,4 @@
-"""`Preprocess`: how a photo becomes the array an encoder reads. It travels with the weights."""
+"""`Preprocess`: converts a photo to the input array of an encoder. It is saved with the weights."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 Interpolation = Literal["bilinear", "bicubic"]
 
 Reads = Literal["normalized", "pixels", "photo"]
-"""What an engine is given: normalized crops, crops as uint8, or photos of any size as uint8."""
+"""Input format of an engine: normalized crops, uint8 crops, or uint8 photos of any size."""
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 MAX_PX = 2048
-"""The longest side an encoder may read, in pixels: beyond it, four images fill some gigabytes on their way through."""
+"""Maximum side of an encoder input in pixels. Beyond it, inference of four images needs gigabytes of memory."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -36,7 +36,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """Resize the short side, crop the center, normalize: one fixed way from photo to array.
+    """Resize the short side, crop the center, normalize.
 
     The pixels equal those of torchvision's `Resize(resize_px)` and `CenterCrop(crop_px)` on a
     PIL image, but only the cropped part is ever resized.
@@ -56,7 +56,7 @@ class Preprocess:
     std: tuple[float, float, float] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for values no photo can be prepared with."""
+        """Raise ConfigError for values out of range."""
         if not 1 <= self.crop_px <= self.resize_px <= MAX_PX:
             raise ConfigError(
                 f"Preprocess got crop_px={self.crop_px}, resize_px={self.resize_px}; "
@@ -66,7 +66,7 @@ class Preprocess:
             raise ConfigError(
                 f"Preprocess got interpolation={self.interpolation!r}; expected one of {', '.join(_FILTERS)}."
             )
-        numbers = np.asarray((*self.mean, *self.std), np.float32)  # what pixels are reckoned in
+        numbers = np.asarray((*self.mean, *self.std), np.float32)  # the precision of `normalize`
         if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite(numbers).all() or min(self.std) < 1e-6:
             raise ConfigError(
                 f"Preprocess got mean={self.mean}, std={self.std}; expected three finite numbers each, "
@@ -75,16 +75,16 @@ class Preprocess:
 
     @property
     def resampling(self) -> Image.Resampling:
-        """`interpolation`, in Pillow's terms."""
+        """`interpolation` as a Pillow filter."""
         return _FILTERS[self.interpolation]
 
     def crop(self, image: Image.Image, *, across: float = 0.5, down: float = 0.5) -> Image.Image:
-        """A crop of the resized photo, the center one unless told: an RGB image of `crop_px` x `crop_px`.
+        """Crop the resized photo, by default at the center, to an RGB image of `crop_px` x `crop_px`.
 
         Args:
             image: an RGB image of any size.
-            across: where the crop lies, from 0, the left edge, to 1, the right one.
-            down: likewise, from the top to the bottom.
+            across: horizontal position of the crop, from 0 (left edge) to 1 (right edge).
+            down: vertical position of the crop, from 0 (top) to 1 (bottom).
         """
         width, height = image.size
         short = min(width, height)
@@ -142,12 +142,12 @@ class Preprocess:
         return torch.from_numpy(array)
 
     def prepare(self, image: Image.Image, reads: Reads) -> NDArray[np.float32] | NDArray[np.uint8]:
-        """As much of the preprocessing as an engine leaves to its caller.
+        """Convert an image to the input format of an engine.
 
         Args:
             image: an RGB image of any size.
             reads: `normalized` gives `(3, crop_px, crop_px)` float32; `pixels` the same crop as uint8;
-                `photo` `(H, W, 3)` uint8, the photo as it is.
+                `photo` the unchanged photo, `(H, W, 3)` uint8.
         """
         match reads:
             case "normalized":
@@ -158,7 +158,7 @@ class Preprocess:
                 return np.asarray(image)
 
     def scaled(self, crop_px: int) -> Preprocess:
-        """The same for another crop: `resize_px` keeps its proportion to `crop_px`, rounded."""
+        """The same preprocessing with another `crop_px`, and `resize_px` scaled in proportion and rounded."""
         return replace(self, crop_px=crop_px, resize_px=max(crop_px, round(self.resize_px * crop_px / self.crop_px)))
 
     def to_dict(self) -> dict[str, Any]:

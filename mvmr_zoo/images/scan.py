@@ -1,4 +1,4 @@
-"""What lies in a folder. Paths are bytes: a file name need not be text."""
+"""Find the photos in a folder. Paths are bytes, because file names may be invalid UTF-8."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
 
 
 class Stamp(NamedTuple):
-    """What tells that a file did not change: its size in bytes and its mtime in nanoseconds."""
+    """Size in bytes and mtime in nanoseconds of a file, to detect changes."""
 
     size: int
     mtime_ns: int
@@ -31,40 +31,42 @@ class FailureRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Scan:
-    """Args:
-    photos: the stamp of every file that is named like a photo, by absolute path.
-    unreadable: folders and files that could not be looked at.
+    """Result of scanning a folder.
+
+    Args:
+        photos: the stamp of every file with the suffix of a photo, by absolute path.
+        unreadable: folders and files that could not be read.
     """
 
     photos: dict[bytes, Stamp] = field(default_factory=dict)
     unreadable: list[FailureRow] = field(default_factory=list)
 
     def may_hide(self, path: bytes) -> bool:
-        """Whether `path` lies in a folder that could not be looked at, so that it may still be there."""
+        """Whether `path` is in an unreadable folder, so that it may still exist."""
         return any(path == row.path or path.startswith(row.path + b"/") for row in self.unreadable)
 
 
 @dataclass(frozen=True)
 class Globs:
-    """Which photos to take, as the shell writes names: `*`, `?`, `[...]`.
+    """Shell patterns (`*`, `?`, `[...]`) that select photos.
 
-    A pattern without `/` is compared with the file's name, and with that of every folder on the way to it; one with
-    `/` with the path below the folder that is searched, where `*` goes through subfolders too.
+    A pattern without `/` is compared with the name of the file and of every folder above it. A pattern with `/` is
+    compared with the path relative to the scanned folder, where `*` also matches `/`.
 
     Args:
-        include: take only these; empty takes all.
-        exclude: leave these out, with all that lies below.
+        include: select only these photos; empty selects all.
+        exclude: skip these files and folders.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
     def takes(self, below: bytes) -> bool:
-        """Whether a photo is taken, by its path below the folder that is searched."""
+        """Whether a photo is selected, by its path relative to the scanned folder."""
         return (not self.include or _match(self.include, below)) and not self.leaves_out(below)
 
     def leaves_out(self, below: bytes) -> bool:
-        """Whether a file or folder is left out, by its path below the folder that is searched."""
+        """Whether a file or folder is skipped, by its path relative to the scanned folder."""
         return _match(self.exclude, below)
 
 
@@ -72,12 +74,12 @@ EVERYTHING = Globs()
 
 
 def absolute(folder: str | os.PathLike[str]) -> bytes:
-    """The path of a folder that is added, links resolved."""
+    """The absolute path of a folder, with links resolved."""
     return os.fsencode(os.path.realpath(os.path.expanduser(folder)))
 
 
 def names_of(folder: str | os.PathLike[str]) -> set[bytes]:
-    """What the photos of a folder may begin with: its path with links resolved, and as it is, reached by a link."""
+    """Absolute paths of a folder, with links resolved and unresolved. Paths of its photos begin with one of them."""
     as_it_is = os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100  Path.resolve follows links
     return {absolute(folder), os.fsencode(as_it_is)}
 
@@ -94,14 +96,14 @@ def _match(patterns: tuple[str, ...], below: bytes) -> bool:
 
 
 def scan_folder(folder: bytes, globs: Globs = EVERYTHING) -> Scan:
-    """Every photo below a folder; links to folders are followed once, hidden folders are not.
+    """Find every photo below a folder. Links to folders are followed once; hidden folders are skipped.
 
     Args:
         folder: an absolute path.
-        globs: which photos to take.
+        globs: which photos to select.
     """
     first = len(folder.rstrip(b"/")) + 1
-    found = Scan()
+    scan = Scan()
     seen: set[tuple[int, int]] = set()
     waiting = [folder]
     while waiting:
@@ -114,24 +116,24 @@ def scan_folder(folder: bytes, globs: Globs = EVERYTHING) -> Scan:
             with os.scandir(current) as entries:
                 for entry in entries:
                     if not entry.name.startswith(b".") and not globs.leaves_out(entry.path[first:]):
-                        _look_at(entry, found, waiting)
+                        _scan_entry(entry, scan, waiting)
         except OSError as error:
-            found.unreadable.append(FailureRow(current, "open", f"folder cannot be read: {error.strerror}"))
+            scan.unreadable.append(FailureRow(current, "open", f"folder cannot be read: {error.strerror}"))
     if globs.include:
-        taken = {path: stamp for path, stamp in found.photos.items() if globs.takes(path[first:])}
-        return Scan(taken, found.unreadable)
-    return found
+        selected = {path: stamp for path, stamp in scan.photos.items() if globs.takes(path[first:])}
+        return Scan(selected, scan.unreadable)
+    return scan
 
 
-def _look_at(entry: os.DirEntry[bytes], found: Scan, waiting: list[bytes]) -> None:
+def _scan_entry(entry: os.DirEntry[bytes], scan: Scan, waiting: list[bytes]) -> None:
     try:
         if entry.is_dir():
             waiting.append(entry.path)
         elif entry.name.lower().endswith(_SUFFIXES):
             if (stamp := stamp_of(entry.stat())) is not None:
-                found.photos[entry.path] = stamp
+                scan.photos[entry.path] = stamp
     except OSError as error:
-        found.unreadable.append(FailureRow(entry.path, "open", f"cannot be looked at: {error.strerror}"))
+        scan.unreadable.append(FailureRow(entry.path, "open", f"cannot be accessed: {error.strerror}"))
 
 
 def stamp_of(facts: os.stat_result) -> Stamp | None:
@@ -140,5 +142,5 @@ def stamp_of(facts: os.stat_result) -> Stamp | None:
 
 
 def _wrapped(nanoseconds: int) -> int:
-    """A time as 64 bits: one later than 2262 is still told from another, which is all that a stamp is for."""
+    """A time wrapped to 64 bits, so that different times after the year 2262 still differ."""
     return (nanoseconds + _HALF) % (2 * _HALF) - _HALF

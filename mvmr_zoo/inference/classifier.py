@@ -1,4 +1,4 @@
-"""What a classifier says of images."""
+"""Classification of images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ClassScore(NamedTuple):
 
 
 class Classification(NamedTuple):
-    """What a classifier says of N images.
+    """Class probabilities of N images.
 
     Shapes: `probabilities` `(N, classes)` float32 in [0, 1], in the order of `class_names`.
     """
@@ -29,7 +29,7 @@ class Classification(NamedTuple):
     probabilities: NDArray[np.float32]
 
     def top(self, k: int = 5) -> list[list[ClassScore]]:
-        """For each image its `k` likeliest classes, the likeliest first."""
+        """The `k` most likely classes of each image, in descending order."""
         order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :k]
         return [
             [ClassScore(self.class_names[i], float(scores[i])) for i in ranks]
@@ -38,7 +38,7 @@ class Classification(NamedTuple):
 
 
 def probabilities(logits: NDArray[np.float32], scores: Scores) -> NDArray[np.float32]:
-    """Logits `(N, classes)` as probabilities: `softmax` sums to 1 an image, `sigmoid` judges each class alone."""
+    """Convert logits `(N, classes)` to probabilities: `softmax` over classes, or `sigmoid` for independent classes."""
     wide = logits.astype(np.float64)
     if scores == "sigmoid":
         return np.asarray(np.exp(-np.logaddexp(0, -wide)), np.float32)

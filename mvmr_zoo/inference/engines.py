@@ -31,21 +31,21 @@ class Engine(Protocol):
     """`cpu` or `cuda`."""
 
     reads: Reads
-    """What an image must be made into before it is given to the engine; see `Preprocess.prepare`."""
+    """Input format of the engine; see `Preprocess.prepare`."""
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
-        """Vectors `(N, D)` float32 of N images as `reads` says: an array, or for photos a list of N arrays."""
+        """Vectors `(N, D)` float32 of N images in the format `reads`: an array, or for `photo` a list of N arrays."""
         ...
 
 
 class OnnxEngine:
-    """ONNX Runtime on a weight-free graph, fed with the checkpoint's own tensors.
+    """ONNX Runtime on a graph without weights, with the tensors of the checkpoint as initializers.
 
     Args:
         graph: the serialized graph of `graph.weightless_graph`. It may have `aligned` as a second output.
         weights: every external initializer of the graph, by name; fp16 ones are cast to fp32.
         device: `cpu` or `cuda` (onnxruntime-gpu).
-        threads: ONNX Runtime's intra-op threads; 0 takes one a core.
+        threads: ONNX Runtime's intra-op threads; 0 uses one per core.
     """
 
     name = "onnx"
@@ -59,8 +59,8 @@ class OnnxEngine:
         self.device = device
         values = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in weights.items()}
         self._session = onnx_session(graph, device=device, threads=threads, weights=values)
-        self.shapes = {each.name: tuple(each.shape) for each in self._session.get_outputs()}
-        inputs, outputs = [each.name for each in self._session.get_inputs()], list(self.shapes)
+        self.shapes = {node.name: tuple(node.shape) for node in self._session.get_outputs()}
+        inputs, outputs = [node.name for node in self._session.get_inputs()], list(self.shapes)
         if inputs != ["images"] or outputs not in (["features"], ["features", "aligned"]):
             raise ValueError(
                 f"the graph's input and output are {inputs + outputs}; "
@@ -99,7 +99,7 @@ class TorchEngine:
         except ImportError as error:
             raise MissingDependencyError("PyTorch", "cpu", "run an encoder in PyTorch") from error
         if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("PyTorch got device 'cuda', but sees no CUDA device. device='cpu' works here.")
+            raise ConfigError("PyTorch finds no CUDA device. Use device='cpu'.")
         self.device = device
         self._torch = torch
         self._encoder = encoder.eval().to(device).to(memory_format=torch.channels_last)
@@ -170,12 +170,12 @@ def onnx_session(
     Args:
         graph: a serialized graph, or an ONNX file.
         device: `cpu` or `cuda` (onnxruntime-gpu).
-        threads: ONNX Runtime's intra-op threads; 0 takes one a core.
+        threads: ONNX Runtime's intra-op threads; 0 uses one per core.
         weights: the graph's external initializers by name.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
-        ConfigError: CUDA where this build has none.
+        ConfigError: the device is `cuda`, but this build has no CUDA provider.
     """
     try:
         import onnxruntime as ort
@@ -184,7 +184,9 @@ def onnx_session(
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the cores in between
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # leaves the cores to decoding between calls
     if weights:
         options.add_external_initializers(
             list(weights), [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
@@ -193,8 +195,8 @@ def onnx_session(
     if device == "cuda":
         if "CUDAExecutionProvider" not in ort.get_available_providers():
             raise ConfigError(
-                "ONNX Runtime got device 'cuda', but this build has no CUDA provider. "
-                "`pip install 'mvmr-zoo[gpu]'` in a fresh environment brings one; device='cpu' works here."
+                "This build of ONNX Runtime has no CUDA provider. Run `pip install 'mvmr-zoo[gpu]'` "
+                "in a new environment, or use device='cpu'."
             )
         providers.insert(0, "CUDAExecutionProvider")
     return ort.InferenceSession(graph, options, providers=providers)
@@ -235,26 +237,26 @@ def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -
         engine = OnnxEngine(graph, weights, device=device, threads=threads)
     except MvmrError:
         raise
-    except Exception as error:  # ONNX Runtime's own tree has no common root
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
         which = next((f"{name} {w.shape}: " for name, w in weights.items() if _misfits(graph, name, w)), "")
         raise CheckpointError(
             f"{checkpoint.weights_path} does not fit {GRAPH_FILE}: {one_line(which + str(error))}"
         ) from None
-    said = {"features": "embedding_dim is", "aligned": "outputs says"}
+    config_words = {"features": "embedding_dim is", "aligned": "outputs says"}
     for output, dim in checkpoint.config.outputs.items():
         shape = engine.shapes.get(output, ())
         if len(shape) != 2 or shape[1] != dim:
             raise CheckpointError(
-                f"{checkpoint.folder / GRAPH_FILE}: gives {output} {shape}, but {said[output]} {dim}."
+                f"{checkpoint.folder / GRAPH_FILE}: gives {output} {shape}, but {config_words[output]} {dim}."
             )
     return engine
 
 
 def _misfits(graph: bytes, name: str, tensor: NDArray[np.generic]) -> bool:
-    """Whether the graph has no place for a tensor of this name and shape; ONNX Runtime's error does not name it."""
+    """Whether the graph has no initializer of this name and shape, which ONNX Runtime's error does not name."""
     try:
         OnnxEngine(graph, {name: tensor})
-    except Exception as error:  # there always is one, since the other tensors are missing; what it says differs
+    except Exception as error:  # always raised, because other tensors are missing; the message differs
         return "ReplaceInitializedTensor" in str(error)
     return False
 
@@ -263,7 +265,7 @@ def torch_encoder(checkpoint: Checkpoint) -> nn.Module:
     """The encoder as a module, in evaluation mode, on the CPU.
 
     Raises:
-        CheckpointError: the architecture is not known here, or a tensor is missing or of another shape.
+        CheckpointError: the architecture is unknown, or a tensor is missing or has another shape.
         MissingDependencyError: PyTorch is not installed.
     """
     try:

@@ -1,7 +1,7 @@
 """Writing an encoder's ONNX graph without its weights (needs PyTorch).
 
-The graph names its weights; whoever runs it supplies them, by `runtime.OnnxEngine` from
-`model.safetensors`. So one weights file serves both engines.
+The graph only names its weights. `OnnxEngine` supplies them from `model.safetensors`, so that both engines use
+the same file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | N
     """The serialized ONNX graph: input `images` `(N, 3, H, W)`, output `features` `(N, D)`, both float32.
 
     Every floating-point tensor of the state dict that the graph reads becomes an external initializer of the
-    same name; batch norm stays a node of its own, which ONNX Runtime folds when it loads.
+    same name. Batch norm stays a separate node, which ONNX Runtime folds when it loads the graph.
 
     Args:
         encoder: a module in evaluation mode, on the CPU.
@@ -46,7 +46,7 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | N
     # A folded weight would become a constant in the graph.
     optimizer.fold_constants(
         program.model,
-        should_fold=lambda node: False if any(each and each.name in weights for each in node.inputs) else None,
+        should_fold=lambda node: False if any(value and value.name in weights for value in node.inputs) else None,
     )
     optimizer.remove_unused_nodes(program.model)
     model = program.model_proto
@@ -84,24 +84,24 @@ def traced(
     opset: int = OPSET,
     fold: bool = True,
 ) -> torch.onnx.ONNXProgram:
-    """What torch.onnx makes of an encoder: input `images`, output `features`, N open.
+    """Export an encoder with torch.onnx: input `images`, output `features`, N dynamic.
 
     Args:
         encoder: a module in evaluation mode, on the CPU.
         size_px: side of the example image.
-        dynamic_size: leave H and W open.
-        opset: of the ONNX standard.
+        dynamic_size: make H and W dynamic.
+        opset: ONNX operator set version.
         fold: let the exporter fold batch norm and constants into the weights.
     """
     try:
-        import onnx  # noqa: F401  (torch.onnx needs both, and says so less clearly)
+        import onnx  # noqa: F401  (torch.onnx needs both, but its error is less clear)
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError("onnx with onnxscript", "cpu", "write an ONNX graph") from error
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     open_ = torch.export.Dim.DYNAMIC
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's business
+        warnings.simplefilter("ignore")  # deprecation warnings inside the exporter
         program = torch.onnx.export(
             encoder,
             (torch.zeros(2, 3, size_px, size_px),),
@@ -119,7 +119,7 @@ def traced(
 
 
 def clear_notes(model: ModelProto) -> None:
-    """Drop what the exporter notes beside the graph: paths, stack traces, shapes of what is inside."""
+    """Remove metadata of the exporter: paths, stack traces, shapes of intermediate values."""
     graph = model.graph
     for node in graph.node:
         node.ClearField("metadata_props")
@@ -132,7 +132,7 @@ def clear_notes(model: ModelProto) -> None:
 
 
 def external_names(graph: bytes) -> set[str]:
-    """Which weights a serialized graph leaves to whoever runs it."""
+    """Names of the external initializers of a serialized graph."""
     from onnx import ModelProto, TensorProto
 
     initializers = ModelProto.FromString(graph).graph.initializer

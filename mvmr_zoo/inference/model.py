@@ -29,20 +29,20 @@ class Model:
     """An encoder with its preprocessing, ready to embed photos.
 
     Args:
-        spec: what `load` finds it again by, from any working directory.
-        card: its facts.
+        spec: spec with which `load` finds it from any working directory.
+        card: its model card.
         engine: runs the encoder and computes the vectors of `output`.
         weights_digest: SHA-256 of its weights.
         build: makes the encoder as a PyTorch module.
-        head: a linear classifier of its features, where it has one.
-        class_names: of the head's outputs.
+        head: a linear classifier of its features, or None.
+        class_names: class names of the outputs of the head.
         scores: how the head's logits become probabilities: `softmax` or `sigmoid`.
         output: the encoder's output that its vectors are.
         aligned_dim: number of leading dimensions of `aligned` that its vectors keep; 0 for features.
         alignment: the map from features to the output `aligned`, for either `output`; None if the encoder has none.
         alignment_digest: SHA-256 of its file; empty if the alignment is part of the weights.
         features_engine: computes features if `engine` computes `aligned`; None if the file has no features.
-        logits: runs encoder and classifier in one, where an exported folder holds both.
+        logits: runs encoder and classifier together, if an exported folder holds both.
     """
 
     spec: str
@@ -259,18 +259,18 @@ class Model:
             )
 
     def classify(self, images: ImageInput | Iterable[ImageInput], *, batch_size: int = 32) -> Classification:
-        """Class names and probabilities of images, by the folder's head.
+        """Class names and probabilities of images, from the classifier of the model.
 
         Args:
-            images: as `embed` takes them.
-            batch_size: images an inference call, at least 1.
+            images: See `embed`.
+            batch_size: Images per inference call, at least 1.
 
         Raises:
-            ConfigError: the model has no head.
-            ImageError: an image cannot be read.
+            ConfigError: The model has no classifier.
+            ImageError: An image cannot be read.
         """
         if self.logits is not None:
-            found = embed(
+            outputs = embed(
                 self.logits,
                 self.preprocess,
                 _several(images),
@@ -279,7 +279,7 @@ class Model:
                 batch_size=batch_size,
                 normalize=False,
             )
-            return Classification(self.class_names, probabilities(found.vectors, self.scores))
+            return Classification(self.class_names, probabilities(outputs.vectors, self.scores))
         if self.head is None:
             raise ConfigError(
                 f"{self.card.name} has no classifier, only features. `python -m training.finetune` trains one."
@@ -317,7 +317,7 @@ def _several(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
 
 
 def _counted(images: Iterable[ImageInput], report: Callable[[int, int], None]) -> Iterator[ImageInput]:
-    """Pass images on, and report how many were read, of how many."""
+    """Yield the images, and report the number read and the total."""
     total = len(images) if isinstance(images, Sized) else 0
     for done, image in enumerate(images, start=1):
         yield image

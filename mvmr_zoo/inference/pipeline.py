@@ -1,4 +1,4 @@
-"""Many images to vectors: decoding overlapped with inference, order kept, failures collected."""
+"""Embed many images in order: decoding overlaps with inference, and failures are collected."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Failure:
 
     Args:
         row: its position in the input.
-        name: its path, or what it was.
-        stage: where it failed.
-        reason: why.
+        name: its path, or a description.
+        stage: the step that failed.
+        reason: the cause.
     """
 
     row: int
@@ -116,10 +116,10 @@ def embed_stream(
 
     Args:
         engine: runs the encoder.
-        preprocess: the encoder's own.
+        preprocess: the preprocessing of the encoder.
         sources: Images, each an `ImageInput`. They are read lazily.
-        batch_size: images an inference call.
-        decode_threads: threads that decode while the engine runs; None takes one a core.
+        batch_size: images per inference call.
+        decode_threads: threads that decode while the engine runs; None uses one per core.
         normalize: scale vectors to unit L2 norm.
         decode: Function that decodes a source in a decode thread. Its second argument is the minimum length of the
             image's short side in pixels. None uses `as_image`.
@@ -159,11 +159,11 @@ def embed(
 
     Args:
         engine: runs the encoder.
-        preprocess: the encoder's own.
-        sources: as in `embed_stream`.
+        preprocess: the preprocessing of the encoder.
+        sources: see `embed_stream`.
         dim: D, the width of the result even when it has no rows.
         skip: collect failures instead of raising the first.
-        **options: of `embed_stream`.
+        **options: options of `embed_stream`.
 
     Raises:
         ImageError: an image failed and `skip` is false.
@@ -248,7 +248,7 @@ def _prepare(
         return _PreparedImage(preprocess.prepare(decoded.image, reads), decoded.facts)
     except ImageError as error:
         return Failure(row, error.path, error.stage, error.reason)
-    except Exception as error:  # whatever one image does, the others must not be lost
+    except Exception as error:  # an error in one image must not stop the others
         return Failure(row, str(source)[:200], "preprocess", f"{type(error).__name__}: {error}")
 
 

@@ -2,15 +2,15 @@ r"""Embeddings folders: the layout that clip-retrieval and autofaiss read.
 
 FOLDER/
 img_emb/img_emb_0.npy            `(n, D)`, float16
-metadata/metadata_0.parquet      `image_path`, row i of one is row i of the other
-manifest.json                    whose embeddings they are, and the SHA-256 of these files
+metadata/metadata_0.parquet      `image_path`, row i describes vector i
+manifest.json                    the encoder, and the SHA-256 of these files
 
-A file name need not be text, `image_path` must: there bytes that are not UTF-8 are escaped as `\xNN`, and
-`image_path_bytes`, null in all other rows, holds the name as it is.
+A file name may be invalid UTF-8. `image_path` then escapes the invalid bytes as `\xNN`, and `image_path_bytes`, null in
+all other rows, holds the original name.
 
-layout    whose embeddings a folder holds, and what its files are called
-reading   a folder whose files were found right; shards left on the disk
-writing   vectors and paths, batch by batch or shard by shard
+layout    the encoder of a folder, and the names of its files
+reader    reads a whole folder with checks, or shard by shard
+writer    writes vectors and paths, batch by batch or shard by shard
 """
 
 from mvmr_zoo.embed.folder.layout import (

@@ -1,4 +1,4 @@
-"""Whose embeddings a folder holds, and what its files are called."""
+"""The encoder of an embeddings folder, and the names of its files."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MANIFEST_FILE = "manifest.json"
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingsFacts:
-    """Whose embeddings a folder holds.
+    """The encoder that made the embeddings of a folder.
 
     Args:
         model: spec of the encoder.
         weights_digest: `Model.vectors_digest`; for features this is the SHA-256 of the weights.
-        preprocess_digest: of its preprocessing.
+        preprocess_digest: digest of its preprocessing.
         dim: D.
         normalized: whether rows have unit length.
-        output: the encoder's output that the rows are.
+        output: which output of the encoder the rows hold.
     """
 
     model: str
@@ -49,27 +49,27 @@ class EmbeddingsFacts:
 
     @property
     def asked_dim(self) -> int | None:
-        """The argument `dim` with which `load` gives such vectors."""
+        """The argument `dim` of `load` that gives these vectors."""
         return asked_dim(self.output, self.dim)
 
 
 def is_embeddings_folder(base: Path) -> bool:
-    """Whether a folder is one, finished or not."""
+    """Whether a folder is an embeddings folder, finished or not."""
     return os.path.isdir(base / "img_emb") and os.path.isdir(base / "metadata")
 
 
 def shard_name(number: int, shards: int) -> str:
-    """What a shard's files are called: its number, with zeros before it, for other programs sort names as text."""
+    """Number of a shard in its file names, zero-padded because other programs sort names as text."""
     return f"{number:0{len(str(max(shards - 1, 0)))}}"
 
 
 def shard_files(base: Path, name: str) -> tuple[Path, Path]:
-    """Where the vectors and the metadata of a shard stand."""
+    """Paths of the vectors and the metadata of a shard."""
     return base / "img_emb" / f"img_emb_{name}.npy", base / "metadata" / f"metadata_{name}.parquet"
 
 
 def read_facts(base: Path) -> EmbeddingsFacts | None:
-    """Whose embeddings a folder holds; None where no manifest says so. Raises DataError for a damaged one."""
+    """The encoder of a folder; None if there is no manifest. Raises DataError if it is damaged."""
     path = base / MANIFEST_FILE
     if not path.exists():
         return None
@@ -81,7 +81,7 @@ def read_facts(base: Path) -> EmbeddingsFacts | None:
 
 
 def read_counts(base: Path) -> list[int] | None:
-    """Rows of each shard of a finished folder; None where there is no manifest. Raises DataError for a damaged one."""
+    """Rows of each shard of a finished folder; None if there is no manifest. Raises DataError if it is damaged."""
     path = base / MANIFEST_FILE
     if not path.exists():
         return None
@@ -92,12 +92,12 @@ def read_counts(base: Path) -> list[int] | None:
 
 
 def check_hash(base: Path, name: str) -> None:
-    """Raise DataError where a file of a folder, by its name there, is not what the manifest says."""
+    """Raise DataError if the SHA-256 of one file, named relative to the folder, differs from the manifest."""
     _check(base, name, _hashes(base).get(name))
 
 
 def check_hashes(base: Path) -> None:
-    """Raise DataError where a file of a folder is not what the manifest says."""
+    """Raise DataError if the SHA-256 of any file differs from the manifest."""
     for name, expected in _hashes(base).items():
         _check(base, name, expected)
 

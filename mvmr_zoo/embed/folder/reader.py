@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EmbeddingsFolder:
-    """A folder whose files were found right.
+    """A checked embeddings folder.
 
     Args:
         shards: `(n, D)` arrays, memory-mapped.
-        image_paths: one a row, over all shards.
-        facts: None where the folder was made by another program, without a manifest.
+        image_paths: one per row, over all shards.
+        facts: None if there is no manifest, as in folders of other programs.
     """
 
     shards: list[NDArray[np.floating[Any]]]
@@ -38,10 +38,10 @@ class EmbeddingsFolder:
 
 
 def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
-    """The embeddings in a folder, every hash, row count and width checked.
+    """Read a folder. Checks every hash, row count and width.
 
     Raises:
-        DataError: a file is missing, altered, or does not fit the others.
+        DataError: a file is missing, altered, or inconsistent with the others.
     """
     base = Path(folder)
     facts = read_facts(base)
@@ -57,12 +57,12 @@ def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
 
 @dataclass(frozen=True)
 class Shard:
-    """Some rows of a folder.
+    """One shard of a folder.
 
     Args:
         vectors: `(n, D)`, memory-mapped.
-        array: their file.
-        table: the file with their paths.
+        array: file of the vectors.
+        table: file of the image paths.
     """
 
     vectors: NDArray[np.floating[Any]]
@@ -70,7 +70,7 @@ class Shard:
     table: Path
 
     def image_paths(self) -> list[str]:
-        """Of the images, in the order of the rows. Raises DataError."""
+        """Paths of the images, in the order of the rows. Raises DataError."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -82,21 +82,21 @@ class Shard:
 
 
 def open_shards(base: Path, facts: EmbeddingsFacts | None) -> Iterator[Shard]:
-    """The shards of a folder in order, row counts and widths checked, hashes not.
+    """The shards of a folder in order. Checks row counts and widths, but not hashes.
 
     Raises:
-        DataError: there is none, or a file is missing, damaged, or does not fit the others.
+        DataError: there is no shard, or a file is missing, damaged, or inconsistent with the others.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     arrays = sorted((base / "img_emb").glob("img_emb_*.npy"), key=_number)
     if not arrays:
-        raise DataError(f"{base} is no embeddings folder: it has no img_emb/img_emb_0.npy.")
+        raise DataError(f"{base} is not an embeddings folder. It has no img_emb/img_emb_0.npy.")
     width = facts.dim if facts else None
     for path in arrays:
         table = base / "metadata" / f"metadata_{path.stem.rpartition('_')[2]}.parquet"
-        if not table.exists():  # other programs need not have the same zeros in both names
+        if not table.exists():  # other programs may pad the two names differently
             table = table.with_name(f"metadata_{_number(path)}.parquet")
         try:
             vectors = np.load(path, mmap_mode="r")
@@ -108,19 +108,21 @@ def open_shards(base: Path, facts: EmbeddingsFacts | None) -> Iterator[Shard]:
             raise DataError(f"{path} has the shape {vectors.shape}, but {table} has {rows} rows.")
         width = width or vectors.shape[1]
         if vectors.shape[1] != width:
-            raise DataError(f"{path} has {vectors.shape[1]} columns; expected those of the other files.")
+            raise DataError(
+                f"{path} has {vectors.shape[1]} columns; expected {width}, as in the other files or the manifest."
+            )
         yield Shard(vectors, path, table)
 
 
 def rows_of(shards: Sequence[NDArray[np.floating[Any]]], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
-    """`(len(wanted), D)` float32: some rows of arrays that follow one another."""
+    """`(len(wanted), D)` float32: rows of concatenated arrays, by index."""
     ends = np.cumsum([len(shard) for shard in shards])
-    found = np.empty((len(wanted), shards[0].shape[1]), np.float32)
-    homes = np.searchsorted(ends, wanted, side="right")
-    for number in np.unique(homes).tolist():
-        here = homes == number
-        found[here] = shards[number][wanted[here] - (ends[number] - len(shards[number]))]
-    return found
+    rows = np.empty((len(wanted), shards[0].shape[1]), np.float32)
+    shard_numbers = np.searchsorted(ends, wanted, side="right")
+    for number in np.unique(shard_numbers).tolist():
+        in_shard = shard_numbers == number
+        rows[in_shard] = shards[number][wanted[in_shard] - (ends[number] - len(shards[number]))]
+    return rows
 
 
 def _read_paths(table: pq.ParquetFile) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writing embeddings folders: every file whole or not at all, the manifest last."""
+"""Writing embeddings folders. Every file is written atomically, the manifest last."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def write_embeddings(
     *,
     shard_rows: int = SHARD_ROWS,
 ) -> None:
-    """Write vectors and the paths of their images, batch by batch; the manifest comes last.
+    """Write vectors and the paths of their images, batch by batch, then the manifest.
 
     Args:
-        folder: where to; must not hold embeddings yet.
+        folder: must not hold embeddings yet.
         batches: `(n, D)` vectors with n paths each.
-        facts: whose they are.
-        shard_rows: rows a file, about.
+        facts: the encoder.
+        shard_rows: approximate number of rows per file.
 
     Raises:
-        DataError: embeddings stand there already.
+        DataError: the folder already holds embeddings.
     """
     base = Path(folder)
     if (base / MANIFEST_FILE).exists() or (base / "img_emb").exists():
@@ -50,8 +50,8 @@ def write_embeddings(
     counts: list[int] = []
     vectors: list[NDArray[np.float16]] = []
     paths: list[str] = []
-    for found, names in batches:
-        vectors.append(found.astype(np.float16))
+    for batch_vectors, names in batches:
+        vectors.append(batch_vectors.astype(np.float16))
         paths += names
         if len(paths) >= shard_rows:
             written += write_shard(base, str(len(counts)), np.concatenate(vectors), paths)
@@ -65,13 +65,13 @@ def write_embeddings(
 
 
 def write_manifest(base: Path, facts: EmbeddingsFacts, counts: list[int], written: Iterable[Path]) -> None:
-    """What makes a folder whole: written when everything else is.
+    """Write the manifest, which marks a folder as complete.
 
     Args:
         base: the folder.
-        facts: whose embeddings they are.
-        counts: rows of each shard.
-        written: every file the reader is to find unaltered.
+        facts: the encoder.
+        counts: number of rows of each shard.
+        written: files whose SHA-256 the manifest records.
     """
     values = dataclasses.asdict(facts) | {
         "rows": counts,
@@ -81,35 +81,35 @@ def write_manifest(base: Path, facts: EmbeddingsFacts, counts: list[int], writte
 
 
 def write_shard(base: Path, name: str, vectors: NDArray[np.float16], paths: list[str]) -> tuple[Path, Path]:
-    """Write the metadata, then the vectors, each file whole or not at all; returns both files.
+    """Write the metadata, then the vectors, each file atomically. Returns both paths.
 
     Args:
-        base: the folder, `img_emb` and `metadata` in it.
-        name: of the shard.
+        base: the folder, with `img_emb` and `metadata`.
+        name: number of the shard, as in its file names.
         vectors: `(n, D)` float16; n may be 0.
-        paths: n, as `os.fsdecode` gives them.
+        paths: n paths, decoded with `os.fsdecode`.
     """
     import pyarrow as pa
 
     array, table = shard_files(base, name)
     write_table(table, pa.table(path_columns(paths)))
     with written_whole(array) as part, part.open("wb") as file:
-        # not np.save: of a full disk it says only how much was not written
+        # np.save reports a full disk only as a number of unwritten items
         np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": vectors.shape})
         file.write(np.ascontiguousarray(vectors, "<f2").reshape(-1).view(np.uint8).data)
     return array, table
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """A Parquet file, whole or not at all."""
+    """Write a Parquet file atomically."""
     import pyarrow.parquet as pq
 
-    with written_whole(path) as part, part.open("wb") as file:  # Arrow opens no path that is not text
+    with written_whole(path) as part, part.open("wb") as file:  # Arrow cannot open a path that is not UTF-8
         pq.write_table(table, file)
 
 
 def path_columns(paths: list[str]) -> dict[str, pa.Array]:
-    """`image_path` and `image_path_bytes` of paths as `os.fsdecode` gives them."""
+    """Columns `image_path` and `image_path_bytes` for paths decoded with `os.fsdecode`."""
     import pyarrow as pa
 
     raw = [os.fsencode(path) for path in paths]

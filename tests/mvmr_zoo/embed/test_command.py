@@ -74,8 +74,8 @@ def test_a_disk_that_is_full_is_one_line(photo_folder: Path, tmp_path: Path, che
 def test_commands_that_cannot_run(photo_folder: Path, tmp_path: Path, checkpoint: Checkpoint) -> None:
     out = tmp_path / "out"
     refused(run("embed", tmp_path / "nowhere", "-o", out, home=tmp_path), "does not exist")
-    refused(run("embed", photo_folder / "a" / "00.jpg", "-o", out, home=tmp_path), "is no list of paths")
-    refused(run("embed", photo_folder, "-o", photo_folder, home=tmp_path), "it is something else")
+    refused(run("embed", photo_folder / "a" / "00.jpg", "-o", out, home=tmp_path), "is not a list of paths")
+    refused(run("embed", photo_folder, "-o", photo_folder, home=tmp_path), "but no plan.json")
     refused(run("embed", photo_folder, "-o", out, "--model", "no-such-model", home=tmp_path), "no-such-model")
     assert not out.exists()
     assert run("embed", photo_folder, "-o", out, home=tmp_path).returncode == 0

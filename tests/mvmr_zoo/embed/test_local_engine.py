@@ -140,7 +140,7 @@ def test_something_else_is_refused(
     with pytest.raises(DataError, match="is a file"):
         embed_source(source, model, photo_folder / "list.txt")
     (tmp_path / "none.txt").write_text("\n")
-    with pytest.raises(DataError, match="lists no image"):
+    with pytest.raises(DataError, match="has no images"):
         embed_source(open_source(tmp_path / "none.txt"), model, tmp_path / "f")
     with pytest.raises(ConfigError, match="shard_rows = 0"):
         embed_source(source, model, tmp_path / "f", shard_rows=0)

@@ -178,7 +178,7 @@ def test_a_file_system_of_fsspec(cluster: str, photo_folder: Path, model: Model,
 def test_what_a_stopped_run_left_is_made_anew(cluster: str, photos: Path, model: Model, tmp_path: Path) -> None:
     (tmp_path / "p" / "parts").mkdir(parents=True)
     (tmp_path / "p" / "parts" / "left.parquet").write_text("half a file")
-    with pytest.raises(DataError, match=r"holds no manifest\.json"):
+    with pytest.raises(DataError, match=r"has no manifest\.json"):
         gather_parquet(tmp_path / "p", tmp_path / "e")
     assert embed_on_ray(os.fspath(photos / "b"), model, os.fspath(tmp_path / "p")).images == 14
 
@@ -186,7 +186,7 @@ def test_what_a_stopped_run_left_is_made_anew(cluster: str, photos: Path, model:
 def test_machines_that_have_another_model(
     cluster: str, photos: Path, model: Model, other_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    for spec, message in (("no-such-model", "No model is"), (str(other_checkpoint.folder), "is another model on")):
+    for spec, message in (("no-such-model", "No model is"), (str(other_checkpoint.folder), "is a different model on")):
         with pytest.raises(DataError, match=f"Ray stopped: .*{message}"):
             embed_on_ray(os.fspath(photos / "b"), replace(model, spec=spec), os.fspath(tmp_path / "p"))
     assert not (tmp_path / "p" / "manifest.json").exists()

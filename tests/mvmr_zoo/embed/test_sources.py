@@ -41,7 +41,7 @@ def test_what_cannot_be_looked_at_is_an_input_that_fails(photo_folder: Path) -> 
     (photo_folder / "b" / "broken.jpg").symlink_to("nowhere.jpg")
     inputs = every(open_source(photo_folder))
     assert len(inputs) == 13
-    with pytest.raises(ImageError, match=r"broken\.jpg: cannot be looked at: No such file"):
+    with pytest.raises(ImageError, match=r"broken\.jpg: cannot be accessed: No such file"):
         inputs[-1].decode(32)
 
 
@@ -121,7 +121,7 @@ def test_sources_that_are_none(photo_folder: Path, tmp_path: Path) -> None:
     for named, message in {
         "nowhere": "does not exist",
         tmp_path / "empty": "No photo in",
-        f"parquet:{tmp_path / 'nowhere'}": "is no Parquet file",
+        f"parquet:{tmp_path / 'nowhere'}": "is not a file",
         f"parquet:{damaged}": "cannot be read as Parquet",
         f"parquet:{tmp_path / 'n.parquet'}": "has the columns n; expected image_path or image or img",
         f"parquet:{tmp_path / 'n.parquet'}:x": "expected x",
@@ -131,5 +131,5 @@ def test_sources_that_are_none(photo_folder: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             open_source(named)
     for file in (photo_folder / "a" / "00.jpg", tmp_path / "n.parquet"):
-        with pytest.raises(DataError, match="is no list of paths"):
+        with pytest.raises(DataError, match="is not a list of paths"):
             open_source(file).listed()

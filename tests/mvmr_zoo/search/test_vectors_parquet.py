@@ -145,7 +145,7 @@ def test_rows_of_an_embeddings_folder(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_folders_that_cannot_be_written_as_one_file(tmp_path: Path) -> None:
     file = tmp_path / "out.parquet"
-    with pytest.raises(DataError, match="is no embeddings folder"):
+    with pytest.raises(DataError, match="is not an embeddings folder"):
         write_folder_parquet(file, tmp_path / "nowhere")
     write_embeddings(tmp_path / "empty", [], FACTS)
     with pytest.raises(DataError, match="contains no vectors"):
@@ -199,7 +199,7 @@ def test_the_command(filled: PhotoLibrary, photo_folder: Path, tmp_path: Path, c
 def test_commands_that_cannot_run(filled: PhotoLibrary, tmp_path: Path) -> None:
     file, there = tmp_path / "out.parquet", ("-L", filled.folder)
     refused(run("vectors", "-o", file, "-L", tmp_path / "nowhere", home=tmp_path), "There is no library")
-    refused(run("vectors", "-o", file, "--from", tmp_path / "nowhere", home=tmp_path), "is no embeddings folder")
+    refused(run("vectors", "-o", file, "--from", tmp_path / "nowhere", home=tmp_path), "is not an embeddings folder")
     refused(run("vectors", "-o", tmp_path / "out.csv", *there, home=tmp_path), "Use a name that ends in .parquet")
     refused(run("vectors", "-o", tmp_path / "no" / "out.parquet", *there, home=tmp_path), "No such file or directory")
     refused(run("vectors", "-o", file, *there, "--from", tmp_path, home=tmp_path), "expected one of them")

@@ -79,7 +79,7 @@ def test_what_is_damaged_is_named(tmp_path: Path) -> None:
     np.save(array, np.zeros((2, 4), np.float16))
     with pytest.raises(DataError, match=r"shape \(2, 4\), but .* has 3 rows"):
         read_embeddings(tmp_path)
-    with pytest.raises(DataError, match="no embeddings folder"):
+    with pytest.raises(DataError, match="not an embeddings folder"):
         read_embeddings(tmp_path / "img_emb")
 
 
