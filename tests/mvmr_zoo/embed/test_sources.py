@@ -53,7 +53,7 @@ def test_a_list_is_relative_to_its_folder(photo_folder: Path) -> None:
     assert [os.fsencode(each.path) for each in inputs] == [
         os.fsencode(photo_folder / "a" / "00.jpg"), os.fsencode(photo_folder / "b" / "01.jpg"), name
     ]  # fmt: skip
-    assert min(inputs[0].decode(32).size) > 32
+    assert min(inputs[0].decode(32).image.size) > 32
     with pytest.raises(ImageError, match="no such file"):
         inputs[2].decode(32)
 
@@ -98,7 +98,7 @@ def test_structs_without_bytes_name_files(photo_folder: Path) -> None:
     rows = [{"bytes": None, "path": "a/00.jpg"}, None, {"bytes": None, "path": None}, {"bytes": b"", "path": "x.jpg"}]
     pq.write_table(pa.table({"image": pa.array(rows, kind)}), photo_folder / "i.parquet")
     inputs = every(open_source(f"parquet:{photo_folder / 'i.parquet'}:image"))
-    assert inputs[0].decode(32).mode == "RGB"
+    assert inputs[0].decode(32).image.mode == "RGB"
     assert [each.problem for each in inputs] == [None, "the row is empty", "the row is empty", None]
     with pytest.raises(ImageError, match=r"x\.jpg: the file is empty"):
         inputs[3].decode(32)

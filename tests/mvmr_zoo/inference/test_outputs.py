@@ -169,18 +169,18 @@ def test_a_folder_with_features_alone_is_what_it_was(checkpoint: Checkpoint) -> 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"outputs": {"features": 10, "aligned": 4}}, "outputs says features 10; expected 256"),
-        ({"outputs": {"aligned": 4}}, "outputs says features None; expected 256"),
-        ({"outputs": {"features": D, "aligned": 257}}, "outputs says aligned 257; expected 1 to 256"),
-        ({"outputs": {"features": D, "aligned": 0}}, "outputs says aligned 0; expected 1 to 256"),
-        ({"outputs": {"features": D, "aligned": "4"}}, "outputs says aligned '4'; expected 1 to 256"),
-        ({"outputs": {"features": D, "words": 4}}, "outputs names 'words'; expected only features, aligned"),
-        ({"outputs": ["features"]}, "outputs is list, expected dict"),
+        ({"outputs": {"features": 10, "aligned": 4}}, "outputs.features is 10; expected 256"),
+        ({"outputs": {"aligned": 4}}, "outputs.features is None; expected 256"),
+        ({"outputs": {"features": D, "aligned": 257}}, "outputs.aligned is 257; expected 1 to 256"),
+        ({"outputs": {"features": D, "aligned": 0}}, "outputs.aligned is 0; expected 1 to 256"),
+        ({"outputs": {"features": D, "aligned": "4"}}, "outputs.aligned is '4'; expected 1 to 256"),
+        ({"outputs": {"features": D, "words": 4}}, "outputs lists 'words'; expected only features, aligned"),
+        ({"outputs": ["features"]}, "outputs is list; expected dict"),
         ({"default_output": "words"}, "default_output is 'words'; expected one of outputs: features, aligned"),
         ({"outputs": {"features": D}}, "default_output is 'aligned'; expected one of outputs: features"),
         (
             {"outputs": {"features": D}, "default_output": "features"},
-            "golden.safetensors: holds .*; expected features",
+            "golden.safetensors has the shapes .*; expected features",
         ),
         ({"outputs": {"features": D, "aligned": 100}}, "expected features (4, 256) and aligned (4, 100)"),
     ],
@@ -197,7 +197,7 @@ def test_a_wrong_field_is_named(copy: Path, fields: dict[str, object], message: 
 def test_an_alignment_that_config_json_does_not_hash(copy: Path) -> None:
     hashes = json.loads((copy / "config.json").read_text())["sha256"]
     change(copy, sha256={name: each for name, each in hashes.items() if name != "alignment.safetensors"})
-    with pytest.raises(CheckpointError, match=r"config\.json: outputs names .*sha256 lacks alignment\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"config\.json: outputs lists .*sha256 lacks alignment\.safetensors"):
         read_checkpoint(copy)
 
 
@@ -227,7 +227,7 @@ def test_an_alignment_of_another_shape_is_named(
     alignment = aligned_checkpoint.alignment
     assert alignment is not None
     replace_alignment(copy, **{**alignment._asdict(), **wrong})
-    with pytest.raises(CheckpointError, match=r"alignment\.safetensors: holds .*expected matrix \(256, 256\)"):
+    with pytest.raises(CheckpointError, match=r"alignment\.safetensors has the shapes .*expected matrix \(256, 256\)"):
         read_checkpoint(copy)
 
 
@@ -235,7 +235,7 @@ def test_an_alignment_that_is_not_finite_is_named(copy: Path, aligned_checkpoint
     alignment = aligned_checkpoint.alignment
     assert alignment is not None
     replace_alignment(copy, **alignment._replace(mean=np.full(T, np.nan, np.float32))._asdict())
-    with pytest.raises(CheckpointError, match=r"alignment\.safetensors: mean holds values that are not finite"):
+    with pytest.raises(CheckpointError, match=r"alignment\.safetensors: mean contains values that are not finite"):
         read_checkpoint(copy)
 
 
@@ -243,7 +243,7 @@ def test_another_alignment_fails_the_golden_answers(copy: Path, aligned_checkpoi
     alignment = aligned_checkpoint.alignment
     assert alignment is not None
     replace_alignment(copy, **alignment._replace(matrix=alignment.matrix[::-1])._asdict())
-    with pytest.raises(CheckpointError, match=r"golden\.safetensors: aligned: cosine"):
+    with pytest.raises(CheckpointError, match=r"golden\.safetensors: aligned has the cosine"):
         verify_checkpoint(read_checkpoint(copy))
 
 
@@ -293,7 +293,7 @@ def test_both_engines_give_the_golden_answers(aligned_checkpoint: Checkpoint) ->
         for runtime in ("onnx", "torch"):
             engine = load(aligned_checkpoint.folder, output=output, runtime=runtime).engine
             assert aligned_checkpoint.check_golden(engine, output) > 0.99999
-    with pytest.raises(CheckpointError, match=r"golden\.safetensors: aligned: cosine"):
+    with pytest.raises(CheckpointError, match=r"golden\.safetensors: aligned has the cosine"):
         aligned_checkpoint.check_golden(load(aligned_checkpoint.folder, output="features").engine, "aligned")
 
 
