@@ -1,4 +1,4 @@
-"""The main job in one minute, on real photos that are on this machine already."""
+"""The quickstart: index and search sample photos from installed packages, and measure the results."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Recall:
-    """Shares in [0, 1] of queries whose hits are right.
+    """Fractions of queries with a correct hit, in [0, 1].
 
     Args:
         at_1: The first hit is another view of the same photograph.
-        at_5: One of the first five hits is.
+        at_5: One of the first five hits is another view of the same photograph.
         halves: The first hit for one half of a photograph is its other half.
         groups: The first hit for a photo of the user's folder is in the same subfolder. None without such a folder.
     """
@@ -44,20 +44,20 @@ class Recall:
 
 @dataclass(frozen=True, kw_only=True)
 class QuickstartReport:
-    """What the quickstart did and measured.
+    """The result of the quickstart.
 
     Args:
-        photos: indexed.
-        queries: searched with.
-        photographs: different ones among them.
-        grouped: photos of the user's folder that were compared.
-        model: the encoder's name.
-        recall: of the encoder's vectors.
-        pixels: of raw 16 x 16 pixels, for comparison.
-        seconds: of each step, by its name.
-        library: folder of the library made.
-        query: one of the photos held back, to try.
-        sheet: the contact sheet.
+        photos: Number of indexed photos.
+        queries: Number of query photos.
+        photographs: Number of different photographs among the photos.
+        grouped: Number of photos of the user's folder.
+        model: Name of the encoder.
+        recall: Recall of the encoder.
+        pixels: Recall of raw 16 x 16 pixels, for comparison.
+        seconds: Duration of each step, by name.
+        library: Folder of the new library.
+        query: A query photo that is not in the library.
+        sheet: File of the contact sheet.
     """
 
     photos: int
@@ -76,18 +76,18 @@ class QuickstartReport:
 def quickstart(
     folder: Path, *, photos: Path | None = None, progress: Progress = lambda done, total: None
 ) -> QuickstartReport:
-    """Make sample photos, index them, search with the views held back.
+    """Create sample photos, index them, and search with views that are not indexed.
 
     Args:
-        folder: everything is written here; what an earlier quickstart left in it is made anew.
-        photos: a folder whose subfolders each hold at least two photos of one thing. Each photo is searched among all
-            the others.
-        progress: told how far indexing is.
+        folder: Output folder. Files of an earlier quickstart are replaced.
+        photos: Folder with one subfolder per thing and at least two photos in each. Each photo is a query for all
+            others.
+        progress: Receives the number of indexed photos and the total.
 
     Raises:
-        ConfigError: the folder holds something that no quickstart made.
+        ConfigError: The folder has files that were not written by a quickstart.
         DataError: `photos` has fewer than two such subfolders.
-        ImageError: one of these photos cannot be read.
+        ImageError: A photo of the user's folder cannot be read.
     """
     groups = [] if photos is None else _groups(photos)
     _make_room(folder)

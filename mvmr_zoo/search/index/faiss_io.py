@@ -1,4 +1,4 @@
-"""FAISS, imported in this one place."""
+"""FAISS: import, files and GPU copies. FAISS is imported only here."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRAINING_ROWS_PER_CLUSTER = 64
-"""Vectors to find a list's center with, where there are so many."""
+"""Number of training vectors per cluster, if there are enough."""
 
 _BUFFER_BYTES = 1 << 20
 
 
 def faiss_library() -> Any:
-    """The faiss module. Raises MissingDependencyError where it is not installed."""
+    """Import the faiss module. Raises MissingDependencyError if it is not installed."""
     try:
         import faiss
     except ImportError as error:
@@ -30,21 +30,21 @@ def faiss_library() -> Any:
 
 
 def read_index(path: Path, *, mapped: bool = False) -> Any:
-    """The FAISS index in a file.
+    """Read a FAISS index from a file.
 
     Args:
-        path: of the file; its name need not be text.
-        mapped: leave the lists of an inverted file on the disk, and read those that a search looks into.
+        path: Path of the file. It need not be valid text.
+        mapped: Memory-map the clusters of an IVF index, so that a search reads only those it needs.
 
     Raises:
-        OSError: the file cannot be opened.
-        RuntimeError: it holds no index, or a damaged one.
+        OSError: The file cannot be opened.
+        RuntimeError: The file is not a FAISS index, or is damaged.
     """
     faiss = faiss_library()
     name = os.fspath(path)
     if mapped and name.isprintable():
         index = faiss.read_index(name, faiss.IO_FLAG_MMAP)
-        # to start its 32 threads takes longer than most searches
+        # starting its 32 threads takes longer than most searches
         faiss.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
         return index
     with path.open("rb") as file:
@@ -52,14 +52,14 @@ def read_index(path: Path, *, mapped: bool = False) -> Any:
 
 
 def write_index(index: Any, path: Path) -> None:
-    """Write a FAISS index to a file. Raises OSError, as of a full disk."""
+    """Write a FAISS index to a file. Raises OSError, for example if the disk is full."""
     faiss = faiss_library()
     with path.open("wb") as file:
         faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _BUFFER_BYTES))
 
 
 def stored_ids(index: Any) -> NDArray[np.int64]:
-    """`(N,)` ids of the vectors in an `IDMap2` index or an inverted file, in no order."""
+    """Ids `(N,)` of the vectors in an `IDMap2` or IVF index, in any order."""
     faiss = faiss_library()
     if not isinstance(index, faiss.IndexIVF):
         return np.asarray(faiss.vector_to_array(index.id_map), np.int64)
@@ -73,12 +73,12 @@ def stored_ids(index: Any) -> NDArray[np.int64]:
 
 
 def lists_for(rows: int) -> int:
-    """How many lists an inverted file of so many vectors has: the power of two nearest to twice their root."""
+    """Number of clusters of an IVF index: the power of two nearest to twice the square root of the number of rows."""
     return int(2 ** round(math.log2(2 * math.sqrt(rows))))
 
 
 def train(index: Any, vectors: NDArray[np.float32]) -> None:
-    """Find the centers of an inverted file among `(N, D)` vectors; on a GPU where this faiss has one."""
+    """Train the cluster centers of an IVF index on vectors `(N, D)`, on a GPU if FAISS has one."""
     faiss = faiss_library()
     if has_gpu():
         index.clustering_index = on_gpu(faiss.IndexFlatIP(index.d))
@@ -86,16 +86,16 @@ def train(index: Any, vectors: NDArray[np.float32]) -> None:
 
 
 def has_gpu() -> bool:
-    """Whether this faiss can use a GPU."""
+    """Whether FAISS can use a GPU."""
     faiss = faiss_library()
     return hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
 
 
 def on_gpu(index: Any) -> Any:
-    """A copy of a FAISS index on the first GPU; the index itself stays as it is, and is what gets written.
+    """Copy a FAISS index to the first GPU. The original index remains unchanged.
 
     Raises:
-        ConfigError: this faiss has no GPU to use.
+        ConfigError: FAISS has no GPU.
     """
     faiss = faiss_library()
     if not has_gpu():

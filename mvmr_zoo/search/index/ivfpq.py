@@ -1,4 +1,4 @@
-"""The index of an embeddings folder, made by `shards.build`: what it is, and asking it."""
+"""Read and search the IVF-PQ index of an embeddings folder. `build_ivfpq` writes it."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ LISTS_FILE = "vectors.faiss"
 
 CANDIDATES_A_HIT = 20
 FEWEST_CANDIDATES = 200
-"""So many of the nearest by their codes are compared by their own vectors."""
+"""Number of candidates, nearest by their codes, that are compared by their exact vectors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IvfPq:
-    """What `index.json` says.
+    """The contents of `index.json`.
 
     Args:
-        made_of: SHA-256 of the folder's manifest.
-        rows: vectors.
-        size: of the file of the lists, in bytes.
-        code_bytes: of a vector.
-        tuning: how many lists are searched.
-        background: quantiles 0 to 100 of the cosines of rows at random.
+        made_of: SHA-256 of the manifest of the embeddings folder.
+        rows: Number of vectors.
+        size: Size of the index file in bytes.
+        code_bytes: Bytes per vector.
+        tuning: Number of clusters to search, and its recall.
+        background: Quantiles 0 to 100 of the cosines of random pairs of rows.
     """
 
     made_of: str
@@ -49,7 +49,7 @@ class IvfPq:
     background: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what no index is."""
+        """Raise ValueError if a value is out of range."""
         whole = (self.rows, self.size, self.code_bytes)
         if not all(type(each) is int and each > 0 for each in whole) or not isinstance(self.made_of, str):
             raise ValueError(f"{whole} are no numbers of an index")
@@ -58,15 +58,15 @@ class IvfPq:
 
 
 def has_ivfpq(folder: Path) -> bool:
-    """Whether a folder is one that can be searched."""
+    """Whether a folder is an embeddings folder with an index."""
     return (folder / INDEX / FACTS_FILE).is_file()
 
 
 def read_ivfpq(folder: Path) -> IvfPq:
-    """What the index of a folder is.
+    """Read the `index.json` of an embeddings folder.
 
     Raises:
-        LibraryError: there is none, it is damaged, or it was made of other embeddings.
+        LibraryError: There is no index, it is damaged, or it belongs to other embeddings.
     """
     again = f"`mvmr-zoo index build --from {folder}` makes it"
     try:
@@ -83,7 +83,7 @@ def read_ivfpq(folder: Path) -> IvfPq:
 
 
 class OpenIvfPq(NamedTuple):
-    """The index, left on the disk, and the paths of its rows."""
+    """The memory-mapped index, and the paths of its rows."""
 
     index: Any
     paths: Paths
@@ -93,12 +93,12 @@ def open_ivfpq(folder: Path, mapped: MappedFolder, lists: IvfPq | None) -> OpenI
     """Open the files of an index.
 
     Args:
-        folder: of the embeddings.
-        mapped: the same.
-        lists: what the index is; None where that is not written yet.
+        folder: Embeddings folder.
+        mapped: The same folder, memory-mapped.
+        lists: Contents of `index.json`. None if it is not written yet.
 
     Raises:
-        LibraryError: a file is missing, damaged, or of other vectors.
+        LibraryError: A file is missing or damaged, or belongs to other vectors.
     """
     place, what = folder / INDEX, "cannot be read"
     try:
@@ -118,16 +118,17 @@ def open_ivfpq(folder: Path, mapped: MappedFolder, lists: IvfPq | None) -> OpenI
 def nearest(
     mapped: MappedFolder, index: Any, queries: NDArray[np.float32], k: int, nprobe: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Scores and rows, `(Q, k)` each, best first: candidates by their codes, in the order of their own vectors.
-
-    Where fewer are found, the rest has the row -1 and the score -inf.
+    """Search for the nearest rows. Candidates are found by their codes and ranked by their exact vectors.
 
     Args:
-        mapped: the folder.
-        index: of it.
+        mapped: Embeddings folder.
+        index: Index of the folder.
         queries: `(Q, D)` unit vectors.
-        k: how many.
-        nprobe: lists to look into.
+        k: Number of hits per query.
+        nprobe: Number of clusters to search.
+
+    Returns:
+        Scores and row numbers, `(Q, k)` each, best first. Missing hits have the row -1 and the score -inf.
     """
     wanted = min(max(FEWEST_CANDIDATES, CANDIDATES_A_HIT * k), mapped.rows)
     params = faiss_library().SearchParametersIVF(nprobe=nprobe)

@@ -1,8 +1,8 @@
-"""Making the index of an embeddings folder: IVF-PQ, each vector in the list of its nearest center, as a few bytes.
+"""Build the IVF-PQ index of an embeddings folder, which stores each vector as a few bytes in its nearest cluster.
 
-It is made shard by shard, and a killed build goes on with the shards that are left. What stands in `FOLDER/index`:
-`made_of` and `trained.faiss`, the empty index; `block_N.faiss`, the codes of a shard; `paths.bin` and `paths.npy`;
-`vectors.faiss`, all blocks in one; `index.json`, after which the first three go.
+The index is built shard by shard, and an interrupted build continues with the remaining shards. Files in
+`FOLDER/index`: `made_of` and `trained.faiss` (the empty index), `block_N.faiss` (the codes of a shard), `paths.bin` and
+`paths.npy`, `vectors.faiss` (all blocks) and `index.json`. The first three are deleted after `index.json` is written.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST = 10_000
-"""Rows below which lists say nothing: a photo library compares all of them."""
+"""Minimum number of rows. Smaller folders need no clusters, because a photo library compares all vectors."""
 
 _TRAINED, _STAMP, _LOCK = "trained.faiss", "made_of", ".lock"
 _MOST_CODE_BYTES, _FEATURES_A_BYTE = 128, 8
@@ -68,22 +68,22 @@ def build_ivfpq(
     progress: Progress = lambda done, total: None,
     note: Note = lambda text: None,
 ) -> IvfPq:
-    """Make the index of an embeddings folder, or go on making it; one that is finished and whole is only tuned.
+    """Build the index of an embeddings folder, or continue an interrupted build. A finished index is only tuned.
 
-    Memory holds the sample that is trained with, at most 262,144 vectors, and then all codes: 8 bytes a vector more
-    than `IvfPq.code_bytes`.
+    The memory holds the training sample, at most 262,144 vectors, and then all codes with 8 more bytes per vector than
+    `IvfPq.code_bytes`.
 
     Args:
-        folder: finished.
-        recall: share of the 10 nearest that a search is to find, in (0, 1].
-        progress: told how many vectors are in.
-        note: told what takes long.
+        folder: Finished embeddings folder.
+        recall: Target for recall@10, in (0, 1].
+        progress: Receives the number of indexed vectors and the total.
+        note: Receives messages about slow steps.
 
     Raises:
         ConfigError: `recall` is out of range.
-        DataError: the folder is no finished one, was altered, or holds fewer than 10,000 vectors.
-        LibraryBusyError: another command makes it.
-        LibraryError: it cannot be written.
+        DataError: The folder is not finished, was altered, or has fewer than 10,000 vectors.
+        LibraryBusyError: Another command is building the index.
+        LibraryError: The index cannot be written.
     """
     check_recall(recall)
     mapped, place = MappedFolder(folder), folder / INDEX
@@ -109,7 +109,7 @@ def build_ivfpq(
                 background=random_pair_quantiles(mapped.vectors(_sample(np.arange(mapped.rows), CALIBRATION_ROWS))),
             )
             write_whole(place / FACTS_FILE, json.dumps(asdict(lists), indent=2) + "\n")
-            for path in (*place.glob("block_*.faiss"), place / _TRAINED, place / _STAMP):  # the stamp last
+            for path in (*place.glob("block_*.faiss"), place / _TRAINED, place / _STAMP):  # the stamp is deleted last
                 path.unlink(missing_ok=True)
             return lists
     except OSError as error:
@@ -129,7 +129,7 @@ def _claimed(place: Path) -> Iterator[None]:
 
 
 def _whole(folder: Path, mapped: MappedFolder, made_of: str) -> OpenIvfPq | None:
-    """The lists and paths that stand there, finished but for tuning; None where they are to be made."""
+    """The finished index and paths, without tuning. None if they must be built."""
     try:
         lists = read_ivfpq(folder) if has_ivfpq(folder) else None
         if lists is None and _stamp(folder / INDEX) != made_of:
@@ -140,7 +140,7 @@ def _whole(folder: Path, mapped: MappedFolder, made_of: str) -> OpenIvfPq | None
 
 
 def _stamp(place: Path) -> str | None:
-    """What the files of an unfinished index are made of."""
+    """The stamp of an unfinished index: what its files were built from."""
     try:
         return (place / _STAMP).read_text(encoding="utf-8")
     except OSError:
@@ -148,8 +148,8 @@ def _stamp(place: Path) -> str | None:
 
 
 def _make(mapped: MappedFolder, place: Path, made_of: str, progress: Progress, note: Note) -> None:
-    """The lists and the paths."""
-    if _stamp(place) != made_of or not (place / _TRAINED).is_file():  # blocks are of one training
+    """Build the index and the paths."""
+    if _stamp(place) != made_of or not (place / _TRAINED).is_file():  # all blocks must belong to the same trained index
         for path in [*place.glob("*.faiss"), place / FACTS_FILE]:
             path.unlink(missing_ok=True)
         write_whole(place / _STAMP, made_of)
@@ -174,7 +174,7 @@ def _make(mapped: MappedFolder, place: Path, made_of: str, progress: Progress, n
 
 
 def _merge(place: Path, blocks: list[Path]) -> None:
-    """One index of all blocks."""
+    """Merge all blocks into one index."""
     index = read_index(place / _TRAINED)
     for block in blocks:
         index.merge_from(read_index(block), 0)
@@ -183,7 +183,7 @@ def _merge(place: Path, blocks: list[Path]) -> None:
 
 
 def _trained(mapped: MappedFolder) -> Any:
-    """An empty index, its centers and codes made from rows that tuning will not ask with."""
+    """Train an empty index on rows that are not used as queries for tuning."""
     faiss = faiss_library()
     lists = lists_for(mapped.rows)
     dim = mapped.facts.dim
@@ -196,7 +196,7 @@ def _trained(mapped: MappedFolder) -> Any:
 
 
 def _code_bytes(dim: int) -> int:
-    """A byte for every eight features, 128 at most; a divisor of `dim`."""
+    """Code length in bytes: one per eight dimensions, at most 128, and a divisor of `dim`."""
     most = max(1, min(dim // _FEATURES_A_BYTE, _MOST_CODE_BYTES))
     return next(number for number in range(most, 0, -1) if dim % number == 0)
 
@@ -217,7 +217,7 @@ def _tuned(mapped: MappedFolder, index: Any, recall: float) -> Tuning:
         HeldOutQueries(rows, unit(mapped.vectors(rows))),
         mapped.all_parts(),
         rows=mapped.rows,
-        nlist=max(1, lists // _SEARCHED_AT_MOST),  # what is not found by then was lost to the codes
+        nlist=max(1, lists // _SEARCHED_AT_MOST),  # higher values cannot find what the codes lost
         target=recall,
     )
     return replace(tuning, lists=lists)

@@ -1,4 +1,4 @@
-"""What the library's FAISS file is, and how it was tuned: a record that the store keeps."""
+"""The manifest of the FAISS file: its kind, size, hash and tuning. It is stored in the database."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 Kind = Literal["exact", "ivf"]
 
 INDEX_FACT = "index"
-"""The name under which the store keeps the manifest."""
+"""Key of the manifest in the database."""
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What searching so many lists gives.
+    """Recall and speed for one value of nprobe.
 
     Args:
-        nprobe: lists searched.
-        recall: mean share of the 10 nearest that is found, over the queries.
-        low: 95 % lower bound of that mean.
-        query_ms: of one query on one thread, median.
+        nprobe: Number of clusters searched.
+        recall: Mean recall@10 over the queries.
+        low: Lower bound of the 95 % interval of the mean.
+        query_ms: Median time of one query on one thread, in ms.
     """
 
     nprobe: int
@@ -36,15 +36,15 @@ class CurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """How many lists an inverted file searches, and why.
+    """The number of clusters that an IVF index searches, and the measurements behind it.
 
     Args:
-        target: recall@10 that was asked for.
-        nprobe: the fewest lists whose recall reaches it, by its lower bound; all lists where none does.
-        lists: how many there are.
-        queries: photos it was measured with; none was used to train the index.
-        rows: photos there were.
-        curve: everything measured, by `nprobe`.
+        target: Required recall@10.
+        nprobe: Smallest number of clusters whose lower bound of recall reaches the target. All clusters if none does.
+        lists: Number of clusters.
+        queries: Number of photos used as queries. They are not used to train the index.
+        rows: Number of photos at the time of tuning.
+        curve: All measurements, ordered by `nprobe`.
     """
 
     target: float
@@ -55,7 +55,7 @@ class Tuning:
     curve: tuple[CurvePoint, ...]
 
     def __post_init__(self) -> None:
-        """Raise ValueError for numbers that no tuning gives."""
+        """Raise ValueError if the values are inconsistent."""
         whole = (self.nprobe, self.lists, self.queries, self.rows)
         if not all(type(each) is int for each in whole) or not 1 <= self.nprobe <= self.lists:
             raise ValueError(f"{self.nprobe} of {self.lists} lists")
@@ -64,26 +64,26 @@ class Tuning:
 
     @property
     def chosen(self) -> CurvePoint:
-        """The point of the curve that `nprobe` is."""
+        """The point of the curve at `nprobe`."""
         return next(point for point in self.curve if point.nprobe == self.nprobe)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a FAISS file is.
+    """The description of a FAISS file.
 
     Args:
-        generation: counts up with every file made.
-        file: its name.
-        size: its length in bytes.
-        sha256: of its content.
-        kind: `exact`, or `ivf`, an inverted file.
-        rows: vectors in it.
-        last_id: of the newest photo it was made from; later ones are read from the store.
-        dim: D.
-        background: quantiles 0 to 100 of the cosines of photos of the library at random; empty where there are few.
-        trained_rows: photos there were when an inverted file's lists were made.
-        tuning: of an inverted file.
+        generation: Number of the file. It increases with each new file.
+        file: File name.
+        size: File size in bytes.
+        sha256: SHA-256 of the file.
+        kind: `exact`, or `ivf` for an IVF index.
+        rows: Number of vectors in the file.
+        last_id: Largest photo id in the file. Photos with larger ids are read from the database.
+        dim: Length of a vector D.
+        background: Quantiles 0 to 100 of the cosines of random pairs of photos. Empty for a library with few photos.
+        trained_rows: Number of photos when the clusters of an IVF index were trained.
+        tuning: Tuning of an IVF index.
     """
 
     generation: int
@@ -99,7 +99,7 @@ class Manifest:
     tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what no index file is."""
+        """Raise ValueError if a value is out of range."""
         whole = (self.generation, self.size, self.rows, self.last_id, self.dim, self.trained_rows)
         if not all(type(each) is int and each >= 0 for each in whole) or self.last_id < self.rows:
             raise ValueError(f"{whole} are no numbers of an index file")
@@ -112,7 +112,7 @@ class Manifest:
 
 
 def read_manifest(store: Store) -> Manifest | None:
-    """The manifest of the library's FAISS file, or None where there is none."""
+    """Read the manifest. Returns None if there is no FAISS file."""
     text = store.fact(INDEX_FACT)
     if text is None:
         return None
@@ -121,14 +121,14 @@ def read_manifest(store: Store) -> Manifest | None:
         tuning = None if values["tuning"] is None else tuning_from(values["tuning"])
         return Manifest(**{**values, "background": tuple(values["background"]), "tuning": tuning})
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None  # of another release: the file is made again
+        return None  # written by another release; the file is built again
 
 
 def tuning_from(values: dict[str, Any]) -> Tuning:
-    """What `dataclasses.asdict` made of a `Tuning`. Raises KeyError, TypeError."""
+    """Convert the result of `dataclasses.asdict` to a `Tuning`. Raises KeyError or TypeError."""
     return Tuning(**{**values, "curve": tuple(CurvePoint(**point) for point in values["curve"])})
 
 
 def write_manifest(store: Store, manifest: Manifest) -> None:
-    """Remember a manifest: from now on the file it names is the library's index."""
+    """Store a manifest. Its file becomes the index of the library."""
     store.set_fact(INDEX_FACT, json.dumps(asdict(manifest)))

@@ -1,4 +1,4 @@
-"""An embeddings folder left on the disk: vectors and paths are read where they are needed."""
+"""A memory-mapped embeddings folder: vectors and paths are read when they are needed."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class MappedFolder:
     """A finished embeddings folder.
 
     Args:
-        base: the folder.
+        base: Path of the folder.
 
     Raises:
-        DataError: it is none, not finished, empty, or its files do not fit one another.
+        DataError: It is not an embeddings folder, is not finished or empty, or its files are inconsistent.
     """
 
     def __init__(self, base: Path) -> None:
@@ -48,11 +48,11 @@ class MappedFolder:
             raise DataError(f"{base} holds no vector: none of its images could be embedded.")
 
     def vectors(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
-        """`(N, D)` float32: some rows as they are, numbered over all shards."""
+        """The vectors of rows, `(N, D)` float32, as stored. Row numbers count over all shards."""
         return rows_of([shard.vectors for shard in self.shards], np.asarray(rows, np.int64))
 
     def parts(self, shard: int) -> Iterator[VectorPart]:
-        """The vectors of a shard as they are, with their rows' numbers."""
+        """The vectors of a shard as stored, with their row numbers."""
         first = sum(len(each.vectors) for each in self.shards[:shard])
         vectors: NDArray[Any] = self.shards[shard].vectors
         for start in range(0, len(vectors), ROWS_A_PART):
@@ -60,21 +60,21 @@ class MappedFolder:
             yield VectorPart(np.arange(first + start, first + start + len(part)), part)
 
     def check(self, shard: int) -> None:
-        """Raise DataError where the file of a shard's vectors was altered."""
+        """Raise DataError if the vector file of a shard was altered."""
         check_hash(self.base, self.shards[shard].array.relative_to(self.base).as_posix())
 
     def all_parts(self) -> Iterator[VectorPart]:
-        """The vectors of all shards."""
+        """Yield the vectors of all shards."""
         for number in range(len(self.shards)):
             yield from self.parts(number)
 
 
 def write_paths(folder: Path, names: Iterable[list[str]]) -> None:
-    """Write paths so that any of them is found at once: their bytes, and where each begins.
+    """Write paths for random access: a file of their bytes, and a file of their start positions.
 
     Args:
-        folder: where to.
-        names: paths as `os.fsdecode` gives them, in parts.
+        folder: Folder to write to.
+        names: Paths as `os.fsdecode` gives them, in parts.
     """
     starts = [np.zeros(1, np.int64)]
     with written_whole(folder / _PATHS) as part, part.open("wb") as file:
@@ -87,14 +87,14 @@ def write_paths(folder: Path, names: Iterable[list[str]]) -> None:
 
 
 class Paths:
-    """What `write_paths` wrote, left on the disk.
+    """Memory-mapped paths from `write_paths`.
 
     Args:
-        folder: where it stands.
-        rows: how many there are.
+        folder: Folder of the files.
+        rows: Number of paths.
 
     Raises:
-        OSError, ValueError, EOFError: a file is missing or damaged.
+        OSError, ValueError, EOFError: A file is missing or damaged.
     """
 
     def __init__(self, folder: Path, rows: int) -> None:
@@ -104,5 +104,5 @@ class Paths:
             raise ValueError(f"{folder / _PATHS} and {folder / _STARTS} do not fit")
 
     def __getitem__(self, row: int) -> Path:
-        """The path of a row's image."""
+        """The path of the image of a row."""
         return Path(os.fsdecode(self._bytes[self._starts[row] : self._starts[row + 1]].tobytes()))

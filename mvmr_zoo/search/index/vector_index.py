@@ -1,7 +1,7 @@
-"""Nearest vectors: the FAISS file, which holds most photos, and those that came later, compared one by one.
+"""Search the vectors of a photo library: the FAISS file, and newer photos by exact comparison.
 
-A photo's id is never given twice and its vector never changes. So the file stays right while photos come and go: later
-ones are read from the store, and hits that the store does not know any more are left out by who asks.
+Ids are never reused and vectors never change. Therefore the FAISS file remains valid when photos are added or removed.
+Newer vectors are read from the database, and the caller drops hits that are no longer in the database.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
     from mvmr_zoo.search.store import Store
 
-_MOST_ON_GPU = 2048  # neighbors that faiss finds at once there
+_MOST_ON_GPU = 2048  # largest number of neighbors that FAISS returns on a GPU
 
 
 class Neighbors(NamedTuple):
-    """Nearest vectors of a query, best first: cosine similarities and photo ids, both `(K,)`."""
+    """The nearest vectors of a query, best first: cosine similarities `(K,)` and photo ids `(K,)`."""
 
     scores: NDArray[np.float32]
     ids: NDArray[np.int64]
 
 
 class VectorIndex:
-    """The vectors of a store's photos, ready to be searched.
+    """A searchable index of the vectors in a database.
 
     Args:
-        base: the FAISS index that the manifest describes; None where there is none, and all come from the store.
-        manifest: of the base.
-        dim: D.
-        gpu: search a copy of the base on a GPU where all photos may answer; faiss has no filters there.
+        base: FAISS index. None if there is no index file, and all vectors are read from the database.
+        manifest: Manifest of the FAISS index.
+        dim: Length of a vector D.
+        gpu: Use a copy of the FAISS index on a GPU for searches without a filter. FAISS does not support filters there.
     """
 
     def __init__(self, base: Any, manifest: Manifest | None, dim: int, *, gpu: bool = False) -> None:
@@ -54,7 +54,7 @@ class VectorIndex:
         self._background = manifest.background if manifest else None
 
     def catch_up(self, store: Store) -> None:
-        """Take in the photos that came since."""
+        """Read the vectors of photos that were added since."""
         parts = list(vector_parts(store, after=self._seen))
         if parts:
             self._ids = np.concatenate([self._ids, *(part.ids for part in parts)])
@@ -63,27 +63,27 @@ class VectorIndex:
 
     @property
     def rows(self) -> int:
-        """How many vectors there are; some may be of photos that are gone."""
+        """Number of vectors. Some may belong to deleted photos."""
         return len(self._ids) + (self.manifest.rows if self.manifest else 0)
 
     @property
     def has_percentiles(self) -> bool:
-        """Whether there are enough photos for percentiles."""
+        """Whether the library has enough photos for percentiles."""
         return self.percentile(0) is not None
 
     def percentile(self, score: float) -> float | None:
-        """How many of a hundred random pairs of the library's photos are less similar; None where few are there."""
+        """Percentage of random pairs of photos that are less similar. None for a library with few photos."""
         if self._background is None:
             self._background = random_pair_quantiles(self._vectors)
         return score_percentile(self._background, score)
 
     def search(self, query: NDArray[np.float32], k: int, *, among: NDArray[np.int64] | None = None) -> Neighbors:
-        """The `k` nearest, fewer where there are fewer.
+        """Search for the `k` nearest vectors. There are fewer hits if there are fewer vectors.
 
         Args:
             query: `(D,)` unit vector.
-            k: how many.
-            among: ids that may answer; None is all.
+            k: Number of hits.
+            among: Ids to search. None searches all.
         """
         found = [self._search_later(query, among)]
         if self.manifest is not None and self.manifest.rows:
@@ -111,7 +111,7 @@ class VectorIndex:
         if tuning is None:
             params = faiss.SearchParameters(**options) if options else None
             return self._ask(query, k, params)
-        # few may answer to a filter: then all lists are searched
+        # with a filter that selects few photos, all clusters are searched
         nprobe = tuning.nprobe if among is None else tuning.lists
         found = self._ask(query, k, faiss.SearchParametersIVF(nprobe=nprobe, **options))
         if len(found.ids) < k and nprobe < tuning.lists:
@@ -126,24 +126,24 @@ class VectorIndex:
 
 
 class VectorPart(NamedTuple):
-    """Some photos' ids `(N,)` and vectors `(N, D)` float16."""
+    """Ids `(N,)` and vectors `(N, D)` float16 of photos."""
 
     ids: NDArray[np.int64]
     vectors: NDArray[np.float16]
 
 
 def vector_parts(store: Store, after: int = 0) -> Iterator[VectorPart]:
-    """The vectors of all photos with ids above one, in order.
+    """Yield the vectors of all photos with ids above `after`, in order of ids.
 
     Raises:
-        LibraryDamagedError: a vector has the wrong length.
+        LibraryDamagedError: A vector has the wrong length.
     """
     for ids, blobs in store.vectors(after):
         yield VectorPart(ids, as_matrix(store, blobs))
 
 
 def as_matrix(store: Store, blobs: list[bytes]) -> NDArray[np.float16]:
-    """`(N, D)` of the bytes of vectors. Raises LibraryDamagedError where one has the wrong length."""
+    """Vectors `(N, D)` from their bytes. Raises LibraryDamagedError if one has the wrong length."""
     dim = store.dim
     if any(len(blob) != 2 * dim for blob in blobs):
         raise LibraryDamagedError(
@@ -154,16 +154,16 @@ def as_matrix(store: Store, blobs: list[bytes]) -> NDArray[np.float16]:
 
 
 def open_index(folder: Path, store: Store, *, gpu: bool = False) -> VectorIndex:
-    """The vectors of the store as it is now; changes nothing.
+    """Open the index of a library for searching. Nothing is changed.
 
     Args:
-        folder: of the library.
-        store: its database.
-        gpu: search on a GPU.
+        folder: Library folder.
+        store: Database of the library.
+        gpu: Search on a GPU.
 
     Raises:
-        ConfigError: `gpu`, and faiss has none.
-        LibraryDamagedError: the database has another length of vectors than the index.
+        ConfigError: `gpu` is set, and FAISS has no GPU.
+        LibraryDamagedError: The vectors of the database and of the index differ in length.
     """
     manifest = read_manifest(store)
     if manifest is not None and manifest.dim != store.dim:
@@ -172,7 +172,7 @@ def open_index(folder: Path, store: Store, *, gpu: bool = False) -> VectorIndex:
             "`mvmr-zoo index doctor --repair` puts it right."
         )
     base = None if manifest is None else read_base(folder, manifest)
-    if base is None and read_manifest(store) != manifest:  # made again just now
+    if base is None and read_manifest(store) != manifest:  # another process has just rebuilt it
         return open_index(folder, store, gpu=gpu)
     index = VectorIndex(base, None if base is None else manifest, store.dim, gpu=gpu)
     index.catch_up(store)
@@ -180,12 +180,12 @@ def open_index(folder: Path, store: Store, *, gpu: bool = False) -> VectorIndex:
 
 
 def read_base(folder: Path, manifest: Manifest, *, to_change: bool = False) -> Any:
-    """The FAISS index, or None where the file is not what the manifest says.
+    """Read the FAISS index. Returns None if the file does not match the manifest.
 
     Args:
-        folder: of the library.
-        manifest: of the file.
-        to_change: read all of it; else the lists of an inverted file stay on the disk until they are searched.
+        folder: Library folder.
+        manifest: Manifest of the file.
+        to_change: Read the whole file into memory. Otherwise the clusters of an IVF index are memory-mapped.
     """
     if not has_base(folder, manifest):
         return None
@@ -197,7 +197,7 @@ def read_base(folder: Path, manifest: Manifest, *, to_change: bool = False) -> A
 
 
 def has_base(folder: Path, manifest: Manifest | None) -> bool:
-    """Whether the file that the manifest names is there, and as long as it should be."""
+    """Whether the file of the manifest exists with the right size."""
     if manifest is None:
         return False
     try:
