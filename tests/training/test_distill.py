@@ -121,7 +121,7 @@ def test_every_option_trains(more: list[str], photos: Path, checkpoint: Checkpoi
         (["--views.k=2"], "views.k is 2; expected 0, or teacher.view: same"),
         (["--teacher.view=same"], "views.k is 0; expected at least 1"),
         (["--teacher.view=same", "--views.k=1", "--teacher.spec=embeddings:x"], "holds one vector per photo"),
-        (["--teacher.spec=embeddings:/nowhere"], "no embeddings folder"),
+        (["--teacher.spec=embeddings:/nowhere"], "not an embeddings folder"),
         (["--data.cache=/proc/cache"], "/proc/cache"),
     ],
 )

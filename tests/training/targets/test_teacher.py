@@ -172,7 +172,7 @@ def test_a_cache_of_another_view_seed_is_refused_by_name(
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("embeddings:/nowhere", "no embeddings folder"),
+        ("embeddings:/nowhere", "not an embeddings folder"),
         ("timm:resnet10x", "Closest: resnet"),
         ("onnx:" + __file__, "not a valid ONNX file"),
         ("open_clip:ViT-B-32@/nowhere.pt", "/nowhere.pt is not a file"),
