@@ -1,6 +1,6 @@
 """mvmr-zoo: turn photos into compact feature vectors, search photos, and measure encoders.
 
-    model = mvmr_zoo.load("effnet-lite:0")
+    model = mvmr_zoo.load()
     vectors = model.embed(["a.jpg", "b.heic"])      # (N, D) float32, unit L2 norm
 
 Importing this package loads neither torch nor onnxruntime nor faiss. Names are imported on first use.

@@ -41,7 +41,7 @@ def embed(
         str, typer.Option("--output", "-o", help="Embeddings folder to write. With --engine ray, also a URI.")
     ],
     model: Annotated[
-        str | None, typer.Option(help="Model name, checkpoint folder or spec. Default: effnet-lite:0.")
+        str | None, typer.Option(help="Model name, checkpoint folder or spec. Default: the default model.")
     ] = None,
     model_output: ModelOutput = None,
     dim: ModelDim = None,

@@ -20,14 +20,14 @@ Library = Annotated[
 ]
 ModelSpec = Annotated[
     str | None,
-    typer.Option(help="Model name, checkpoint folder or spec. Default: the model of the library, else effnet-lite:0."),
+    typer.Option(help="Model name, checkpoint folder or spec. Default: the library's, else the default model."),
 ]
 
 ModelOutput = Annotated[
     str | None,
     typer.Option(
         "--model-output",
-        help="Output of the model: features, or aligned (distilled models only). Default: the model's own.",
+        help="Output of the model: features, or aligned if the model has it. Default: the model's own.",
     ),
 ]
 ModelDim = Annotated[

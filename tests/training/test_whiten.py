@@ -58,7 +58,7 @@ def test_the_folder_holds_the_weights_of_the_package_and_the_components(photos: 
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(model.embed(paths) @ model.embed(paths).T, expected @ expected.T, atol=1e-3)
     page = (tmp_path / "w" / "README.md").read_text()
-    assert "their whitened principal components" in page
+    assert "whitened principal components of the features, for retrieval" in page
     assert "Photos of noise." in page
 
 
