@@ -134,7 +134,10 @@ def table(rows: list[Encoder], names: list[str]) -> str:
 
 
 def picture(rows: list[Encoder], path: Path) -> None:
-    """Draw mean mAP against ms per photo as a PNG. The area of a marker is proportional to the size of the weights."""
+    """Draw mean mAP against ms per photo as a PNG. The area of a marker is proportional to the size of the weights.
+
+    Encoders of this project are blue, those of others red, baselines gray.
+    """
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
@@ -142,16 +145,23 @@ def picture(rows: list[Encoder], path: Path) -> None:
         if row.ms is None or row.megabytes is None:
             print(f"{row.name} is not in the picture: it was not timed.")
             continue
-        ours = "-" in row.name and not row.name.startswith("effnet-lite:")
-        axes.scatter(row.ms, row.mean, s=25 * max(row.megabytes, 1), alpha=0.6, color="#332288" if ours else "#cc6677")
-        axes.annotate(row.name, (row.ms, row.mean), xytext=(0, 14), textcoords="offset points", ha="center", fontsize=8)
+        axes.scatter(row.ms, row.mean, s=25 * max(row.megabytes, 1), alpha=0.6, color=_color(row.name))
+        beside = 7 + 2.5 * max(row.megabytes, 1) ** 0.5
+        axes.annotate(row.name, (row.ms, row.mean), (beside, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_xlabel("ms per photo, decoding included, two CPU cores")
     axes.set_ylabel("mean mAP")
     axes.set_ylim(0, 1.15 * max(row.mean for row in rows))
-    axes.set_xlim(0, 1.2 * max(row.ms or 0 for row in rows))
+    axes.set_xlim(0, 1.3 * max(row.ms or 0 for row in rows))
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150, metadata={"Software": None})
     pyplot.close(figure)
+
+
+def _color(name: str) -> str:
+    """Gray for baselines, red for encoders of other projects, blue for those of this one."""
+    if name == RAW_PIXELS or name.endswith(", untrained"):
+        return "#888888"
+    return "#cc6677" if name.startswith("effnet-lite:") else "#332288"
 
 
 def main() -> None:
