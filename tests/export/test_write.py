@@ -171,8 +171,10 @@ def test_other_files_and_folders_are_not_replaced(exports: ExportedFolders, tmp_
 
 
 @pytest.fixture
-def unreachable_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit that no export can meet."""
+def unreachable_limit(exports: ExportedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that no export can meet. The exports that the tests compare with are made before."""
+    for name in ("fp32", "three"):
+        exports(name)
     monkeypatch.setitem(limits.LIMITS, "fp32", dataclasses.replace(limits.LIMITS["fp32"], cosine_min=1.5))
 
 
