@@ -11,6 +11,7 @@ Modules without Gradio:
 
 services    the services of one library
 searcher    search by photo or id, with thumbnails
+hits        photos and hits as displayed
 trail       the search history of a session
 indexing    indexing of a folder in the background
 photo_map   two-dimensional map of the library

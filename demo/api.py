@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from demo.searcher import MAX_HITS, Options, PageHit
+from demo.hits import PageHit
+from demo.searcher import MAX_HITS, Options
 from demo.tabs.parts import photo_input, show_errors
 from demo.trail import QueryPhoto, Step
 from mvmr_zoo.search import Filters

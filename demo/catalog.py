@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from demo import markup
-from demo.searcher import human_size
+from demo.hits import human_size
 from mvmr_zoo import list_models
 from mvmr_zoo.models import local_folder
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from demo.searcher import PhotoDetails
+from demo.hits import PhotoDetails
 from mvmr_zoo import load
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.inference import unit

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from demo.hits import PageHit, PhotoDetails, file_name
 from demo.thumbnails import LARGE_PX, Thumbnails, save_small
 from demo.trail import QueryPhoto, Step
 from demo.uploads import Upload, open_upload
@@ -38,86 +39,6 @@ _THUMBNAIL_TIMEOUT_S = 0.3
 """Hits are shown after this time even if thumbnails of large photos are not ready."""
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhotoDetails:
-    """A photo of the library as displayed on the page.
-
-    Args:
-        id: Id in the library.
-        row: Database row.
-        place: Path of the photo. On a public page, the path relative to the parent of the indexed folder.
-        thumbnail: Thumbnail file.
-    """
-
-    id: int
-    row: PhotoRow = field(compare=False, repr=False)
-    place: str
-    thumbnail: Path
-
-    @property
-    def name(self) -> str:
-        """Printable file name."""
-        return printable(_name(self.row))
-
-    @property
-    def taken(self) -> str | None:
-        """EXIF date as `YYYY-MM-DD HH:MM:SS`; None if unknown."""
-        return self.row.taken_at
-
-    @property
-    def width(self) -> int:
-        """Width in pixels."""
-        return self.row.width
-
-    @property
-    def height(self) -> int:
-        """Height in pixels."""
-        return self.row.height
-
-    @property
-    def size(self) -> int:
-        """File size in bytes."""
-        return self.row.stamp.size
-
-    @property
-    def facts(self) -> str:
-        """Date, dimensions and file size as display text."""
-        taken = f"taken {self.taken}" if self.taken else "no date"
-        return f"{taken} · {self.width:,} x {self.height:,} pixels · {human_size(self.size)}"
-
-
-class PageHit(NamedTuple):
-    """A search hit.
-
-    Args:
-        photo: Matching photo.
-        score: Cosine similarity to the query, in [-1, 1].
-        percentile: Percentage of random pairs of photos in the library that are less similar, 0 to 100; None in a
-            small library.
-        copies: Number of near duplicates that are grouped under this photo.
-    """
-
-    photo: PhotoDetails
-    score: float
-    percentile: float | None
-    copies: int
-
-    @property
-    def similarity(self) -> tuple[str, ...]:
-        """Similarity, and its percentile if known, as lines of display text."""
-        score = f"similarity {self.score:.3f}"
-        if self.percentile is None:
-            return (score,)
-        return score, f"more similar than {self.percentile:.1f} % of random pairs"
-
-    @property
-    def caption(self) -> str:
-        """Name, similarity and number of near duplicates as lines of display text."""
-        copies = (f"+ {self.copies} near duplicate{'s' if self.copies > 1 else ''}",) if self.copies else ()
-        similarity = (line.replace(" %", "\N{NO-BREAK SPACE}%") for line in self.similarity)
-        return "\n".join((self.photo.name, *similarity, *copies))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,20 +233,7 @@ class Searcher:
 
     def _query_photo(self, rows: dict[int, PhotoRow]) -> QueryPhoto:
         first = next(iter(rows.values()))
-        return QueryPhoto(printable(_name(first)), self.thumbnails.of([first])[0], tuple(rows))
+        return QueryPhoto(printable(file_name(first)), self.thumbnails.of([first])[0], tuple(rows))
 
     def _details(self, id_: int, row: PhotoRow, thumbnail: Path) -> PhotoDetails:
         return PhotoDetails(id=id_, row=row, place=self.display_path(row), thumbnail=thumbnail)
-
-
-def human_size(size: float) -> str:
-    """Format a number of bytes, for example `1.4 MB`."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1_000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
-        size /= 1_000
-    return f"{size:.1f} GB"
-
-
-def _name(row: PhotoRow) -> str:
-    return Path(os.fsdecode(row.path)).name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo import markup
-from demo.searcher import PhotoDetails  # needed at run time, because Gradio reads the annotations of handlers
+from demo.hits import PhotoDetails  # needed at run time, because Gradio reads the annotations of handlers
 from demo.tabs.parts import gallery_items, photo_input, photos, show_errors
 from demo.uploads import open_upload
 from mvmr_zoo.errors import ConfigError

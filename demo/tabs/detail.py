@@ -9,7 +9,8 @@ import gradio as gr
 from demo import markup
 
 if TYPE_CHECKING:
-    from demo.searcher import PhotoDetails, Searcher
+    from demo.hits import PhotoDetails
+    from demo.searcher import Searcher
 
 
 class Detail:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo import markup
-from demo.searcher import PhotoDetails, Searcher, human_size
+from demo.hits import PhotoDetails, human_size
+from demo.searcher import Searcher
 from demo.tabs.parts import show_errors
 from mvmr_zoo import PhotoLibrary
 

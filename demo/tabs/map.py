@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo import markup
+from demo.hits import PhotoDetails
 from demo.photo_map import MAX_POINTS, PALETTE, PhotoMap, View, draw_map, has_umap, nearest_point
-from demo.searcher import PhotoDetails
 from demo.tabs.detail import Detail
 from demo.tabs.parts import show_errors
 from mvmr_zoo.errors import ConfigError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo import markup
-from demo.searcher import PageHit, PhotoDetails
+from demo.hits import PageHit, PhotoDetails
 from demo.tabs.detail import Detail
 from demo.tabs.filters import FilterBox
 from demo.tabs.parts import gallery_items, photo_input, photos, show_errors

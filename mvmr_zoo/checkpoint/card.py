@@ -20,9 +20,8 @@ OUTPUTS: tuple[Output, ...] = get_args(Output)
 
 LICENSE_NOT_STATED = "not stated"
 
-_PROTOCOL = "(knn|linear|linear-sgd|semi|voc07|retrieval)"
-_OLD_VERSION = re.compile(rf"(?<![\w-]){_PROTOCOL}@1(?!\d)")
-_VERSIONED_FIGURE = re.compile(rf"([^/]+/{_PROTOCOL})-v\d+(?![\w-])")
+_OLD_VERSION = re.compile(r"(?<![\w-])(knn|linear|linear-sgd|semi|voc07|retrieval)@1(?!\d)")
+_VERSIONED_FIGURE = re.compile(r"([^/]+/[\w-]+)-v\d+(?![\w-])")
 
 
 def current_name(name: str) -> str:

@@ -184,9 +184,8 @@ def onnx_session(
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # leaves the cores to decoding between calls
+    # without spinning, the cores are free for decoding between calls
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if weights:
         options.add_external_initializers(
             list(weights), [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]

@@ -129,8 +129,8 @@ def _members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             return
         if not 0 <= member.size <= file_bytes - member.offset_data:
             raise CheckpointError(
-                f"{path}: the member {member.name!r} has {member.size:,} bytes according to its header, but the file "
-                "ends before. It may be truncated. Copy it again."
+                f"{path}: the header of the member {member.name!r} says {member.size:,} bytes, which do not fit the "
+                "file. It is truncated or damaged. Copy it again."
             )
         if count > len(_MEMBERS):
             raise CheckpointError(f"{path} has more than {len(_MEMBERS)} members. A checkpoint folder has fewer files.")

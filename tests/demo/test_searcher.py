@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.searcher import MAX_HITS, Options, Searcher, human_size
+from demo.hits import human_size
+from demo.searcher import MAX_HITS, Options, Searcher
 from demo.trail import QueryPhoto, Step
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import ConfigError, ImageError, LibraryError

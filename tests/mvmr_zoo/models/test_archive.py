@@ -148,16 +148,16 @@ def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (header("tiny/config.json", -1024) + bytes(1024), "has -1,024 bytes according to its header"),
-        (header("tiny/config.json", 4) + bytes(512) + header("tiny/graph.onnx", -512), "has -512 bytes"),
-        (header("tiny/config.json", 1 << 40) + bytes(1024), "has 1,099,511,627,776 bytes"),
+        (header("tiny/config.json", -1024) + bytes(1024), "says -1,024 bytes"),
+        (header("tiny/config.json", 4) + bytes(512) + header("tiny/graph.onnx", -512), "says -512 bytes"),
+        (header("tiny/config.json", 1 << 40) + bytes(1024), "says 1,099,511,627,776 bytes"),
         (header("././@LongLink", 1 << 40, tarfile.GNUTYPE_LONGNAME) + bytes(1024), "is not a complete tar file"),
         (header("././@LongLink", -512, tarfile.GNUTYPE_LONGNAME) + bytes(1024), "is not a complete tar file"),
         (header("././@LongLink", 0, tarfile.GNUTYPE_LONGNAME) * 3000, "is not a complete tar file"),
         ((header("tiny/config.json", 4) + bytes(512)) * 20, "has more than 9 members"),
     ],
 )
-def test_headers_that_are_lies(tmp_path: Path, zoo: Path, content: bytes, message: str) -> None:
+def test_crafted_headers(tmp_path: Path, zoo: Path, content: bytes, message: str) -> None:
     path = tmp_path / "crafted.tar"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=message):

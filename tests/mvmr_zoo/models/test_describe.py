@@ -6,6 +6,7 @@ import pytest
 
 from mvmr_zoo import CATALOG, list_models, model_info
 from mvmr_zoo.errors import ConfigError, UnknownModelError
+from mvmr_zoo.models import damaged_models
 from mvmr_zoo.models.catalog import BUNDLED_MODEL
 
 
@@ -57,3 +58,13 @@ def test_measured_figures_come_with_the_bundled_model() -> None:
     figure = model_info(BUNDLED_MODEL).measured["imagenette/knn-v1/aligned"]
     assert figure.low is not None
     assert 0.9 <= figure.low <= figure.value <= 1
+
+
+def test_a_damaged_zoo_copy_of_the_bundled_model(zoo: Path) -> None:
+    """The model of the package comes first, so a damaged folder of its name in the zoo does not hide it."""
+    (zoo / BUNDLED_MODEL).mkdir(parents=True)
+    (zoo / BUNDLED_MODEL / "config.json").write_text("{")
+    (zoo / "other").mkdir()
+    (zoo / "other" / "config.json").write_text("{")
+    assert list_models()[0].name == BUNDLED_MODEL
+    assert list(damaged_models()) == ["other"]
