@@ -102,15 +102,9 @@ def _extract(path: Path, scratch: Path) -> str:
                 with (scratch / member.name).open("xb") as file:
                     while block := content.read(1 << 20):
                         file.write(block)
-    except (
-        tarfile.TarError,
-        EOFError,
-        FileExistsError,
-        ValueError,
-        OverflowError,
-        RecursionError,
-        MemoryError,
-    ) as error:
+    except (RecursionError, MemoryError):  # chains of long names, or a name of gigabytes
+        raise CheckpointError(f"{path} is not a tar file from `mvmr-zoo bundle` (its headers are damaged).") from None
+    except (tarfile.TarError, EOFError, FileExistsError, ValueError, OverflowError) as error:
         reason = one_line(str(error).replace(f"{scratch}/", ""))
         raise CheckpointError(f"{path} is not a complete tar file from `mvmr-zoo bundle` ({reason}).") from None
     return name
