@@ -38,7 +38,7 @@ class ParityReport:
         batches: Lowest cosine similarity between vectors of a photo computed with different batch sizes, by batch size.
         sizes: Mean cosine similarity to PyTorch at other image sizes, by the side in pixels.
         class_agreement: Fraction of photos with the same most likely class as in PyTorch; None without a classifier.
-        knn: k-NN accuracy of the PyTorch and the exported features; None without labels.
+        knn: K-NN accuracy of the PyTorch and the exported features; None without labels.
         speed: Speed of `onnx` and `pytorch`, by batch size. If the graph preprocesses photos, the time of `pytorch`
             includes the preprocessing in Python.
         in_float: Names of the layers that fp16 or int8 conversion left in fp32.

@@ -37,9 +37,9 @@ class MissingDependencyError(MvmrError, ImportError):
     """An optional library is not installed.
 
     Args:
-        library: name of the library.
-        extra: the extra of `mvmr-zoo` that installs it.
-        purpose: what it is needed for, as the end of "... is needed to".
+        library: Name of the library.
+        extra: The extra of `mvmr-zoo` that installs it.
+        purpose: What it is needed for, as the end of "... is needed to".
     """
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
@@ -68,9 +68,9 @@ class ImageError(MvmrError):
     """One photo cannot be read.
 
     Args:
-        path: the photo, as the caller named it.
-        stage: the step that failed.
-        reason: the cause, in a few words.
+        path: The photo, as the caller named it.
+        stage: The step that failed.
+        reason: The cause, in a few words.
     """
 
     def __init__(self, path: str, stage: Stage, reason: str) -> None:

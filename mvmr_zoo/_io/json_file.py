@@ -13,8 +13,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Read the object in a JSON file.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: the file cannot be read, is not JSON, is nested too deeply, or does not hold an object.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file cannot be read, is not JSON, is nested too deeply, or does not hold an object.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function of items done and total, which draws a bar on standard error if that is a terminal.
 
     Args:
-        what: label of the bar, such as "indexing".
+        what: Label of the bar, such as "indexing".
     """
     from rich import progress
     from rich.console import Console

@@ -84,8 +84,8 @@ def check_architecture(name: str) -> None:
     timm is only imported if the name is neither in `BACKBONES` nor torchvision's.
 
     Raises:
-        ConfigError: there is no such architecture. The message names the closest.
-        MissingDependencyError: the name may be timm's, and timm is not installed.
+        ConfigError: There is no such architecture. The message names the closest.
+        MissingDependencyError: The name may be timm's, and timm is not installed.
     """
     if name not in BACKBONES:
         find_network(name, BACKBONES)
@@ -98,16 +98,16 @@ class Encoder(nn.Module):
     would read, so hidden layers of a classifier stay (mobilenet_v3_large gives 1,280 features).
 
     Args:
-        architecture: a name in `BACKBONES`, or the name of a classification network of torchvision or timm.
+        architecture: A name in `BACKBONES`, or the name of a classification network of torchvision or timm.
             `torchvision:NAME` and `timm:NAME` choose the library if both have the name.
-        zero_init_residual: start every residual branch at zero, as in the paper's training. This sets the last
+        zero_init_residual: Start every residual branch at zero, as in the paper's training. This sets the last
             scale before the sum in ResNets and RegNets, and in every timm network whose blocks have
             `zero_init_last`. It has no effect on other networks. False keeps the library's initialization, which is
             zero as well in timm's ResNets and RegNets.
 
     Raises:
-        ConfigError: no such architecture, or one for another task.
-        MissingDependencyError: the name may be timm's, and timm is not installed.
+        ConfigError: No such architecture, or one for another task.
+        MissingDependencyError: The name may be timm's, and timm is not installed.
     """
 
     def __init__(self, architecture: str, *, zero_init_residual: bool = False) -> None:
@@ -158,12 +158,12 @@ def encoder_cost(architecture: str, px: int) -> Cost:
     The network is built, but only the shapes of its features are computed.
 
     Args:
-        architecture: as `Encoder` takes it.
-        px: side of the square image.
+        architecture: See `Encoder`.
+        px: Side of the square image.
 
     Raises:
-        ConfigError: no such architecture.
-        MissingDependencyError: the name may be timm's, and timm is not installed.
+        ConfigError: No such architecture.
+        MissingDependencyError: The name may be timm's, and timm is not installed.
     """
     encoder = Encoder(architecture).eval()
     return Cost(sum(each.numel() for each in encoder.parameters()), count_macs(encoder, px))

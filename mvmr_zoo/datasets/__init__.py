@@ -60,12 +60,12 @@ def open_images(spec: str, root: str | os.PathLike[str] | None = None) -> ImageS
     """Open the images of a spec.
 
     Args:
-        spec: a folder's path or `folder:PATH`; `parquet:PATH`, or `parquet:PATH#COLUMN` to choose the
+        spec: A folder's path or `folder:PATH`; `parquet:PATH`, or `parquet:PATH#COLUMN` to choose the
             labels; `stl10`, `cifar10`, `cifar20`, `cifar100`, each with `:SPLIT` where it is not `train`.
-        root: where named data sets lie.
+        root: Folder of named data sets.
 
     Raises:
-        DataError: nothing answers to the spec, or its files are missing or damaged.
+        DataError: Nothing answers to the spec, or its files are missing or damaged.
     """
     kind, _, rest = spec.partition(":")
     if kind == "folder":

@@ -26,10 +26,10 @@ class Records:
     """One file of fixed-size records.
 
     Args:
-        path: of the file.
-        before: bytes of each record before its pixels.
-        px: side of the images.
-        transposed: columns come before rows, as in STL10.
+        path: Path of the file.
+        before: Bytes of each record before its pixels.
+        px: Side of the images.
+        transposed: Columns come before rows, as in STL10.
     """
 
     path: Path
@@ -57,10 +57,10 @@ class ArrayImages:
     """An `ImageSet` of records.
 
     Args:
-        name: readable.
-        class_names: of the labels.
+        name: Readable.
+        class_names: Names of the labels.
         labels: `(N,)` int64, -1 where there is none.
-        parts: the files, in order.
+        parts: The files, in order.
     """
 
     name: str

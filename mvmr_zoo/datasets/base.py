@@ -42,11 +42,11 @@ class ImageSet(Protocol):
         """The upright RGB image `index`.
 
         Args:
-            index: from 0 to N - 1.
-            min_px: what its short side must keep, where a JPEG may be decoded at a smaller scale.
+            index: Row number, from 0 to N - 1.
+            min_px: Minimum length of the short side if a JPEG is decoded at a reduced size.
 
         Raises:
-            ImageError: it cannot be read; names it.
+            ImageError: It cannot be read; names it.
         """
         ...
 
@@ -59,6 +59,6 @@ class ImageSet(Protocol):
         """Identity of the data set: SHA-256 of the content, and the name if any, of every image in order.
 
         Raises:
-            DataError: a file cannot be read.
+            DataError: A file cannot be read.
         """
         ...

@@ -22,8 +22,8 @@ class Archive:
     """One file to download.
 
     Args:
-        url: where it lies.
-        md5: of its content, as torchvision or its authors publish it.
+        url: Address of the file.
+        md5: Of its content, as torchvision or its authors publish it.
     """
 
     url: str
@@ -40,8 +40,8 @@ class Source:
     """Origin of a data set.
 
     Args:
-        folder: what its archives unpack to.
-        archives: all of them together are the data set.
+        folder: Folder that the archives contain.
+        archives: All of them together are the data set.
     """
 
     folder: str
@@ -111,7 +111,7 @@ def fetch(name: str, root: Path) -> None:
     Archives already in `root` are used if their MD5 is correct. Archives are deleted after unpacking.
 
     Raises:
-        DataError: the data set cannot be downloaded, the network or the disk fails, or other bytes came than expected.
+        DataError: The data set cannot be downloaded, the network or the disk fails, or other bytes came than expected.
         MissingDependencyError: torchvision is not installed.
     """
     if name not in SOURCES:

@@ -22,14 +22,14 @@ def embed_images(
     """Features of some images of a set, not normalized: `(rows, D)` float32, in the order of `rows`.
 
     Args:
-        engine: runs the encoder.
-        preprocess: the encoder's own.
-        data: the images.
-        rows: their numbers.
+        engine: Runs the encoder.
+        preprocess: The encoder's own.
+        data: The images.
+        rows: Row numbers of the images.
         dim: D.
 
     Raises:
-        ImageError: an image cannot be read.
+        ImageError: An image cannot be read.
     """
     embeddings = embed(
         engine,

@@ -25,10 +25,10 @@ class ImageFolder:
     """An `ImageSet` of files.
 
     Args:
-        root: the folder they lie under.
+        root: The folder they lie under.
         paths: N files, sorted by their path below `root`.
         labels: `(N,)` int64, indices into `class_names`; all -1 where there are no classes.
-        class_names: in the order of their folders' names.
+        class_names: Class names, in the order of the folder names.
     """
 
     root: Path
@@ -78,7 +78,7 @@ def image_folder(root: str | os.PathLike[str]) -> ImageFolder:
     for Imagenette's, which have readable names.
 
     Raises:
-        DataError: no such folder, or no photo in it.
+        DataError: No such folder, or no photo in it.
     """
     base = Path(root)
     if not base.is_dir():

@@ -31,11 +31,11 @@ class ParquetImages:
     """An `ImageSet` of rows. The encoded images are read once per process, and kept as Arrow buffers.
 
     Args:
-        shards: the Parquet files, in order.
-        image_column: a struct of `bytes` and `path`, or plain binary.
+        shards: The Parquet files, in order.
+        image_column: A struct of `bytes` and `path`, or plain binary.
         labels: `(N,)` int64, -1 where there is none.
-        class_names: of the labels, as the schema's `huggingface` metadata says, else the numbers.
-        name: readable.
+        class_names: Names of the labels in the `huggingface` metadata of the schema, else their numbers.
+        name: Readable.
     """
 
     shards: tuple[Path, ...]
@@ -112,12 +112,12 @@ def parquet_images(
     """The images of one Parquet file, or of a folder of them, sorted by name.
 
     Args:
-        path: of the file or folder.
-        pattern: of the names in a folder.
+        path: Path of the file or folder.
+        pattern: Shell pattern of the file names in a folder.
         label_column: None takes the first of `label`, `labels`, `fine_label` that is there.
 
     Raises:
-        DataError: a file is missing or damaged, or has no images or no such label column.
+        DataError: A file is missing or damaged, or has no images or no such label column.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -33,9 +33,9 @@ class Samples(NamedTuple):
     """Location of the sample photos.
 
     Args:
-        library: folder of the views to index.
-        queries: folder of the views held back.
-        photographs: how many different photographs there are.
+        library: Folder of the views to index.
+        queries: Folder of the views held back.
+        photographs: Number of different photographs.
     """
 
     library: Path
@@ -47,7 +47,7 @@ def photographs() -> list[Path]:
     """The photographs inside scikit-image's and scikit-learn's wheels.
 
     Raises:
-        MissingDependencyError: one of the two is not installed.
+        MissingDependencyError: One of the two is not installed.
     """
     skimage, sklearn = _package("skimage"), _package("sklearn")
     return [skimage / "data" / name for name in _SKIMAGE] + [
@@ -59,8 +59,8 @@ def make_samples(folder: Path, *, seed: int = 0) -> Samples:
     """Write the views as JPEG files: the same pixels for the same seed.
 
     Args:
-        folder: where to; `library` and `queries` are made in it.
-        seed: of crops, flips and colors.
+        folder: Output folder, in which `library` and `queries` are created.
+        seed: Random seed of crops, flips and colors.
     """
     samples = Samples(folder / "library", folder / "queries", len(photographs()))
     for kind in samples[:2]:

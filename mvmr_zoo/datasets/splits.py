@@ -33,9 +33,9 @@ class Splits:
     """Labeled images to fit on and to measure on.
 
     Args:
-        name: of the data set.
-        train: to fit on.
-        test: to measure on; its class names are those of `train`.
+        name: Name of the data set.
+        train: Images to fit on.
+        test: Images to measure on. They have the class names of `train`.
     """
 
     name: str
@@ -59,12 +59,12 @@ def open_splits(
             Face Parquet files do too, but for `voc07`.
             Or `folder:PATH`, with `train` and `val` or `test` in it, else split by `seed`, a fifth of each class to
             test; or `parquet:PATH`, a folder of `train-*.parquet` and `test-*.parquet`.
-        root: where named data sets lie.
-        seed: of the split that a folder without one gets.
-        download: fetch a named data set that is not there into `root`.
+        root: Folder of named data sets.
+        seed: Random seed of the split of a folder that has none.
+        download: Fetch a named data set that is not there into `root`.
 
     Raises:
-        DataError: nothing answers to the spec; its files are missing or damaged; a split has no labels, or the two
+        DataError: Nothing answers to the spec; its files are missing or damaged; a split has no labels, or the two
             have other classes; a download failed.
         MissingDependencyError: torchvision, which downloads, is not installed.
     """

@@ -24,7 +24,7 @@ class Subset:
     """An `ImageSet` of some rows of another.
 
     Args:
-        images: the other.
+        images: The other.
         rows: `(N,)` which of its images, in this order.
     """
 

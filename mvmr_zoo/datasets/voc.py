@@ -59,12 +59,12 @@ def voc07_images(root: Path, split: str) -> VocImages:
     """The photos of a split, in the order of its list.
 
     Args:
-        root: the folder that holds `VOCdevkit`, that folder itself or `VOC2007` in it; or a folder with any of these
+        root: The folder that holds `VOCdevkit`, that folder itself or `VOC2007` in it; or a folder with any of these
             in its subfolder `voc07`.
         split: `trainval` or `test`.
 
     Raises:
-        DataError: no such split; a file is missing or damaged; a class file is not about the split's photos.
+        DataError: No such split; a file is missing or damaged; a class file is not about the split's photos.
     """
     if split not in SPLITS:
         raise DataError(f"voc07 has no split {split!r}; expected one of {', '.join(SPLITS)}.")

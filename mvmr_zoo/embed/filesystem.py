@@ -21,10 +21,10 @@ class Place:
     """A folder and the file system it is on.
 
     Args:
-        name: absolute path, or the URI without credentials, query and final slash; prefix of the names of its files.
-        filesystem: pyarrow file system.
-        path: the folder, in the syntax of the file system.
-        is_local: whether the folder is on this machine.
+        name: Absolute path, or the URI without credentials, query and final slash; prefix of the names of its files.
+        filesystem: Pyarrow file system.
+        path: The folder, in the syntax of the file system.
+        is_local: Whether the folder is on this machine.
     """
 
     name: str
@@ -68,7 +68,7 @@ def open_place(named: str) -> Place:
     """The folder of a path or a URI; it need not exist.
 
     Raises:
-        DataError: neither pyarrow nor fsspec supports the URI, a library for it is missing, or the path is not UTF-8.
+        DataError: Neither pyarrow nor fsspec supports the URI, a library for it is missing, or the path is not UTF-8.
     """
     from pyarrow.fs import LocalFileSystem
 

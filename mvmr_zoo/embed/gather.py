@@ -32,7 +32,7 @@ class _Sorted:
     """Sorted order of the inputs.
 
     Args:
-        paths: path of every input, sorted as bytes.
+        paths: Path of every input, sorted as bytes.
         place_of: `(N,)`, the index in `paths` of every row of the parts, part after part.
     """
 
@@ -49,13 +49,13 @@ def gather_parquet(
     bytes per feature. The folder appears only when it is complete.
 
     Args:
-        parts: output of `mvmr-zoo embed --engine ray`: a folder, or a URI that pyarrow or fsspec understands.
-        folder: new or empty.
-        shard_rows: inputs per shard, at least 1.
+        parts: Output of `mvmr-zoo embed --engine ray`: a folder, or a URI that pyarrow or fsspec understands.
+        folder: New or empty.
+        shard_rows: Inputs per shard, at least 1.
 
     Raises:
         ConfigError: `shard_rows` is below 1.
-        DataError: the parts are incomplete, or `folder` is not empty.
+        DataError: The parts are incomplete, or `folder` is not empty.
     """
     if shard_rows < 1:
         raise ConfigError(f"got shard_rows = {shard_rows}; expected at least 1.")

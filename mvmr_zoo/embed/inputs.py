@@ -18,9 +18,9 @@ class Input:
     """One image to embed.
 
     Args:
-        path: path of its file, decoded with `os.fsdecode`; a display name if it has no file.
-        content: the encoded image; None to read it from the file.
-        problem: why it cannot be read, if that is already known.
+        path: Path of its file, decoded with `os.fsdecode`; a display name if it has no file.
+        content: The encoded image; None to read it from the file.
+        problem: Why it cannot be read, if that is already known.
     """
 
     path: str
@@ -42,7 +42,7 @@ class InputList:
     """Identity of a list of inputs.
 
     Args:
-        count: number of inputs.
+        count: Number of inputs.
         digest: SHA-256 of their names, in order.
     """
 

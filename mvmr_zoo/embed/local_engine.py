@@ -29,12 +29,12 @@ class BulkReport:
     """Contents of the folder after a run.
 
     Args:
-        images: number of inputs.
-        embedded: number of rows.
-        shards: number of shards.
-        made: shards written by this run.
-        was_finished: whether the folder was already finished, so that the run did nothing.
-        reasons: number of failed inputs for each reason; empty if `was_finished`.
+        images: Number of inputs.
+        embedded: Number of rows.
+        shards: Number of shards.
+        made: Shards written by this run.
+        was_finished: Whether the folder was already finished, so that the run did nothing.
+        reasons: Number of failed inputs for each reason; empty if `was_finished`.
     """
 
     images: int
@@ -72,16 +72,16 @@ def embed_source(
     bytes per feature.
 
     Args:
-        source: the inputs.
-        model: the encoder.
-        folder: new, empty, or from an interrupted run of the same call.
-        shard_rows: inputs per shard.
-        batch_size: images per inference call.
-        progress: called after every batch.
+        source: The inputs.
+        model: The encoder.
+        folder: New, empty, or from an interrupted run of the same call.
+        shard_rows: Inputs per shard.
+        batch_size: Images per inference call.
+        progress: Called after every batch.
 
     Raises:
         ConfigError: `shard_rows` or `batch_size` is below 1.
-        DataError: the source is empty or cannot be read, or the folder has another encoder or list of inputs.
+        DataError: The source is empty or cannot be read, or the folder has another encoder or list of inputs.
     """
     if shard_rows < 1 or batch_size < 1:
         raise ConfigError(f"got shard_rows = {shard_rows}, batch_size = {batch_size}; expected at least 1 of each.")
@@ -122,12 +122,12 @@ class _Work:
     """Writes and reads the shards of a folder.
 
     Args:
-        base: the folder.
-        plan: its settings.
-        source: the inputs.
-        stamp: stamp of the source when its inputs were listed.
-        model: the encoder.
-        batch_size: images per inference call.
+        base: The folder.
+        plan: Settings of the folder.
+        source: The inputs.
+        stamp: Stamp of the source when its inputs were listed.
+        model: The encoder.
+        batch_size: Images per inference call.
     """
 
     base: Path

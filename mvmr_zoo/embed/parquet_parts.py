@@ -42,9 +42,9 @@ class PartsManifest:
     """Contents of a folder of parts.
 
     Args:
-        facts: the encoder.
-        rows: number of rows of each part, by file name.
-        reasons: number of failed inputs for each reason.
+        facts: The encoder.
+        rows: Number of rows of each part, by file name.
+        reasons: Number of failed inputs for each reason.
     """
 
     facts: EmbeddingsFacts
@@ -75,7 +75,7 @@ def part_table(inputs: list[Input], batches: Iterable[EmbeddedBatch]) -> pa.Tabl
 
     Args:
         inputs: N inputs.
-        batches: results for these inputs, in order.
+        batches: Results for these inputs, in order.
     """
     import pyarrow as pa
 
@@ -101,12 +101,12 @@ def finish_parts(place: Place, facts: EmbeddingsFacts, images: int) -> PartsMani
     """Count the rows of all parts, and write the manifest.
 
     Args:
-        place: the folder that holds `parts/`.
-        facts: the encoder.
-        images: expected number of rows.
+        place: The folder that holds `parts/`.
+        facts: The encoder.
+        images: Expected number of rows.
 
     Raises:
-        DataError: the number of rows differs.
+        DataError: The number of rows differs.
     """
     import pyarrow.parquet as pq
 

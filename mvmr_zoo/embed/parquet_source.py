@@ -32,8 +32,8 @@ class ParquetSource:
     """The rows of one column.
 
     Args:
-        file: absolute path.
-        column: column name.
+        file: Absolute path.
+        column: Column name.
         kind: `paths` (relative to the folder of the file), `images` (encoded), or `structs` of bytes and path
             (without bytes, the path is used as in `paths`).
     """
@@ -102,7 +102,7 @@ def parquet_source(named: str) -> ParquetSource:
     """Open `FILE` or `FILE:COLUMN`.
 
     Raises:
-        DataError: the file does not exist or is damaged, or the column does not exist.
+        DataError: The file does not exist or is damaged, or the column does not exist.
     """
     file, column = os.path.expanduser(named), None
     if not os.path.exists(file) and ":" in named:

@@ -21,9 +21,9 @@ class FolderSource:
     """Every photo below a folder, sorted by path, found by the same scan as in the photo library.
 
     Args:
-        name: display name of the folder.
-        paths: absolute, sorted.
-        problems: why a folder or file could not be read, by path; each is a failed input.
+        name: Display name of the folder.
+        paths: Absolute, sorted.
+        problems: Why a folder or file could not be read, by path; each is a failed input.
     """
 
     name: str
@@ -47,7 +47,7 @@ def folder_source(folder: str) -> FolderSource:
     """Scan a folder.
 
     Raises:
-        DataError: the folder cannot be read, or holds no photo.
+        DataError: The folder cannot be read, or holds no photo.
     """
     root = os.path.realpath(folder)
     scan = scan_folder(os.fsencode(root))
@@ -65,7 +65,7 @@ class ListSource:
     """A text file with one path per line, relative to the folder of the file. It is read again for every shard.
 
     Args:
-        name: path of the text file.
+        name: Path of the text file.
     """
 
     name: str

@@ -33,10 +33,10 @@ class Plan:
     """Settings of an embeddings folder.
 
     Args:
-        facts: the encoder.
-        source: display name of the source.
-        inputs: count and digest of the inputs.
-        shard_rows: inputs per shard.
+        facts: The encoder.
+        source: Display name of the source.
+        inputs: Count and digest of the inputs.
+        shard_rows: Inputs per shard.
     """
 
     facts: EmbeddingsFacts
@@ -78,7 +78,7 @@ def claimed(base: Path) -> Iterator[None]:
     Deletes partly written files of interrupted runs.
 
     Raises:
-        DataError: the folder holds other files, or another command is writing to it.
+        DataError: The folder holds other files, or another command is writing to it.
     """
     if base.exists() and not base.is_dir():
         raise DataError(f"{base} is a file. Give a folder with --output.")
@@ -105,7 +105,7 @@ def settle_plan(base: Path, plan: Plan) -> Plan:
     """Write the plan if the folder has none; otherwise return the existing plan, which must match.
 
     Raises:
-        DataError: the existing plan has another encoder, list of inputs or shard size.
+        DataError: The existing plan has another encoder, list of inputs or shard size.
     """
     path = base / PLAN_FILE
     if not path.exists():

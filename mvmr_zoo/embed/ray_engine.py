@@ -68,16 +68,16 @@ def embed_on_ray(
     Every machine of the cluster needs mvmr-zoo, the model under the same spec, and access to `source` and `output`.
 
     Args:
-        source: a folder, or a URI that pyarrow or fsspec understands.
-        model: the encoder.
-        output: a folder or a URI; new, empty, or from an interrupted run, whose parts are deleted.
-        rows_per_part: approximate number of rows per Parquet file.
-        batch_size: images per inference call.
+        source: A folder, or a URI that pyarrow or fsspec understands.
+        model: The encoder.
+        output: A folder or a URI; new, empty, or from an interrupted run, whose parts are deleted.
+        rows_per_part: Approximate number of rows per Parquet file.
+        batch_size: Images per inference call.
 
     Raises:
-        MissingDependencyError: ray is not installed.
+        MissingDependencyError: Ray is not installed.
         ConfigError: `rows_per_part` or `batch_size` is below 1, or `source` is a list or a Parquet file.
-        DataError: there is no photo, `output` holds other files, or the cluster failed.
+        DataError: There is no photo, `output` holds other files, or the cluster failed.
     """
     if rows_per_part < 1 or batch_size < 1:
         raise ConfigError(
@@ -111,11 +111,11 @@ class _Embedder:
     """Actor that loads the encoder once, then embeds tables of files.
 
     Args:
-        spec: spec of the encoder.
-        facts: identity of the encoder in the process that started the run.
-        place: the folder of the photos.
-        pool: size and resources of the actor pool.
-        batch_size: images per inference call.
+        spec: Spec of the encoder.
+        facts: Identity of the encoder in the process that started the run.
+        place: The folder of the photos.
+        pool: Size and resources of the actor pool.
+        batch_size: Images per inference call.
     """
 
     def __init__(self, spec: str, facts: EmbeddingsFacts, place: Place, pool: _Pool, batch_size: int) -> None:

@@ -18,9 +18,9 @@ class SharedPhotos:
     """The photos to embed.
 
     Args:
-        place: folder that holds all photos.
-        files: photos that the cluster reads; None if the cluster lists the folder itself.
-        others: photos that the cluster cannot read: names that Arrow cannot open, unreadable files and folders.
+        place: Folder that holds all photos.
+        files: Photos that the cluster reads; None if the cluster lists the folder itself.
+        others: Photos that the cluster cannot read: names that Arrow cannot open, unreadable files and folders.
     """
 
     place: Place
@@ -32,8 +32,8 @@ def shared_photos(source: str) -> SharedPhotos:
     """The photos below a folder, found by the same scan as in the local engine. The folder of a URI is not listed yet.
 
     Raises:
-        ConfigError: the source is not a folder.
-        DataError: the folder cannot be read or holds no photo, or the URI is not supported.
+        ConfigError: The source is not a folder.
+        DataError: The folder cannot be read or holds no photo, or the URI is not supported.
     """
     place = open_place(source) if is_uri(source) else None
     if place is not None and not place.is_local:

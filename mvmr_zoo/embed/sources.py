@@ -17,7 +17,7 @@ def open_source(named: str | os.PathLike[str]) -> Source:
     """Open a folder of photos, a text file of paths, or `parquet:FILE[:COLUMN]`.
 
     Raises:
-        DataError: the source does not exist or cannot be read.
+        DataError: The source does not exist or cannot be read.
     """
     name = os.path.expanduser(os.fspath(named))
     if name.startswith(PARQUET) and not os.path.exists(name):

@@ -42,9 +42,9 @@ class Photo:
     """A decoded photo with its size and date.
 
     Args:
-        image: upright RGB, perhaps decoded at a reduced size.
-        width: width of the upright photo at full size, in pixels.
-        height: height of the upright photo at full size, in pixels.
+        image: Upright RGB, perhaps decoded at a reduced size.
+        width: Width of the upright photo at full size, in pixels.
+        height: Height of the upright photo at full size, in pixels.
         taken: EXIF date as `YYYY-MM-DD HH:MM:SS`, or None.
     """
 
@@ -69,14 +69,14 @@ def read_photo(
     """Read a photo as an upright RGB image, with its size and date.
 
     Args:
-        path: a JPEG, PNG, WebP, BMP, TIFF, GIF, HEIC or AVIF file.
-        content: bytes of the file, if already read. `path` is then only used in messages.
-        min_px: decode a JPEG at 1/2, 1/4 or 1/8 of its size if its short side keeps at least this many pixels. None
+        path: A JPEG, PNG, WebP, BMP, TIFF, GIF, HEIC or AVIF file.
+        content: Bytes of the file, if already read. `path` is then only used in messages.
+        min_px: Decode a JPEG at 1/2, 1/4 or 1/8 of its size if its short side keeps at least this many pixels. None
             decodes every pixel.
-        max_pixels: maximum number of pixels. None uses Pillow's limit of about 179 million.
+        max_pixels: Maximum number of pixels. None uses Pillow's limit of about 179 million.
 
     Raises:
-        ImageError: the file is missing, a directory, empty, not an image or truncated, or exceeds `MAX_SIDE_PX`,
+        ImageError: The file is missing, a directory, empty, not an image or truncated, or exceeds `MAX_SIDE_PX`,
             `max_pixels` or Pillow's limit.
     """
     _prepare_pillow()

@@ -42,11 +42,11 @@ class Preprocess:
     PIL image, but only the cropped part is ever resized.
 
     Args:
-        resize_px: length of the short side after resizing, in pixels.
-        crop_px: side of the center square that is kept, in pixels, at most `resize_px`.
+        resize_px: Length of the short side after resizing, in pixels.
+        crop_px: Side of the center square that is kept, in pixels, at most `resize_px`.
         interpolation: `bilinear` or `bicubic`, antialiased.
-        mean: per-channel mean of RGB values in [0, 1].
-        std: per-channel standard deviation of RGB values in [0, 1], positive.
+        mean: Per-channel mean of RGB values in [0, 1].
+        std: Per-channel standard deviation of RGB values in [0, 1], positive.
     """
 
     resize_px: int
@@ -82,9 +82,9 @@ class Preprocess:
         """Crop the resized photo, by default at the center, to an RGB image of `crop_px` x `crop_px`.
 
         Args:
-            image: an RGB image of any size.
-            across: horizontal position of the crop, from 0 (left edge) to 1 (right edge).
-            down: vertical position of the crop, from 0 (top) to 1 (bottom).
+            image: An RGB image of any size.
+            across: Horizontal position of the crop, from 0 (left edge) to 1 (right edge).
+            down: Vertical position of the crop, from 0 (top) to 1 (bottom).
         """
         width, height = image.size
         short = min(width, height)
@@ -145,7 +145,7 @@ class Preprocess:
         """Convert an image to the input format of an engine.
 
         Args:
-            image: an RGB image of any size.
+            image: An RGB image of any size.
             reads: `normalized` gives `(3, crop_px, crop_px)` float32; `pixels` the same crop as uint8;
                 `photo` the unchanged photo, `(H, W, 3)` uint8.
         """

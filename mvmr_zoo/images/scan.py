@@ -34,8 +34,8 @@ class Scan:
     """Result of scanning a folder.
 
     Args:
-        photos: the stamp of every file with the suffix of a photo, by absolute path.
-        unreadable: folders and files that could not be read.
+        photos: The stamp of every file with the suffix of a photo, by absolute path.
+        unreadable: Folders and files that could not be read.
     """
 
     photos: dict[bytes, Stamp] = field(default_factory=dict)
@@ -54,8 +54,8 @@ class Globs:
     compared with the path relative to the scanned folder, where `*` also matches `/`.
 
     Args:
-        include: select only these photos; empty selects all.
-        exclude: skip these files and folders.
+        include: Select only these photos; empty selects all.
+        exclude: Skip these files and folders.
     """
 
     include: tuple[str, ...] = ()
@@ -99,8 +99,8 @@ def scan_folder(folder: bytes, globs: Globs = EVERYTHING) -> Scan:
     """Find every photo below a folder. Links to folders are followed once; hidden folders are skipped.
 
     Args:
-        folder: an absolute path.
-        globs: which photos to select.
+        folder: An absolute path.
+        globs: Photos to select.
     """
     first = len(folder.rstrip(b"/")) + 1
     scan = Scan()

@@ -42,8 +42,8 @@ class OnnxEngine:
     """ONNX Runtime on a graph without weights, with the tensors of the checkpoint as initializers.
 
     Args:
-        graph: the serialized graph of `graph.weightless_graph`. It may have `aligned` as a second output.
-        weights: every external initializer of the graph, by name; fp16 ones are cast to fp32.
+        graph: The serialized graph of `graph.weightless_graph`. It may have `aligned` as a second output.
+        weights: Every external initializer of the graph, by name; fp16 ones are cast to fp32.
         device: `cpu` or `cuda` (onnxruntime-gpu).
         threads: ONNX Runtime's intra-op threads; 0 uses one per core.
     """
@@ -86,7 +86,7 @@ class TorchEngine:
     """PyTorch in inference mode.
 
     Args:
-        encoder: maps `(N, 3, H, W)` to `(N, D)`.
+        encoder: Maps `(N, 3, H, W)` to `(N, D)`.
         device: `cpu` or `cuda`.
     """
 
@@ -168,14 +168,14 @@ def onnx_session(
     """An `onnxruntime.InferenceSession`.
 
     Args:
-        graph: a serialized graph, or an ONNX file.
+        graph: A serialized graph, or an ONNX file.
         device: `cpu` or `cuda` (onnxruntime-gpu).
         threads: ONNX Runtime's intra-op threads; 0 uses one per core.
-        weights: the graph's external initializers by name.
+        weights: The graph's external initializers by name.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
-        ConfigError: the device is `cuda`, but this build has no CUDA provider.
+        ConfigError: The device is `cuda`, but this build has no CUDA provider.
     """
     try:
         import onnxruntime as ort
@@ -264,7 +264,7 @@ def torch_encoder(checkpoint: Checkpoint) -> nn.Module:
     """The encoder as a module, in evaluation mode, on the CPU.
 
     Raises:
-        CheckpointError: the architecture is unknown, or a tensor is missing or has another shape.
+        CheckpointError: The architecture is unknown, or a tensor is missing or has another shape.
         MissingDependencyError: PyTorch is not installed.
     """
     try:

@@ -29,9 +29,9 @@ def weightless_graph(encoder: nn.Module, *, size_px: int, dynamic_size: bool | N
     same name. Batch norm stays a separate node, which ONNX Runtime folds when it loads the graph.
 
     Args:
-        encoder: a module in evaluation mode, on the CPU.
-        size_px: side of the example image.
-        dynamic_size: leave H and W open as well as N. None does so if the network allows it. Vision transformers do
+        encoder: A module in evaluation mode, on the CPU.
+        size_px: Side of the example image.
+        dynamic_size: Leave H and W open as well as N. None does so if the network allows it. Vision transformers do
             not, because their position embeddings are for one size.
     """
     try:
@@ -87,11 +87,11 @@ def traced(
     """Export an encoder with torch.onnx: input `images`, output `features`, N dynamic.
 
     Args:
-        encoder: a module in evaluation mode, on the CPU.
-        size_px: side of the example image.
-        dynamic_size: make H and W dynamic.
+        encoder: A module in evaluation mode, on the CPU.
+        size_px: Side of the example image.
+        dynamic_size: Make H and W dynamic.
         opset: ONNX operator set version.
-        fold: let the exporter fold batch norm and constants into the weights.
+        fold: Let the exporter fold batch norm and constants into the weights.
     """
     try:
         import onnx  # noqa: F401  (torch.onnx needs both, but its error is less clear)

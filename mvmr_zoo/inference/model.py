@@ -29,20 +29,20 @@ class Model:
     """An encoder with its preprocessing, ready to embed photos.
 
     Args:
-        spec: spec with which `load` finds it from any working directory.
-        card: its model card.
-        engine: runs the encoder and computes the vectors of `output`.
+        spec: Spec with which `load` finds it from any working directory.
+        card: Model card.
+        engine: Runs the encoder and computes the vectors of `output`.
         weights_digest: SHA-256 of its weights.
-        build: makes the encoder as a PyTorch module.
-        head: a linear classifier of its features, or None.
-        class_names: class names of the outputs of the head.
-        scores: how the head's logits become probabilities: `softmax` or `sigmoid`.
-        output: the encoder's output that its vectors are.
-        aligned_dim: number of leading dimensions of `aligned` that its vectors keep; 0 for features.
-        alignment: the map from features to the output `aligned`, for either `output`; None if the encoder has none.
+        build: Makes the encoder as a PyTorch module.
+        head: A linear classifier of its features, or None.
+        class_names: Class names of the outputs of the head.
+        scores: Function from logits of the head to probabilities: `softmax` or `sigmoid`.
+        output: The encoder's output that its vectors are.
+        aligned_dim: Number of leading dimensions of `aligned` that its vectors keep; 0 for features.
+        alignment: The map from features to the output `aligned`, for either `output`; None if the encoder has none.
         alignment_digest: SHA-256 of its file; empty if the alignment is part of the weights.
-        features_engine: computes features if `engine` computes `aligned`; None if the file has no features.
-        logits: runs encoder and classifier together, if an exported folder holds both.
+        features_engine: Computes features if `engine` computes `aligned`; None if the file has no features.
+        logits: Runs encoder and classifier together, if an exported folder holds both.
     """
 
     spec: str

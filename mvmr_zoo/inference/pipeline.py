@@ -42,10 +42,10 @@ class Failure:
     """One image that could not be embedded.
 
     Args:
-        row: its position in the input.
-        name: its path, or a description.
-        stage: the step that failed.
-        reason: the cause.
+        row: Position in the input.
+        name: Path of the image, or a description.
+        stage: The step that failed.
+        reason: The cause.
     """
 
     row: int
@@ -115,12 +115,12 @@ def embed_stream(
     """Vectors batch by batch, in input order, holding a few batches of images in memory.
 
     Args:
-        engine: runs the encoder.
-        preprocess: the preprocessing of the encoder.
+        engine: Runs the encoder.
+        preprocess: The preprocessing of the encoder.
         sources: Images, each an `ImageInput`. They are read lazily.
-        batch_size: images per inference call.
-        decode_threads: threads that decode while the engine runs; None uses one per core.
-        normalize: scale vectors to unit L2 norm.
+        batch_size: Images per inference call.
+        decode_threads: Threads that decode while the engine runs; None uses one per core.
+        normalize: Scale vectors to unit L2 norm.
         decode: Function that decodes a source in a decode thread. Its second argument is the minimum length of the
             image's short side in pixels. None uses `as_image`.
     """
@@ -158,15 +158,15 @@ def embed(
     """All vectors of `embed_stream` in one array.
 
     Args:
-        engine: runs the encoder.
-        preprocess: the preprocessing of the encoder.
-        sources: see `embed_stream`.
+        engine: Runs the encoder.
+        preprocess: The preprocessing of the encoder.
+        sources: See `embed_stream`.
         dim: D, the width of the result even when it has no rows.
-        skip: collect failures instead of raising the first.
-        **options: options of `embed_stream`.
+        skip: Collect failures instead of raising the first.
+        **options: Options of `embed_stream`.
 
     Raises:
-        ImageError: an image failed and `skip` is false.
+        ImageError: An image failed and `skip` is false.
     """
     vectors: list[NDArray[np.float32]] = [np.empty((0, dim), np.float32)]
     rows: list[int] = []

@@ -65,7 +65,7 @@ def load_bound(
         output: Requested output. None selects that of the library, or the encoder's default if the library is empty.
         dim: Requested number of dimensions. None selects that of the library, or all.
         default: Model spec to use if `spec` is None and the library is empty.
-        device: As in `load`.
+        device: See `load`.
 
     Raises:
         LibraryMismatchError: The request does not match the model and output of the library.
@@ -116,8 +116,8 @@ def load_same_output(spec: str, made_by: str, output: Output, dim: int | None, *
         spec: Model spec of the encoder.
         made_by: Model spec of the encoder that produced the vectors. An error is raised if it lacks the output.
         output: Output that the vectors come from.
-        dim: As in `load`.
-        device: As in `load`.
+        dim: See `load`.
+        device: See `load`.
     """
     try:
         return load(spec, output=output, dim=dim, device=device)

@@ -24,7 +24,7 @@ EXPORT_ORDER = (
     "bench", "cli", "__main__",
 )  # fmt: skip
 DEMO_ORDER = (
-    "markup", "uploads", "thumbnails", "trail", "searcher", "indexing", "photo_map", "comparison", "catalog",
+    "markup", "uploads", "thumbnails", "trail", "hits", "searcher", "indexing", "photo_map", "comparison", "catalog",
     "services", "opening", "guard", "theme", "tabs", "api", "app", "space", "cli", "__main__",
 )  # fmt: skip
 TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicates", "compare")

@@ -40,7 +40,7 @@ class LogValues(pl.Callback):
     """Logs what a module leaves in `logged`, every n optimizer steps.
 
     Args:
-        every_steps: n, at least 1.
+        every_steps: N, at least 1.
     """
 
     def __init__(self, every_steps: int) -> None:

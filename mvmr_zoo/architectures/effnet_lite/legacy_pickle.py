@@ -72,7 +72,7 @@ def read_legacy_state_dict(path: Path, content: bytes | None = None) -> dict[str
 
     Args:
         path: The file.
-        content: Its bytes, if they were read before.
+        content: Bytes of the file, if they were read before.
 
     Raises:
         CheckpointError: The file cannot be read, is cut short, is not in this format, or its pickle has an

@@ -23,12 +23,12 @@ class EmbeddingsFacts:
     """The encoder that made the embeddings of a folder.
 
     Args:
-        model: spec of the encoder.
+        model: Spec of the encoder.
         weights_digest: `Model.vectors_digest`; for features this is the SHA-256 of the weights.
-        preprocess_digest: digest of its preprocessing.
+        preprocess_digest: Digest of its preprocessing.
         dim: D.
-        normalized: whether rows have unit length.
-        output: which output of the encoder the rows hold.
+        normalized: Whether rows have unit length.
+        output: Output of the encoder in the rows.
     """
 
     model: str

@@ -24,7 +24,7 @@ class EmbeddingsFolder:
 
     Args:
         shards: `(n, D)` arrays, memory-mapped.
-        image_paths: one per row, over all shards.
+        image_paths: One per row, over all shards.
         facts: None if there is no manifest, as in folders of other programs.
     """
 
@@ -41,7 +41,7 @@ def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
     """Read a folder. Checks every hash, row count and width.
 
     Raises:
-        DataError: a file is missing, altered, or inconsistent with the others.
+        DataError: A file is missing, altered, or inconsistent with the others.
     """
     base = Path(folder)
     facts = read_facts(base)
@@ -61,8 +61,8 @@ class Shard:
 
     Args:
         vectors: `(n, D)`, memory-mapped.
-        array: file of the vectors.
-        table: file of the image paths.
+        array: File of the vectors.
+        table: File of the image paths.
     """
 
     vectors: NDArray[np.floating[Any]]
@@ -85,7 +85,7 @@ def open_shards(base: Path, facts: EmbeddingsFacts | None) -> Iterator[Shard]:
     """The shards of a folder in order. Checks row counts and widths, but not hashes.
 
     Raises:
-        DataError: there is no shard, or a file is missing, damaged, or inconsistent with the others.
+        DataError: There is no shard, or a file is missing, damaged, or inconsistent with the others.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -33,13 +33,13 @@ def write_embeddings(
     """Write vectors and the paths of their images, batch by batch, then the manifest.
 
     Args:
-        folder: must not hold embeddings yet.
+        folder: Must not hold embeddings yet.
         batches: `(n, D)` vectors with n paths each.
-        facts: the encoder.
-        shard_rows: approximate number of rows per file.
+        facts: The encoder.
+        shard_rows: Approximate number of rows per file.
 
     Raises:
-        DataError: the folder already holds embeddings.
+        DataError: The folder already holds embeddings.
     """
     base = Path(folder)
     if (base / MANIFEST_FILE).exists() or (base / "img_emb").exists():
@@ -68,10 +68,10 @@ def write_manifest(base: Path, facts: EmbeddingsFacts, counts: list[int], writte
     """Write the manifest, which marks a folder as complete.
 
     Args:
-        base: the folder.
-        facts: the encoder.
-        counts: number of rows of each shard.
-        written: files whose SHA-256 the manifest records.
+        base: The folder.
+        facts: The encoder.
+        counts: Number of rows of each shard.
+        written: Files whose SHA-256 the manifest records.
     """
     values = dataclasses.asdict(facts) | {
         "rows": counts,
@@ -84,10 +84,10 @@ def write_shard(base: Path, name: str, vectors: NDArray[np.float16], paths: list
     """Write the metadata, then the vectors, each file atomically. Returns both paths.
 
     Args:
-        base: the folder, with `img_emb` and `metadata`.
-        name: number of the shard, as in its file names.
+        base: The folder, with `img_emb` and `metadata`.
+        name: Number of the shard, as in its file names.
         vectors: `(n, D)` float16; n may be 0.
-        paths: n paths, decoded with `os.fsdecode`.
+        paths: N paths, decoded with `os.fsdecode`.
     """
     import pyarrow as pa
 
