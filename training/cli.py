@@ -19,7 +19,7 @@ from training.checkpointing import FILE
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig
 from training.config.expected import expected
 from training.console import say
-from training.refusals import refusal
+from training.option_errors import refusal
 from training.runs import distill, finetune, pretrain
 from training.trainer import FinishedError
 

@@ -183,7 +183,7 @@ def _need_faiss_gpu(bench: Bench) -> None:
 
 def faiss_search(bench: Bench) -> Figures:
     """The library's two kinds of index on the GPU: the same hits, up to ties within rounding; queries per second."""
-    from mvmr_zoo.search.index import faiss_library, lists_for, on_gpu, train
+    from mvmr_zoo.search.index import clusters_for, faiss_library, on_gpu, train
 
     _need_faiss_gpu(bench)
     faiss = faiss_library()
@@ -193,7 +193,7 @@ def faiss_search(bench: Bench) -> Figures:
     for each in (vectors, queries):
         each /= np.linalg.norm(each, axis=1, keepdims=True)
     figures: Figures = {"rows": rows, "dim": dim}
-    for kind in ("IDMap2,Flat", f"IVF{lists_for(rows)},SQfp16"):
+    for kind in ("IDMap2,Flat", f"IVF{clusters_for(rows)},SQfp16"):
         index = faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:
             train(index, vectors)

@@ -11,22 +11,23 @@ alignment.safetensors  optional linear map from features to the output `aligned`
 projector.safetensors  optional projector, to continue training
 README.md              the model card
 
-card        `ModelCard`, figures and outputs
-config      the fields of config.json
-files       names, hashes and tensors of the files
-base        base weights in a package, and the difference from them
-golden      the fixed images
-alignment   computes alignment.safetensors from a projector
-read        reads a folder as a `Checkpoint` and checks it
-write       writes a folder atomically
-readme      the text of README.md
+card          `ModelCard`, figures and outputs
+card_text     the text of README.md
+config        the fields of config.json
+files         names and tensors of the files
+hashes        SHA-256 of the files, and the check against config.json
+base_weights  base weights in a package, and the difference from them
+golden        the fixed images
+alignment     computes alignment.safetensors from a projector
+read          reads a folder as a `Checkpoint` and checks it
+write         writes a folder atomically
 """
 
 from __future__ import annotations
 
 from mvmr_zoo.checkpoint.alignment import ALIGNED_MATRIX, Alignment, alignment_from_projector
-from mvmr_zoo.checkpoint.base import KIND as BASE_KIND
-from mvmr_zoo.checkpoint.base import Base, difference, read_base
+from mvmr_zoo.checkpoint.base_weights import KIND as BASE_KIND
+from mvmr_zoo.checkpoint.base_weights import Base, difference, read_base
 from mvmr_zoo.checkpoint.card import (
     LICENSE_NOT_STATED,
     OUTPUTS,
@@ -42,6 +43,7 @@ from mvmr_zoo.checkpoint.card import (
     is_licensed,
     output_in_words,
 )
+from mvmr_zoo.checkpoint.card_text import readme_text
 from mvmr_zoo.checkpoint.config import SCHEMA_VERSION, CheckpointConfig, Scores, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
     ALIGNMENT_FILE,
@@ -53,23 +55,24 @@ from mvmr_zoo.checkpoint.files import (
     PROJECTOR_FILE,
     README_FILE,
     WEIGHTS_FILE,
-    check_digest,
     count_parameters,
-    file_digest,
     read_tensors,
 )
 from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, golden_images, lowest_cosine
-from mvmr_zoo.checkpoint.read import (
-    Checkpoint,
-    Head,
+from mvmr_zoo.checkpoint.hashes import (
+    check_digest,
     check_hashes,
-    checkpoint_of,
     expected_hashes,
-    read_checkpoint,
+    file_digest,
     read_hashes,
     vectors_digest,
 )
-from mvmr_zoo.checkpoint.readme import readme_text
+from mvmr_zoo.checkpoint.read import (
+    Checkpoint,
+    Head,
+    checkpoint_of,
+    read_checkpoint,
+)
 from mvmr_zoo.checkpoint.write import add_metrics, check_destination, move_into_place, write_checkpoint, write_facts
 
 __all__ = [

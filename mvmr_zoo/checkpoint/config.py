@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mvmr_zoo._io import read_json_object, write_whole
-from mvmr_zoo.checkpoint.base import Base
+from mvmr_zoo.checkpoint.base_weights import Base
 from mvmr_zoo.checkpoint.card import OUTPUTS, Figure, Output, Task, current_name, output_dims
 from mvmr_zoo.checkpoint.files import DELTA_FILE, WEIGHTS_FILE
 from mvmr_zoo.errors import CheckpointError, ConfigError

@@ -1,10 +1,8 @@
-"""The files of a checkpoint folder: their names, hashes and tensors."""
+"""The files of a checkpoint folder: their names and tensors."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,29 +30,6 @@ NEEDED = (GRAPH_FILE, GOLDEN_FILE)
 
 HASHED = (WEIGHTS_FILE, DELTA_FILE, *NEEDED, HEAD_FILE, ALIGNMENT_FILE, PROJECTOR_FILE)
 """Files that can have a hash in `config.json`."""
-
-
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_digest(path: Path, expected: str, *, said_by: str, advice: str) -> None:
-    """Raise CheckpointError if a file cannot be read or has another SHA-256.
-
-    Args:
-        path: File to check.
-        expected: Expected SHA-256 as 64 hexadecimal digits.
-        said_by: Source of the expected hash for the message, for example "config.json says".
-        advice: Sentence that says what to do.
-    """
-    try:
-        digest = file_digest(path)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}).") from None
-    if digest != expected:
-        raise CheckpointError(f"{path}: SHA-256 {digest[:12]}…, but {said_by} {expected[:12]}…. {advice}")
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:

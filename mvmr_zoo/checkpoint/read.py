@@ -11,22 +11,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mvmr_zoo.checkpoint.alignment import Alignment
-from mvmr_zoo.checkpoint.base import add_difference
-from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config
+from mvmr_zoo.checkpoint.base_weights import add_difference
+from mvmr_zoo.checkpoint.config import CheckpointConfig
 from mvmr_zoo.checkpoint.files import (
     ALIGNMENT_FILE,
     CONFIG_FILE,
     GOLDEN_FILE,
     GRAPH_FILE,
-    HASHED,
     HEAD_FILE,
-    NEEDED,
     PROJECTOR_FILE,
-    check_digest,
-    file_digest,
     read_tensors,
 )
 from mvmr_zoo.checkpoint.golden import GOLDEN_COSINE, GOLDEN_IMAGES, golden_images, lowest_cosine
+from mvmr_zoo.checkpoint.hashes import check_hashes, file_digest, read_hashes, vectors_digest
 from mvmr_zoo.errors import CheckpointError, one_line
 
 if TYPE_CHECKING:
@@ -47,9 +44,6 @@ class Head(NamedTuple):
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
-
-
-_DIGEST_ADVICE = "The file was altered or truncated. Download or copy the folder again."
 
 
 @dataclass(frozen=True)
@@ -162,39 +156,6 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     return checkpoint_of(base, config)
 
 
-def read_hashes(path: Path) -> CheckpointConfig:
-    """Read a `config.json` that must have the hash of every required file, and of no unknown file.
-
-    Raises:
-        CheckpointError: A field is wrong.
-    """
-    config = read_config(path)
-    for required in (config.weights_file, *NEEDED):
-        if required not in config.sha256:
-            raise CheckpointError(f"{path}: sha256 lacks {required}.")
-    for name, expected in config.sha256.items():
-        if name not in HASHED:
-            raise CheckpointError(f"{path}: sha256 lists {name!r}; expected only {', '.join(HASHED)}.")
-        if not isinstance(expected, str):
-            raise CheckpointError(f"{path}: sha256 of {name} is not text.")
-    return config
-
-
-def expected_hashes(folder: Path, config: CheckpointConfig) -> dict[str, str]:
-    """The SHA-256 of each file that a folder must have, by name. The projector, for training only, may be absent."""
-    return {
-        name: sha256
-        for name, sha256 in config.sha256.items()
-        if name != PROJECTOR_FILE or (folder / PROJECTOR_FILE).exists()
-    }
-
-
-def check_hashes(folder: Path, config: CheckpointConfig) -> None:
-    """Raise CheckpointError if a file of a folder is missing or has another SHA-256 than `config` says."""
-    for name, expected in expected_hashes(folder, config).items():
-        check_digest(folder / name, expected, said_by="config.json says", advice=_DIGEST_ADVICE)
-
-
 def checkpoint_of(folder: Path, config: CheckpointConfig) -> Checkpoint:
     """Read the small tensors of a folder whose hashes were checked: golden outputs, head and alignment.
 
@@ -267,19 +228,3 @@ def _read_finite(path: Path) -> dict[str, NDArray[np.generic]]:
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"{path}: {name} contains values that are not finite.")
     return tensors
-
-
-def vectors_digest(weights: str, output: Output, dim: int, alignment: str) -> str:
-    """SHA-256 of everything that determines the vectors of an output, except the preprocessing.
-
-    For features this is the digest of the weights.
-
-    Args:
-        weights: SHA-256 of the weights.
-        output: Name of the output.
-        dim: Number of dimensions that are kept.
-        alignment: SHA-256 of the alignment. Empty if the alignment is part of the weights.
-    """
-    if output == "features":
-        return weights
-    return hashlib.sha256(f"{weights} {alignment} {output} {dim}".encode()).hexdigest()

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from mvmr_zoo._io import replace_folder, scratch_folder, write_whole
+from mvmr_zoo.checkpoint.card_text import readme_text
 from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config, write_config
 from mvmr_zoo.checkpoint.files import (
     ALIGNMENT_FILE,
@@ -20,10 +21,9 @@ from mvmr_zoo.checkpoint.files import (
     HEAD_FILE,
     PROJECTOR_FILE,
     README_FILE,
-    file_digest,
 )
+from mvmr_zoo.checkpoint.hashes import file_digest
 from mvmr_zoo.checkpoint.read import Checkpoint, Head, read_checkpoint
-from mvmr_zoo.checkpoint.readme import readme_text
 from mvmr_zoo.errors import CheckpointError
 
 if TYPE_CHECKING:

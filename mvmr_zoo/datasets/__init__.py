@@ -1,6 +1,6 @@
 """Labeled and unlabeled image sets with one protocol.
 
-base        ImageSet, the protocol
+image_set   ImageSet, the protocol
 folder      a folder of photos
 imagenette  readable names of its classes
 parquet     Hugging Face Parquet files
@@ -20,10 +20,10 @@ import os
 from pathlib import Path
 
 from mvmr_zoo.datasets.arrays import NAMED
-from mvmr_zoo.datasets.base import ImageSet
 from mvmr_zoo.datasets.embed import embed_images
 from mvmr_zoo.datasets.folder import ImageFolder, image_folder
 from mvmr_zoo.datasets.identity import stat_fingerprint
+from mvmr_zoo.datasets.image_set import ImageSet
 from mvmr_zoo.datasets.joined import JoinedImages
 from mvmr_zoo.datasets.parquet import parquet_images
 from mvmr_zoo.datasets.samples import make_samples, make_view, photograph_of, photographs, write_halves

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mvmr_zoo.datasets.base import ImageSet
+    from mvmr_zoo.datasets.image_set import ImageSet
     from mvmr_zoo.images import Preprocess
     from mvmr_zoo.inference import Engine
 

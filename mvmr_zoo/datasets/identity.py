@@ -11,7 +11,7 @@ from mvmr_zoo.datasets.subset import Subset
 from mvmr_zoo.errors import DataError, describe_os_error
 
 if TYPE_CHECKING:
-    from mvmr_zoo.datasets.base import ImageSet
+    from mvmr_zoo.datasets.image_set import ImageSet
 
 
 def stat_fingerprint(images: ImageSet) -> str:

@@ -18,7 +18,7 @@ from mvmr_zoo.datasets.voc import VocImages, voc07_images
 from mvmr_zoo.errors import DataError, closest
 
 if TYPE_CHECKING:
-    from mvmr_zoo.datasets.base import ImageSet
+    from mvmr_zoo.datasets.image_set import ImageSet
 
 TEST_SHARE = 0.2
 """Fraction of each class for testing, if a folder has no splits."""

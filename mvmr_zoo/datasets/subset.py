@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from mvmr_zoo.datasets.base import ImageSet
+    from mvmr_zoo.datasets.image_set import ImageSet
 
 
 @dataclass(frozen=True)

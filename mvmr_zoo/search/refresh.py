@@ -27,10 +27,10 @@ from mvmr_zoo.search.index import (
     Manifest,
     Tuning,
     as_matrix,
+    clusters_for,
     faiss_library,
     has_base,
     held_out,
-    lists_for,
     query_ids,
     read_base,
     read_manifest,
@@ -206,7 +206,7 @@ def _random_pair_quantiles(store: Store, ids: NDArray[np.int64]) -> tuple[float,
 def _trained_ivf(store: Store, ids: NDArray[np.int64], dim: int) -> Any:
     """An empty inverted file. Its clusters are trained without the photos that tuning uses as queries."""
     faiss = faiss_library()
-    nlist = lists_for(len(ids))
+    nlist = clusters_for(len(ids))
     index = faiss.index_factory(dim, f"IVF{nlist},SQfp16", faiss.METRIC_INNER_PRODUCT)
     index.by_residual = False  # the vectors are float16 already, so codes without residuals are lossless
     index.cp.spherical = True

@@ -31,7 +31,7 @@ TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicate
 TRAINING_ORDER = (
     "losses", "data.augmentation", "data.views", "data.sampler", "config", "console", "data.subsets", "data.dataset",
     "data", "targets", "optimizer", "student", "module", "callbacks", "finish", "checkpointing", "trainer", "runs",
-    "refusals", "cli", "pretrain", "distill", "finetune", "pin", "push", "whiten",
+    "option_errors", "cli", "pretrain", "distill", "finetune", "pin", "push", "whiten",
 )  # fmt: skip
 """`data` comes in parts, because the configuration holds the options of some of them."""
 PUBLIC = {

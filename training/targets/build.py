@@ -21,8 +21,8 @@ from training.config.objective import AUGMENTED_PIXELS
 from training.data import Source, TargetRows, plain_view, read_for_views
 from training.losses.regression import TEACHER
 from training.targets.cache import Producer, cached_rows
+from training.targets.principal_components import SpaceRows, TeacherSpace, fit_space
 from training.targets.representations import Representation, build_representation, representation_digest
-from training.targets.space import SpaceRows, TeacherSpace, fit_space
 from training.targets.teacher import (
     SAMPLE_IMAGES,
     Teacher,

@@ -30,7 +30,7 @@ from training.config.objective import PRECOMPUTED
 from training.console import say
 from training.data import cached_view, crop_image, read_for_views, to_tensor
 from training.targets.cache import Producer, cached_rows
-from training.targets.space import TeacherSpace
+from training.targets.principal_components import TeacherSpace
 
 SAMPLE_IMAGES = 4096
 """Number of images for the mean of a live teacher's embeddings, whose standard error is 1/64 of their deviation, and

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.architectures.effnet_lite.legacy_pickle import read_legacy_state_dict
+from mvmr_zoo.architectures.effnet_lite.legacy_state_dict import read_legacy_state_dict
 from mvmr_zoo.architectures.state_dicts import without_counters
 from mvmr_zoo.errors import CheckpointError, MissingDependencyError, UnknownModelError
 

@@ -91,12 +91,12 @@ def read_counts(base: Path) -> list[int] | None:
         raise DataError(f"{path} is damaged.") from None
 
 
-def check_hash(base: Path, name: str) -> None:
+def check_file(base: Path, name: str) -> None:
     """Raise DataError if the SHA-256 of one file, named relative to the folder, differs from the manifest."""
     _check(base, name, _hashes(base).get(name))
 
 
-def check_hashes(base: Path) -> None:
+def check_files(base: Path) -> None:
     """Raise DataError if the SHA-256 of any file differs from the manifest."""
     for name, expected in _hashes(base).items():
         _check(base, name, expected)

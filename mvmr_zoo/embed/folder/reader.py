@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.embed.folder.layout import EmbeddingsFacts, check_hashes, read_facts
+from mvmr_zoo.embed.folder.layout import EmbeddingsFacts, check_files, read_facts
 from mvmr_zoo.errors import DataError, one_line
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def read_embeddings(folder: str | os.PathLike[str]) -> EmbeddingsFolder:
     base = Path(folder)
     facts = read_facts(base)
     if facts is not None:
-        check_hashes(base)
+        check_files(base)
     shards: list[NDArray[np.floating[Any]]] = []
     paths: list[str] = []
     for shard in open_shards(base, facts):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mvmr_zoo.search.index.faiss_io import (
     TRAINING_ROWS_PER_CLUSTER,
+    clusters_for,
     faiss_library,
     has_gpu,
-    lists_for,
     on_gpu,
     read_index,
     stored_ids,
@@ -45,11 +45,11 @@ __all__ = [
     "as_matrix",
     "build_ivfpq",
     "check_recall",
+    "clusters_for",
     "faiss_library",
     "has_base",
     "has_gpu",
     "held_out",
-    "lists_for",
     "nearest",
     "on_gpu",
     "open_index",

@@ -72,7 +72,7 @@ def stored_ids(index: Any) -> NDArray[np.int64]:
     return np.concatenate(parts)
 
 
-def lists_for(rows: int) -> int:
+def clusters_for(rows: int) -> int:
     """Number of clusters of an IVF index: the power of two nearest to twice the square root of the number of rows."""
     return int(2 ** round(math.log2(2 * math.sqrt(rows))))
 

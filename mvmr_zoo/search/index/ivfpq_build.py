@@ -24,8 +24,8 @@ from mvmr_zoo.errors import DataError, LibraryBusyError, LibraryError, describe_
 from mvmr_zoo.inference import unit
 from mvmr_zoo.search.index.faiss_io import (
     TRAINING_ROWS_PER_CLUSTER,
+    clusters_for,
     faiss_library,
-    lists_for,
     read_index,
     train,
     write_index,
@@ -185,7 +185,7 @@ def _merge(place: Path, blocks: list[Path]) -> None:
 def _trained(mapped: MappedFolder) -> Any:
     """Train an empty index on rows that are not used as queries for tuning."""
     faiss = faiss_library()
-    lists = lists_for(mapped.rows)
+    lists = clusters_for(mapped.rows)
     dim = mapped.facts.dim
     index = faiss.index_factory(dim, f"IVF{lists},PQ{_code_bytes(dim)}np", faiss.METRIC_INNER_PRODUCT)
     index.cp.spherical = True

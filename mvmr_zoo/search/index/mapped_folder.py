@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmr_zoo._io import written_whole
-from mvmr_zoo.embed.folder import EmbeddingsFacts, Shard, check_hash, open_shards, read_counts, read_facts, rows_of
+from mvmr_zoo.embed.folder import EmbeddingsFacts, Shard, check_file, open_shards, read_counts, read_facts, rows_of
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.search.index.vector_index import VectorPart
 
@@ -61,7 +61,7 @@ class MappedFolder:
 
     def check(self, shard: int) -> None:
         """Raise DataError if the vector file of a shard was altered."""
-        check_hash(self.base, self.shards[shard].array.relative_to(self.base).as_posix())
+        check_file(self.base, self.shards[shard].array.relative_to(self.base).as_posix())
 
     def all_parts(self) -> Iterator[VectorPart]:
         """Yield the vectors of all shards."""

@@ -46,7 +46,7 @@ def test_only_required_files_are_downloaded_and_only_once(
 
 COUNTED_LOAD = """
 import json, sys, mvmr_zoo
-from mvmr_zoo.checkpoint import config, files, read
+from mvmr_zoo.checkpoint import config, hashes, read
 calls = []
 def count(module, name):
     function = getattr(module, name)
@@ -54,7 +54,7 @@ def count(module, name):
         calls.append(f"{name} {path.name}")
         return function(path)
     setattr(module, name, counted)
-for module, name in ((config, "read_json_object"), (files, "file_digest"), (read, "read_tensors")):
+for module, name in ((config, "read_json_object"), (hashes, "file_digest"), (read, "read_tensors")):
     count(module, name)
 mvmr_zoo.load(sys.argv[1])
 print(json.dumps(calls))

@@ -14,7 +14,7 @@ from mvmr_zoo.errors import ConfigError
 from training.config import CacheConfig, TeacherConfig, ViewConfig
 from training.data import SizeStage
 from training.targets import fit_space, teacher_targets
-from training.targets.space import SpaceRows
+from training.targets.principal_components import SpaceRows
 
 from ...conftest import make_checkpoint
 from ..small import NAME, OFF, QUIET, logged, train

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvmr_zoo.architectures.effnet_lite.legacy_pickle import MAGIC, PROTOCOL, read_legacy_state_dict
+from mvmr_zoo.architectures.effnet_lite.legacy_state_dict import MAGIC, PROTOCOL, read_legacy_state_dict
 from mvmr_zoo.errors import CheckpointError
 
 
