@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from mvmr_zoo._io import written_whole
 from mvmr_zoo.errors import ConfigError, ImageError, LibraryError, printable
 from mvmr_zoo.images import read_image
 from mvmr_zoo.search.ranking import Hit
@@ -33,6 +34,7 @@ FONT_FOLDERS = (
 )
 """Folders of installed fonts on Linux and macOS."""
 
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _FONT_PX = 12
 _SPECIAL_STYLES = ("bold", "italic", "oblique", "light", "thin", "black", "mono", "serif", "condensed")
 _NO_CHARACTER = "\uffff"
@@ -77,14 +79,12 @@ def save_sheet(path: Path, rows: Sequence[tuple[Path, Sequence[Hit]]], label: st
     photos = {os.path.realpath(photo) for query, hits in rows for photo in (query, *(hit.path for hit in hits))}
     if os.path.realpath(path) in photos:
         raise ConfigError(f"The contact sheet would overwrite the photo {path}. Choose another name.")
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+    if (suffix := path.suffix.lower()) not in _FORMATS:
         raise ConfigError(f"{path.name!r} has no supported image format. Use a name that ends in .png, .jpg or .webp.")
-    part = path.with_name(f".part-{path.name}")
     try:
-        contact_sheet(rows, label).save(part)
-        part.replace(path)
+        with written_whole(path) as part:
+            contact_sheet(rows, label).save(part, _FORMATS[suffix])
     except (OSError, ValueError) as error:
-        part.unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise LibraryError(f"{path} cannot be written: {reason}.") from None
 
