@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
+from mvmr_zoo._io import write_whole
 from mvmr_zoo.architectures.encoder import Encoder
-from mvmr_zoo.checkpoint import SCHEMA_VERSION, Alignment, Checkpoint, CheckpointConfig, Head, alignment_from_projector
+from mvmr_zoo.checkpoint import (
+    SCHEMA_VERSION,
+    Alignment,
+    Checkpoint,
+    CheckpointConfig,
+    Head,
+    alignment_from_projector,
+    read_checkpoint,
+)
 from mvmr_zoo.datasets.samples import make_view, photographs
 from mvmr_zoo.images.decode import read_image
 from mvmr_zoo.images.preprocess import Preprocess
@@ -72,19 +83,37 @@ def make_checkpoint(
     return save_encoder(encoder, folder, config, dtype=torch.float16, head=head, alignment=alignment, projector=more)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _traced_once() -> Iterator[None]:
-    """In this process, each graph is traced once: without weights it depends on nothing else than the key here.
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of one run of the tests share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
 
-    `pack` still runs it beside PyTorch, and test_runtime tests the tracing.
+
+@contextmanager
+def made_once(folder: Path) -> Iterator[bool]:
+    """Whether to make a folder that all processes of one run use: true in the first. The others wait for it."""
+    done = folder.with_name(f"{folder.name}.done")
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        yield not done.exists()
+        done.touch()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _traced_once(run_folder: Path) -> Iterator[None]:
+    """Each graph is traced once in a run: without weights it depends on nothing else than the key here.
+
+    `save_encoder` still runs it beside PyTorch, and tests/mvmr_zoo/inference/test_engines.py tests the tracing.
     """
-    made: dict[tuple[str, int], bytes] = {}
 
     def graph(encoder: Encoder, *, size_px: int) -> bytes:
-        key = (encoder.architecture, size_px)
-        if key not in made:
-            made[key] = weightless_graph(encoder, size_px=size_px)
-        return made[key]
+        file = run_folder / f"{encoder.architecture.replace(':', '-')}-{size_px}.onnx"
+        with FileLock(f"{file}.lock"):
+            if not file.exists():
+                write_whole(file, weightless_graph(encoder, size_px=size_px))
+        return file.read_bytes()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mvmr_zoo.models.save.weightless_graph", graph)
@@ -92,37 +121,45 @@ def _traced_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+def checkpoint(run_folder: Path) -> Checkpoint:
     """A tiny checkpoint that nobody writes to."""
-    return make_checkpoint(tmp_path_factory.mktemp("zoo") / "tiny")
+    return shared_checkpoint(run_folder / "tiny")
 
 
 @pytest.fixture(scope="session")
-def other_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+def other_checkpoint(run_folder: Path) -> Checkpoint:
     """Another one, of other weights."""
-    return make_checkpoint(tmp_path_factory.mktemp("zoo") / "other", seed=1)
+    return shared_checkpoint(run_folder / "other", seed=1)
 
 
 @pytest.fixture(scope="session")
-def aligned_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+def aligned_checkpoint(run_folder: Path) -> Checkpoint:
     """The weights of `checkpoint`, with a second output of 256 numbers that is the default. Nobody writes to it."""
     random = np.random.default_rng(0)
     weight = random.standard_normal((300, 256)).astype(np.float32) / 16
     alignment = alignment_from_projector(weight, random.standard_normal(300).astype(np.float32))
-    folder = tmp_path_factory.mktemp("zoo") / "distilled"
-    return make_checkpoint(folder, alignment=alignment, default_output="aligned")
+    return shared_checkpoint(run_folder / "distilled", alignment=alignment, default_output="aligned")
+
+
+def shared_checkpoint(folder: Path, **options: Any) -> Checkpoint:
+    """`make_checkpoint`, once in a run of the tests."""
+    with made_once(folder) as first:
+        return make_checkpoint(folder, **options) if first else read_checkpoint(folder)
 
 
 @pytest.fixture(scope="session")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> ExportedFolders:
+def exports(run_folder: Path) -> ExportedFolders:
     """Exported folders of a tiny checkpoint with a classifier, and the photos they were measured on."""
     from .exported_folders import ExportedFolders  # only those who ask need the exporter
 
-    root = tmp_path_factory.mktemp("exports")
+    root = run_folder / "exports"
     random = np.random.default_rng(0)
     head = Head(random.standard_normal((5, 64)).astype(np.float32), random.standard_normal(5).astype(np.float32))
-    checkpoint = make_checkpoint(root / "tiny", "resnet8", head=head, class_names=tuple("abcde"))
-    return ExportedFolders(root, checkpoint, write_photos(root / "photos", 100))
+    with made_once(root) as first:
+        if first:
+            make_checkpoint(root / "tiny", "resnet8", head=head, class_names=tuple("abcde"))
+            write_photos(root / "photos", 100)
+    return ExportedFolders(root, read_checkpoint(root / "tiny"), root / "photos")
 
 
 @pytest.fixture

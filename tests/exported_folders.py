@@ -23,6 +23,8 @@ from mvmr_zoo.datasets.samples import photographs
 from mvmr_zoo.images.decode import read_image
 from mvmr_zoo.models.exported import Signature
 
+from .conftest import made_once
+
 KINDS = {
     "fp32": ExportOptions(),
     "int8": ExportOptions(dtype="int8"),
@@ -70,8 +72,8 @@ class ExportedFolders:
 
     def __call__(self, kind: str) -> Path:
         folder = self.root / kind
-        if not folder.exists():
-            with quick_parity_reports():
+        with made_once(folder) as first, quick_parity_reports():
+            if first:
                 export_onnx(self.spec, folder, KINDS[kind], self.demands)
         return folder
 

@@ -59,13 +59,14 @@ def whiten(
     import torch
 
     import mvmr_zoo
-    from mvmr_zoo.checkpoint import SCHEMA_VERSION, CheckpointConfig, alignment_from_projector
+    from mvmr_zoo.checkpoint import BASE_KIND, SCHEMA_VERSION, CheckpointConfig, alignment_from_projector
     from mvmr_zoo.datasets import JoinedImages, embed_images, open_images
     from mvmr_zoo.models import save_encoder
     from training.config import StudentConfig
     from training.finish import source_names
     from training.student import make_encoder
 
+    require(spec.startswith(BASE_KIND), "The encoder", spec, "effnet-lite:0, 1 or 2")
     student = StudentConfig(architecture=spec, start_from=spec)
     model = mvmr_zoo.load(spec)
     size = px or model.preprocess.crop_px

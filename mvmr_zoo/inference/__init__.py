@@ -28,7 +28,7 @@ from mvmr_zoo.inference.pipeline import (
 )
 
 if TYPE_CHECKING:
-    from mvmr_zoo.inference.graph import clear_notes, traced, weightless_graph, with_alignment
+    from mvmr_zoo.inference.graph import clear_notes, traced, weightless_graph, with_alignment, with_prefix
 
 __all__ = [
     "DRAFT_MARGIN",
@@ -52,6 +52,7 @@ __all__ = [
     "unit",
     "weightless_graph",
     "with_alignment",
+    "with_prefix",
 ]
 
 _LAZY = {
@@ -59,6 +60,7 @@ _LAZY = {
     "traced": "mvmr_zoo.inference.graph",
     "weightless_graph": "mvmr_zoo.inference.graph",
     "with_alignment": "mvmr_zoo.inference.graph",
+    "with_prefix": "mvmr_zoo.inference.graph",
 }
 """Names whose modules import PyTorch or another large library. They are imported on first use."""
 

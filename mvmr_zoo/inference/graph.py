@@ -76,6 +76,21 @@ def with_alignment(graph: bytes, shape: tuple[int, int]) -> bytes:
     return serialized
 
 
+def with_prefix(graph: bytes, prefix: str) -> bytes:
+    """A graph of `weightless_graph` in which the name of every weight begins with `prefix`."""
+    from onnx import ModelProto, TensorProto
+
+    model = ModelProto.FromString(graph)
+    weights = [each for each in model.graph.initializer if each.data_location == TensorProto.EXTERNAL]
+    names = {each.name: prefix + each.name for each in weights}
+    for each in weights:
+        each.name = names[each.name]
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    serialized: bytes = model.SerializeToString(deterministic=True)
+    return serialized
+
+
 def traced(
     encoder: nn.Module,
     *,

@@ -81,8 +81,9 @@ def test_a_student_of_a_package_starts_from_its_weights_and_is_stored_as_the_dif
     assert found.config.base.spec == spec
     again = StudentConfig(architecture=spec, start_from=str(found.folder))
     assert base_spec(again) == spec
+    stored = found.weights()
     for name, tensor in make_encoder(again).weights().items():
-        np.testing.assert_array_equal(tensor.numpy(), found.weights()[name])
+        np.testing.assert_array_equal(tensor.numpy(), stored[name])
     assert base_spec(StudentConfig(architecture=spec)) is None
     assert base_spec(StudentConfig(architecture="resnet8x4", start_from=str(checkpoint.folder))) is None
 

@@ -115,7 +115,7 @@ def _weights_file(number: str) -> Path:
 
 def _extra(number: str) -> str:
     """The extra of this package that installs the weights."""
-    return "runtime" if number == "0" else "teachers"
+    return "teachers" if number == "2" else "runtime"
 
 
 def _reinstall(number: str) -> str:

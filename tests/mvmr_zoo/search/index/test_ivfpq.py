@@ -26,7 +26,7 @@ from mvmr_zoo.search.index import ivfpq_build as shards_build
 from mvmr_zoo.search.index.mapped_folder import Paths, write_paths
 
 from ....command_line import refused, run
-from ....conftest import make_checkpoint, write_photos
+from ....conftest import make_checkpoint, shared_checkpoint, write_photos
 
 ROWS, SHARD = 11_000, 3_000
 
@@ -39,8 +39,9 @@ build_ivfpq(Path(sys.argv[1]), recall=0.9, progress=lambda done, total: print(do
 
 
 @pytest.fixture(scope="module")
-def model(checkpoint: Checkpoint) -> Model:
-    return load(str(checkpoint.folder))
+def model(run_folder: Path) -> Model:
+    """An encoder of 64 features, because builds take a time in proportion to them."""
+    return load(str(shared_checkpoint(run_folder / "narrow", architecture="resnet8").folder))
 
 
 @pytest.fixture(scope="module")
