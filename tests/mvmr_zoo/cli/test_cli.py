@@ -103,7 +103,7 @@ def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_fol
     assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 1 + 3
     status = " ".join(run("index", "status", home=tmp_path).stdout.split())
     assert "model effnet-lite:0" in status
-    assert "moves the library to the default encoder, effnet-lite1-whitened" in status
+    assert "switches the library to the default encoder, effnet-lite1-whitened" in status
     moved = run("index", "reindex", home=tmp_path)
     assert (moved.returncode, "12 photos embedded, 0 failed." in moved.stdout) == (0, True), moved.stderr
     assert json.loads(run("index", "status", "--json", home=tmp_path).stdout)["model"] == "effnet-lite1-whitened"
