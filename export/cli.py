@@ -28,7 +28,10 @@ app = typer.Typer(
 
 Spec = Annotated[str, typer.Argument(help="Model name, folder, or external model such as timm:NAME.")]
 Images = Annotated[
-    Path | None, typer.Option(help="Folder of photos to compare the outputs on. Default: the bundled sample photos.")
+    Path | None,
+    typer.Option(
+        help="Folder of photos to compare the outputs on, and to calibrate int8. Default: the bundled sample photos."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Device: cpu or cuda.")]
 

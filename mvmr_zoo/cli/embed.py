@@ -53,7 +53,9 @@ def embed(
         int, typer.Option(min=1, help="Images per shard. The vectors of a shard are kept in memory.")
     ] = 100_000,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per inference call.")] = 32,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if an image could not be embedded.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 if an image could not be embedded.")
+    ] = False,
 ) -> None:
     """Write the vectors of many images to an embeddings folder.
 

@@ -36,7 +36,7 @@ def index_add(
     ] = None,
     dim: ModelDim = None,
     device: DeviceName = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a photo could not be indexed.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if a photo could not be indexed.")] = False,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Mark photos as missing even if the folder is now empty.")
     ] = False,

@@ -40,12 +40,14 @@ def quickstart(
         f"{report.model}, then searched with {report.queries:,} other variants.\n"
     )
     own = "" if report.recall.groups is None else f"{'same subfolder':>17}"
-    second = "" if report.recall.groups is None else f"{'first hit':>17}"
-    typer.echo(f"{'':<22}{'another variant of the photo':>31}{'other half of the photo':>26}{own}")
-    typer.echo(f"{'':<22}{'first hit':>12}{'in the first five':>19}{'first hit':>26}{second}")
+    second = "" if report.recall.groups is None else f"{'as first hit':>17}"
+    typer.echo(
+        f"{'Share of searches with':<22}{'another variant of the photo':>33}{'other half of the photo':>26}{own}"
+    )
+    typer.echo(f"{'':<22}{'as first hit':>14}{'in the first five':>19}{'as first hit':>24}{second}")
     for name, recall in ((report.model, report.recall), (RAW_PIXELS, report.pixels)):
         last = "" if recall.groups is None else f"{recall.groups:>17.3f}"
-        typer.echo(f"{name:<22}{recall.at_1:>12.3f}{recall.at_5:>19.3f}{recall.halves:>26.3f}{last}")
+        typer.echo(f"{name:<22}{recall.at_1:>14.3f}{recall.at_5:>19.3f}{recall.halves:>24.3f}{last}")
     typer.echo("")
     for name, seconds in report.seconds.items():
         typer.echo(f"{name:<24} {seconds:6.2f} s")

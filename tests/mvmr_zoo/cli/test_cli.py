@@ -91,7 +91,7 @@ def test_hits_have_ids_percentiles_and_the_facts_of_their_photos(tmp_path: Path,
     assert abs(float(first.split()[3]) - best["percentile"]) <= 0.1
     assert copy.split()[:2] == ["copy", str(best["copies"][0]["id"])]
     assert done.stderr.count("\n") == 1
-    assert "random pairs of photos in this library that are less similar" in done.stderr
+    assert "percentage of random photo pairs in this library that are less similar" in done.stderr
 
 
 def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_folder: Path, tmp_path: Path) -> None:
