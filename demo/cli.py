@@ -21,8 +21,8 @@ def demo(
     place: Annotated[
         Path | None,
         typer.Argument(
-            help="Library to open, or a folder of photos to index into your library. Default: your library if it has "
-            "photos, or the sample photos if it has none."
+            help="Library to open, or a folder of photos to index into your library. Default: your library, or the "
+            "sample photos if it has no photos."
         ),
     ] = None,
     library: Annotated[
@@ -37,7 +37,9 @@ def demo(
         str | None,
         typer.Option(help="Model to use. Default: the library's model, or the default model for a new library."),
     ] = None,
-    compare: Annotated[list[str] | None, typer.Option(help="Model to offer under Compare. Can be repeated.")] = None,
+    compare: Annotated[
+        list[str] | None, typer.Option(help="Model to offer on the Compare tab. Can be repeated.")
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on. Addresses other than localhost need --auth.")
     ] = "127.0.0.1",

@@ -129,7 +129,7 @@ def run(
     typer.echo(f'Try it: mvmr_zoo.load("hf-hub:{where.repo}@{tag or pushed.where.revision}")')
     if update_catalog:
         place = pin_in_catalog(prepared.config, Pin(repo=where.repo, revision=pushed.where.revision, sha256=digest))
-        typer.echo(f"Pinned in {place}. Commit that file.")
+        typer.echo(f"Added this revision to {place}. Commit that file.")
 
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)

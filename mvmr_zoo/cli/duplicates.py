@@ -40,7 +40,8 @@ def duplicates(
         typer.Option(help="Minimum thumbnail correlation for two photos to count as near copies. Default: 0.9."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write a report: .json, .csv, or a picture (.png, .jpg).")
+        Path | None,
+        typer.Option("--output", "-o", help="Write a report to this file: .json, .csv, or a picture (.png or .jpg)."),
     ] = None,
 ) -> None:
     """Find copies of the same photo. Nothing is deleted."""

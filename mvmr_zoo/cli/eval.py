@@ -27,7 +27,7 @@ Output = Annotated[Path | None, typer.Option(help="Write the report to this fold
 Attach = Annotated[bool, typer.Option("--attach", help="Add the results to the checkpoint folder and its model card.")]
 Plots = Annotated[bool, typer.Option("--plots", help="Also write plots of the report to --output, as PNG files.")]
 TenCrop = Annotated[
-    bool, typer.Option("--ten-crop", help="Also evaluate ten crops of each test image. For linear and all only.")
+    bool, typer.Option("--ten-crop", help="Also evaluate ten crops of each test image. Only for linear and all.")
 ]
 
 _ALL = "all"
@@ -36,10 +36,10 @@ _HELP = {
     "knn": "Weighted k-NN classification with k = 20. Also reported with k = 1, 5 and 200.",
     "linear": "Logistic regression on the features. Fitted with L-BFGS. The regularization strength is chosen on a "
     "held-out tenth of the training images.",
-    "linear-sgd": "Linear classifier trained on random crops. Adam, 100 epochs, as in the paper.",
+    "linear-sgd": "Linear classifier trained on random crops with Adam for 100 epochs, as in the paper.",
     "semi": "Accuracy of a classifier fine-tuned on few labels. Train the classifier with "
     "`python -m training.finetune`.",
-    "voc07": "Mean average precision on VOC07. One-vs-rest logistic regression.",
+    "voc07": "Mean average precision on VOC07, with one-vs-rest logistic regression.",
     "retrieval": "Mean average precision and recall@k of image retrieval. Each test image is used as a query against "
     "all others.",
     _ALL: "All protocols that apply to the model and the data.",

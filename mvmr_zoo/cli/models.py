@@ -96,7 +96,7 @@ def info(spec: AnySpec, as_json: AsJson = False) -> None:
         "origin": card.origin,
     }
     if card.pin is not None:
-        rows["pinned"] = f"hf-hub:{card.pin.repo}@{card.pin.revision}"
+        rows["revision"] = f"hf-hub:{card.pin.repo}@{card.pin.revision}"
     typer.echo(card.name)
     for label, value in rows.items():
         typer.echo(f"  {label:<13} {printable(str(value))}")
@@ -207,7 +207,7 @@ def unbundle(file: Annotated[Path, typer.Argument(help="File written by `mvmr-zo
 
 _COLUMNS = 100
 _LICENSE_COLUMNS = 10
-_WHERE = {"package": "package", "zoo": "zoo", "hub": "Hub", "path": "folder", "elsewhere": "not here"}
+_WHERE = {"package": "package", "zoo": "local", "hub": "Hub", "path": "folder", "elsewhere": "not here"}
 
 
 def _table(cards: Sequence[ModelCard], wanted: Iterable[str]) -> Iterator[str]:

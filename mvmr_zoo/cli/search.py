@@ -37,7 +37,7 @@ def search(
         list[int] | None,
         typer.Option(help="Id of a library photo that hits must not resemble. Can be repeated."),
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Only photos below this folder.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Only photos in this folder and its subfolders.")] = None,
     taken_from: Annotated[
         str | None,
         typer.Option("--from", help="Only photos taken on or after this date: YYYY, YYYY-MM or YYYY-MM-DD."),
