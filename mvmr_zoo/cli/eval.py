@@ -36,10 +36,10 @@ _HELP = {
     "knn": "Weighted k-NN classification with k = 20. Also reported with k = 1, 5 and 200.",
     "linear": "Logistic regression on the features. Fitted with L-BFGS. The regularization strength is chosen on a "
     "held-out tenth of the training images.",
-    "linear-sgd": "Linear classifier trained on random crops with Adam for 100 epochs, as in the paper.",
+    "linear-sgd": "Linear classifier trained on random crops. It is trained with Adam for 100 epochs, as in the paper.",
     "semi": "Accuracy of a classifier fine-tuned on few labels. Train the classifier with "
     "`python -m training.finetune`.",
-    "voc07": "Mean average precision on VOC07, with one-vs-rest logistic regression.",
+    "voc07": "Mean average precision on VOC07. The classifier is a one-vs-rest logistic regression.",
     "retrieval": "Mean average precision and recall@k of image retrieval. Each test image is used as a query against "
     "all others.",
     _ALL: "All protocols that apply to the model and the data.",
