@@ -122,7 +122,7 @@ def encoders(folder: Path) -> tuple[list[Encoder], list[str]]:
 def table(rows: list[Encoder], names: list[str]) -> str:
     """The encoders as a Markdown table."""
     lines = [
-        f"| encoder | {' | '.join(names)} | mean mAP | ms per photo | MB | numbers |",
+        f"| encoder | {' | '.join(names)} | mean mAP | ms per photo | MB | dimensions |",
         f"| --- |{' --- |' * len(names)} --- | --- | --- | --- |",
     ]
     for row in rows:

@@ -21,23 +21,31 @@ def demo(
     place: Annotated[
         Path | None,
         typer.Argument(
-            help="Library to open, or a folder of photos to index into your library. Default: your library if it has "
-            "photos, else the sample photos."
+            help="Library to open, or a folder of photos to index into your library. Default: your library, or the "
+            "sample photos if it has no photos."
         ),
     ] = None,
     library: Annotated[
         Path | None,
         typer.Option(
-            "--library", "-L", help="Library folder. Default: $MVMR_LIBRARY, else ~/.local/share/mvmr_zoo/library."
+            "--library",
+            "-L",
+            help="Library folder. Default: $MVMR_LIBRARY, or ~/.local/share/mvmr_zoo/library if it is not set.",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model for a new library. Default: the library's own.")] = None,
-    compare: Annotated[list[str] | None, typer.Option(help="Model to offer under Compare. Can be repeated.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model to use. Default: the library's model, or the default model for a new library."),
+    ] = None,
+    compare: Annotated[
+        list[str] | None, typer.Option(help="Model to offer on the Compare tab. Can be repeated.")
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on. Addresses other than localhost need --auth.")
     ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help="Port to listen on. Default: the first free one from 7860.")
+        int | None,
+        typer.Option(min=1, max=65_535, help="Port to listen on. Default: the first free port from 7860 up."),
     ] = None,
     auth: Annotated[
         str | None, typer.Option(envvar="MVMR_DEMO_AUTH", help="Require a login with this NAME:PASSWORD.")

@@ -26,8 +26,13 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Spec = Annotated[str, typer.Argument(help="Model name, checkpoint folder, or spec of an external encoder.")]
-Images = Annotated[Path | None, typer.Option(help="Folder of photos. Default: the bundled sample photos.")]
+Spec = Annotated[str, typer.Argument(help="Model name, folder, or external model such as timm:NAME.")]
+Images = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of photos to compare the outputs on, and to calibrate int8. Default: the bundled sample photos."
+    ),
+]
 Device = Annotated[str, typer.Option(help="Device: cpu or cuda.")]
 
 
@@ -41,7 +46,7 @@ def onnx(
         str, typer.Option(help="Preprocessing included in the graph: none, normalize, or full (accepts any photo).")
     ] = "none",
     size: Annotated[
-        str | None, typer.Option(help="Side of the input image in pixels, or dynamic. Default: the model's own.")
+        str | None, typer.Option(help="Side of the input image in pixels, or dynamic. Default: the model's input size.")
     ] = None,
     batch: Annotated[str, typer.Option(help="Images per call, or dynamic.")] = "dynamic",
     opset: Annotated[int, typer.Option(help="ONNX opset, 18 to 23.")] = 20,
@@ -53,7 +58,7 @@ def onnx(
         typer.Option(
             "--output",
             "--model-output",
-            help="Output of the model: features, or aligned for retrieval. Default: the model's own.",
+            help="Output of the model: features, or aligned for retrieval. Default: the model's default output.",
         ),
     ] = None,
     dim: Annotated[
@@ -126,12 +131,13 @@ def onnx(
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder written by `mvmr-export onnx`.")],
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the measured photos. Not needed for the sample photos.")
+        Path | None,
+        typer.Option(help="Folder of the photos used for the report. Not needed if it used the sample photos."),
     ] = None,
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Repeat the measurements of a parity report with ONNX Runtime alone."""
+    """Repeat the measurements of a parity report without PyTorch."""
     from export.check import check as run
     from export.parity_report import to_json
 
@@ -155,12 +161,15 @@ def check(
 @app.command()
 @explain_errors
 def bench(
-    specs: Annotated[list[str], typer.Argument(help="Model names, checkpoint folders, or specs of external encoders.")],
+    specs: Annotated[list[str], typer.Argument(help="Model names, folders, or external models such as timm:NAME.")],
     batch: Annotated[int, typer.Option(help="Images per call.")] = 16,
     images: Images = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare engines and dtypes on this CPU: speed, share of the matrix product rate, and agreement with PyTorch."""
+    """Compare engines and dtypes on this CPU.
+
+    The results are speed, fraction of peak matrix multiplication throughput, and agreement with PyTorch.
+    """
     check_installed("compare engines")
     from export.bench import bench as run
     from export.parity_report import to_json

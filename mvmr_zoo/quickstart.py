@@ -80,7 +80,7 @@ def quickstart(
 
     Args:
         folder: Output folder. Files of an earlier quickstart are replaced.
-        photos: Folder with one subfolder per thing and at least two photos in each. Each photo is a query for all
+        photos: Folder with one subfolder per subject and at least two photos in each. Each photo is a query for all
             others.
         progress: Receives the number of indexed photos and the total.
 
@@ -130,7 +130,7 @@ def quickstart(
 def _make_room(folder: Path) -> None:
     mark = folder / _MARK
     if not mark.exists() and folder.exists() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} holds something that no quickstart made. Give another --folder.")
+        raise ConfigError(f"{folder} contains files that no quickstart made. Choose another --folder.")
     for made in ("photos", "library"):
         shutil.rmtree(folder / made, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,9 @@ def _groups(folder: Path) -> list[tuple[Path, str]]:
         photos = [each for each in sorted(subfolder.iterdir()) if each.suffix.lower() in SUFFIXES]
         found += [(each, subfolder.name) for each in photos] if len(photos) > 1 else []
     if len({name for _, name in found}) < 2:
-        raise DataError(f"{folder} has fewer than two subfolders with at least two photos each. One subfolder a thing.")
+        raise DataError(
+            f"{folder} has fewer than two subfolders with at least two photos each. Make one subfolder per subject."
+        )
     return found
 
 

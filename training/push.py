@@ -1,4 +1,4 @@
-"""Publish a checkpoint folder on the Hugging Face Hub: checked before, loaded back after.
+"""Publish a checkpoint folder on the Hugging Face Hub. It is verified before the upload and loaded again afterwards.
 
 python -m training.push FOLDER --repo org/name [--report FILE]... [--private] [--tag v1] [--dry-run]
 """
@@ -58,7 +58,7 @@ def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], tar
 
 
 def publish(prepared: Checkpoint, where: HubSpec, *, private: bool, tag: str | None) -> Pushed:
-    """Upload in one commit, then load back from the Hub into an empty cache and check the golden answers.
+    """Upload in one commit, then load back from the Hub into an empty cache and check the golden outputs.
 
     Args:
         prepared: The folder that `prepare` made.
@@ -80,20 +80,25 @@ def publish(prepared: Checkpoint, where: HubSpec, *, private: bool, tag: str | N
 
 
 def run(
-    folder: Annotated[Path, typer.Argument(help="The checkpoint folder.")],
-    repo: Annotated[str, typer.Option(help="ORG/NAME on the Hub.")],
+    folder: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
+    repo: Annotated[str, typer.Option(help="Repository on the Hub, as ORG/NAME.")],
     report: Annotated[
         list[Path] | None,
-        typer.Option(help="An evaluation report (JSON) of these weights; may be repeated."),
+        typer.Option(help="Evaluation report (JSON) for these weights. Can be repeated."),
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
-    tag: Annotated[str | None, typer.Option(help="A tag for the commit, for example v1.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the card and the files without uploading.")] = False,
+    tag: Annotated[str | None, typer.Option(help="Tag for the commit, for example v1.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the model card and the files without uploading.")
+    ] = False,
     update_catalog: Annotated[
-        bool, typer.Option("--update-catalog", help="Write the model's pinned row into this checkout's catalog.")
+        bool, typer.Option("--update-catalog", help="Add this revision of the model to the catalog in this checkout.")
     ] = False,
 ) -> None:
-    """Publish a checkpoint folder on the Hugging Face Hub: checked before, loaded back after."""
+    """Publish a checkpoint folder on the Hugging Face Hub.
+
+    It is verified before the upload and loaded again afterwards.
+    """
     where = parse_hub_spec(repo)
     if "@" in repo:
         raise ConfigError(f"--repo got {repo!r}; expected ORG/NAME alone. --tag names the new commit.")
@@ -118,13 +123,13 @@ def run(
             return
         pushed = publish(prepared, where, private=private, tag=tag)
         digest = prepared.config_digest
-    typer.echo(f"{pushed.url}\nLoaded back from the Hub: hashes and golden answers match.")
+    typer.echo(f"{pushed.url}\nLoaded again from the Hub: hashes and reference outputs match.")
     if prepared.config.base is not None:
         typer.echo(prepared.config.base.needs)
     typer.echo(f'Try it: mvmr_zoo.load("hf-hub:{where.repo}@{tag or pushed.where.revision}")')
     if update_catalog:
         place = pin_in_catalog(prepared.config, Pin(repo=where.repo, revision=pushed.where.revision, sha256=digest))
-        typer.echo(f"Pinned in {place}. Commit that file.")
+        typer.echo(f"Added this revision to {place}. Commit that file.")
 
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)

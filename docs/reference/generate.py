@@ -19,8 +19,8 @@ _INTRODUCTION = """# Command line
 
 This page is generated from the commands' own help by `python docs/reference/generate.py`.
 
-The training commands `python -m training.pretrain`, `training.distill` and `training.finetune` take every option of
-[Training](../training.md). Their `--help` lists all of them.
+[Training](../training.md) describes the training commands `python -m training.pretrain`, `training.distill` and
+`training.finetune`. Run them with `--help` to list all options.
 """
 
 

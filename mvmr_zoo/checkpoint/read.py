@@ -138,8 +138,8 @@ class Checkpoint:
         cosine = lowest_cosine(expected, vectors)
         if cosine < GOLDEN_COSINE:
             raise CheckpointError(
-                f"{self.folder / GOLDEN_FILE}: {output} has the cosine {cosine:.5f} to the golden outputs; expected at "
-                f"least {GOLDEN_COSINE}. The weights are not those that the folder was made with."
+                f"{self.folder / GOLDEN_FILE}: {output} has the cosine {cosine:.5f} to the reference outputs; expected "
+                f"at least {GOLDEN_COSINE}. The weights are not those that the folder was made with."
             )
         return cosine
 

@@ -32,13 +32,16 @@ def duplicates(
     library: Library = None,
     exact: Annotated[bool, typer.Option("--exact", help="Only files with identical content.")] = False,
     cosine: Annotated[
-        float | None, typer.Option(help="Smallest cosine similarity of near copies. Default: 0.6.")
+        float | None,
+        typer.Option(help="Minimum cosine similarity for two photos to count as near copies. Default: 0.6."),
     ] = None,
     correlation: Annotated[
-        float | None, typer.Option(help="Smallest correlation of the thumbnails of near copies. Default: 0.9.")
+        float | None,
+        typer.Option(help="Minimum thumbnail correlation for two photos to count as near copies. Default: 0.9."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write a report: .json, .csv, or a picture (.png, .jpg).")
+        Path | None,
+        typer.Option("--output", "-o", help="Write a report to this file: .json, .csv, or a picture (.png or .jpg)."),
     ] = None,
 ) -> None:
     """Find copies of the same photo. Nothing is deleted."""

@@ -41,22 +41,25 @@ def embed(
         str, typer.Option("--output", "-o", help="Embeddings folder to write. With --engine ray, also a URI.")
     ],
     model: Annotated[
-        str | None, typer.Option(help="Model name, checkpoint folder or spec. Default: the default model.")
+        str | None,
+        typer.Option(help="Model name, folder, or external model such as timm:NAME. Default: the default model."),
     ] = None,
     model_output: ModelOutput = None,
     dim: ModelDim = None,
     engine: Annotated[
-        str, typer.Option(help="local, or ray for all machines of a Ray cluster, which write Parquet files.")
+        str, typer.Option(help="local, or ray to use all machines of a Ray cluster. ray writes Parquet files.")
     ] = "local",
     shard_rows: Annotated[
         int, typer.Option(min=1, help="Images per shard. The vectors of a shard are kept in memory.")
     ] = 100_000,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per inference call.")] = 32,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if an image could not be embedded.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 if an image could not be embedded.")
+    ] = False,
 ) -> None:
     """Write the vectors of many images to an embeddings folder.
 
-    autofaiss and clip-retrieval read its files. If the command is interrupted, run it again to continue.
+    autofaiss and clip-retrieval can read the folder. If the command is interrupted, run it again to continue.
     """
     if engine not in ENGINES:
         raise ConfigError(f"--engine is {engine!r}; expected {' or '.join(ENGINES)}.")
@@ -82,9 +85,9 @@ def gather(
         int, typer.Option(min=1, help="Images per shard. The vectors of a shard are kept in memory.")
     ] = 100_000,
 ) -> None:
-    """Convert the output of `embed --engine ray`.
+    """Convert `embed --engine ray` output to an embeddings folder.
 
-    The result is an embeddings folder, sorted by path.
+    The result is sorted by path.
     """
     from mvmr_zoo.embed import gather_parquet
 

@@ -16,27 +16,32 @@ if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Output as VectorOutput
     from mvmr_zoo.evaluate import Evaluation, Report
 
-app = typer.Typer(help="Measure encoders by fixed protocols.", no_args_is_help=True)
+app = typer.Typer(help="Evaluate encoders with fixed protocols.", no_args_is_help=True)
 
-Spec = Annotated[str, typer.Argument(help="Model name, checkpoint folder or spec, for example timm:NAME.")]
+Spec = Annotated[str, typer.Argument(help="Model name, folder, or external model such as timm:NAME.")]
 Data = Annotated[str, typer.Option(help="Data set name, folder:PATH or parquet:PATH.")]
 DataRoot = Annotated[Path | None, typer.Option(help="Folder that contains the named data sets.")]
 Download = Annotated[bool, typer.Option("--download", help="Download a named data set if it is missing.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
-Output = Annotated[Path | None, typer.Option(help="Folder for the report, as JSON and Markdown.")]
-Attach = Annotated[bool, typer.Option("--attach", help="Write the figures into the checkpoint folder and its card.")]
-Plots = Annotated[bool, typer.Option("--plots", help="Also draw the report as PNG files in --output.")]
-TenCrop = Annotated[bool, typer.Option("--ten-crop", help="With linear: also evaluate ten crops of each test image.")]
+Output = Annotated[Path | None, typer.Option(help="Write the report to this folder, as JSON and Markdown.")]
+Attach = Annotated[bool, typer.Option("--attach", help="Add the results to the checkpoint folder and its model card.")]
+Plots = Annotated[bool, typer.Option("--plots", help="Also write plots of the report to --output, as PNG files.")]
+TenCrop = Annotated[
+    bool, typer.Option("--ten-crop", help="Also evaluate ten crops of each test image. Only for linear and all.")
+]
 
 _ALL = "all"
 
 _HELP = {
-    "knn": "Weighted k-NN classification, for k = 20 and also 1, 5, 200.",
-    "linear": "Logistic regression on the features. L-BFGS; the strength is chosen on a held-out tenth of train.",
-    "linear-sgd": "Linear classifier trained on random crops. Adam, 100 epochs, as in the paper.",
-    "semi": "Accuracy of a classifier fine-tuned on few labels. `training.finetune` writes such encoders.",
-    "voc07": "Mean average precision on VOC07. One-vs-rest logistic regression.",
-    "retrieval": "Mean average precision and recall@k of image retrieval. Each test image is a query to all others.",
+    "knn": "Weighted k-NN classification with k = 20. Also reported with k = 1, 5 and 200.",
+    "linear": "Logistic regression on the features. Fitted with L-BFGS. The regularization strength is chosen on a "
+    "held-out tenth of the training images.",
+    "linear-sgd": "Linear classifier trained on random crops. It is trained with Adam for 100 epochs, as in the paper.",
+    "semi": "Accuracy of a classifier fine-tuned on few labels. Train the classifier with "
+    "`python -m training.finetune`.",
+    "voc07": "Mean average precision on VOC07. The classifier is a one-vs-rest logistic regression.",
+    "retrieval": "Mean average precision and recall@k of image retrieval. Each test image is used as a query against "
+    "all others.",
     _ALL: "All protocols that apply to the model and the data.",
 }
 
@@ -114,7 +119,8 @@ def compare(
 ) -> None:
     """Compare two models on the same test images.
 
-    The interval of the difference is from a paired bootstrap. Two outputs of one model can be compared as well.
+    The confidence interval of the difference comes from a paired bootstrap. You can also compare two outputs of the
+    same model.
     """
     from mvmr_zoo.evaluate import Options
     from mvmr_zoo.evaluate import compare as run
@@ -134,7 +140,7 @@ def compare(
     )
     rows = found.rows
     one, other = (printable(f"{each.spec}{each.shown_output}") for each in (found.first, found.second))
-    typer.echo(f"{one} minus {other}; 95 % intervals, {counted(rows[0].first.images or 0, 'test image')}")
+    typer.echo(f"{one} minus {other}; 95% confidence intervals, {counted(rows[0].first.images or 0, 'test image')}")
     typer.echo(f"{'':<24} {'first':<24} {'second':<24} difference")
     for row in rows:
         typer.echo(f"{row.name:<24} {row.first!s:<24} {row.second!s:<24} {row.difference}")
@@ -144,12 +150,17 @@ def compare(
 @explain_errors
 def table(
     reports: Annotated[Path, typer.Option(help="Folder of reports.")] = Path("reports"),
-    write: Annotated[Path | None, typer.Option(help="Write the table into this file, between its two markers.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Write the table into this file, between its begin and end markers.")
+    ] = None,
     published: Annotated[
-        bool, typer.Option("--published", help="Also list figures of the paper that no report has.")
+        bool, typer.Option("--published", help="Also list published results that have no report here.")
     ] = False,
 ) -> None:
-    """Print all reports of a folder with the published figures."""
+    """Print a table of all reports in a folder.
+
+    It shows the published results of the same models next to them.
+    """
     from mvmr_zoo.evaluate import read_reports, table_markdown, write_table
 
     text = table_markdown(read_reports(reports), published=published)

@@ -72,10 +72,10 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     typer.echo(f"model     {printable(status.model or 'none yet')}{output}")
     if status.moving_to is not None:
         command = reindex_command(status.folder, status.moving_to)
-        typer.echo(f"          unfinished: `{printable(command)}` continues the move to another encoder")
+        typer.echo(f"          unfinished: `{printable(command)}` continues the switch to another encoder")
     elif status.model not in (None, DEFAULT_MODEL):
         command = reindex_command(status.folder)
-        typer.echo(f"          `{printable(command)}` moves the library to the default encoder, {DEFAULT_MODEL}")
+        typer.echo(f"          `{printable(command)}` switches the library to the default encoder, {DEFAULT_MODEL}")
     missing = f", and {status.missing:,} missing (`{own_name()} index prune` removes them)" if status.missing else ""
     typer.echo(f"photos    {status.photos:,}{missing}")
     typer.echo(f"index     {_index_in_words(status)}")
@@ -110,15 +110,15 @@ def _plain(status: Status) -> dict[str, object] | None:
 @explain_errors
 def index_reindex(
     library: Library = None,
-    model: Annotated[str | None, typer.Option(help="Encoder to move to. Default: the default encoder.")] = None,
+    model: Annotated[str | None, typer.Option(help="New encoder. Default: the default encoder.")] = None,
     output: ModelOutput = None,
     dim: ModelDim = None,
     device: DeviceName = "auto",
     forget_missing: Annotated[
-        bool, typer.Option("--forget-missing", help="Remove photos whose files are missing.")
+        bool, typer.Option("--forget-missing", help="Remove photos from the library if their files no longer exist.")
     ] = False,
 ) -> None:
-    """Move the library to another encoder.
+    """Recompute the library's vectors with another encoder.
 
     All photos are read again. Searches use the old vectors until all new ones are ready. If the command is
     interrupted, run it again to continue.
@@ -156,13 +156,15 @@ def index_reindex(
 @index_app.command("tune")
 @explain_errors
 def index_tune(
-    recall: Annotated[float, typer.Option(help="Share of the 10 nearest photos that a search must find.")] = 0.99,
+    recall: Annotated[
+        float, typer.Option(help="Target recall: share of the 10 nearest photos to find, on average.")
+    ] = 0.99,
     library: Library = None,
 ) -> None:
-    """Choose how many clusters a search reads.
+    """Choose how many clusters each query searches.
 
-    More clusters are slower and find more of the nearest photos. The recall is measured against exact search, for
-    photos that the clusters were not trained on.
+    Searching more clusters is slower but finds more of the nearest photos. The recall is measured against exact search,
+    for photos that the clusters were not trained on.
     """
     from mvmr_zoo.embed.folder import is_embeddings_folder
     from mvmr_zoo.search import PhotoLibrary, build_ivfpq
@@ -184,12 +186,14 @@ def index_tune(
 @explain_errors
 def index_build(
     folder: Annotated[Path, typer.Option("--from", help="Embeddings folder written by `mvmr-zoo embed`.")],
-    recall: Annotated[float, typer.Option(help="Share of the 10 nearest photos that a search must find.")] = 0.99,
+    recall: Annotated[
+        float, typer.Option(help="Target recall: share of the 10 nearest photos to find, on average.")
+    ] = 0.99,
 ) -> None:
-    """Build an index of an embeddings folder.
+    """Build an index for an embeddings folder.
 
-    The IVF-PQ index may be larger than memory. `mvmr-zoo search PHOTO --library FOLDER` searches it. If the command is
-    interrupted, run it again to continue.
+    The IVF-PQ index may be larger than memory. Search it with `mvmr-zoo search PHOTO --library FOLDER`. If the command
+    is interrupted, run it again to continue.
     """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.search import build_ivfpq
@@ -226,13 +230,13 @@ def _show_curve(tuning: Tuning) -> None:
 @explain_errors
 def index_doctor(
     library: Library = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Repair everything but missing photos.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair all problems except missing photos.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check the library, and repair it with --repair.
 
-    Finds damaged vectors, an index that does not match, leftover files, and photos whose files are missing. The exit
-    code is 1 if a problem remains.
+    It finds damaged vectors, an index that does not match the photos, leftover files, and photos whose files are
+    missing. The exit code is 1 if a problem remains.
     """
     from mvmr_zoo.search import PhotoLibrary
 
@@ -266,7 +270,7 @@ def index_remove(
     ],
     library: Library = None,
 ) -> None:
-    """Remove the photos of folders from the library."""
+    """Remove all photos in the given folders from the library."""
     from mvmr_zoo.search import PhotoLibrary
 
     with PhotoLibrary(library, create=False) as photos:
@@ -277,7 +281,7 @@ def index_remove(
 @index_app.command("prune")
 @explain_errors
 def index_prune(library: Library = None) -> None:
-    """Remove photos whose files are missing from the library."""
+    """Remove from the library all photos whose files no longer exist."""
     from mvmr_zoo.search import PhotoLibrary
 
     with PhotoLibrary(library, create=False) as photos:

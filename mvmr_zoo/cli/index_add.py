@@ -31,20 +31,28 @@ def index_add(
         typer.Option(
             "--output",
             "--model-output",
-            help="Output of the model for a new library: features or aligned. Default: the model's own.",
+            help="Output of the model for a new library: features or aligned. Default: the model's default output.",
         ),
     ] = None,
     dim: ModelDim = None,
     device: DeviceName = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a photo could not be indexed.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if a photo could not be indexed.")] = False,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Mark photos as missing even if the folder is now empty.")
     ] = False,
     include: Annotated[
-        list[str] | None, typer.Option(help="Index only photos whose names match, for example '*.heic' or '2024/*'.")
+        list[str] | None,
+        typer.Option(
+            help="Index only photos whose names or paths match this pattern, for example '*.heic' or '2024/*'. Can be "
+            "repeated."
+        ),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="Skip photos and folders whose names match, for example 'thumbs'.")
+        list[str] | None,
+        typer.Option(
+            help="Skip photos and folders whose names or paths match this pattern, for example 'thumbs'. Can be "
+            "repeated."
+        ),
     ] = None,
 ) -> None:
     """Index all photos in folders and their subfolders.

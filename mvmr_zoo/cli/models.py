@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Name = Annotated[str, typer.Argument(help="Model name, as listed by `mvmr-zoo models`.")]
-AnySpec = Annotated[str, typer.Argument(help="Model name, or a spec such as timm:NAME or a folder.")]
+AnySpec = Annotated[str, typer.Argument(help="Model name, folder, or external model such as timm:NAME.")]
 Spec = Annotated[str, typer.Argument(help="Model name, checkpoint folder, or hf-hub:ORG/NAME@REVISION.")]
 KeepProjector = Annotated[bool, typer.Option("--keep-projector", help="Also keep the projector, to continue training.")]
 
@@ -31,20 +31,22 @@ def models(
     pattern: Annotated[
         str | None, typer.Argument(help="Only models whose names match, for example 'resnet50*'.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Only models trained in this way, for example distillation.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Only models trained with this method, for example distillation.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Only models trained on this data set, for example stl10.")] = None,
     license: Annotated[str | None, typer.Option(help="Only models with this license, for example apache-2.0.")] = None,
-    max_params: Annotated[int | None, typer.Option(help="Largest number of parameters.")] = None,
+    max_params: Annotated[int | None, typer.Option(help="Maximum number of parameters.")] = None,
     min_metric: Annotated[
         list[str] | None,
-        typer.Option(help="Smallest value of a figure, for example stl10/linear=0.9. Can be repeated."),
+        typer.Option(help="Minimum value of a metric, for example stl10/linear=0.9. Can be repeated."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the models known by name.
 
-    The last column is one figure of each model, as published by its authors or measured here. `mvmr-zoo info NAME`
-    shows all figures and facts.
+    The last column shows one result per model, either published by its authors or measured by this project.
+    `mvmr-zoo info NAME` shows all results and details.
     """
     from mvmr_zoo.models import DEFAULT_MODEL, damaged_models, list_models
 
@@ -66,7 +68,7 @@ def models(
 @app.command()
 @explain_errors
 def info(spec: AnySpec, as_json: AsJson = False) -> None:
-    """Show all facts about one model.
+    """Show all details of one model.
 
     No weights are downloaded, except for a checkpoint on the Hub that is not in the catalog.
     """
@@ -94,7 +96,7 @@ def info(spec: AnySpec, as_json: AsJson = False) -> None:
         "origin": card.origin,
     }
     if card.pin is not None:
-        rows["pinned"] = f"hf-hub:{card.pin.repo}@{card.pin.revision}"
+        rows["revision"] = f"hf-hub:{card.pin.repo}@{card.pin.revision}"
     typer.echo(card.name)
     for label, value in rows.items():
         typer.echo(f"  {label:<13} {printable(str(value))}")
@@ -110,9 +112,15 @@ def import_(
     file: Annotated[
         Path, typer.Argument(help="Weights file: the paper authors' .pth or .ckpt, or a ResNet of torchvision or timm.")
     ],
-    name: Annotated[str, typer.Option("--as", help="Name for `load`. Facts of a catalog name are kept.")],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--as", help="Name to load the model by. If the name is in the catalog, the catalog's metadata is used."
+        ),
+    ],
     preprocess: Annotated[
-        str | None, typer.Option(help="imagenet, stl10, cifar, voc07, or a JSON file. Catalog names need none.")
+        str | None,
+        typer.Option(help="imagenet, stl10, cifar, voc07, or a JSON file. Not needed if --as is a catalog name."),
     ] = None,
     keep_projector: KeepProjector = False,
 ) -> None:
@@ -149,7 +157,7 @@ def fetch(
 def verify(spec: Spec) -> None:
     """Check a checkpoint folder.
 
-    Checks the schema, the hashes and the golden outputs, and that ONNX Runtime and PyTorch agree.
+    It checks the schema, the hashes and the reference outputs, and compares ONNX Runtime with PyTorch.
     """
     from mvmr_zoo.models import find
     from mvmr_zoo.models import verify_checkpoint as run
@@ -160,11 +168,11 @@ def verify(spec: Spec) -> None:
     typer.echo(f"schema        {found.checkpoint.config.schema_version}, all fields valid")
     typer.echo(f"hashes        {counted(len(found.checkpoint.config.sha256), 'file')}, all correct")
     typer.echo(f"outputs       {_outputs(found.checkpoint.config)}")
-    typer.echo(f"ONNX Runtime  cosine {report.onnx:.6f} to the golden outputs")
+    typer.echo(f"ONNX Runtime  cosine {report.onnx:.6f} to the reference outputs")
     if report.torch is None or report.agreement is None:
         typer.echo("PyTorch       not installed, so not checked. `pip install 'mvmr-zoo[cpu]'` installs it.")
         return
-    typer.echo(f"PyTorch       cosine {report.torch:.6f} to the golden outputs")
+    typer.echo(f"PyTorch       cosine {report.torch:.6f} to the reference outputs")
     typer.echo(f"both agree    cosine {report.agreement:.6f}")
 
 
@@ -189,7 +197,7 @@ def bundle(
 @app.command()
 @explain_errors
 def unbundle(file: Annotated[Path, typer.Argument(help="File written by `mvmr-zoo bundle`.")]) -> None:
-    """Unpack a bundled model into the local zoo."""
+    """Unpack a bundled model into the local model folder."""
     from mvmr_zoo.models import unbundle as run
 
     checkpoint = run(file)
@@ -199,7 +207,7 @@ def unbundle(file: Annotated[Path, typer.Argument(help="File written by `mvmr-zo
 
 _COLUMNS = 100
 _LICENSE_COLUMNS = 10
-_WHERE = {"package": "package", "zoo": "zoo", "hub": "Hub", "path": "folder", "elsewhere": "not here"}
+_WHERE = {"package": "package", "zoo": "local", "hub": "Hub", "path": "folder", "elsewhere": "not here"}
 
 
 def _table(cards: Sequence[ModelCard], wanted: Iterable[str]) -> Iterator[str]:
@@ -212,7 +220,7 @@ def _table(cards: Sequence[ModelCard], wanted: Iterable[str]) -> Iterator[str]:
     name_columns = max(len(card.name) for card in cards)
     row = f"{{:<{name_columns}}}  {{:<8}}  {{:>4}}  {{:>3}}  {{:>6}}  {{:<{_LICENSE_COLUMNS}}}  "
     head = row.format("name", "where", "dim", "px", "params", "license")
-    yield f"{head}figure"
+    yield f"{head}result"
     for card in cards:
         params = f"{card.parameters / 1e6:.1f}M" if card.parameters else ""
         license = _cut(printable(card.license), _LICENSE_COLUMNS)

@@ -15,19 +15,24 @@ index_app = typer.Typer(help="Manage the photo library.", no_args_is_help=True)
 Library = Annotated[
     Path | None,
     typer.Option(
-        "--library", "-L", help="Library folder. Default: $MVMR_LIBRARY, else ~/.local/share/mvmr_zoo/library."
+        "--library",
+        "-L",
+        help="Library folder. Default: $MVMR_LIBRARY, or ~/.local/share/mvmr_zoo/library if it is not set.",
     ),
 ]
 ModelSpec = Annotated[
     str | None,
-    typer.Option(help="Model name, checkpoint folder or spec. Default: the library's, else the default model."),
+    typer.Option(
+        help="Model name, folder, or external model such as timm:NAME. Default: the library's model, or the default "
+        "model for a new library."
+    ),
 ]
 
 ModelOutput = Annotated[
     str | None,
     typer.Option(
         "--model-output",
-        help="Output of the model: features, or aligned if the model has it. Default: the model's own.",
+        help="Output of the model: features, or aligned if the model has it. Default: the model's default output.",
     ),
 ]
 ModelDim = Annotated[

@@ -22,7 +22,7 @@ def quickstart(
     ] = Path("mvmr-quickstart"),
     photos: Annotated[
         Path | None,
-        typer.Option(help="Also search for each photo of this folder, which has one subfolder per thing."),
+        typer.Option(help="Also test the search on your own photos. The folder needs one subfolder per subject."),
     ] = None,
 ) -> None:
     """Create sample photos, index them and search them.
@@ -36,16 +36,18 @@ def quickstart(
     with progress_bar("indexing") as progress:
         report = run(folder, photos=photos, progress=progress)
     typer.echo(
-        f"Indexed {counted(report.photos, 'photo')} of {counted(report.photographs, 'photograph')} with "
-        f"{report.model}, and searched with {counted(report.queries, 'view')} held back.\n"
+        f"Indexed {counted(report.photos, 'variant')} of {counted(report.photographs, 'photo')} with "
+        f"{report.model}, then searched with {report.queries:,} other variants.\n"
     )
-    own = "" if report.recall.groups is None else "   same subfolder"
-    second = "" if report.recall.groups is None else f"{'first hit':>17}"
-    typer.echo(f"{'':<24}another view of the photo   its other half{own}")
-    typer.echo(f"{'':<24}{'first hit':>12}{'among five':>14}{'first hit':>17}{second}")
+    own = "" if report.recall.groups is None else f"{'same subfolder':>17}"
+    second = "" if report.recall.groups is None else f"{'as first hit':>17}"
+    typer.echo(
+        f"{'Share of searches with':<22}{'another variant of the photo':>33}{'other half of the photo':>26}{own}"
+    )
+    typer.echo(f"{'':<22}{'as first hit':>14}{'in the first five':>19}{'as first hit':>24}{second}")
     for name, recall in ((report.model, report.recall), (RAW_PIXELS, report.pixels)):
         last = "" if recall.groups is None else f"{recall.groups:>17.3f}"
-        typer.echo(f"{name:<24}{recall.at_1:>12.3f}{recall.at_5:>14.3f}{recall.halves:>17.3f}{last}")
+        typer.echo(f"{name:<22}{recall.at_1:>14.3f}{recall.at_5:>19.3f}{recall.halves:>24.3f}{last}")
     typer.echo("")
     for name, seconds in report.seconds.items():
         typer.echo(f"{name:<24} {seconds:6.2f} s")

@@ -28,20 +28,23 @@ def search(
     photos: Annotated[list[Path] | None, typer.Argument(help="Query photos.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of hits.")] = 10,
     like_id: Annotated[
-        list[int] | None, typer.Option("--id", help="Id of a photo of the library to search with.")
+        list[int] | None, typer.Option("--id", help="Id of a library photo to use as a query. Can be repeated.")
     ] = None,
     unlike: Annotated[
         list[Path] | None, typer.Option(help="Photo that hits must not resemble. Can be repeated.")
     ] = None,
     unlike_id: Annotated[
-        list[int] | None, typer.Option(help="Id of a photo of the library that hits must not resemble.")
+        list[int] | None,
+        typer.Option(help="Id of a library photo that hits must not resemble. Can be repeated."),
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Only photos below this folder.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Only photos in this folder and its subfolders.")] = None,
     taken_from: Annotated[
-        str | None, typer.Option("--from", help="Only photos taken on this day, month or year, or later.")
+        str | None,
+        typer.Option("--from", help="Only photos taken on or after this date: YYYY, YYYY-MM or YYYY-MM-DD."),
     ] = None,
     taken_to: Annotated[
-        str | None, typer.Option("--to", help="Only photos taken on this day, month or year, or before.")
+        str | None,
+        typer.Option("--to", help="Only photos taken on or before this date: YYYY, YYYY-MM or YYYY-MM-DD."),
     ] = None,
     min_px: Annotated[
         int | None, typer.Option(help="Only photos whose short side has at least this many pixels.")
@@ -49,18 +52,20 @@ def search(
     min_percentile: Annotated[
         float | None,
         typer.Option(
-            help="Only hits more similar to the query than this percentage of random pairs of the library's photos are "
-            "to each other, 0 to 100."
+            help="Minimum percentile of the similarity, 0 to 100. The percentile is the percentage of random photo "
+            "pairs in the library that are less similar."
         ),
     ] = None,
     page: Annotated[int, typer.Option(min=1, help="Page of results, with k hits per page.")] = 1,
-    keep_query: Annotated[bool, typer.Option("--keep-query", help="Include the query photo itself.")] = False,
+    keep_query: Annotated[bool, typer.Option("--keep-query", help="Include the query photo in the results.")] = False,
     group: Annotated[bool, typer.Option("--group", help="List near duplicates below their best copy.")] = False,
     library: Library = None,
     model: ModelSpec = None,
     device: DeviceName = "auto",
     as_json: AsJson = False,
-    sheet: Annotated[Path | None, typer.Option(help="Write the query and its hits into one picture.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Save a contact sheet of the query and its hits to this image file.")
+    ] = None,
 ) -> None:
     """Search for photos similar to one or several photos."""
     from mvmr_zoo.embed.folder import is_embeddings_folder
@@ -119,7 +124,7 @@ def _show(hits: list[Hit], first: int) -> None:
             typer.echo(f"{place:>4}  {each.id:>8}  {each.score:>10.3f}{percentile}  {printable(str(each.path))}")
     if has_percentiles:
         typer.echo(
-            "The percentile is the share, in percent, of random pairs of photos in this library that are less similar. "
+            "The percentile is the percentage of random photo pairs in this library that are less similar. "
             "It is not the probability of a match.",
             err=True,
         )

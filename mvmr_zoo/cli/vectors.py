@@ -25,7 +25,8 @@ def vectors(
 ) -> None:
     """Export the vectors to one Parquet file.
 
-    The file also has the path, date and size of each photo. pgvector, Qdrant, Milvus and others can load it.
+    The file also contains the path, date and size of each photo. It can be loaded into pgvector, Qdrant, Milvus and
+    other vector databases.
     """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.search import PhotoLibrary, write_folder_parquet, write_library_parquet

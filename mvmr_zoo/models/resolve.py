@@ -107,9 +107,9 @@ def not_found(spec: str) -> str:
     if spec in RETIRED_MODELS:
         return (
             f"{spec} was part of earlier versions of mvmr-zoo and is no longer available. `mvmr-zoo index reindex` "
-            f"moves a library that was made with it to {DEFAULT_MODEL}. Photo ids are kept."
+            f"switches a library that was made with it to {DEFAULT_MODEL}. Photo ids are kept."
         )
-    searched = f"a folder {spec!r} with a {CONFIG_FILE}, the package and the zoo {zoo_home()}"
+    searched = f"a folder {spec!r} with a {CONFIG_FILE}, the package and the local model folder {zoo_home()}"
     if spec in CATALOG and CATALOG[spec].origin.startswith(DRIVE_FOLDERS):
         hub = "" if os.environ.get("MVMR_HUB_ORG") else " The Hub was not searched, because MVMR_HUB_ORG is not set."
         return (

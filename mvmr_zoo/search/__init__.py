@@ -6,7 +6,7 @@ store               the SQLite database with photos, vectors and failures; the o
 lock                allows one writer at a time
 compatibility       ties a library to one encoder and output
 sync                updates the database from folders of photos
-reindex             moves a library to another encoder
+reindex             switches a library to another encoder
 removal             removes folders and missing photos from a library
 score_calibration   similarity of random pairs, which turns a score into a percentile
 index               nearest-neighbor index: FAISS files, IVF, IVF-PQ, tuning

@@ -96,12 +96,12 @@ def _load_own(store: Store, bound: str, output: Output, dim: int | None, *, defa
         folder = store.path.parent
         raise LibraryError(
             f"The encoder of the library {folder} cannot be loaded. {error} If you have the encoder folder, use "
-            f"`--model FOLDER`. Otherwise, `{reindex_command(folder)}` moves the library to {default}."
+            f"`--model FOLDER`. Otherwise, `{reindex_command(folder)}` switches the library to {default}."
         ) from None
 
 
 def reindex_command(folder: Path, model: str | None = None) -> str:
-    """The command that moves a library to another encoder. Without `model`, it moves to the default encoder."""
+    """The command that switches a library to another encoder. Without `model`, it switches to the default encoder."""
     named = "" if model is None else f" --model {shlex.quote(model)}"
     return f"mvmr-zoo index reindex --library {shlex.quote(str(folder))}{named}"
 
@@ -149,7 +149,7 @@ def check_bound(store: Store, model: Model) -> None:
         raise LibraryMismatchError(
             f"The library {folder} was created with the model {bound!r}. {model.spec!r} has {difference}. "
             f"Use `--model {bound}`, or another --library for {model.spec!r}. "
-            f"`{reindex_command(folder, model.spec)}` moves this library to {model.spec!r}."
+            f"`{reindex_command(folder, model.spec)}` switches this library to {model.spec!r}."
         )
 
 

@@ -267,7 +267,7 @@ class PhotoLibrary:
         progress: Progress = lambda done, total: None,
         note: Note = lambda text: None,
     ) -> ReindexReport:
-        """Move the library to another encoder. Ids, paths and failures are kept.
+        """Switch the library to another encoder. Ids, paths and failures are kept.
 
         Searches use the old vectors until all new ones are ready. If the call is interrupted, the next one continues
         from there. The present encoder of the library is not needed.
@@ -298,7 +298,7 @@ class PhotoLibrary:
         return report
 
     def tune(self, recall: float = TARGET, *, note: Note = lambda text: None) -> Manifest:
-        """Measure how many clusters of the index a search must visit, and store the number. No effect on exact indexes.
+        """Measure how many clusters each query must search, and store the number. No effect on exact indexes.
 
         Args:
             recall: Target recall@10, in (0, 1].

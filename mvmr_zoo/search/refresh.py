@@ -119,7 +119,7 @@ def _is_stale(manifest: Manifest, ids: NDArray[np.int64]) -> bool:
 
 
 def retune(folder: Path, store: Store, target: float, *, note: Note = lambda text: None) -> Manifest:
-    """Measure again how many clusters a search must visit. The caller holds the lock.
+    """Measure again how many clusters each query must search. The caller holds the lock.
 
     Args:
         folder: Library folder.
@@ -162,7 +162,7 @@ def _build(folder: Path, store: Store, ids: NDArray[np.int64], previous: Manifes
     _add(index, store, after=0)
     tuning = None
     if kind == "ivf":
-        note("Measuring how many clusters a search must visit.")
+        note("Measuring how many clusters each query must search.")
         tuning = _tune(index, store, previous.tuning.target if previous and previous.tuning else TARGET)
     manifest = Manifest(
         generation=previous.generation if previous else 0,

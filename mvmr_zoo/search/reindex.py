@@ -1,4 +1,4 @@
-"""Moves a library to another encoder.
+"""Switches a library to another encoder.
 
 New vectors are collected in a separate table. Searches use the old ones until all are ready. Then one transaction
 replaces them. If the command is interrupted, the next one continues from there.
@@ -33,7 +33,7 @@ _FACT = "reindex"
 
 @dataclass(frozen=True, kw_only=True)
 class ReindexReport:
-    """The result of moving a library to another encoder.
+    """The result of switching a library to another encoder.
 
     Args:
         model: Model spec of the new encoder.

@@ -45,7 +45,7 @@ def test_pushed_loaded_in_a_fresh_process_and_then_offline(
     report = report_of(checkpoint, tmp_path / "knn.json")
     done = owner.push(str(checkpoint.folder), "--repo", "org/tiny", "--tag", "v1", "--report", str(report))
     assert done.returncode == 0, done.stderr
-    assert "Loaded back from the Hub" in done.stdout
+    assert "Loaded again from the Hub" in done.stdout
     assert len([request for request in hub.requests if "/commit/" in request.path]) == 1
     assert set(hub.files("org/tiny", "v1")) == {
         "config.json", "model.safetensors", "graph.onnx", "golden.safetensors", "README.md", "reports/knn.json",

@@ -142,7 +142,8 @@ def _check_unused(name: str, row: ModelCard | None) -> None:
         )
     if row is not None and row.pin is not None:
         raise ConfigError(
-            f"{name} is pinned to hf-hub:{row.pin.repo}. Load it with `load({name!r})`, or choose another name."
+            f"{name} is fixed to a revision of hf-hub:{row.pin.repo}. Load it with `load({name!r})`, or choose "
+            "another name."
         )
 
 

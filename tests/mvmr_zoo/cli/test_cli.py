@@ -91,7 +91,7 @@ def test_hits_have_ids_percentiles_and_the_facts_of_their_photos(tmp_path: Path,
     assert abs(float(first.split()[3]) - best["percentile"]) <= 0.1
     assert copy.split()[:2] == ["copy", str(best["copies"][0]["id"])]
     assert done.stderr.count("\n") == 1
-    assert "random pairs of photos in this library that are less similar" in done.stderr
+    assert "percentage of random photo pairs in this library that are less similar" in done.stderr
 
 
 def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_folder: Path, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_fol
     assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 1 + 3
     status = " ".join(run("index", "status", home=tmp_path).stdout.split())
     assert "model effnet-lite:0" in status
-    assert "moves the library to the default encoder, effnet-lite1-whitened" in status
+    assert "switches the library to the default encoder, effnet-lite1-whitened" in status
     moved = run("index", "reindex", home=tmp_path)
     assert (moved.returncode, "12 photos embedded, 0 failed." in moved.stdout) == (0, True), moved.stderr
     assert json.loads(run("index", "status", "--json", home=tmp_path).stdout)["model"] == "effnet-lite1-whitened"
