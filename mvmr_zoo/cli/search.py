@@ -119,7 +119,7 @@ def _show(hits: list[Hit], first: int) -> None:
             typer.echo(f"{place:>4}  {each.id:>8}  {each.score:>10.3f}{percentile}  {printable(str(each.path))}")
     if has_percentiles:
         typer.echo(
-            "The percentile is the share, in percent, of random pairs of photos in this library that are less similar. "
+            "The percentile is the percentage of random pairs of photos in this library that are less similar. "
             "It is not the probability of a match.",
             err=True,
         )

@@ -78,7 +78,7 @@ def test_bad_files(stl10: Path, cifar10: Path, tmp_path: Path) -> None:
     (stl10 / "stl10_binary" / "train_y.bin").write_bytes(bytes([1, 2]))
     with pytest.raises(DataError, match="2 labels for 3 images"):
         open_images("stl10", stl10)
-    with pytest.raises(DataError, match=r"test_X\.bin is missing. Get the binary version"):
+    with pytest.raises(DataError, match=r"test_X\.bin is missing. Download the binary version"):
         open_images("stl10:test", stl10)
     batch = cifar10 / "cifar-10-batches-bin" / "data_batch_2.bin"
     batch.write_bytes(batch.read_bytes()[:-1])

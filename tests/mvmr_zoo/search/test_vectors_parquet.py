@@ -202,7 +202,7 @@ def test_commands_that_cannot_run(filled: PhotoLibrary, tmp_path: Path) -> None:
     refused(run("vectors", "-o", file, "--from", tmp_path / "nowhere", home=tmp_path), "is not an embeddings folder")
     refused(run("vectors", "-o", tmp_path / "out.csv", *there, home=tmp_path), "Use a name that ends in .parquet")
     refused(run("vectors", "-o", tmp_path / "no" / "out.parquet", *there, home=tmp_path), "No such file or directory")
-    refused(run("vectors", "-o", file, *there, "--from", tmp_path, home=tmp_path), "expected one of them")
+    refused(run("vectors", "-o", file, *there, "--from", tmp_path, home=tmp_path), "Use one of them")
     assert not (tmp_path / "nowhere").exists()
 
     def little_room() -> None:  # a file of 2,000 bytes is the largest that can be written

@@ -281,6 +281,6 @@ def test_files_cached_by_another_program_survive_a_new_revision(
     text = (copy / "config.json").read_text()
     (copy / "config.json").write_text(text.replace(checkpoint.weights_digest, "0" * 64))
     second = hub.store("org/moved", copy)
-    assert "model.safetensors: SHA-256" in client.refusal(f"hf-hub:org/moved@{second}")
+    assert "model.safetensors has SHA-256" in client.refusal(f"hf-hub:org/moved@{second}")
     assert (first / "model.safetensors").read_bytes() == (checkpoint.folder / "model.safetensors").read_bytes()
     assert client.load("hf-hub:org/moved", HF_HUB_OFFLINE="1")["digest"] == checkpoint.weights_digest

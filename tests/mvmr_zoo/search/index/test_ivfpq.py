@@ -143,7 +143,7 @@ def test_another_recall_tunes_what_is_there(copied: Path, tmp_path: Path) -> Non
     done = run("index", "tune", "-L", copied, "--recall", 0.5, home=tmp_path)
     assert done.returncode == 0, done.stderr
     tuning = read_ivfpq(copied).tuning
-    assert f"{tuning.nprobe} of {tuning.lists} clusters searched" in done.stdout
+    assert f"Each query searches {tuning.nprobe} of {tuning.lists} clusters." in done.stdout
     assert tuning.target == 0.5
     assert run("index", "status", "-L", copied, home=tmp_path).stdout == done.stdout
     assert (copied / "index" / "vectors.faiss").stat().st_mtime_ns == before
@@ -155,11 +155,13 @@ def test_what_cannot_be_built(copied: Path, tmp_path: Path) -> None:
     with FileLock(copied / "index" / ".lock"), pytest.raises(LibraryBusyError, match="Another command"):
         build_ivfpq(copied)
     (copied / "manifest.json").unlink()
-    with pytest.raises(DataError, match="no finished embeddings folder"):
+    with pytest.raises(DataError, match="is not a finished embeddings folder"):
         build_ivfpq(copied)
     facts = EmbeddingsFacts(model="m", weights_digest="w", preprocess_digest="p", dim=4, normalized=True)
     write_embeddings(tmp_path / "few", [(np.eye(4, dtype="f4"), list("abcd"))], facts)
-    refused(run("index", "build", "--from", tmp_path / "few", home=tmp_path), "holds 4 vectors, too few")
+    refused(
+        run("index", "build", "--from", tmp_path / "few", home=tmp_path), "contains 4 vectors; an index needs at least"
+    )
 
 
 @pytest.mark.parametrize("name", ["vectors.faiss", "paths.bin", "paths.npy", "index.json"])
@@ -205,7 +207,7 @@ def test_a_build_that_was_killed_while_tuning_only_tunes(copied: Path, monkeypat
     assert (copied / "index" / "made_of").exists()
     notes: list[str] = []
     build_ivfpq(copied, recall=0.9, note=notes.append)
-    assert notes == ["Choosing how many of its lists a search looks into."]
+    assert notes == ["Choosing how many clusters to search."]
     assert not [*(copied / "index").glob("block_*"), *(copied / "index").glob("trained*")]
 
 

@@ -141,7 +141,7 @@ def test_a_gpu_that_is_not_there_is_one_clear_error(store: Store, monkeypatch: p
     if has_gpu():
         assert len(open_index(store.path.parent, store, gpu=True).search(clustered(1, seed=5)[0], 10).ids) == 10
         return
-    with pytest.raises(ConfigError, match="this faiss has none to use"):
+    with pytest.raises(ConfigError, match="does not support GPUs"):
         open_index(store.path.parent, store, gpu=True)
 
 
