@@ -116,7 +116,7 @@ def _scatter(place: Place, manifest: PartsManifest, order: _Sorted, vectors: NDA
         flat = column.drop_null().flatten().to_numpy()
         if len(flat) != good.sum() * vectors.shape[1]:
             raise DataError(
-                f"{place.name} contains a vector whose length is not {vectors.shape[1]}, as in the manifest. "
+                f"{place.name} contains a vector whose length is not {vectors.shape[1]}, the length in the manifest. "
                 "Run `mvmr-zoo embed` again."
             )
         vectors[rows[good]] = flat.reshape(-1, vectors.shape[1])

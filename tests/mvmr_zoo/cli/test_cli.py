@@ -151,7 +151,7 @@ def test_one_photo_is_singular(photo_folder: Path, tmp_path: Path, typed: Typed)
     assert done.stdout.endswith("out: 1 of 1 image embedded, in 1 shard. 1 new.\n")
     shutil.copy(one / "00.jpg", one / "copy.jpg")
     typed("index", "add", one)
-    assert typed("duplicates").stdout.splitlines()[-1].startswith("1 photo has 1 copy, ")
+    assert typed("duplicates").stdout.splitlines()[-1].startswith("1 photo has 1 copy (")
 
 
 def test_commands_that_cannot_run(

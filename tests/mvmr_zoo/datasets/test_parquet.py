@@ -85,7 +85,7 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"broken\.parquet cannot be read as Parquet"):
         open_images(f"parquet:{tmp_path / 'broken.parquet'}")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "text.parquet")
-    with pytest.raises(DataError, match="columns text; expected one with images"):
+    with pytest.raises(DataError, match="columns text; expected an image column"):
         open_images(f"parquet:{tmp_path / 'text.parquet'}")
     pq.write_table(pa.table({"img": [b"no image", None]}), tmp_path / "rows.parquet")
     images = open_images(f"parquet:{tmp_path / 'rows.parquet'}")

@@ -107,7 +107,7 @@ def test_bad_files(voc: Path, tmp_path: Path) -> None:
             "000001  2\n",
             r"dog_trainval\.txt contains the line '000001  2'; expected a photo number followed by 1",
         ),
-        ("dog_trainval.txt", "000001\n", r"dog_trainval\.txt says '000001'; expected"),
+        ("dog_trainval.txt", "000001\n", r"dog_trainval\.txt contains the line '000001'; expected"),
     ):
         refused_with(lists / path, content, message, voc)
     dog = (lists / "dog_trainval.txt").read_text()

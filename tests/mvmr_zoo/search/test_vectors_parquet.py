@@ -171,7 +171,7 @@ def test_a_damaged_vector_leaves_the_file_that_was_there(cut: int, filled: Photo
     file.write_text("of earlier")
     with closing(sqlite3.connect(filled.folder / DATABASE_FILE)) as connection, connection:
         connection.execute("UPDATE photos SET vector = substr(vector, 1, 512 - ?) WHERE id = 7", (cut,))
-    with pytest.raises(LibraryDamagedError, match="not 256 long"):
+    with pytest.raises(LibraryDamagedError, match="length is not 256"):
         write_library_parquet(file, filled)
     assert file.read_text() == "of earlier"
     assert not list(tmp_path.glob(".*.part"))

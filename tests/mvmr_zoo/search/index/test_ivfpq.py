@@ -126,7 +126,7 @@ def test_a_killed_build_goes_on_with_the_shards_that_are_left(copied: Path, made
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
-    refused(run("search", "--id", 1, "-L", copied, home=tmp_path), "has no index. `mvmr-zoo index build --from")
+    refused(run("search", "--id", 1, "-L", copied, home=tmp_path), "has no index. Run `mvmr-zoo index build --from")
     (copied / "index" / ".block_9.faiss.1-1.part").write_bytes(b"half")
     told: list[int] = []
     build_ivfpq(copied, recall=0.9, progress=lambda done, total: told.append(done))
@@ -150,7 +150,7 @@ def test_another_recall_tunes_what_is_there(copied: Path, tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_built(copied: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="recall of 2"):
+    with pytest.raises(ConfigError, match="recall is 2"):
         build_ivfpq(copied, recall=2)
     with FileLock(copied / "index" / ".lock"), pytest.raises(LibraryBusyError, match="Another command"):
         build_ivfpq(copied)

@@ -124,7 +124,7 @@ def test_all_are_found_where_all_are_asked_for(kind: str, store: Store, monkeypa
 
 def test_a_vector_of_another_length_is_not_searched_with(store: Store) -> None:
     store._connection.execute("UPDATE photos SET vector = x'00' WHERE id = 5")
-    with pytest.raises(LibraryDamagedError, match="not 16 long"):
+    with pytest.raises(LibraryDamagedError, match="length is not 16"):
         refresh(store.path.parent, store)
 
 
