@@ -132,7 +132,7 @@ def test_a_projected_teacher_comes_into_the_space_of_its_targets() -> None:
         ((np.full((3, 4), np.nan), None), "The alignment weight contains NaN or infinite values"),
         ((np.ones((3, 4)), np.full(3, np.inf)), "The alignment mean contains NaN or infinite values"),
         ((np.ones((3, 4)), None, np.ones((9, 3))), r"features have shape \(9, 3\); expected \(N, 4\)"),
-        ((np.ones((3, 4)), None, np.ones((0, 4))), r"features \(0, 4\); expected \(N, 4\)"),
+        ((np.ones((3, 4)), None, np.ones((0, 4))), r"features have shape \(0, 4\); expected \(N, 4\)"),
     ],
 )
 def test_a_projector_that_gives_no_alignment(arguments: tuple[np.ndarray | None, ...], message: str) -> None:
@@ -374,7 +374,7 @@ def test_what_the_encoder_cannot_give(aligned_checkpoint: Checkpoint, asked: dic
 def test_an_encoder_with_features_alone(checkpoint: Checkpoint) -> None:
     for spec in (str(checkpoint.folder), "effnet-lite:0"):
         assert load(spec, output="features").output == "features"
-        with pytest.raises(ConfigError, match=r"output='aligned'; .* has only features. Omit output"):
+        with pytest.raises(ConfigError, match=r"output is 'aligned', .* has only features. Omit output"):
             load(spec, output="aligned")
         with pytest.raises(ConfigError, match=r"dim=9 for features of .* Omit dim"):
             load(spec, dim=9)
