@@ -376,7 +376,7 @@ def test_an_encoder_with_features_alone(checkpoint: Checkpoint) -> None:
         assert load(spec, output="features").output == "features"
         with pytest.raises(ConfigError, match=r"output is 'aligned', .* has only features. Omit output"):
             load(spec, output="aligned")
-        with pytest.raises(ConfigError, match=r"dim=9 for features of .* Omit dim"):
+        with pytest.raises(ConfigError, match=r"dim is 9, but the features of .* Omit dim"):
             load(spec, dim=9)
 
 
