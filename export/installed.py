@@ -13,7 +13,7 @@ def check_installed(purpose: str) -> None:
     """Raise MissingDependencyError if a library needed for exporting is not installed.
 
     Args:
-        purpose: Purpose of the library, which completes the sentence "... is needed to".
+        purpose: Purpose of the library, which completes the sentence "... is required to".
     """
     for name in REQUIRED:
         if find_spec(name) is None:

@@ -39,12 +39,12 @@ class MissingDependencyError(MvmrError, ImportError):
     Args:
         library: Name of the library.
         extra: The extra of `mvmr-zoo` that installs it.
-        purpose: What it is needed for, as the end of "... is needed to".
+        purpose: What it is required for, as the end of "... is required to".
     """
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{library} is needed to {purpose}, and is not installed. `pip install 'mvmr-zoo[{extra}]'` brings it."
+            f"{library} is required to {purpose} but is not installed. Run `pip install 'mvmr-zoo[{extra}]'`."
         )
 
 
@@ -112,7 +112,7 @@ def require(holds: bool, option: str, got: object, expected: str) -> None:
 
 def describe_os_error(error: OSError) -> str:
     """One line with the file and the message of the operating system."""
-    return f"{error.filename or 'a file'}: {error.strerror or error}."
+    return f"{error.filename or 'unknown file'}: {error.strerror or error}."
 
 
 _LEAST_SIMILARITY = 0.4

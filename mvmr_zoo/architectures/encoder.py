@@ -138,7 +138,7 @@ class Encoder(nn.Module):
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
         """Take over the tensors of `weights`, cast to fp32. Raises ValueError where names or shapes differ."""
         if wrong := differences(tensors, self._floats()):
-            raise ValueError(f"{len(wrong)} tensors do not fit, first: {wrong[0]}")
+            raise ValueError(f"{len(wrong)} tensors do not match, for example: {wrong[0]}")
         self.load_state_dict({name: tensor.to(torch.float32) for name, tensor in tensors.items()}, strict=False)
 
     def _floats(self) -> dict[str, Tensor]:

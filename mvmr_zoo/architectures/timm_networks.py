@@ -19,7 +19,7 @@ def is_known(name: str) -> bool:
     Raises:
         MissingDependencyError: timm is not installed.
     """
-    timm = _timm(f"build {name!r}, which is no network of torchvision")
+    timm = _timm(f"build {name!r}, which is not a network of torchvision")
     return "." not in name and bool(timm.is_model(name))
 
 

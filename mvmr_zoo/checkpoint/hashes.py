@@ -37,7 +37,7 @@ def check_digest(path: Path, expected: str, *, said_by: str, advice: str) -> Non
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}).") from None
     if digest != expected:
-        raise CheckpointError(f"{path}: SHA-256 {digest[:12]}…, but {said_by} {expected[:12]}…. {advice}")
+        raise CheckpointError(f"{path} has SHA-256 {digest[:12]}…, but {said_by} {expected[:12]}…. {advice}")
 
 
 def read_hashes(path: Path) -> CheckpointConfig:

@@ -133,13 +133,13 @@ class Checkpoint:
         expected = self.golden[output]
         if vectors.shape != expected.shape:
             raise CheckpointError(
-                f"{self.folder / GRAPH_FILE}: {output} has the shape {vectors.shape}; expected {expected.shape}."
+                f"{self.folder / GRAPH_FILE}: {output} has shape {vectors.shape}; expected {expected.shape}."
             )
         cosine = lowest_cosine(expected, vectors)
         if cosine < GOLDEN_COSINE:
             raise CheckpointError(
-                f"{self.folder / GOLDEN_FILE}: {output} has the cosine {cosine:.5f} to the reference outputs; expected "
-                f"at least {GOLDEN_COSINE}. The weights are not those that the folder was made with."
+                f"{self.folder / GOLDEN_FILE}: {output} has a cosine similarity of {cosine:.5f} to the reference "
+                f"outputs; expected at least {GOLDEN_COSINE}. The weights have changed since the folder was created."
             )
         return cosine
 
@@ -175,7 +175,7 @@ def _read_golden(folder: Path, config: CheckpointConfig) -> dict[Output, NDArray
         expected = " and ".join(f"{name} ({GOLDEN_IMAGES}, {dim})" for name, dim in outputs.items())
         source = "embedding_dim" if len(outputs) == 1 else "outputs"
         raise CheckpointError(
-            f"{folder / GOLDEN_FILE} has the shapes {shapes}; expected {expected}, from {source} in config.json."
+            f"{folder / GOLDEN_FILE} has shapes {shapes}; expected {expected}, from {source} in config.json."
         )
     return {output: tensors[output].astype(np.float32) for output in outputs}
 
@@ -192,7 +192,7 @@ def _read_head(folder: Path, config: CheckpointConfig) -> Head | None:
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     if shapes != {"weight": (classes, dim), "bias": (classes,)}:
         raise CheckpointError(
-            f"{folder / HEAD_FILE} has the shapes {shapes}; expected weight ({classes}, {dim}) and bias ({classes},), "
+            f"{folder / HEAD_FILE} has shapes {shapes}; expected weight ({classes}, {dim}) and bias ({classes},), "
             "from class_names and embedding_dim in config.json."
         )
     return Head(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
@@ -216,7 +216,7 @@ def _read_alignment(folder: Path, config: CheckpointConfig) -> Alignment | None:
         "mean": teacher_dim,
     }:
         raise CheckpointError(
-            f"{folder / ALIGNMENT_FILE} has the shapes {shapes}; expected matrix ({aligned_dim}, {dim}), "
+            f"{folder / ALIGNMENT_FILE} has shapes {shapes}; expected matrix ({aligned_dim}, {dim}), "
             f"basis ({aligned_dim}, T) and mean (T,), from outputs in config.json."
         )
     return Alignment(**{name: tensor.astype(np.float32) for name, tensor in tensors.items()})
@@ -226,5 +226,5 @@ def _read_finite(path: Path) -> dict[str, NDArray[np.generic]]:
     tensors = read_tensors(path)
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
-            raise CheckpointError(f"{path}: {name} contains values that are not finite.")
+            raise CheckpointError(f"{path}: {name} contains NaN or infinite values.")
     return tensors

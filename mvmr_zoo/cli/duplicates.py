@@ -49,7 +49,7 @@ def duplicates(
     from mvmr_zoo.search import CORRELATION, COSINE, PhotoLibrary
 
     if output is not None and output.suffix.lower() not in (".json", ".csv", ".png", ".jpg", ".jpeg"):
-        raise ConfigError(f"--output got {output}; expected a name ending in .json, .csv, .png or .jpg.")
+        raise ConfigError(f"--output is {output}; expected a name that ends in .json, .csv, .png or .jpg.")
     with PhotoLibrary(library, create=False) as opened, progress_bar("comparing") as progress:
         groups = opened.duplicates(
             near=not exact,
@@ -68,10 +68,10 @@ def duplicates(
             typer.echo(f"    {facts}  {printable(str(copy.path))}")
     size = sum(copy.size for copy in copies)
     have = "has" if len(groups) == 1 else "have"
-    total = f"{counted(len(copies), 'copy', 'copies')}, {counted(size, 'byte')}"
+    total = f"{counted(len(copies), 'copy', 'copies')} ({counted(size, 'byte')} in total)"
     typer.echo(f"{counted(len(groups), 'photo')} {have} {total}. Nothing was deleted.")
     if output is not None and _is_picture(output) and (left_out := _left_out(groups)):
-        typer.echo(f"{printable(str(output))} leaves out {left_out}. Use --output with .json or .csv to see all.")
+        typer.echo(f"{printable(str(output))} does not show {left_out}. Use --output with .json or .csv to see all.")
 
 
 def _report(path: Path, groups: list[Group]) -> None:

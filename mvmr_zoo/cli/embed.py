@@ -130,7 +130,7 @@ def _embed_on_ray(source: str, output: str, encoder: Callable[[], Model], shard_
 
 
 def _show(report: BulkReport, output: str) -> None:
-    done = "The folder was already complete." if report.was_finished else f"{report.made:,} written now."
+    done = "The folder was already complete." if report.was_finished else f"{report.made:,} new."
     typer.echo(
         f"{printable(output)}: {report.embedded:,} of {counted(report.images, 'image')} embedded, in "
         f"{counted(report.shards, 'shard')}. {done}"

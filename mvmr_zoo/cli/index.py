@@ -72,11 +72,13 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
     typer.echo(f"model     {printable(status.model or 'none yet')}{output}")
     if status.moving_to is not None:
         command = reindex_command(status.folder, status.moving_to)
-        typer.echo(f"          unfinished: `{printable(command)}` continues the switch to another encoder")
+        typer.echo(f"          run `{printable(command)}` to finish switching to another encoder")
     elif status.model not in (None, DEFAULT_MODEL):
         command = reindex_command(status.folder)
-        typer.echo(f"          `{printable(command)}` switches the library to the default encoder, {DEFAULT_MODEL}")
-    missing = f", and {status.missing:,} missing (`{own_name()} index prune` removes them)" if status.missing else ""
+        typer.echo(f"          run `{printable(command)}` to switch to the default encoder, {DEFAULT_MODEL}")
+    missing = (
+        f", and {status.missing:,} missing (run `{own_name()} index prune` to remove them)" if status.missing else ""
+    )
     typer.echo(f"photos    {status.photos:,}{missing}")
     typer.echo(f"index     {_index_in_words(status)}")
     if status.index and status.index.tuning:
@@ -89,8 +91,8 @@ def index_status(library: Library = None, as_json: AsJson = False) -> None:
 def _index_in_words(status: Status) -> str:
     if status.index is None:
         return "none yet"
-    state = "up to date" if status.index_current else "out of date, rebuilt by the next `index add`"
-    return f"{_kind(status.index)}, generation {status.index.generation}, {state}"
+    state = "up to date" if status.index_current else "out of date; the next `index add` rebuilds it"
+    return f"{_kind(status.index)}, {state}"
 
 
 def _kind(manifest: Manifest) -> str:
@@ -206,11 +208,14 @@ def index_build(
 def _show_ivfpq(folder: Path, lists: IvfPq) -> None:
     tuning = lists.tuning
     typer.echo(
-        f"{printable(str(folder))}: {counted(lists.rows, 'vector')} as {lists.code_bytes} bytes each, "
-        f"{tuning.nprobe} of {tuning.lists} clusters searched."
+        f"{printable(str(folder))}: {counted(lists.rows, 'vector')} of {lists.code_bytes} bytes each. "
+        f"Each query searches {tuning.nprobe} of {tuning.lists} clusters."
     )
     if tuning.chosen.low < tuning.target:
-        typer.echo(f"The target recall of {tuning.target} was not reached because the codes are too short.")
+        typer.echo(
+            f"The target recall of {tuning.target} was not reached because the compressed vectors are not "
+            "precise enough."
+        )
     _show_curve(tuning)
 
 
@@ -286,5 +291,6 @@ def index_prune(library: Library = None) -> None:
 
     with PhotoLibrary(library, create=False) as photos:
         pruned = photos.prune()
-    kept = f" Found again and kept: {pruned.back:,}." if pruned.back else ""
+    exist = "exists again and was kept" if pruned.back == 1 else "exist again and were kept"
+    kept = f" {counted(pruned.back, 'file')} {exist}." if pruned.back else ""
     typer.echo(f"{counted(pruned.forgotten, 'missing photo')} removed from the library.{kept}")

@@ -78,7 +78,7 @@ def index_add(
         place = photos.folder
     for line in _summary(report):
         typer.echo(line)
-    typer.echo(f"The library {printable(str(place))} holds {counted(report.total, 'photo')}.")
+    typer.echo(f"The library {printable(str(place))} contains {counted(report.total, 'photo')}.")
     if report.failures:
         where = f" --library {_quoted(library)}" if library else ""
         typer.echo(f"Run `{own_name()} index status{where}` to see why.", err=True)
@@ -97,8 +97,9 @@ def _summary(report: AddReport) -> Iterator[str]:
         what = counted(unreadable, "folder or file", "folders or files")
         yield f"{what} could not be read. There may be more photos."
     if report.removed:
-        are = "is" if report.removed == 1 else "are"
-        yield f"{counted(report.removed, 'earlier path')} {are} no longer there, or excluded now."
+        were, because = ("was", "its file is") if report.removed == 1 else ("were", "their files are")
+        paths = f"{counted(report.removed, 'earlier path')} {were} removed from the library's results"
+        yield f"{paths} because {because} gone or now excluded."
 
 
 def _quoted(path: Path) -> str:

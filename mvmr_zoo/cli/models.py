@@ -170,7 +170,9 @@ def verify(spec: Spec) -> None:
     typer.echo(f"outputs       {_outputs(found.checkpoint.config)}")
     typer.echo(f"ONNX Runtime  cosine {report.onnx:.6f} to the reference outputs")
     if report.torch is None or report.agreement is None:
-        typer.echo("PyTorch       not installed, so not checked. `pip install 'mvmr-zoo[cpu]'` installs it.")
+        typer.echo(
+            "PyTorch       not installed, so this was not checked. Run `pip install 'mvmr-zoo[cpu]'` to check it."
+        )
         return
     typer.echo(f"PyTorch       cosine {report.torch:.6f} to the reference outputs")
     typer.echo(f"both agree    cosine {report.agreement:.6f}")
@@ -269,7 +271,9 @@ def _bounds(given: list[str]) -> dict[str, float]:
         try:
             bounds[name] = float(value)
         except ValueError:
-            raise ConfigError(f"--min-metric got {each!r}; expected NAME=FRACTION, as stl10/linear=0.9.") from None
+            raise ConfigError(
+                f"--min-metric is {each!r}; expected NAME=FRACTION, for example stl10/linear=0.9."
+            ) from None
     return bounds
 
 

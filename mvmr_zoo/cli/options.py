@@ -60,7 +60,7 @@ def check_folder_option(output: str | os.PathLike[str] | None) -> None:
     from mvmr_zoo.checkpoint import OUTPUTS
 
     if output is not None and os.fspath(output) in OUTPUTS:
-        raise ConfigError(f"--output got {os.fspath(output)}; expected a path. Use --model-output {output}.")
+        raise ConfigError(f"--output is {os.fspath(output)}; expected a path. Use --model-output {output}.")
 
 
 def tell(text: str) -> None:

@@ -32,7 +32,7 @@ def vectors(
     from mvmr_zoo.search import PhotoLibrary, write_folder_parquet, write_library_parquet
 
     if library is not None and folder is not None:
-        raise ConfigError("vectors got both --library and --from; expected one of them.")
+        raise ConfigError("Both --library and --from are given. Use one of them.")
     with progress_bar("writing") as progress:
         if folder is not None:
             rows = write_folder_parquet(output, folder, progress=progress)

@@ -75,12 +75,15 @@ def open_images(spec: str, root: str | os.PathLike[str] | None = None) -> ImageS
         return parquet_images(path, column or None)
     if kind in NAMED:
         if root is None:
-            raise DataError(f"{spec} is a data set's name; say where its files lie, with data.root.")
+            raise DataError(
+                f"{spec} is a named data set. Set data.root (or --data-root) to the folder that contains its files."
+            )
         return NAMED[kind](Path(root), rest or "train")
     if Path(spec).is_dir():
         return image_folder(spec)
     near = closest(kind, NAMED)[:1]
     hint = f" Closest: {near[0]}." if near else ""
     raise DataError(
-        f"{spec} is not a folder, nor a data set by name ({', '.join(NAMED)}), `folder:PATH` or `parquet:PATH`.{hint}"
+        f"{spec} is not a valid data source. Expected a folder, a named data set ({', '.join(NAMED)}), folder:PATH or "
+        f"parquet:PATH.{hint}"
     )

@@ -45,10 +45,15 @@ class Records:
     def read(self) -> NDArray[np.uint8]:
         """`(N, size)` uint8, memory-mapped. Raises DataError if the file is missing or truncated."""
         if not self.path.is_file():
-            raise DataError(f"{self.path} is missing. Get the binary version of the data set, not the Python one.")
+            raise DataError(
+                f"{self.path} is missing. Download the binary version of the data set, not the Python version."
+            )
         length = self.path.stat().st_size
         if length == 0 or length % self.size:
-            raise DataError(f"{self.path} has {length} bytes; expected a multiple of {self.size}. Get it again.")
+            raise DataError(
+                f"The size of {self.path} is {length} bytes; expected a positive multiple of {self.size}. "
+                "Download it again."
+            )
         return np.memmap(self.path, np.uint8, "r").reshape(-1, self.size)
 
 
@@ -174,22 +179,25 @@ def _of(stems: dict[str, list[str]], split: str, name: str) -> list[str]:
 def _stl10_labels(base: Path, stem: str, count: int) -> NDArray[np.int64]:
     path = base / f"{stem}_y.bin"
     if not path.is_file():
-        raise DataError(f"{path} is missing. Get the binary version of the data set again.")
+        raise DataError(f"{path} is missing. Download the binary version of the data set again.")
     labels = np.fromfile(path, np.uint8).astype(np.int64) - 1
     if len(labels) != count or (count and not 0 <= labels.min() <= labels.max() < 10):
-        raise DataError(f"{path} holds {len(labels)} labels for {count} images, or one out of 1 to 10. Get it again.")
+        raise DataError(
+            f"{path} contains {len(labels)} labels for {count} images, or a label outside 1 to 10. Download it again."
+        )
     return labels
 
 
 def _names(path: Path) -> list[str]:
     if not path.is_file():
-        raise DataError(f"{path} is missing. Get the binary version of the data set, not the Python one.")
+        raise DataError(f"{path} is missing. Download the binary version of the data set, not the Python version.")
     return path.read_text(encoding="utf-8").split()
 
 
 def _checked(images: ArrayImages) -> ArrayImages:
     if images.labels.max(initial=0) >= len(images.class_names):
         raise DataError(
-            f"{images.parts[0].path} has the label {images.labels.max()}; expected {len(images.class_names)} classes."
+            f"{images.parts[0].path} contains the label {images.labels.max()}; expected labels 0 to "
+            f"{len(images.class_names) - 1}."
         )
     return images

@@ -116,7 +116,8 @@ def fetch(name: str, root: Path) -> None:
     """
     if name not in SOURCES:
         raise DataError(
-            f"{name} cannot be downloaded. Get it from image-net.org, and put its folders train and val below {root}."
+            f"{name} cannot be downloaded automatically. Download it from image-net.org and put the folders train "
+            f"and val in {root}."
         )
     try:
         from torchvision.datasets.utils import extract_archive
@@ -139,8 +140,8 @@ def fetch(name: str, root: Path) -> None:
                 file.unlink()
     except (OSError, TarError) as error:
         raise DataError(
-            f"{name} cannot be put at {target}: {one_line(error)}. See that {root} may be written to and has room, "
-            "and run this again; archives that came whole stay there."
+            f"{name} could not be unpacked to {target}: {one_line(error)}. Check that {root} is writable and has "
+            "enough free space, then run the command again. Completed downloads are kept."
         ) from None
 
 
@@ -155,11 +156,11 @@ def _downloaded(archive: Archive, root: Path) -> Path:
         file.unlink(missing_ok=True)
         if isinstance(error, HTTPError):
             error.close()
-        # torchvision says it of other bytes, and nothing else without a type of its own
+        # torchvision raises this type itself for a wrong MD5, and for nothing else
         wrong = type(error) is RuntimeError
-        reason = f"other bytes came than those of MD5 {archive.md5}" if wrong else one_line(error)
+        reason = f"the MD5 of the downloaded file is not {archive.md5}" if wrong else one_line(error)
         raise DataError(
-            f"{archive.url} cannot be downloaded to {root}: {reason}. See to the network and to room on the disk, and "
-            "run this again; or put the file there by other means."
+            f"{archive.url} could not be downloaded to {root}: {reason}. Check the network and the free disk space, "
+            "and run the command again. Or copy the file there yourself."
         ) from None
     return file

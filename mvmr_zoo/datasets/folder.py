@@ -82,13 +82,13 @@ def image_folder(root: str | os.PathLike[str]) -> ImageFolder:
     """
     base = Path(root)
     if not base.is_dir():
-        raise DataError(f"{base} is not a folder. Expected one subfolder a class, with photos inside.")
+        raise DataError(f"{base} is not a folder. Expected one subfolder per class, each with photos.")
     children = sorted(base.iterdir())
     found = sorted(photo for child in children if child.is_dir() for photo in child.rglob("*") if _is_photo(photo))
     if not found:
         found = [child for child in children if _is_photo(child)]
         if not found:
-            raise DataError(f"{base} holds no photo. Expected one subfolder a class, with photos inside.")
+            raise DataError(f"{base} contains no photos. Expected one subfolder per class, each with photos.")
         return ImageFolder(base, found, np.full(len(found), -1, np.int64), [])
     names = [path.relative_to(base).parts[0] for path in found]
     folders = sorted(set(names))

@@ -54,7 +54,7 @@ class ParquetImages:
         if content is None and path:
             return read_image(self.shards[0].parent / path, min_px=min_px)
         if content is None:
-            raise ImageError(name, "open", "the row holds no image")
+            raise ImageError(name, "open", "the row contains no image")
         return read_photo(name, content=content, min_px=min_px).image
 
     @functools.cached_property
@@ -125,7 +125,7 @@ def parquet_images(
     base = Path(path)
     files = tuple(sorted(base.glob(pattern))) if base.is_dir() else (base,)
     if not files or not files[0].is_file():
-        raise DataError(f"{base} is no Parquet file, nor a folder that holds one.")
+        raise DataError(f"{base} is not a Parquet file or a folder that contains one.")
     labels: list[int | str | None] = []
     image_column, label, class_names = "", label_column, [""]
     for file in files:
@@ -139,19 +139,19 @@ def parquet_images(
             raise DataError(f"{file} cannot be read as Parquet: {one_line(error)}") from None
         class_names = _class_names(schema, label)
     if not labels:
-        raise DataError(f"{base} holds no row.")
+        raise DataError(f"{base} contains no rows.")
     if all(value is None or isinstance(value, str) for value in labels) and any(labels):
         class_names = sorted({value for value in labels if isinstance(value, str)})
         labels = [None if value is None else class_names.index(str(value)) for value in labels]
     if not all(value is None or isinstance(value, int) for value in labels):
-        raise DataError(f"{base} has labels in {label} that are neither all numbers nor all names.")
+        raise DataError(f"{base}: the labels in column {label} must be either all numbers or all names.")
     joined = np.asarray([-1 if value is None else value for value in labels], np.int64)
     if joined.max() >= _MOST_CLASSES:
-        raise DataError(f"{base} has the label {joined.max()} in {label}; expected class numbers from 0.")
+        raise DataError(f"{base} contains the label {joined.max()} in column {label}; expected class numbers from 0.")
     if joined.max() >= 0 and not class_names:
         class_names = [str(number) for number in range(int(joined.max()) + 1)]
     if joined.max() >= len(class_names) and joined.max() >= 0:
-        raise DataError(f"{base} has the label {joined.max()}, but names only {len(class_names)} classes.")
+        raise DataError(f"{base} contains the label {joined.max()}, but only {len(class_names)} class names.")
     name = base.name if base.is_dir() else base.stem
     return ParquetImages(files, image_column, joined, class_names if joined.max() >= 0 else [], name)
 
@@ -162,7 +162,7 @@ def _image_column(file: Path, schema: pa.Schema) -> str:
     for name in (*declared, *IMAGE_COLUMNS):
         if name in schema.names:
             return name
-    raise DataError(f"{file} has the columns {', '.join(schema.names)}; expected one with images, named image or img.")
+    raise DataError(f"{file} has the columns {', '.join(schema.names)}; expected an image column named image or img.")
 
 
 def _label_column(file: Path, schema: pa.Schema, requested: str | None) -> str | None:

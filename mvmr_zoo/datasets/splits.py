@@ -71,7 +71,7 @@ def open_splits(
     kind, separator, rest = spec.partition(":")
     if not (rest if separator else spec).strip():
         raise DataError(
-            f"The data is {spec!r}; expected a data set's name ({', '.join(_KNOWN)}), folder:PATH or parquet:PATH."
+            f"--data is {spec!r}; expected the name of a data set ({', '.join(_KNOWN)}), folder:PATH or parquet:PATH."
         )
     if kind == "folder" and separator:
         return _checked(_of_folder(Path(rest), Path(rest).resolve().name, seed))
@@ -79,13 +79,15 @@ def open_splits(
         return _checked(_of_parquet(Path(rest), Path(rest).resolve().name))
     if spec in _KNOWN:
         if root is None:
-            raise DataError(f"{spec} is a data set's name; say where its files lie, with --data-root.")
+            raise DataError(
+                f"{spec} is a named data set. Set data.root (or --data-root) to the folder that contains its files."
+            )
         return _checked(_named(spec, Path(root), seed, download))
     if Path(spec).is_dir():
         return _checked(_of_folder(Path(spec), Path(spec).resolve().name, seed))
     near = closest(kind, _KNOWN)
     hint = f" Closest: {', '.join(near)}." if near else ""
-    raise DataError(f"{spec} is no data set's name ({', '.join(_KNOWN)}), folder:PATH or parquet:PATH.{hint}")
+    raise DataError(f"{spec} is not a data set name ({', '.join(_KNOWN)}), and not folder:PATH or parquet:PATH.{hint}")
 
 
 def _named(name: str, root: Path, seed: int, download: bool) -> Splits:
@@ -97,9 +99,9 @@ def _named(name: str, root: Path, seed: int, download: bool) -> Splits:
     except DataError as error:
         source = SOURCES.get(name)
         if source is not None and (target := root / source.folder).exists():
-            raise DataError(f"{error} Move {target} away, and `--download` fetches it anew.") from None
+            raise DataError(f"{error} Move {target} away and use `--download` to fetch it again.") from None
         if not download:
-            raise DataError(f"{error} `--download` fetches it." if source else str(error)) from None
+            raise DataError(f"{error} Use `--download` to fetch it." if source else str(error)) from None
     fetch(name, root)
     return _as_packed(name, root, seed)
 
@@ -115,7 +117,9 @@ def _as_packed(name: str, root: Path, seed: int) -> Splits:
     for folder in (*_own_folders(name, root), root):
         if _child(folder, _TRAIN) is not None and _child(folder, _TEST) is not None:
             return _of_folder(folder, name, seed)
-    raise DataError(f"{root} holds no {name}: expected the folders train and val, one subfolder a class.")
+    raise DataError(
+        f"{root} does not contain {name}. Expected the folders train and val, with one subfolder per class."
+    )
 
 
 def _own_folders(name: str, root: Path) -> list[Path]:
@@ -129,9 +133,7 @@ def _of_folder(base: Path, name: str, seed: int) -> Splits:
         return Splits(name, image_folder(train), image_folder(test))
     if train is not None or test is not None:
         lacks = " or ".join(_TEST if train is not None else _TRAIN)
-        raise DataError(
-            f"{base} holds {(train or test or base).name}, and no {lacks} beside it; expected both, or neither."
-        )
+        raise DataError(f"{base} contains {(train or test or base).name} but not {lacks}. Provide both or neither.")
     images = image_folder(base)
     to_test = held_out_rows(images.labels, TEST_SHARE, seed)
     return Splits(name, Subset(images, np.flatnonzero(~to_test)), Subset(images, np.flatnonzero(to_test)))
@@ -143,7 +145,7 @@ def _of_parquet(base: Path, name: str) -> Splits:
         patterns = [f"{stem}*.parquet" for stem in stems]
         pattern = next((pattern for pattern in patterns if list(base.glob(pattern))), None)
         if pattern is None:
-            raise DataError(f"{base} holds no {' or '.join(patterns)}.")
+            raise DataError(f"{base} contains no {' or '.join(patterns)}.")
         parts[kind] = parquet_images(base, pattern=pattern)
     return Splits(name, parts["train"], parts["test"])
 
@@ -160,9 +162,9 @@ def _checked(splits: Splits) -> Splits:
             raise DataError(f"{splits.name}: the {what} split has images without a class; expected one for each.")
     if splits.train.class_names != splits.test.class_names:
         other = sorted(set(splits.test.class_names) ^ set(splits.train.class_names))
+        difference = f"different classes, for example {other[0]}" if other else "different orders of their classes"
         raise DataError(
-            f"{splits.name}: train and test have other classes, first {(other or splits.test.class_names)[0]}; "
-            "expected the same ones in the same order."
+            f"{splits.name}: train and test have {difference}. Expected the same classes in the same order."
         )
     return splits
 

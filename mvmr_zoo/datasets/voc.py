@@ -34,7 +34,7 @@ _MARKS = {"1": PRESENT, "-1": ABSENT, "0": DIFFICULT}
 
 _PLACES = ("VOCdevkit/VOC2007", "VOC2007", "voc07/VOCdevkit/VOC2007", "voc07/VOC2007", "voc07", ".")
 
-_AGAIN = "Get VOC 2007's trainval and test archives again, and unpack both into one folder."
+_AGAIN = "Download the VOC 2007 trainval and test archives again, and unpack both into one folder."
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ def voc07_images(root: Path, split: str) -> VocImages:
         raise DataError(f"voc07 has no split {split!r}; expected one of {', '.join(SPLITS)}.")
     base = next((root / place for place in _PLACES if (root / place / "ImageSets" / "Main").is_dir()), None)
     if base is None:
-        raise DataError(f"{root} holds no VOC 2007: expected VOCdevkit/VOC2007/ImageSets/Main below it.")
+        raise DataError(f"{root} does not contain VOC 2007. Expected VOCdevkit/VOC2007/ImageSets/Main in it.")
     lists, photos = base / "ImageSets" / "Main", base / "JPEGImages"
     listed = lists / f"{split}.txt"
     numbers = _lines(listed)
     if not numbers:
-        raise DataError(f"{listed} lists no photo. {_AGAIN}")
+        raise DataError(f"{listed} lists no photos. {_AGAIN}")
     columns = [_column(lists / f"{name}_{split}.txt", listed, numbers) for name in CLASSES]
     paths = [photos / f"{number}.jpg" for number in numbers]
     _check_photos(photos, paths)
@@ -91,9 +91,11 @@ def _column(path: Path, listed: Path, numbers: list[str]) -> list[int]:
             case [number, mark] if mark in _MARKS:
                 labels[number] = _MARKS[mark]
             case _:
-                raise DataError(f"{path} says {line!r}; expected a photo's number, and 1, 0 or -1. {_AGAIN}")
+                raise DataError(
+                    f"{path} contains the line {line!r}; expected a photo number followed by 1, 0 or -1. {_AGAIN}"
+                )
     if odd := sorted(labels.keys() ^ set(numbers)):
-        raise DataError(f"Only one of {path} and {listed} has photo {odd[0]}; expected the same photos. {_AGAIN}")
+        raise DataError(f"Only one of {path} and {listed} lists photo {odd[0]}; expected the same photos. {_AGAIN}")
     return [labels[number] for number in numbers]
 
 
@@ -113,4 +115,4 @@ def _check_photos(folder: Path, paths: list[Path]) -> None:
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {file_reason(error)}. {_AGAIN}") from None
     if missing := [path for path in paths if path not in there]:
-        raise DataError(f"{len(missing)} of {len(paths)} photos are missing, first {missing[0]}. {_AGAIN}")
+        raise DataError(f"{len(missing)} of {len(paths)} photos are missing, for example {missing[0]}. {_AGAIN}")

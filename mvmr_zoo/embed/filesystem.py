@@ -75,7 +75,7 @@ def open_place(named: str) -> Place:
     if not is_uri(named):
         path = os.path.realpath(os.path.expanduser(named))
         if not is_text(path):
-            raise DataError(f"{path} is not valid UTF-8. Arrow opens only names in UTF-8. Give another folder.")
+            raise DataError(f"{path} is not valid UTF-8. Arrow can open only UTF-8 names. Use another folder.")
         return Place.local(path)
     filesystem, path = _resolved(named)
     if isinstance(filesystem, LocalFileSystem):

@@ -58,11 +58,11 @@ def gather_parquet(
         DataError: The parts are incomplete, or `folder` is not empty.
     """
     if shard_rows < 1:
-        raise ConfigError(f"got shard_rows = {shard_rows}; expected at least 1.")
+        raise ConfigError(f"shard_rows is {shard_rows}; expected at least 1.")
     place, base = open_place(os.fspath(parts)), Path(folder)
     manifest = read_parts(place)
     if base.exists() and not (base.is_dir() and not any(base.iterdir())):
-        raise DataError(f"{base} exists already. Give a new --output.")
+        raise DataError(f"{base} already exists. Use a new --output.")
     order = _sort(place, manifest)
     with scratch_folder(base.parent) as scratch:
         shape = (len(order.paths), manifest.facts.dim)
@@ -94,7 +94,10 @@ def _sort(place: Place, manifest: PartsManifest) -> _Sorted:
         texts, odd = (batch.column(name).to_pylist() for name in ("image_path", "image_path_bytes"))
         paths += [text.encode() if raw is None else raw for text, raw in zip(texts, odd, strict=True)]
     if len(paths) != manifest.images:
-        raise DataError(f"{place.name} holds {len(paths)} rows, but its manifest says {manifest.images}. Embed again.")
+        raise DataError(
+            f"{place.name} contains {len(paths)} rows, but its manifest says {manifest.images}. "
+            "Run `mvmr-zoo embed` again."
+        )
     order = np.array(sorted(range(len(paths)), key=paths.__getitem__), np.int64)
     place_of = np.empty_like(order)
     place_of[order] = np.arange(len(order))
@@ -113,7 +116,8 @@ def _scatter(place: Place, manifest: PartsManifest, order: _Sorted, vectors: NDA
         flat = column.drop_null().flatten().to_numpy()
         if len(flat) != good.sum() * vectors.shape[1]:
             raise DataError(
-                f"{place.name}: a vector does not have {vectors.shape[1]} features, as in the manifest. Embed again."
+                f"{place.name} contains a vector whose length is not {vectors.shape[1]}, the length in the manifest. "
+                "Run `mvmr-zoo embed` again."
             )
         vectors[rows[good]] = flat.reshape(-1, vectors.shape[1])
         stages, reasons = batch.column("stage").to_pylist(), batch.column("reason").to_pylist()

@@ -84,10 +84,10 @@ def embed_source(
         DataError: The source is empty or cannot be read, or the folder has another encoder or list of inputs.
     """
     if shard_rows < 1 or batch_size < 1:
-        raise ConfigError(f"got shard_rows = {shard_rows}, batch_size = {batch_size}; expected at least 1 of each.")
+        raise ConfigError(f"shard_rows is {shard_rows} and batch_size is {batch_size}; expected at least 1 of each.")
     base, stamp, inputs = Path(folder), source.stamp(), source.listed()
     if not inputs.count:
-        raise DataError(f"{source.name} has no images.")
+        raise DataError(f"{source.name} contains no images.")
     with claimed(base):
         plan = settle_plan(
             base, Plan(facts=facts_of(model), source=printable(source.name), inputs=inputs, shard_rows=shard_rows)
@@ -158,7 +158,8 @@ class _Work:
             progress(first + len(rows) + len(failures), self.plan.inputs.count)
         if len(paths) != last - first or self.source.stamp() != self.stamp:
             raise DataError(
-                f"{self.source.name} changed while it was read. Give a copy that does not change, and a new --output."
+                f"{self.source.name} changed while it was being read. Use a copy that does not change, and a new "
+                "--output."
             )
         named = [replace(failure, name=paths[failure.row], reason=printable(failure.reason)) for failure in failures]
         name = self.plan.name(number)

@@ -62,7 +62,7 @@ def claim_parts(output: str) -> Place:
     place = open_place(output)
     existing = place.listed()
     if other := [name for name in existing if name != PARTS_FOLDER]:
-        raise DataError(f"{place.name} holds {other[0]} already. Give a new --output.")
+        raise DataError(f"{place.name} already contains {other[0]}. Use a new --output.")
     with explained(place.name):
         place.filesystem.create_dir(place.below(PARTS_FOLDER), recursive=True)
         if existing:
@@ -122,8 +122,8 @@ def finish_parts(place: Place, facts: EmbeddingsFacts, images: int) -> PartsMani
     manifest = PartsManifest(facts=facts, rows=rows, reasons=reasons)
     if manifest.images != images:
         raise DataError(
-            f"{place.name} holds {manifest.images} rows for {images} images. Every machine of the cluster must "
-            "have access to this folder. Give a shared folder or a bucket."
+            f"{place.name} contains {manifest.images} rows for {images} images. All machines of the cluster must be "
+            "able to write to it. Use a shared folder or a bucket."
         )
     _write_manifest(place, manifest)
     return manifest
@@ -137,8 +137,8 @@ def read_parts(place: Place) -> PartsManifest:
     with explained(place.name):
         if place.filesystem.get_file_info(path).type != FileType.File:
             raise DataError(
-                f"{place.name} has no {MANIFEST_FILE}. `mvmr-zoo embed --engine ray` did not make this folder, "
-                "or the run was stopped. Run it again."
+                f"{place.name} has no {MANIFEST_FILE}. It was not created by `mvmr-zoo embed --engine ray`, or the run "
+                "was interrupted. Run that command again."
             )
         with place.filesystem.open_input_stream(path) as file:
             content = file.read()
@@ -152,8 +152,8 @@ def read_parts(place: Place) -> PartsManifest:
         return PartsManifest(facts=EmbeddingsFacts.from_json(values), rows=rows, reasons=Counter(values["failed"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
-            f"{place.name}/{MANIFEST_FILE} is damaged, or does not describe Parquet parts. Give a folder made by "
-            "`mvmr-zoo embed --engine ray`."
+            f"{place.name}/{MANIFEST_FILE} is damaged, or does not describe Parquet parts. Use a folder that "
+            "`mvmr-zoo embed --engine ray` created."
         ) from None
 
 

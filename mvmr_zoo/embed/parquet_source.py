@@ -108,7 +108,7 @@ def parquet_source(named: str) -> ParquetSource:
     if not os.path.exists(file) and ":" in named:
         file, _, column = file.rpartition(":")
     if not Path(file).is_file():
-        raise DataError(f"{file} is not a file. Give parquet:FILE, or parquet:FILE:COLUMN.")
+        raise DataError(f"{file} is not a file. Use parquet:FILE or parquet:FILE:COLUMN.")
     file = os.path.realpath(file)
     with _opened(file) as table:
         schema = table.schema_arrow
@@ -133,7 +133,7 @@ def _kind(file: str, column: str, type_: pa.DataType) -> Kind:
     if types.is_struct(type_) and {"bytes", "path"} & {field.name for field in type_}:
         return "structs"
     raise DataError(
-        f"{file}: {column} holds {one_line(type_, 60)}; expected paths as strings, encoded images, "
+        f"{file}: the column {column} has the type {one_line(type_, 60)}; expected paths as strings, encoded images, "
         "or structs of bytes and path."
     )
 

@@ -55,7 +55,8 @@ def folder_source(folder: str) -> FolderSource:
     if not scan.photos:
         why = f" ({next(iter(problems.values()))})" if problems else ""
         raise DataError(
-            f"No photo in {root}{why}. Photos are found by their suffix, such as .jpg, .png, .heic or .webp."
+            f"No photos found in {root}{why}. Photos are recognized by their extension, such as .jpg, .png, .heic or "
+            ".webp."
         )
     return FolderSource(root, sorted(scan.photos.keys() | problems.keys()), problems)
 
@@ -91,7 +92,7 @@ class ListSource:
                     if b"\0" in line or len(line) == _LONGEST:
                         raise DataError(
                             f"{self.name} is not a list of paths, one per line. "
-                            "Give a folder, a text file, or parquet:FILE for a Parquet file."
+                            "Use a folder, a text file, or parquet:FILE for a Parquet file."
                         )
                     if line.strip():
                         yield os.fsencode(folder / os.fsdecode(line.rstrip(b"\r\n")))

@@ -81,11 +81,11 @@ def claimed(base: Path) -> Iterator[None]:
         DataError: The folder holds other files, or another command is writing to it.
     """
     if base.exists() and not base.is_dir():
-        raise DataError(f"{base} is a file. Give a folder with --output.")
+        raise DataError(f"{base} is a file. Use a folder as --output.")
     if not (base / PLAN_FILE).is_file() and base.is_dir():
         other = sorted(path.name for path in base.iterdir() if path.name != _LOCK and not _is_part(path))
         if other:
-            raise DataError(f"{base} holds {other[0]}, but no {PLAN_FILE}. Give a new --output.")
+            raise DataError(f"{base} contains {other[0]} but no {PLAN_FILE}. Use a new --output.")
     base.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(base / _LOCK, timeout=0):
@@ -98,7 +98,9 @@ def claimed(base: Path) -> Iterator[None]:
                 if (base / MANIFEST_FILE).exists():  # finished: later runs write nothing
                     (base / _LOCK).unlink(missing_ok=True)
     except Timeout:
-        raise DataError(f"Another command is writing to {base}. Wait for it, or give another --output.") from None
+        raise DataError(
+            f"Another command is writing to {base}. Wait until it has finished, or use another --output."
+        ) from None
 
 
 def settle_plan(base: Path, plan: Plan) -> Plan:
@@ -114,7 +116,7 @@ def settle_plan(base: Path, plan: Plan) -> Plan:
         write_whole(path, json.dumps(values, indent=2) + "\n")
         return plan
     existing = _read_plan(path)
-    advice = "Give another --output, or delete it."
+    advice = "Use another --output, or delete this folder."
     if (existing.facts.weights_digest, existing.facts.preprocess_digest, existing.facts.normalized) != (
         plan.facts.weights_digest,
         plan.facts.preprocess_digest,
@@ -122,19 +124,19 @@ def settle_plan(base: Path, plan: Plan) -> Plan:
     ):
         before, now = (output_in_words(facts.output, facts.dim) for facts in (existing.facts, plan.facts))
         if existing.facts.model != plan.facts.model:
-            difference = f"made by the model {existing.facts.model}, not {plan.facts.model}"
+            difference = f"created with the model {existing.facts.model}, not {plan.facts.model}"
         elif before != now:
-            difference = f"made from the model output {before}, not {now}"
+            difference = f"created with the model output {before}, not {now}"
         else:
-            difference = f"made by an earlier version of the model {existing.facts.model}"
-        raise DataError(f"{base} is {difference}. {advice}")
+            difference = f"created with an earlier version of the model {existing.facts.model}"
+        raise DataError(f"{base} was {difference}. {advice}")
     if existing.inputs != plan.inputs:
         raise DataError(
-            f"{base} is made from another list: {existing.inputs.count} inputs of {existing.source}, now "
+            f"{base} was created from another list: {existing.inputs.count} inputs of {existing.source}, now "
             f"{plan.inputs.count} of {plan.source}. {advice}"
         )
     if existing.shard_rows != plan.shard_rows:
-        raise DataError(f"{base} is made with --shard-rows {existing.shard_rows}, not {plan.shard_rows}. {advice}")
+        raise DataError(f"{base} was created with --shard-rows {existing.shard_rows}, not {plan.shard_rows}. {advice}")
     return existing
 
 

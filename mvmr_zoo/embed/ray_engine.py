@@ -81,7 +81,7 @@ def embed_on_ray(
     """
     if rows_per_part < 1 or batch_size < 1:
         raise ConfigError(
-            f"got rows_per_part = {rows_per_part}, batch_size = {batch_size}; expected at least 1 of each."
+            f"rows_per_part is {rows_per_part} and batch_size is {batch_size}; expected at least 1 of each."
         )
     ray = _import_ray()
     photos, place = shared_photos(source), claim_parts(output)

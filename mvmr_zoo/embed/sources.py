@@ -27,4 +27,4 @@ def open_source(named: str | os.PathLike[str]) -> Source:
     if Path(name).is_file():
         return ListSource(os.fspath(Path(name).absolute()))
     what = "is neither a folder nor a file" if os.path.exists(name) else "does not exist, or cannot be accessed"
-    raise DataError(f"{name} {what}. Give a folder of photos, a text file of one path per line, or parquet:FILE.")
+    raise DataError(f"{name} {what}. Use a folder of photos, a text file with one path per line, or parquet:FILE.")

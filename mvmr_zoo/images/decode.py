@@ -97,7 +97,7 @@ def read_photo(
     except ImageError:
         raise
     except Image.DecompressionBombError:
-        raise ImageError(name, "open", "over 179 million pixels: refused as a decompression bomb") from None
+        raise ImageError(name, "open", "exceeds the limit of 179 megapixels") from None
     except UnidentifiedImageError:
         reason = "not an image in a known format" if content else "the file is empty"
         raise ImageError(name, "open", reason) from None
@@ -113,7 +113,7 @@ def file_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
         size = os.stat(path).st_size
         if size > MAX_BYTES:
-            raise ImageError(name, "open", f"{size} bytes: larger than {MAX_BYTES}, refused")
+            raise ImageError(name, "open", f"the file is larger than {MAX_BYTES / 1e6:,.0f} MB")
         return Path(path).read_bytes()
     except OSError as error:
         raise ImageError(name, "open", file_reason(error)) from None
@@ -125,9 +125,9 @@ def file_reason(error: OSError) -> str:
         case FileNotFoundError():
             return "no such file"
         case IsADirectoryError():
-            return "is a directory, not a photo"
+            return "is a folder, not a photo"
         case PermissionError():
-            return "no permission to read it"
+            return "permission denied"
         case _:
             return f"cannot be read: {error.strerror or error}"
 
@@ -166,12 +166,12 @@ def _turned(image: Image.Image) -> Image.Image:
 def _check_size(name: str, size: tuple[int, int], max_pixels: int | None) -> None:
     width, height = size
     if max_pixels is not None and width * height > max_pixels:
-        megapixels = f"{width} x {height} pixels: over {max_pixels / 1e6:.0f} megapixels"
-        raise ImageError(name, "open", f"{megapixels}, refused")
+        limit = f"{max_pixels / 1e6:.0f} megapixels"
+        raise ImageError(name, "open", f"{width} x {height} pixels exceeds the limit of {limit}")
     if max(width, height) > MAX_SIDE_PX:
-        raise ImageError(name, "open", f"{width} x {height} pixels: longer than {MAX_SIDE_PX} on a side, refused")
+        raise ImageError(name, "open", f"a side is longer than {MAX_SIDE_PX:,} pixels")
     if min(width, height) < 1:
-        raise ImageError(name, "open", f"{width} x {height} pixels: empty")
+        raise ImageError(name, "open", "the image has no pixels")
 
 
 def _draft(image: Image.Image, min_px: int) -> None:

@@ -59,18 +59,15 @@ class Preprocess:
         """Raise ConfigError for values out of range."""
         if not 1 <= self.crop_px <= self.resize_px <= MAX_PX:
             raise ConfigError(
-                f"Preprocess got crop_px={self.crop_px}, resize_px={self.resize_px}; "
+                f"crop_px is {self.crop_px} and resize_px is {self.resize_px}; "
                 f"expected 1 <= crop_px <= resize_px <= {MAX_PX}."
             )
         if self.interpolation not in _FILTERS:
-            raise ConfigError(
-                f"Preprocess got interpolation={self.interpolation!r}; expected one of {', '.join(_FILTERS)}."
-            )
+            raise ConfigError(f"interpolation is {self.interpolation!r}; expected one of {', '.join(_FILTERS)}.")
         numbers = np.asarray((*self.mean, *self.std), np.float32)  # the precision of `normalize`
         if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite(numbers).all() or min(self.std) < 1e-6:
             raise ConfigError(
-                f"Preprocess got mean={self.mean}, std={self.std}; expected three finite numbers each, "
-                "std at least 1e-6."
+                f"mean is {self.mean} and std is {self.std}; expected three finite numbers each, and std at least 1e-6."
             )
 
     @property
@@ -171,7 +168,7 @@ class Preprocess:
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(values) - set(known))
         if unknown:
-            raise ConfigError(f"preprocess has unknown fields {unknown}; known are {known}.")
+            raise ConfigError(f"preprocess has unknown fields {', '.join(unknown)}; expected only {', '.join(known)}.")
         try:
             return cls(
                 resize_px=operator.index(values["resize_px"]),
@@ -181,7 +178,7 @@ class Preprocess:
                 std=_triple(values.get("std", IMAGENET_STD)),
             )
         except KeyError as error:
-            raise ConfigError(f"preprocess lacks the field {error}.") from None
+            raise ConfigError(f"the field {error} is missing from preprocess.") from None
         except (TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f"preprocess has a field of the wrong type: {error}.") from None
 

@@ -63,8 +63,8 @@ class OnnxEngine:
         inputs, outputs = [node.name for node in self._session.get_inputs()], list(self.shapes)
         if inputs != ["images"] or outputs not in (["features"], ["features", "aligned"]):
             raise ValueError(
-                f"the graph's input and output are {inputs + outputs}; "
-                "expected images and features, and optionally aligned"
+                f"the graph has the inputs and outputs {inputs + outputs}; "
+                "expected images, features and optionally aligned"
             )
         self._output: Output = "features"
         self._dim: int | None = None
@@ -246,7 +246,7 @@ def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -
         shape = engine.shapes.get(output, ())
         if len(shape) != 2 or shape[1] != dim:
             raise CheckpointError(
-                f"{checkpoint.folder / GRAPH_FILE}: gives {output} {shape}, but {config_words[output]} {dim}."
+                f"{checkpoint.folder / GRAPH_FILE}: {output} has shape {shape}, but {config_words[output]} {dim}."
             )
     return engine
 

@@ -118,7 +118,9 @@ class Model:
             raise ConfigError(f"output is {output!r}; {self.card.name} has {' and '.join(outputs)}.")
         if output == "features":
             if dim is not None:
-                raise ConfigError(f"dim is {dim}; features are not ordered by importance. Omit dim, or use aligned.")
+                raise ConfigError(
+                    f'dim is {dim}, but features are not ordered by importance. Omit dim, or use output="aligned".'
+                )
             return self.with_features()
         available = outputs["aligned"] if self.alignment is not None else self.aligned_dim
         kept = available if dim is None else dim

@@ -227,11 +227,11 @@ def _from_array(array: NDArray[Any], kind: str) -> Image.Image:
     if not shaped or min(array.shape[:2]) < 1 or not (array.dtype == np.uint8 or floating):
         shape = "(H, W), (H, W, 3) or (H, W, 4)" if kind == "array" else "(H, W), (3, H, W) or (4, H, W)"
         raise ImageError(
-            kind, "open", f"got shape {array.shape} of {array.dtype}, expected {shape}, uint8 or float in [0, 1]"
+            kind, "open", f"has shape {array.shape} and dtype {array.dtype}; expected {shape}, uint8 or float in [0, 1]"
         )
     if floating:
         if not np.isfinite(array).all() or array.min() < -1e-3 or array.max() > 1 + 1e-3:
-            raise ImageError(kind, "open", "got float values outside [0, 1], expected float in [0, 1]")
+            raise ImageError(kind, "open", "contains float values outside [0, 1]; expected float in [0, 1]")
         array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
     return upright_rgb(Image.fromarray(np.ascontiguousarray(array)), kind)
 

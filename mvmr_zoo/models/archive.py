@@ -70,7 +70,7 @@ def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
             raise CheckpointError(f"{path}: {str(error).replace(f'{scratch}/', '')}") from None
         if checkpoint.config.name != name:
             raise CheckpointError(
-                f"{path}: config.json has the name {checkpoint.config.name!r}, but the folder is named {name!r}."
+                f"{path}: config.json gives the name {checkpoint.config.name!r}, but the folder is named {name!r}."
             )
         local = local_folder(name)
         if local is not None:
@@ -123,11 +123,11 @@ def _members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             return
         if not 0 <= member.size <= file_bytes - member.offset_data:
             raise CheckpointError(
-                f"{path}: the header of the member {member.name!r} says {member.size:,} bytes, which do not fit the "
-                "file. It is truncated or damaged. Copy it again."
+                f"{path}: the header of {member.name!r} gives a size of {member.size:,} bytes, which is impossible in "
+                "this archive. The archive is truncated or damaged. Copy it again."
             )
         if count > len(_MEMBERS):
-            raise CheckpointError(f"{path} has more than {len(_MEMBERS)} members. A checkpoint folder has fewer files.")
+            raise CheckpointError(f"{path} contains more files than a checkpoint folder can have.")
         yield member
 
 

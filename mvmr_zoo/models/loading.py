@@ -62,14 +62,15 @@ def load(
     name = os.fspath(spec)
     if runtime not in ("auto", "onnx", "torch") or device not in ("auto", "cpu", "cuda"):
         raise ConfigError(
-            f"load got runtime={runtime!r}, device={device!r}; expected auto, onnx or torch, and auto, cpu or cuda."
+            f"runtime is {runtime!r} and device is {device!r}; expected runtime auto, onnx or torch, and device auto, "
+            "cpu or cuda."
         )
     if output is not None and output not in OUTPUTS:
-        raise ConfigError(f"load got output={output!r}; expected {' or '.join(OUTPUTS)}, or None for the default.")
+        raise ConfigError(f"output is {output!r}; expected {' or '.join(OUTPUTS)}, or None for the default.")
     if dim is not None and (type(dim) is not int or dim < 1):
-        raise ConfigError(f"load got dim={dim!r}; expected at least 1, or None for all.")
+        raise ConfigError(f"dim is {dim!r}; expected at least 1, or None for all.")
     if threads is not None and threads < 1:
-        raise ConfigError(f"load got threads={threads}; expected at least 1, or None for one per core.")
+        raise ConfigError(f"threads is {threads}; expected at least 1, or None for one per core.")
     device = _pick_device() if device == "auto" else device
     if (folder := exported_folder(name)) is not None:
         return _load_exported(folder, output, dim, device, runtime, threads or 0)
@@ -77,7 +78,7 @@ def load(
         runtime = "torch" if device == "cuda" else "onnx"
     if runtime == "torch" and threads is not None:
         raise ConfigError(
-            f"load got threads={threads} for PyTorch, which has one setting for the whole process; expected None. "
+            f"threads is {threads}, but PyTorch has one setting for the whole process; expected None. "
             f"Call torch.set_num_threads({threads}), or use runtime='onnx'."
         )
     if adapters.is_external(name):
@@ -103,14 +104,12 @@ def _select_output(
     """
     selected = output or default
     if selected not in outputs:
-        raise ConfigError(f"load got output={selected!r}; {name} has only {' and '.join(outputs)}. Omit output.")
+        raise ConfigError(f"output is {selected!r}, but {name} has only {' and '.join(outputs)}. Omit output.")
     if dim is not None and selected == "features":
         advice = "Add output='aligned'." if "aligned" in outputs else "Omit dim."
-        raise ConfigError(f"load got dim={dim} for features of {name}, which are not ordered by importance. {advice}")
+        raise ConfigError(f"dim is {dim}, but the features of {name} are not ordered by importance. {advice}")
     if dim is not None and dim > outputs[selected]:
-        raise ConfigError(
-            f"load got dim={dim}; expected at most {outputs[selected]}, the length of {selected} of {name}."
-        )
+        raise ConfigError(f"dim is {dim}; expected at most {outputs[selected]}, the length of {selected} of {name}.")
     return selected, dim or outputs[selected]
 
 

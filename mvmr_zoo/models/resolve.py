@@ -106,15 +106,15 @@ def not_found(spec: str) -> str:
     """The message for an unknown model: the searched locations, the closest names, and what to do."""
     if spec in RETIRED_MODELS:
         return (
-            f"{spec} was part of earlier versions of mvmr-zoo and is no longer available. `mvmr-zoo index reindex` "
-            f"switches a library that was made with it to {DEFAULT_MODEL}. Photo ids are kept."
+            f"{spec} was part of earlier versions of mvmr-zoo and is no longer available. Run `mvmr-zoo index reindex` "
+            f"to switch a library that uses it to {DEFAULT_MODEL}. Photo ids are kept."
         )
     searched = f"a folder {spec!r} with a {CONFIG_FILE}, the package and the local model folder {zoo_home()}"
     if spec in CATALOG and CATALOG[spec].origin.startswith(DRIVE_FOLDERS):
         hub = "" if os.environ.get("MVMR_HUB_ORG") else " The Hub was not searched, because MVMR_HUB_ORG is not set."
         return (
             f"{spec!r} is in the catalog, but its weights are not on this machine. Searched {searched}.{hub} The "
-            f"authors publish the weights without a license at {CATALOG[spec].origin} . Run `mvmr-zoo fetch {spec}` to "
+            f"authors publish the weights without a license at {CATALOG[spec].origin}. Run `mvmr-zoo fetch {spec}` to "
             f"download and import them, or download the file and run `mvmr-zoo import FILE --as {spec}`."
         )
     if Path(spec).is_file():
@@ -130,7 +130,7 @@ def not_found(spec: str) -> str:
 def _check_pinned(folder: Path, pin: Pin | None) -> None:
     if pin is not None:
         advice = "Load the folder as local-dir:PATH, or import it under another name."
-        check_digest(folder / CONFIG_FILE, pin.sha256, said_by="the catalog pins", advice=advice)
+        check_digest(folder / CONFIG_FILE, pin.sha256, said_by="the catalog expects", advice=advice)
 
 
 def exported_folder(spec: str) -> Path | None:

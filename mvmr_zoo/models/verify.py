@@ -59,7 +59,7 @@ def verify_checkpoint(checkpoint: Checkpoint) -> Verification:
     agreement = min(lowest_cosine(onnx[output](images), torch[output](images)) for output in onnx)
     if agreement < GOLDEN_COSINE:
         raise CheckpointError(
-            f"{checkpoint.folder / GRAPH_FILE}: the outputs of ONNX Runtime and PyTorch have the cosine "
+            f"{checkpoint.folder / GRAPH_FILE}: the outputs of ONNX Runtime and PyTorch have a cosine similarity of "
             f"{agreement:.5f}; expected at least {GOLDEN_COSINE}. The graph belongs to another encoder."
         )
     return Verification(onnx_cosine, torch_cosine, agreement)

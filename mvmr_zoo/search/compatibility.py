@@ -51,7 +51,7 @@ def bound_output(store: Store) -> Output:
     for output in OUTPUTS:
         if output == text:
             return output
-    raise LibraryDamagedError(f"{store.path} names the output {text!r}; expected {' or '.join(OUTPUTS)}.")
+    raise LibraryDamagedError(f"{store.path} has the output {text!r}; expected {' or '.join(OUTPUTS)}.")
 
 
 def load_bound(
@@ -96,7 +96,7 @@ def _load_own(store: Store, bound: str, output: Output, dim: int | None, *, defa
         folder = store.path.parent
         raise LibraryError(
             f"The encoder of the library {folder} cannot be loaded. {error} If you have the encoder folder, use "
-            f"`--model FOLDER`. Otherwise, `{reindex_command(folder)}` switches the library to {default}."
+            f"`--model FOLDER`. Otherwise, run `{reindex_command(folder)}` to switch the library to {default}."
         ) from None
 
 
@@ -144,12 +144,12 @@ def check_bound(store: Store, model: Model) -> None:
         if bound == model.spec:
             raise LibraryMismatchError(
                 f"The library {folder} was created with an earlier version of {bound!r} with {_DIFFERENCE[name]}. "
-                f"`{reindex_command(folder, bound)}` recomputes the vectors. Or use another --library."
+                f"Run `{reindex_command(folder, bound)}` to recompute the vectors, or use another --library."
             )
         raise LibraryMismatchError(
             f"The library {folder} was created with the model {bound!r}. {model.spec!r} has {difference}. "
             f"Use `--model {bound}`, or another --library for {model.spec!r}. "
-            f"`{reindex_command(folder, model.spec)}` switches this library to {model.spec!r}."
+            f"Run `{reindex_command(folder, model.spec)}` to switch this library to {model.spec!r}."
         )
 
 

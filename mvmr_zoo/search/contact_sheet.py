@@ -80,7 +80,9 @@ def save_sheet(path: Path, rows: Sequence[tuple[Path, Sequence[Hit]]], label: st
     if os.path.realpath(path) in photos:
         raise ConfigError(f"The contact sheet would overwrite the photo {path}. Choose another name.")
     if (suffix := path.suffix.lower()) not in _FORMATS:
-        raise ConfigError(f"{path.name!r} has no supported image format. Use a name that ends in .png, .jpg or .webp.")
+        raise ConfigError(
+            f"The extension of {path.name!r} is not supported. Use a name that ends in .png, .jpg or .webp."
+        )
     try:
         with written_whole(path) as part:
             contact_sheet(rows, label).save(part, _FORMATS[suffix])

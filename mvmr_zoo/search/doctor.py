@@ -66,7 +66,7 @@ def _vectors(store: Store) -> list[Finding]:
             Finding(
                 f"The stored vector length is {store.fact('dim')}, but the vectors have length {size // 2}",
                 (),
-                "`mvmr-zoo index doctor --repair` corrects it.",
+                "Run `mvmr-zoo index doctor --repair` to correct it.",
                 lambda: store.set_fact("dim", str(size // 2)),
             )
         )
@@ -79,7 +79,7 @@ def _vectors(store: Store) -> list[Finding]:
     paths = [path for id_ in damaged for path in store.paths("id = ?", [id_])]
     if paths:
         advice = (
-            "`mvmr-zoo index doctor --repair` removes them from the library. "
+            "Run `mvmr-zoo index doctor --repair` to remove them from the library. "
             "Then run `mvmr-zoo index add` for their folder to index them again."
         )
         names = tuple(os.fsdecode(path) for path in paths)
@@ -104,7 +104,7 @@ def _rows(store: Store) -> list[Finding]:
         Finding(
             f"{counted(len(both), 'indexed photo')} also listed as failed",
             tuple(os.fsdecode(path) for path in both),
-            "`mvmr-zoo index doctor --repair` removes the failure records.",
+            "Run `mvmr-zoo index doctor --repair` to remove the failure records.",
             lambda: store.forget_failures(both),
         )
     ]
@@ -119,7 +119,7 @@ def _files(folder: Path, store: Store) -> list[Finding]:
         Finding(
             f"{counted(len(leftovers), 'file')} left over from earlier indexes",
             tuple(str(path) for path in leftovers),
-            "`mvmr-zoo index doctor --repair` removes them.",
+            "Run `mvmr-zoo index doctor --repair` to remove them.",
             lambda: remove_leftover_files(folder, store),
         )
     ]

@@ -112,7 +112,7 @@ def find_duplicates(
     """
     for name, value in (("cosine", cosine), ("correlation", correlation)):
         if not 0 < value <= 1:
-            raise ConfigError(f"duplicates got {name}={value}; expected a number above 0 and at most 1.")
+            raise ConfigError(f"{name} is {value}; expected a number above 0 and at most 1.")
     present = {id_: photo for id_, photo in photos.items() if os.path.exists(photo.path)}
     ranked = sorted(present, key=lambda id_: photo_rank(present[id_]))
     first: dict[bytes, int] = {}

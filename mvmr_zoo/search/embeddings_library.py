@@ -85,7 +85,7 @@ class EmbeddingsLibrary:
         """
         Filters(min_percentile=min_percentile)  # checks the range
         if k < 1 or offset < 0:
-            raise ConfigError(f"search got k={k}, offset={offset}; expected k of at least 1, offset of at least 0.")
+            raise ConfigError(f"k is {k} and offset is {offset}; expected k of at least 1 and offset of at least 0.")
         parsed = query if isinstance(query, Query) else Query(like=[query])
         vector = query_vector(parsed, lambda photos: self.model.embed(photos), self._vectors_by_row)
         query_photos = len(parsed.like) + len(parsed.like_ids) + len(parsed.unlike) + len(parsed.unlike_ids)

@@ -73,7 +73,9 @@ class PhotoLibrary:
                 "`mvmr-zoo index` status, tune and build. For other commands, use another --library."
             )
         if not create and not os.path.exists(self.folder / DATABASE_FILE):
-            raise LibraryError(f"There is no library in {self.folder}. `mvmr-zoo index add PHOTO-FOLDER` creates one.")
+            raise LibraryError(
+                f"There is no library in {self.folder}. Run `mvmr-zoo index add PHOTO-FOLDER` to create one."
+            )
         self._store = Store(self.folder)
         self._spec, self._output, self._dim, self._device = model, output, dim, device
         self._model: Model | None = None
@@ -166,7 +168,7 @@ class PhotoLibrary:
             LibraryError: The library is empty.
         """
         if k < 1 or offset < 0:
-            raise ConfigError(f"search got k={k}, offset={offset}; expected k of at least 1, offset of at least 0.")
+            raise ConfigError(f"k is {k} and offset is {offset}; expected k of at least 1 and offset of at least 0.")
         self._check_not_empty()
         parsed = query if isinstance(query, Query) else Query(like=[query])
         filters = filters or Filters()
@@ -345,7 +347,7 @@ class PhotoLibrary:
     def _check_not_empty(self) -> None:
         if self._store.is_empty:
             raise LibraryError(
-                f"The library {self.folder} contains no photos. `mvmr-zoo index add PHOTO-FOLDER` adds some."
+                f"The library {self.folder} contains no photos. Run `mvmr-zoo index add PHOTO-FOLDER` to add some."
             )
 
     def _bound_model(self) -> Model:

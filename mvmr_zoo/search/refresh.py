@@ -162,7 +162,7 @@ def _build(folder: Path, store: Store, ids: NDArray[np.int64], previous: Manifes
     _add(index, store, after=0)
     tuning = None
     if kind == "ivf":
-        note("Measuring how many clusters each query must search.")
+        note("Choosing how many clusters to search.")
         tuning = _tune(index, store, previous.tuning.target if previous and previous.tuning else TARGET)
     manifest = Manifest(
         generation=previous.generation if previous else 0,

@@ -145,7 +145,9 @@ def _scan(root: bytes, store: Store, globs: Globs, *, allow_empty: bool) -> Scan
 
 def _no_photos_error(scans: dict[bytes, Scan]) -> DataError:
     names = ", ".join(os.fsdecode(root) for root in scans)
-    return DataError(f"No photos found in {names}. Photos are files with a suffix such as .jpg, .png, .heic or .webp.")
+    return DataError(
+        f"No photos found in {names}. Photos are recognized by their extension, such as .jpg, .png, .heic or .webp."
+    )
 
 
 def _recognize(store: Store, pending: list[PendingPhoto], progress: Progress) -> list[PendingPhoto]:

@@ -59,7 +59,7 @@ def write_library_parquet(
         ids = store.ids("1", ())
         if not len(ids):
             raise LibraryError(
-                f"The library {library.folder} contains no photos. `mvmr-zoo index add PHOTO-FOLDER` adds some."
+                f"The library {library.folder} contains no photos. Run `mvmr-zoo index add PHOTO-FOLDER` to add some."
             )
         facts = _library_facts(store)
         columns = {"taken": pa.string(), "width": pa.int32(), "height": pa.int32(), "size": pa.int64()}

@@ -85,7 +85,7 @@ def test_check_rejects_photos_that_differ_from_the_measured_ones(exports: Export
     name = json.loads((exports("fp32") / "export.json").read_text())["names"][40]
     with (photos / name).open("ab") as file:
         file.write(b"\0")
-    with pytest.raises(CheckpointError, match=rf"{name}: SHA-256 .* export\.json says .*differs from the measured"):
+    with pytest.raises(CheckpointError, match=rf"{name} has SHA-256 .* export\.json says .*differs from the measured"):
         check(exports("fp32"), images=photos)
     (photos / name).unlink()
     with pytest.raises(CheckpointError, match=f"{name} cannot be read"):

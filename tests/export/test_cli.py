@@ -93,22 +93,22 @@ WRITING = {
     "not an export": ("TINY mine", "mine exists and is not an exported folder, so it was not changed"),
     "no model": ("nothing OUT", "No model is named 'nothing'"),
     "of an export": ("FP32 OUT", "is an ONNX export and cannot be loaded as a PyTorch module"),
-    "no photo": ("TINY OUT --images empty", "empty holds no photo"),
+    "no photo": ("TINY OUT --images empty", "empty contains no photos"),
     "too few photos": ("TINY OUT --dtype int8 --images few", "few has 50 readable photos, and 42 of them"),
     "too few labels": ("TINY OUT --images PHOTOS --labels", "left after calibration. Expected at least 2000"),
     "drop without labels": ("TINY OUT --images PHOTOS --max-drop 1", "together with --labels"),
     "agreement": ("TINY OUT --images PHOTOS --min-agreement 1.5", "--min-agreement got 1.5; expected a fraction"),
-    "not a number": ("nan OUT --images PHOTOS", "values that are not finite"),
-    "output": ("TINY OUT --output words", "load got output='words'; expected features or aligned"),
+    "not a number": ("nan OUT --images PHOTOS", "contains NaN or infinite values"),
+    "output": ("TINY OUT --output words", "output is 'words'; expected features or aligned"),
     "no such output": ("TINY OUT --output aligned", "has only features. Omit output"),
-    "dim of features": ("TINY OUT --dim 5", "load got dim=5 for features of"),
+    "dim of features": ("TINY OUT --dim 5", "dim is 5, but the features of"),
     "head of aligned": ("TINY OUT --head --output aligned", "--head needs features, but --output is aligned"),
     "no classifier": ("headless OUT --images PHOTOS --head", "has no classifier for --head"),
 }  # fmt: skip
 """Invalid arguments of `onnx` and the expected messages."""
 
 CHECKING = {
-    "cut short": ("cut --images PHOTOS", "cut/model.onnx: SHA-256"),
+    "cut short": ("cut --images PHOTOS", "cut/model.onnx has SHA-256"),
     "another hash": ("hash --images PHOTOS", "but export.json says 000000000000…"),
     "not JSON": ("text --images PHOTOS", "text/export.json: cannot be read as JSON"),
     "of a newer release": ("newer --images PHOTOS", "schema_version is 2; this release reads 1"),

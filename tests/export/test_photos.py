@@ -55,7 +55,7 @@ def test_too_few_photos(exports: ExportedFolders, tmp_path: Path) -> None:
 def test_missing_or_empty_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is not a folder"):
         folder_photos(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="holds no photo"):
+    with pytest.raises(DataError, match="contains no photos"):
         folder_photos(tmp_path)
 
 

@@ -118,7 +118,7 @@ def test_what_is_refused_before_anything_is_uploaded(
         "license is not stated": (str(unlicensed.folder), "--repo", "org/unlicensed"),
         "other weights": (tiny, "--repo", "org/tiny", "--report", str(other)),
         "not an evaluation report": (tiny, "--repo", "org/tiny", "--report", str(broken)),
-        "graph.onnx: SHA-256": (str(altered), "--repo", "org/tiny"),
+        "graph.onnx has SHA-256": (str(altered), "--repo", "org/tiny"),
         "is not a repository on the Hub": (tiny, "--repo", "../tiny"),
         "expected ORG/NAME alone": (tiny, "--repo", "org/tiny@dev"),
         "'a b' is not a valid tag": (tiny, "--repo", "org/tiny", "--tag", "a b"),

@@ -60,7 +60,7 @@ def test_the_identity_follows_images_and_labels(tmp_path: Path) -> None:
 
 def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no photo"):
+    with pytest.raises(DataError, match="contains no photos"):
         prepare(config(tmp_path / "empty", tmp_path / "run"))
     one = write_photos(tmp_path / "one", 12)
     for photo in (one / "b").iterdir():

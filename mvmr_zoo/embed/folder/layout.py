@@ -104,7 +104,7 @@ def check_files(base: Path) -> None:
 
 def _check(base: Path, name: str, expected: str | None) -> None:
     if not (base / name).is_file() or file_digest(base / name) != expected:
-        raise DataError(f"{base / name} is missing or was altered; its SHA-256 is not the manifest's.")
+        raise DataError(f"{base / name} is missing or was altered; its SHA-256 does not match the manifest.")
 
 
 def _hashes(base: Path) -> dict[str, str]:

@@ -105,7 +105,7 @@ def open_shards(base: Path, facts: EmbeddingsFacts | None) -> Iterator[Shard]:
         except (OSError, ValueError, EOFError, pa.ArrowException) as error:
             raise DataError(f"{path} or {table} cannot be read: {one_line(error)}") from None
         if vectors.ndim != 2 or len(vectors) != rows:
-            raise DataError(f"{path} has the shape {vectors.shape}, but {table} has {rows} rows.")
+            raise DataError(f"{path} has shape {vectors.shape}, but {table} has {rows} rows.")
         width = width or vectors.shape[1]
         if vectors.shape[1] != width:
             raise DataError(

@@ -43,7 +43,7 @@ def write_embeddings(
     """
     base = Path(folder)
     if (base / MANIFEST_FILE).exists() or (base / "img_emb").exists():
-        raise DataError(f"{base} holds embeddings already. Give another folder, or delete it.")
+        raise DataError(f"{base} already contains embeddings. Use another folder, or delete this one.")
     (base / "img_emb").mkdir(parents=True)
     (base / "metadata").mkdir()
     written: list[Path] = []

@@ -60,10 +60,11 @@ class ExportedEngine:
         )
         if (inputs, outputs) != expected:
             raise CheckpointError(
-                f"{path} has the inputs {inputs} and outputs {outputs}; export.json says {expected[0]}, {expected[1]}."
+                f"{path} has the inputs {inputs} and outputs {outputs}; expected {expected[0]} and {expected[1]}, as "
+                "in export.json."
             )
         if self._session.get_modelmeta().custom_metadata_map.get(SIGNATURE_KEY) != contract.to_json():
-            raise CheckpointError(f"{path} has another signature than {CERTIFICATE_FILE} says. Export the model again.")
+            raise CheckpointError(f"{path} does not match the signature in {CERTIFICATE_FILE}. Export the model again.")
 
     @property
     def providers(self) -> list[str]:

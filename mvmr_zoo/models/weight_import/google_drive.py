@@ -30,7 +30,9 @@ def authors_folder(name: str) -> str:
     if (folder := local_folder(name)) is not None:
         raise ConfigError(f"{name} is already on this machine: {folder.path}.")
     if not CATALOG[name].origin.startswith(DRIVE_FOLDERS):
-        raise ConfigError(f"The weights of {name} are not on Google Drive. Load the model with `load({name!r})`.")
+        pin = CATALOG[name].pin
+        place = f"{name} is published at hf-hub:{pin.repo}" if pin else f"The weights of {name} are not on Google Drive"
+        raise ConfigError(f"{place}. Load the model with `load({name!r})`.")
     return CATALOG[name].origin
 
 

@@ -142,8 +142,7 @@ def _check_unused(name: str, row: ModelCard | None) -> None:
         )
     if row is not None and row.pin is not None:
         raise ConfigError(
-            f"{name} is fixed to a revision of hf-hub:{row.pin.repo}. Load it with `load({name!r})`, or choose "
-            "another name."
+            f"{name} is published at hf-hub:{row.pin.repo}. Load it with `load({name!r})`, or choose another name."
         )
 
 
@@ -169,7 +168,7 @@ def _preprocess(name: str, given: str | None, row: ModelCard | None) -> Preproce
         return PREPROCESSING[given]
     if not Path(given).is_file():
         near = closest(given, PREPROCESSING) or list(PREPROCESSING)
-        raise ConfigError(f"preprocess got {given!r}, which is not a file or a known name. Closest: {', '.join(near)}.")
+        raise ConfigError(f"preprocess is {given!r}, which is not a file or a known name. Closest: {', '.join(near)}.")
     try:
         return Preprocess.from_dict(read_json_object(Path(given)))
     except (ValueError, ConfigError) as error:
@@ -229,7 +228,7 @@ def _check_finite(path: Path, parts: Parts) -> None:
     for tensors in (parts.backbone, parts.classifier, parts.projector):
         for name, tensor in tensors.items():
             if not tensor.is_floating_point() or not tensor.isfinite().all():
-                raise CheckpointError(f"{path}: {name} contains values that are not finite numbers.")
+                raise CheckpointError(f"{path}: {name} contains NaN or infinite values.")
 
 
 def _class_names(data: str | None, count: int) -> tuple[tuple[str, ...], str]:

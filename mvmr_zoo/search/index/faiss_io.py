@@ -25,7 +25,7 @@ def faiss_library() -> Any:
     try:
         import faiss
     except ImportError as error:
-        raise MissingDependencyError("faiss", "runtime", "search nearest neighbors") from error
+        raise MissingDependencyError("faiss", "runtime", "search for nearest neighbors") from error
     return faiss
 
 
@@ -100,7 +100,7 @@ def on_gpu(index: Any) -> Any:
     faiss = faiss_library()
     if not has_gpu():
         raise ConfigError(
-            "The index cannot be on a GPU: this faiss has none to use. "
-            "Install `mvmr-zoo[gpu]` in an environment of its own, or leave out --device cuda."
+            "This build of FAISS does not support GPUs, or no GPU was found. "
+            "Install `mvmr-zoo[gpu]` in a new environment, or omit --device cuda."
         )
     return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)

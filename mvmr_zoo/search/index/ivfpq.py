@@ -52,9 +52,9 @@ class IvfPq:
         """Raise ValueError if a value is out of range."""
         whole = (self.rows, self.size, self.code_bytes)
         if not all(type(each) is int and each > 0 for each in whole) or not isinstance(self.made_of, str):
-            raise ValueError(f"{whole} are no numbers of an index")
+            raise ValueError(f"{whole} are not valid index statistics")
         if len(self.background) != 101 or not np.isfinite(self.background).all():
-            raise ValueError(f"{len(self.background)} quantiles")
+            raise ValueError(f"expected 101 finite quantiles, got {len(self.background)}")
 
 
 def has_ivfpq(folder: Path) -> bool:
@@ -68,17 +68,17 @@ def read_ivfpq(folder: Path) -> IvfPq:
     Raises:
         LibraryError: There is no index, it is damaged, or it belongs to other embeddings.
     """
-    again = f"`mvmr-zoo index build --from {folder}` makes it"
+    command = f"Run `mvmr-zoo index build --from {folder}`"
     try:
         values = json.loads((folder / INDEX / FACTS_FILE).read_text(encoding="utf-8"))
         values |= {"tuning": tuning_from(values["tuning"]), "background": tuple(values["background"])}
         lists = IvfPq(**values)
     except OSError:
-        raise LibraryError(f"{folder} has no index. {again}.") from None
+        raise LibraryError(f"{folder} has no index. {command} to build it.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise LibraryError(f"{folder / INDEX / FACTS_FILE} is damaged. {again} again.") from None
+        raise LibraryError(f"{folder / INDEX / FACTS_FILE} is damaged. {command} to rebuild it.") from None
     if not (folder / MANIFEST_FILE).is_file() or lists.made_of != file_digest(folder / MANIFEST_FILE):
-        raise LibraryError(f"The index of {folder} was made of other embeddings. {again} again.")
+        raise LibraryError(f"The index of {folder} belongs to other embeddings. {command} to rebuild it.")
     return lists
 
 
@@ -106,12 +106,12 @@ def open_ivfpq(folder: Path, mapped: MappedFolder, lists: IvfPq | None) -> OpenI
             index = read_index(place / LISTS_FILE, mapped=True)
             if (index.ntotal, index.d) == (mapped.rows, mapped.facts.dim):
                 return OpenIvfPq(index, Paths(place, mapped.rows))
-        what = "has another length than it should"
+        what = "has the wrong size"
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         what = f"cannot be read ({one_line(error, 80)})"
     raise LibraryError(
-        f"The index of {folder} is damaged: a file of {place} {what}. "
-        f"`mvmr-zoo index build --from {folder}` makes it again."
+        f"The index of {folder} is damaged: a file in {place} {what}. "
+        f"Run `mvmr-zoo index build --from {folder}` to rebuild it."
     )
 
 

@@ -89,8 +89,8 @@ def build_ivfpq(
     mapped, place = MappedFolder(folder), folder / INDEX
     if mapped.rows < FEWEST:
         raise DataError(
-            f"{folder} holds {counted(mapped.rows, 'vector')}, too few for lists: expected {FEWEST:,}. "
-            "`mvmr-zoo index add PHOTO-FOLDER` makes a library, which compares all of them."
+            f"{folder} contains {counted(mapped.rows, 'vector')}; an index needs at least {FEWEST:,}. "
+            "Use `mvmr-zoo index add PHOTO-FOLDER` instead, which compares all vectors."
         )
     made_of = file_digest(folder / MANIFEST_FILE)
     try:
@@ -99,7 +99,7 @@ def build_ivfpq(
             if opened is None:
                 _make(mapped, place, made_of, progress, note)
                 opened = open_ivfpq(folder, mapped, None)
-            note("Choosing how many of its lists a search looks into.")
+            note("Choosing how many clusters to search.")
             lists = IvfPq(
                 made_of=made_of,
                 rows=mapped.rows,
@@ -113,7 +113,7 @@ def build_ivfpq(
                 path.unlink(missing_ok=True)
             return lists
     except OSError as error:
-        raise LibraryError(f"{describe_os_error(error)} What is done is kept; run the same command again.") from None
+        raise LibraryError(f"{describe_os_error(error)} Progress is saved. Run the same command again.") from None
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def _claimed(place: Path) -> Iterator[None]:
                 left.unlink()
             yield
     except Timeout:
-        raise LibraryBusyError(f"Another command is making {place}. Wait for it.") from None
+        raise LibraryBusyError(f"Another command is building {place}. Wait until it has finished.") from None
 
 
 def _whole(folder: Path, mapped: MappedFolder, made_of: str) -> OpenIvfPq | None:

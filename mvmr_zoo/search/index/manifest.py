@@ -58,9 +58,9 @@ class Tuning:
         """Raise ValueError if the values are inconsistent."""
         whole = (self.nprobe, self.lists, self.queries, self.rows)
         if not all(type(each) is int for each in whole) or not 1 <= self.nprobe <= self.lists:
-            raise ValueError(f"{self.nprobe} of {self.lists} lists")
+            raise ValueError(f"nprobe is {self.nprobe}, but there are {self.lists} clusters")
         if self.nprobe not in (point.nprobe for point in self.curve):
-            raise ValueError(f"{self.nprobe} is not on the curve")
+            raise ValueError(f"nprobe is {self.nprobe}, which is not on the curve")
 
     @property
     def chosen(self) -> CurvePoint:
@@ -102,13 +102,13 @@ class Manifest:
         """Raise ValueError if a value is out of range."""
         whole = (self.generation, self.size, self.rows, self.last_id, self.dim, self.trained_rows)
         if not all(type(each) is int and each >= 0 for each in whole) or self.last_id < self.rows:
-            raise ValueError(f"{whole} are no numbers of an index file")
+            raise ValueError(f"{whole} are not valid numbers of an index file")
         if not (isinstance(self.file, str) and isinstance(self.sha256, str)) or "/" in self.file:
-            raise ValueError(f"{self.file!r} is no name of an index file")
+            raise ValueError(f"{self.file!r} is not a valid index file name")
         if (self.kind == "ivf") != (self.tuning is not None) or self.kind not in ("exact", "ivf"):
-            raise ValueError(f"an index of the kind {self.kind!r}, tuned: {self.tuning is not None}")
+            raise ValueError(f"the kind is {self.kind!r}; expected exact without tuning, or ivf with tuning")
         if len(self.background) not in (0, 101) or not np.isfinite(self.background).all():
-            raise ValueError(f"{len(self.background)} quantiles")
+            raise ValueError(f"expected 101 finite quantiles or none, got {len(self.background)}")
 
 
 def read_manifest(store: Store) -> Manifest | None:

@@ -36,16 +36,17 @@ class MappedFolder:
         facts, counts = read_facts(base), read_counts(base)
         if facts is None or counts is None:
             raise DataError(
-                f"{base} is no finished embeddings folder: it has no manifest.json. `mvmr-zoo embed` makes one."
+                f"{base} is not a finished embeddings folder, because manifest.json is missing. "
+                "Run `mvmr-zoo embed` to create or finish it."
             )
         self.base = base
         self.facts: EmbeddingsFacts = facts
         self.shards: list[Shard] = list(open_shards(base, facts))
         if [len(shard.vectors) for shard in self.shards] != counts:
-            raise DataError(f"{base} has shards of other lengths than its manifest.json says.")
+            raise DataError(f"The shard sizes in {base} do not match manifest.json.")
         self.rows = sum(counts)
         if not self.rows:
-            raise DataError(f"{base} holds no vector: none of its images could be embedded.")
+            raise DataError(f"{base} contains no vectors, because none of its images could be embedded.")
 
     def vectors(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors of rows, `(N, D)` float32, as stored. Row numbers count over all shards."""
@@ -101,7 +102,7 @@ class Paths:
         self._starts = np.load(folder / _STARTS, mmap_mode="r")
         self._bytes = np.memmap(folder / _PATHS, np.uint8, "r")
         if self._starts.shape != (rows + 1,) or self._starts[-1] != len(self._bytes):
-            raise ValueError(f"{folder / _PATHS} and {folder / _STARTS} do not fit")
+            raise ValueError(f"{folder / _PATHS} and {folder / _STARTS} do not match")
 
     def __getitem__(self, row: int) -> Path:
         """The path of the image of a row."""

@@ -59,7 +59,7 @@ def query_ids(ids: NDArray[np.int64]) -> NDArray[np.int64]:
 def check_recall(recall: float) -> None:
     """Raise ConfigError for a recall that cannot be asked for."""
     if not 0 < recall <= 1:
-        raise ConfigError(f"tuning got a recall of {recall}; expected a number above 0, and 1 at most.")
+        raise ConfigError(f"recall is {recall}; expected a number above 0 and at most 1.")
 
 
 def tune(

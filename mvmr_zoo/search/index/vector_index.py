@@ -147,8 +147,8 @@ def as_matrix(store: Store, blobs: list[bytes]) -> NDArray[np.float16]:
     dim = store.dim
     if any(len(blob) != 2 * dim for blob in blobs):
         raise LibraryDamagedError(
-            f"{store.path} holds a vector that is not {dim} long. "
-            "`mvmr-zoo index doctor --repair` puts it right; your photos are not touched."
+            f"{store.path} contains a vector whose length is not {dim}. "
+            "Run `mvmr-zoo index doctor --repair`. Your photos are not changed."
         )
     return np.frombuffer(b"".join(blobs), np.float16).reshape(len(blobs), dim)
 
@@ -168,8 +168,8 @@ def open_index(folder: Path, store: Store, *, gpu: bool = False) -> VectorIndex:
     manifest = read_manifest(store)
     if manifest is not None and manifest.dim != store.dim:
         raise LibraryDamagedError(
-            f"{store.path} says that its vectors are {store.dim} long, its index {manifest.dim}. "
-            "`mvmr-zoo index doctor --repair` puts it right."
+            f"{store.path} has vectors of length {store.dim}, but the index has length {manifest.dim}. "
+            "Run `mvmr-zoo index doctor --repair`."
         )
     base = None if manifest is None else read_base(folder, manifest)
     if base is None and read_manifest(store) != manifest:  # another process has just rebuilt it

@@ -54,7 +54,7 @@ def test_zero_init_makes_residual_blocks_identities() -> None:
 
 def test_weights_of_the_wrong_shape_or_name_are_refused() -> None:
     weights = Encoder("resnet8x4").weights()
-    with pytest.raises(ValueError, match=r"tensors do not fit, first: .* is missing"):
+    with pytest.raises(ValueError, match=r"tensors do not match, for example: .* is missing"):
         Encoder("resnet18").load_weights(weights)
     weights["backbone.conv1.weight"] = torch.zeros(1)
     with pytest.raises(ValueError, match=r"backbone\.conv1\.weight has shape"):

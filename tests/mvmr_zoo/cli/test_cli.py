@@ -103,7 +103,7 @@ def test_a_library_of_the_former_default_keeps_it_and_says_how_to_move(photo_fol
     assert len(run("search", photo, "-k", 3, home=tmp_path).stdout.splitlines()) == 1 + 3
     status = " ".join(run("index", "status", home=tmp_path).stdout.split())
     assert "model effnet-lite:0" in status
-    assert "switches the library to the default encoder, effnet-lite1-whitened" in status
+    assert "to switch to the default encoder, effnet-lite1-whitened" in status
     moved = run("index", "reindex", home=tmp_path)
     assert (moved.returncode, "12 photos embedded, 0 failed." in moved.stdout) == (0, True), moved.stderr
     assert json.loads(run("index", "status", "--json", home=tmp_path).stdout)["model"] == "effnet-lite1-whitened"
@@ -133,8 +133,11 @@ def test_the_summary_adds_up(photo_folder: Path, typed: Typed) -> None:
     (photo_folder / "link.jpg").unlink()
     first, second, third = typed("index", "add", photo_folder).stdout.splitlines()
     assert first == "12 photos found: 0 indexed, 10 unchanged, 1 recognized by content, 1 failed."
-    assert second == "2 earlier paths are no longer there, or excluded now."
-    assert third.endswith("library holds 11 photos.")
+    assert (
+        second
+        == "2 earlier paths were removed from the library's results because their files are gone or now excluded."
+    )
+    assert third.endswith("library contains 11 photos.")
 
 
 def test_one_photo_is_singular(photo_folder: Path, tmp_path: Path, typed: Typed) -> None:
@@ -143,12 +146,12 @@ def test_one_photo_is_singular(photo_folder: Path, tmp_path: Path, typed: Typed)
     shutil.copy(photo_folder / "a" / "00.jpg", one)
     lines = typed("index", "add", one).stdout.splitlines()
     assert lines[0].startswith("1 photo found: 1 indexed, ")
-    assert lines[1].endswith("library holds 1 photo.")
+    assert lines[1].endswith("library contains 1 photo.")
     done = typed("embed", one, "-o", tmp_path / "out")
-    assert done.stdout.endswith("out: 1 of 1 image embedded, in 1 shard. 1 written now.\n")
+    assert done.stdout.endswith("out: 1 of 1 image embedded, in 1 shard. 1 new.\n")
     shutil.copy(one / "00.jpg", one / "copy.jpg")
     typed("index", "add", one)
-    assert typed("duplicates").stdout.splitlines()[-1].startswith("1 photo has 1 copy, ")
+    assert typed("duplicates").stdout.splitlines()[-1].startswith("1 photo has 1 copy (")
 
 
 def test_commands_that_cannot_run(
@@ -165,7 +168,7 @@ def test_commands_that_cannot_run(
     assert typed("index", "add", photo_folder).returncode == 0
     refused(typed("index", "add", photo_folder, "--model", other_checkpoint.folder), "was created with")
     refused(typed("search", tmp_path / "none.jpg"), "none.jpg: no such file")
-    refused(typed("search", tmp_path), "is a directory")
+    refused(typed("search", tmp_path), "is a folder, not a photo")
     refused(
         typed("search", photo, "--folder", tmp_path / "nothing"),
         f"Use one of its folders or a subfolder: {photo_folder}",
@@ -189,7 +192,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None
     refused(run("index", "add", photos, home=tmp_path, preexec_fn=no_room), "disk may be full")
     done = run("index", "add", photos, home=tmp_path)
     assert done.returncode == 0
-    assert "holds 100 photos" in done.stdout
+    assert "contains 100 photos" in done.stdout
     (unchanged,) = re.findall(r"(\d+) unchanged", done.stdout)
     assert 32 <= int(unchanged) < 100
 

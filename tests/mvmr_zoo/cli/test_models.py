@@ -121,7 +121,7 @@ def test_what_is_refused(tmp_path: Path, zoo: Path, checkpoint: Checkpoint, typi
     refused(typed("models", "--min-metric", "stl10"), "expected NAME=FRACTION")
     refused(typed("import", tmp_path / "none.pth", "--as", "resnet50-stl10"), "none.pth is not a file")
     refused(typed("import", tmp_path / "none.pth", "--as", "../up"), "is not a valid model name")
-    refused(typed("verify", copy), "graph.onnx: SHA-256")
+    refused(typed("verify", copy), "graph.onnx has SHA-256")
     refused(typed("verify", "resnet50-clip-kd"), "mvmr-zoo import FILE --as resnet50-clip-kd")
     refused(typed("bundle", checkpoint.folder, "-o", tmp_path / "no" / "a.tar"), "No such file or directory")
     refused(typed("unbundle", tmp_path / "text.tar"), "text.tar is not a complete tar file")

@@ -86,9 +86,9 @@ def test_what_cannot_be_read_is_named(photo_folder: Path, tmp_path: Path) -> Non
     with pytest.raises(ImageError, match=r"00\.jpg"):
         image_folder(photo_folder).image(0)
     (tmp_path / "empty" / "a").mkdir(parents=True)
-    with pytest.raises(DataError, match="holds no photo"):
+    with pytest.raises(DataError, match="contains no photos"):
         image_folder(tmp_path / "empty")
-    with pytest.raises(DataError, match=r"is not a folder, nor a data set by name.*Closest: stl10"):
+    with pytest.raises(DataError, match=r"is not a valid data source.*Closest: stl10"):
         open_images("stl1")
     with pytest.raises(DataError, match=r"data\.root"):
         open_images("cifar10")

@@ -60,7 +60,7 @@ def test_labels_may_be_names(tmp_path: Path) -> None:
     assert images.class_names == ["cat", "dog"]
     assert images.labels.tolist() == [1, -1, 0]
     write(tmp_path / "y.parquet", [1, 2], label=[0.5, 1.5])
-    with pytest.raises(DataError, match="neither all numbers nor all names"):
+    with pytest.raises(DataError, match="must be either all numbers or all names"):
         open_images(f"parquet:{tmp_path / 'y.parquet'}")
 
 
@@ -79,13 +79,13 @@ def test_the_fingerprint_is_the_images(tmp_path: Path) -> None:
 
 
 def test_bad_files(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no Parquet file"):
+    with pytest.raises(DataError, match="is not a Parquet file"):
         open_images(f"parquet:{tmp_path}")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"broken\.parquet cannot be read as Parquet"):
         open_images(f"parquet:{tmp_path / 'broken.parquet'}")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "text.parquet")
-    with pytest.raises(DataError, match="columns text; expected one with images"):
+    with pytest.raises(DataError, match="columns text; expected an image column"):
         open_images(f"parquet:{tmp_path / 'text.parquet'}")
     pq.write_table(pa.table({"img": [b"no image", None]}), tmp_path / "rows.parquet")
     images = open_images(f"parquet:{tmp_path / 'rows.parquet'}")
@@ -93,7 +93,7 @@ def test_bad_files(tmp_path: Path) -> None:
         with pytest.raises(ImageError, match=f"rows row {row}"):
             images.image(row)
     write(tmp_path / "few.parquet", [1], label=[5], names=["cat"])
-    with pytest.raises(DataError, match="label 5, but names only 1"):
+    with pytest.raises(DataError, match="label 5, but only 1 class name"):
         open_images(f"parquet:{tmp_path / 'few.parquet'}")
 
 

@@ -93,22 +93,28 @@ def test_bad_files(voc: Path, tmp_path: Path) -> None:
     lists = base / "ImageSets" / "Main"
     with pytest.raises(DataError, match="no split 'train'; expected one of trainval, test"):
         voc07_images(voc, "train")
-    with pytest.raises(DataError, match=r"nowhere holds no VOC 2007: expected VOCdevkit/VOC2007.*`--download` fetches"):
+    with pytest.raises(
+        DataError, match=r"nowhere does not contain VOC 2007. Expected VOCdevkit/VOC2007.*Use `--download` to fetch it"
+    ):
         open_splits("voc07", tmp_path / "nowhere")
     for path, content, message in (
-        ("trainval.txt", None, r"trainval\.txt cannot be read: no such file\. Get VOC 2007's .* archives again"),
-        ("trainval.txt", "\n", r"trainval\.txt lists no photo\. Get VOC"),
+        ("trainval.txt", None, r"trainval\.txt cannot be read: no such file\. Download the VOC 2007 .* archives again"),
+        ("trainval.txt", "\n", r"trainval\.txt lists no photos\. Download the VOC"),
         ("trainval.txt", b"\xff\xfe", r"trainval\.txt is not text"),
         ("dog_trainval.txt", None, r"dog_trainval\.txt cannot be read: no such file"),
-        ("dog_trainval.txt", "000001  2\n", r"dog_trainval\.txt says '000001  2'; expected a photo's number, and 1"),
-        ("dog_trainval.txt", "000001\n", r"dog_trainval\.txt says '000001'; expected"),
+        (
+            "dog_trainval.txt",
+            "000001  2\n",
+            r"dog_trainval\.txt contains the line '000001  2'; expected a photo number followed by 1",
+        ),
+        ("dog_trainval.txt", "000001\n", r"dog_trainval\.txt contains the line '000001'; expected"),
     ):
         refused_with(lists / path, content, message, voc)
     dog = (lists / "dog_trainval.txt").read_text()
-    refused_with(lists / "dog_trainval.txt", dog + "000002 1\n", r"dog_trainval\.txt and .*has photo 000002", voc)
-    refused_with(lists / "dog_trainval.txt", dog.split("\n", 1)[1], r"trainval\.txt has photo 000001", voc)
+    refused_with(lists / "dog_trainval.txt", dog + "000002 1\n", r"dog_trainval\.txt and .*lists photo 000002", voc)
+    refused_with(lists / "dog_trainval.txt", dog.split("\n", 1)[1], r"trainval\.txt lists photo 000001", voc)
     (base / "JPEGImages" / "000005.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 of 40 photos are missing, first .*000005\.jpg\. Get VOC"):
+    with pytest.raises(DataError, match=r"1 of 40 photos are missing, for example .*000005\.jpg\. Download the VOC"):
         voc07_images(voc, "trainval")
     shutil.rmtree(base / "JPEGImages")
     with pytest.raises(DataError, match=r"JPEGImages cannot be read: no such file"):

@@ -25,7 +25,7 @@ def test_the_folder_it_makes(photo_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = run("embed", photo_folder, "-o", out, "--shard-rows", 7, home=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{out}: 12 of 12 images embedded, in 2 shards. 2 written now.\n"
+    assert done.stdout == f"{out}: 12 of 12 images embedded, in 2 shards. 2 new.\n"
     found = read_embeddings(out)
     assert found.facts is not None
     assert found.facts.model == DEFAULT_MODEL
@@ -79,7 +79,9 @@ def test_commands_that_cannot_run(photo_folder: Path, tmp_path: Path, checkpoint
     refused(run("embed", photo_folder, "-o", out, "--model", "no-such-model", home=tmp_path), "no-such-model")
     assert not out.exists()
     assert run("embed", photo_folder, "-o", out, home=tmp_path).returncode == 0
-    refused(run("embed", photo_folder, "-o", out, "--model", checkpoint.folder, home=tmp_path), "is made by the model")
+    refused(
+        run("embed", photo_folder, "-o", out, "--model", checkpoint.folder, home=tmp_path), "was created with the model"
+    )
     refused(run("embed", photo_folder, "-o", out, "--shard-rows", 3, home=tmp_path), "--shard-rows 100000, not 3")
 
 
@@ -116,5 +118,5 @@ def test_the_output_of_the_model(photo_folder: Path, tmp_path: Path, aligned_che
     refused(run("embed", photo_folder, "-o", out, "--model", spec, home=tmp_path), "aligned, 20 numbers, not ")
     refused(
         run("embed", photo_folder, "-o", out, "--output", "aligned", home=tmp_path),
-        "--output got aligned; expected a path. Use --model-output aligned.",
+        "--output is aligned; expected a path. Use --model-output aligned.",
     )

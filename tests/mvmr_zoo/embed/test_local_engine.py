@@ -62,7 +62,7 @@ def test_failures_stand_beside_and_a_shard_may_have_nothing_else(
     names = ["gone.jpg", "text.jpg", "a/00.jpg", "half.jpg", "b/01.jpg", "a"]
     report = embed_source(open_source(write_list(photo_folder, names)), model, tmp_path / "e", shard_rows=2)
     assert (report.images, report.embedded, report.failed, report.shards) == (6, 2, 4, 3)
-    assert report.reasons["no such file"] == report.reasons["is a directory, not a photo"] == 1
+    assert report.reasons["no such file"] == report.reasons["is a folder, not a photo"] == 1
     found = read_embeddings(tmp_path / "e")
     assert [len(shard) for shard in found.shards] == [0, 1, 1]
     assert found.image_paths == [str(photo_folder / "a" / "00.jpg"), str(photo_folder / "b" / "01.jpg")]
@@ -120,11 +120,11 @@ def test_something_else_is_refused(
     whole = content(out)
     listed = open_source(write_list(photo_folder, ["a/00.jpg"]))
     for finished in (True, False):
-        with pytest.raises(DataError, match="is made by the model"):
+        with pytest.raises(DataError, match="was created with the model"):
             embed_source(source, load(str(other_checkpoint.folder)), out, shard_rows=6)
         with pytest.raises(DataError, match=r"another list: 12 inputs of .*photos, now 1 of .*list\.txt"):
             embed_source(listed, model, out, shard_rows=6)
-        with pytest.raises(DataError, match="made with --shard-rows 6, not 7"):
+        with pytest.raises(DataError, match="created with --shard-rows 6, not 7"):
             embed_source(source, model, out, shard_rows=7)
         if finished:
             assert content(out) == whole
@@ -135,14 +135,14 @@ def test_something_else_is_refused(
         (out / "plan.json").write_text(damage)
         with pytest.raises(DataError, match=r"plan\.json (is damaged|has schema 9)"):
             embed_source(source, model, out, shard_rows=6)
-    with pytest.raises(DataError, match="holds a, but no plan"):
+    with pytest.raises(DataError, match="contains a but no plan"):
         embed_source(source, model, photo_folder)
     with pytest.raises(DataError, match="is a file"):
         embed_source(source, model, photo_folder / "list.txt")
     (tmp_path / "none.txt").write_text("\n")
-    with pytest.raises(DataError, match="has no images"):
+    with pytest.raises(DataError, match="contains no images"):
         embed_source(open_source(tmp_path / "none.txt"), model, tmp_path / "f")
-    with pytest.raises(ConfigError, match="shard_rows = 0"):
+    with pytest.raises(ConfigError, match="shard_rows is 0"):
         embed_source(source, model, tmp_path / "f", shard_rows=0)
     assert not (tmp_path / "f").exists()
 
@@ -154,7 +154,7 @@ def test_a_list_that_changes_in_the_middle_is_noticed(photo_folder: Path, tmp_pa
         if done == 2:
             write_list(photo_folder, ["a/00.jpg", "b/01.jpg", "b/03.jpg", "a/02.jpg "])
 
-    with pytest.raises(DataError, match="changed while it was read"):
+    with pytest.raises(DataError, match="changed while it was being read"):
         embed_source(open_source(path), model, tmp_path / "e", shard_rows=2, batch_size=2, progress=change)
     assert not (tmp_path / "e" / "manifest.json").exists()
 
@@ -222,7 +222,7 @@ def test_another_output(aligned_checkpoint: Checkpoint, photo_folder: Path, tmp_
     assert (found.rows(np.arange(12)) * model.embed(found.image_paths)).sum(axis=1).min() >= 0.9999
     assert embed_source(source, model, out).was_finished
     features = load(aligned_checkpoint.folder, output="features")
-    with pytest.raises(DataError, match="made from the model output aligned, 20 numbers, not features"):
+    with pytest.raises(DataError, match="created with the model output aligned, 20 numbers, not features"):
         embed_source(source, features, out)
     embed_source(source, features, tmp_path / "f")
     for name in ("plan.json", "manifest.json"):

@@ -120,12 +120,12 @@ def test_sources_that_are_none(photo_folder: Path, tmp_path: Path) -> None:
     pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "n.parquet")
     for named, message in {
         "nowhere": "does not exist",
-        tmp_path / "empty": "No photo in",
+        tmp_path / "empty": "No photos found in",
         f"parquet:{tmp_path / 'nowhere'}": "is not a file",
         f"parquet:{damaged}": "cannot be read as Parquet",
         f"parquet:{tmp_path / 'n.parquet'}": "has the columns n; expected image_path or image or img",
         f"parquet:{tmp_path / 'n.parquet'}:x": "expected x",
-        f"parquet:{tmp_path / 'n.parquet'}:n": "n holds int64; expected paths",
+        f"parquet:{tmp_path / 'n.parquet'}:n": "n has the type int64; expected paths",
         "/dev/null": "neither a folder nor a file",
     }.items():
         with pytest.raises(DataError, match=message):

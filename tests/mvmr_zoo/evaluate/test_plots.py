@@ -207,5 +207,5 @@ def test_the_sheet_is_the_same_for_the_same_seed(photos: ImageFolder, tmp_path: 
 def test_without_the_libraries(module: str, library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     features, labels = blobs(20, 2)
-    with pytest.raises(MissingDependencyError, match=rf"{library} is needed to draw plots.*mvmr-zoo\[plots\]"):
+    with pytest.raises(MissingDependencyError, match=rf"{library} is required to draw plots.*mvmr-zoo\[plots\]"):
         feature_map_plot(tmp_path / "a.png", features, labels, ["a", "b"], "title", 0)

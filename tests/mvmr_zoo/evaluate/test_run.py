@@ -111,12 +111,12 @@ def test_what_cannot_be_measured(checkpoint: Checkpoint, data: Path, zoo: Path, 
     spec = str(checkpoint.folder)
     with pytest.raises(ConfigError, match=r"There is no protocol named 'kn'\. Closest: knn"):
         evaluate("kn", spec, f"folder:{data}")
-    with pytest.raises(DataError, match="say where its files lie, with --data-root"):
+    with pytest.raises(DataError, match=r"is a named data set\. Set data\.root"):
         evaluate("knn", spec, "stl10")
     with pytest.raises(DataError, match="Closest: imagenette"):
         evaluate("knn", spec, "imagenete")
     (data / "val" / "a").rename(data / "val" / "z")
-    with pytest.raises(DataError, match="train and test have other classes, first a"):
+    with pytest.raises(DataError, match="train and test have different classes, for example a"):
         evaluate("knn", spec, f"folder:{data}")
     (tmp_path / "flat").mkdir()
     write_photos(tmp_path / "flat" / "x", 2)
@@ -233,9 +233,9 @@ def test_what_the_command_refuses(checkpoint: Checkpoint, data: Path, tmp_path: 
         run("eval", "knn", "effnet-lite:0", "--data", here, "--attach", home=tmp_path),
         "external encoder effnet-lite:0 has none",
     )
-    refused(run(*command, "folder:", home=tmp_path), "expected a data set's name")
+    refused(run(*command, "folder:", home=tmp_path), "expected the name of a data set")
     write_photos(tmp_path / "half" / "train", 6)
-    refused(run(*command, f"folder:{tmp_path / 'half'}", home=tmp_path), "holds train, and no test or val")
+    refused(run(*command, f"folder:{tmp_path / 'half'}", home=tmp_path), "contains train but not test or val")
     reports = tmp_path / "reports"
     assert run(*command, here, "--output", reports, home=tmp_path).returncode == 0
     write_photos(tmp_path / "other" / "data", 12)
@@ -355,8 +355,8 @@ def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path,
     assert all(f"| {name} |" in card for name in ("data/knn-v1", "data/knn-v1/aligned", "data/knn-v1/aligned/dim=20"))
     assert run("verify", spec, home=tmp_path).returncode == 0
     for words, message in (
-        (("--model-output", "words"), "load got output='words'"),
-        (("--output", "aligned"), "--output got aligned; expected a path. Use --model-output aligned."),
+        (("--model-output", "words"), "output is 'words'"),
+        (("--output", "aligned"), "--output is aligned; expected a path. Use --model-output aligned."),
         (("--dim", 300), "expected at most 256"),
     ):
         refused(run("eval", "knn", spec, *options[:2], *words, home=tmp_path), message)

@@ -117,7 +117,7 @@ def test_a_projected_teacher_comes_into_the_space_of_its_targets() -> None:
     np.testing.assert_array_equal(found.matrix, plain.matrix)
     expected = plain.from_teacher(((vectors - mean) @ projection).astype(np.float32))
     np.testing.assert_allclose(found.from_teacher(vectors.astype(np.float32)), expected, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ConfigError, match=rf"a projection \(9, 3\); expected \(T, {T}\)"):
+    with pytest.raises(ConfigError, match=rf"projection has shape \(9, 3\); expected \(T, {T}\)"):
         alignment_from_projector(WEIGHT, mean, projection=projection[:, :3])
     with pytest.raises(ConfigError, match=r"one per row of projection"):
         alignment_from_projector(WEIGHT, mean[:4], projection=projection)
@@ -126,13 +126,13 @@ def test_a_projected_teacher_comes_into_the_space_of_its_targets() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.zeros(4), None), r"a weight \(4,\); expected \(P, D\)"),
-        ((np.zeros((0, 4)), None), r"a weight \(0, 4\); expected"),
-        ((np.ones((3, 4)), np.ones(4)), r"a mean \(4,\); expected \(3,\)"),
-        ((np.full((3, 4), np.nan), None), "a weight with values that are not finite"),
-        ((np.ones((3, 4)), np.full(3, np.inf)), "a mean with values that are not finite"),
-        ((np.ones((3, 4)), None, np.ones((9, 3))), r"features \(9, 3\); expected \(N, 4\)"),
-        ((np.ones((3, 4)), None, np.ones((0, 4))), r"features \(0, 4\); expected \(N, 4\)"),
+        ((np.zeros(4), None), r"weight has shape \(4,\); expected \(P, D\)"),
+        ((np.zeros((0, 4)), None), r"weight has shape \(0, 4\); expected"),
+        ((np.ones((3, 4)), np.ones(4)), r"mean has shape \(4,\); expected \(3,\)"),
+        ((np.full((3, 4), np.nan), None), "The alignment weight contains NaN or infinite values"),
+        ((np.ones((3, 4)), np.full(3, np.inf)), "The alignment mean contains NaN or infinite values"),
+        ((np.ones((3, 4)), None, np.ones((9, 3))), r"features have shape \(9, 3\); expected \(N, 4\)"),
+        ((np.ones((3, 4)), None, np.ones((0, 4))), r"features have shape \(0, 4\); expected \(N, 4\)"),
     ],
 )
 def test_a_projector_that_gives_no_alignment(arguments: tuple[np.ndarray | None, ...], message: str) -> None:
@@ -180,7 +180,7 @@ def test_a_folder_with_features_alone_is_what_it_was(checkpoint: Checkpoint) -> 
         ({"outputs": {"features": D}}, "default_output is 'aligned'; expected one of outputs: features"),
         (
             {"outputs": {"features": D}, "default_output": "features"},
-            "golden.safetensors has the shapes .*; expected features",
+            "golden.safetensors has shapes .*; expected features",
         ),
         ({"outputs": {"features": D, "aligned": 100}}, "expected features (4, 256) and aligned (4, 100)"),
     ],
@@ -206,7 +206,7 @@ def test_an_altered_alignment_is_named(copy: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"alignment\.safetensors: SHA-256"):
+    with pytest.raises(CheckpointError, match=r"alignment\.safetensors has SHA-256"):
         read_checkpoint(copy)
 
 
@@ -227,7 +227,7 @@ def test_an_alignment_of_another_shape_is_named(
     alignment = aligned_checkpoint.alignment
     assert alignment is not None
     replace_alignment(copy, **{**alignment._asdict(), **wrong})
-    with pytest.raises(CheckpointError, match=r"alignment\.safetensors has the shapes .*expected matrix \(256, 256\)"):
+    with pytest.raises(CheckpointError, match=r"alignment\.safetensors has shapes .*expected matrix \(256, 256\)"):
         read_checkpoint(copy)
 
 
@@ -235,7 +235,7 @@ def test_an_alignment_that_is_not_finite_is_named(copy: Path, aligned_checkpoint
     alignment = aligned_checkpoint.alignment
     assert alignment is not None
     replace_alignment(copy, **alignment._replace(mean=np.full(T, np.nan, np.float32))._asdict())
-    with pytest.raises(CheckpointError, match=r"alignment\.safetensors: mean contains values that are not finite"):
+    with pytest.raises(CheckpointError, match=r"alignment\.safetensors: mean contains NaN or infinite values"):
         read_checkpoint(copy)
 
 
@@ -243,7 +243,7 @@ def test_another_alignment_fails_the_golden_answers(copy: Path, aligned_checkpoi
     alignment = aligned_checkpoint.alignment
     assert alignment is not None
     replace_alignment(copy, **alignment._replace(matrix=alignment.matrix[::-1])._asdict())
-    with pytest.raises(CheckpointError, match=r"golden\.safetensors: aligned has the cosine"):
+    with pytest.raises(CheckpointError, match=r"golden\.safetensors: aligned has a cosine similarity"):
         verify_checkpoint(read_checkpoint(copy))
 
 
@@ -293,7 +293,7 @@ def test_both_engines_give_the_golden_answers(aligned_checkpoint: Checkpoint) ->
         for runtime in ("onnx", "torch"):
             engine = load(aligned_checkpoint.folder, output=output, runtime=runtime).engine
             assert aligned_checkpoint.check_golden(engine, output) > 0.99999
-    with pytest.raises(CheckpointError, match=r"golden\.safetensors: aligned has the cosine"):
+    with pytest.raises(CheckpointError, match=r"golden\.safetensors: aligned has a cosine similarity"):
         aligned_checkpoint.check_golden(load(aligned_checkpoint.folder, output="features").engine, "aligned")
 
 
@@ -357,12 +357,12 @@ def test_features_have_the_hash_that_they_always_had(aligned_checkpoint: Checkpo
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"output": "words"}, "load got output='words'; expected features or aligned"),
-        ({"dim": 0}, "load got dim=0; expected at least 1"),
-        ({"dim": -1}, "load got dim=-1; expected at least 1"),
-        ({"dim": 2.5}, "load got dim=2.5; expected at least 1"),
-        ({"dim": 257}, "load got dim=257; expected at most 256, the length of aligned"),
-        ({"output": "features", "dim": 9}, "load got dim=9 for features .* Add output='aligned'"),
+        ({"output": "words"}, "output is 'words'; expected features or aligned"),
+        ({"dim": 0}, "dim is 0; expected at least 1"),
+        ({"dim": -1}, "dim is -1; expected at least 1"),
+        ({"dim": 2.5}, "dim is 2.5; expected at least 1"),
+        ({"dim": 257}, "dim is 257; expected at most 256, the length of aligned"),
+        ({"output": "features", "dim": 9}, "dim is 9, but the features .* Add output='aligned'"),
     ],
 )
 def test_what_the_encoder_cannot_give(aligned_checkpoint: Checkpoint, asked: dict[str, object], message: str) -> None:
@@ -374,9 +374,9 @@ def test_what_the_encoder_cannot_give(aligned_checkpoint: Checkpoint, asked: dic
 def test_an_encoder_with_features_alone(checkpoint: Checkpoint) -> None:
     for spec in (str(checkpoint.folder), "effnet-lite:0"):
         assert load(spec, output="features").output == "features"
-        with pytest.raises(ConfigError, match=r"output='aligned'; .* has only features. Omit output"):
+        with pytest.raises(ConfigError, match=r"output is 'aligned', .* has only features. Omit output"):
             load(spec, output="aligned")
-        with pytest.raises(ConfigError, match=r"dim=9 for features of .* Omit dim"):
+        with pytest.raises(ConfigError, match=r"dim is 9, but the features of .* Omit dim"):
             load(spec, dim=9)
 
 

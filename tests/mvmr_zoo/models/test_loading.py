@@ -67,9 +67,9 @@ def test_threads_are_set_in_the_session(threads: int | None, checkpoint: Checkpo
 
 def test_invalid_threads(checkpoint: Checkpoint) -> None:
     for threads in (0, -1):
-        with pytest.raises(ConfigError, match=f"threads={threads}; expected at least 1"):
+        with pytest.raises(ConfigError, match=f"threads is {threads}; expected at least 1"):
             load(checkpoint.folder, threads=threads)
-    with pytest.raises(ConfigError, match=r"threads=2 for PyTorch.*torch\.set_num_threads\(2\)"):
+    with pytest.raises(ConfigError, match=r"threads is 2, but PyTorch.*torch\.set_num_threads\(2\)"):
         load(checkpoint.folder, runtime="torch", threads=2)
 
 
@@ -80,7 +80,7 @@ def test_unknown_name_lists_the_closest_names() -> None:
 
 
 def test_a_retired_model_names_the_reindex_command() -> None:
-    with pytest.raises(UnknownModelError, match=r"earlier versions .* `mvmr-zoo index reindex` moves "):
+    with pytest.raises(UnknownModelError, match=r"earlier versions .* `mvmr-zoo index reindex` to switch "):
         load("resnet18-imagenette-kd")
 
 
@@ -111,7 +111,7 @@ def test_a_folder_that_is_not_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_wrong_runtime_or_device(checkpoint: Checkpoint) -> None:
-    with pytest.raises(ConfigError, match="runtime='jax'"):
+    with pytest.raises(ConfigError, match="runtime is 'jax'"):
         load(checkpoint.folder, runtime="jax")
 
 

@@ -169,10 +169,10 @@ def test_the_commands(
 
     add = ("index", "add", photo_folder, "--library", folder)
     for words, message in (
-        (("--output", "words"), "load got output='words'; expected features or aligned"),
-        (("--dim", 0), "load got dim=0; expected at least 1"),
+        (("--output", "words"), "output is 'words'; expected features or aligned"),
+        (("--dim", 0), "dim is 0; expected at least 1"),
         (("--dim", 257), "expected at most 256, the length of aligned"),
-        (("--output", "features", "--dim", 9), "load got dim=9 for features"),
+        (("--output", "features", "--dim", 9), "dim is 9, but the features"),
     ):
         refused(mvmr(*add, "--model", spec, *words), message)
     refused(mvmr(*add, "--model", checkpoint.folder, "--output", "aligned"), "has only features")

@@ -95,7 +95,7 @@ def test_the_command_writes_reports_and_deletes_nothing(filled: PhotoLibrary, al
         done = run("duplicates", "-L", filled.folder, "-o", tmp_path / name, home=tmp_path)
         assert done.returncode == 0, done.stderr
         assert len(done.stdout.splitlines()) == 1
-        assert done.stdout.startswith("3 photos have 4 copies, ")
+        assert done.stdout.startswith("3 photos have 4 copies (")
     groups = json.loads((tmp_path / "copies.json").read_text())
     assert {Path(group["path"]).name for group in groups} == {"0-exact.jpg", "1.jpg", "2.jpg"}
     rows = list(csv.DictReader((tmp_path / "copies.csv").read_text().splitlines()))
@@ -124,8 +124,8 @@ def test_a_picture_shows_the_largest_groups(
         return done.stdout.splitlines()
 
     total, left_out = duplicates("sheet.png")
-    assert total.startswith("32 photos have 44 copies, ")
-    assert "leaves out 2 photos with copies and 3 further copies. Use --output with .json or .csv" in left_out
+    assert total.startswith("32 photos have 44 copies (")
+    assert "does not show 2 photos with copies and 3 further copies. Use --output with .json or .csv" in left_out
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (11 * 168 + 8, 30 * 202 + 8)
     assert (drawn.count("best"), drawn.count("query"), drawn.count("1.000")) == (30, 0, 39)

@@ -93,7 +93,7 @@ def test_an_add_goes_on_when_there_is_room_again(
     (indexed, unchanged) = map(int, re.findall(r"(\d+) (?:indexed|unchanged)", done.stdout))
     assert unchanged in kept
     assert indexed + unchanged == COUNT
-    assert f"holds {COUNT} photos" in done.stdout
+    assert f"contains {COUNT} photos" in done.stdout
     assert run("index", "doctor", "-L", library, home=tmp_path).stdout == "No problems found.\n"
     assert len(list(library.glob("index-*"))) == 1
 

@@ -249,7 +249,7 @@ def test_an_encoder_that_is_not_at_hand(
     with PhotoLibrary(folder) as library:
         assert len(library.search(Query(like_ids=[1]), 5)) == 5
         assert library.add([photo_folder]).unchanged == 12
-        with pytest.raises(LibraryError, match=f"index reindex --library {folder}` switches the library to") as caught:
+        with pytest.raises(LibraryError, match=f"index reindex --library {folder}` to switch the library to") as caught:
             library.search(query)
         assert "No model is named 'mine'" in str(caught.value)
         assert DEFAULT_MODEL in str(caught.value)
@@ -290,7 +290,7 @@ def test_the_commands(
     def mvmr(*words: object) -> subprocess.CompletedProcess[str]:
         return typist(main, "mvmr-zoo", *words, "--library", filled.folder)
 
-    advice = f"`mvmr-zoo index reindex --library {filled.folder}` switches the library to the default encoder"
+    advice = f"run `mvmr-zoo index reindex --library {filled.folder}` to switch to the default encoder"
     assert f"{advice}, {DEFAULT_MODEL}\n" in mvmr("index", "status").stdout
     status = json.loads(mvmr("index", "status", "--json").stdout)
     assert (status["default_model"], status["moving_to"]) == (DEFAULT_MODEL, None)
@@ -308,4 +308,4 @@ def test_the_commands(
     ]
     assert mvmr("search", photo_folder / "a" / "02.jpg").returncode == 0
     change_fact(filled.folder, "model", DEFAULT_MODEL)
-    assert "switches the library" not in mvmr("index", "status").stdout
+    assert "to switch to the default encoder" not in mvmr("index", "status").stdout

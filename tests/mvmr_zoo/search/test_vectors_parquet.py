@@ -171,7 +171,7 @@ def test_a_damaged_vector_leaves_the_file_that_was_there(cut: int, filled: Photo
     file.write_text("of earlier")
     with closing(sqlite3.connect(filled.folder / DATABASE_FILE)) as connection, connection:
         connection.execute("UPDATE photos SET vector = substr(vector, 1, 512 - ?) WHERE id = 7", (cut,))
-    with pytest.raises(LibraryDamagedError, match="not 256 long"):
+    with pytest.raises(LibraryDamagedError, match="length is not 256"):
         write_library_parquet(file, filled)
     assert file.read_text() == "of earlier"
     assert not list(tmp_path.glob(".*.part"))
@@ -202,7 +202,7 @@ def test_commands_that_cannot_run(filled: PhotoLibrary, tmp_path: Path) -> None:
     refused(run("vectors", "-o", file, "--from", tmp_path / "nowhere", home=tmp_path), "is not an embeddings folder")
     refused(run("vectors", "-o", tmp_path / "out.csv", *there, home=tmp_path), "Use a name that ends in .parquet")
     refused(run("vectors", "-o", tmp_path / "no" / "out.parquet", *there, home=tmp_path), "No such file or directory")
-    refused(run("vectors", "-o", file, *there, "--from", tmp_path, home=tmp_path), "expected one of them")
+    refused(run("vectors", "-o", file, *there, "--from", tmp_path, home=tmp_path), "Use one of them")
     assert not (tmp_path / "nowhere").exists()
 
     def little_room() -> None:  # a file of 2,000 bytes is the largest that can be written

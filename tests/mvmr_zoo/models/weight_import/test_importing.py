@@ -138,7 +138,7 @@ def test_preprocessing_from_a_file(zoo: Path) -> None:
     own.write_text(json.dumps({"resize_px": 64, "crop_px": 48}))
     assert import_weights(zoo.parent / "a.pth", "own", preprocess=str(own)).checkpoint.config.preprocess.crop_px == 48
     own.write_text(json.dumps({"crop_px": 48}))
-    with pytest.raises(ConfigError, match=r"own\.json: preprocess lacks the field 'resize_px'"):
+    with pytest.raises(ConfigError, match=r"own\.json: the field 'resize_px' is missing from preprocess"):
         import_weights(zoo.parent / "a.pth", "two", preprocess=str(own))
 
 

@@ -127,7 +127,7 @@ def test_a_killed_build_goes_on_with_the_shards_that_are_left(copied: Path, made
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
-    refused(run("search", "--id", 1, "-L", copied, home=tmp_path), "has no index. `mvmr-zoo index build --from")
+    refused(run("search", "--id", 1, "-L", copied, home=tmp_path), "has no index. Run `mvmr-zoo index build --from")
     (copied / "index" / ".block_9.faiss.1-1.part").write_bytes(b"half")
     told: list[int] = []
     build_ivfpq(copied, recall=0.9, progress=lambda done, total: told.append(done))
@@ -144,23 +144,25 @@ def test_another_recall_tunes_what_is_there(copied: Path, tmp_path: Path) -> Non
     done = run("index", "tune", "-L", copied, "--recall", 0.5, home=tmp_path)
     assert done.returncode == 0, done.stderr
     tuning = read_ivfpq(copied).tuning
-    assert f"{tuning.nprobe} of {tuning.lists} clusters searched" in done.stdout
+    assert f"Each query searches {tuning.nprobe} of {tuning.lists} clusters." in done.stdout
     assert tuning.target == 0.5
     assert run("index", "status", "-L", copied, home=tmp_path).stdout == done.stdout
     assert (copied / "index" / "vectors.faiss").stat().st_mtime_ns == before
 
 
 def test_what_cannot_be_built(copied: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="recall of 2"):
+    with pytest.raises(ConfigError, match="recall is 2"):
         build_ivfpq(copied, recall=2)
     with FileLock(copied / "index" / ".lock"), pytest.raises(LibraryBusyError, match="Another command"):
         build_ivfpq(copied)
     (copied / "manifest.json").unlink()
-    with pytest.raises(DataError, match="no finished embeddings folder"):
+    with pytest.raises(DataError, match="is not a finished embeddings folder"):
         build_ivfpq(copied)
     facts = EmbeddingsFacts(model="m", weights_digest="w", preprocess_digest="p", dim=4, normalized=True)
     write_embeddings(tmp_path / "few", [(np.eye(4, dtype="f4"), list("abcd"))], facts)
-    refused(run("index", "build", "--from", tmp_path / "few", home=tmp_path), "holds 4 vectors, too few")
+    refused(
+        run("index", "build", "--from", tmp_path / "few", home=tmp_path), "contains 4 vectors; an index needs at least"
+    )
 
 
 @pytest.mark.parametrize("name", ["vectors.faiss", "paths.bin", "paths.npy", "index.json"])
@@ -206,7 +208,7 @@ def test_a_build_that_was_killed_while_tuning_only_tunes(copied: Path, monkeypat
     assert (copied / "index" / "made_of").exists()
     notes: list[str] = []
     build_ivfpq(copied, recall=0.9, note=notes.append)
-    assert notes == ["Choosing how many of its lists a search looks into."]
+    assert notes == ["Choosing how many clusters to search."]
     assert not [*(copied / "index").glob("block_*"), *(copied / "index").glob("trained*")]
 
 

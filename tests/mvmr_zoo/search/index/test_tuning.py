@@ -90,7 +90,7 @@ def test_an_exact_index_has_nothing_to_tune(library: PhotoLibrary, photo_folder:
 
 @pytest.mark.parametrize("recall", [0, -1, 1.01, float("nan")])
 def test_a_recall_out_of_range(recall: float, folder: Path) -> None:
-    with PhotoLibrary(folder) as library, pytest.raises(ConfigError, match="above 0, and 1 at most"):
+    with PhotoLibrary(folder) as library, pytest.raises(ConfigError, match="above 0 and at most 1"):
         library.tune(recall)
 
 
