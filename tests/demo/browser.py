@@ -36,15 +36,15 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def open_page(browser: Browser, address: str, size: tuple[int, int] = WIDE, *, dark: bool = False) -> Iterator[Page]:
-    """Open the page in a new context. Fails if the page requests other hosts or reports an error."""
-    width, height = size
-    context = browser.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if dark else "light",
-        permissions=["clipboard-read", "clipboard-write"],
-        reduced_motion="reduce",
-    )
-    page = context.new_page()
+    """Open the page. Fails if the page requests other hosts or reports an error.
+
+    Pages share one context, and thereby the scripts that it has compiled already.
+    """
+    if not browser.contexts:
+        browser.new_context(permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce")
+    page = browser.contexts[0].new_page()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme="dark" if dark else "light")
     page.set_default_timeout(TIMEOUT_MS)
     urls: list[str] = []
     errors: list[str] = []
@@ -58,7 +58,7 @@ def open_page(browser: Browser, address: str, size: tuple[int, int] = WIDE, *, d
     assert not other_hosts, "\n".join(other_hosts)
     assert not errors, "\n".join(errors)
     assert not page.evaluate("window.ran")
-    context.close()
+    page.close()
 
 
 def open_tab(page: Page, name: str) -> None:

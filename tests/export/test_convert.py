@@ -85,7 +85,7 @@ class Backbone:
         return finalize(done, wanted, None, as_model(self.encoder, PREPROCESS))
 
 
-@pytest.fixture(scope="module", params=["resnet18", "resnet50", "resnet18-small"])
+@pytest.fixture(scope="module", params=["resnet18-small", "resnet50"])
 def backbone(request: pytest.FixtureRequest, photos: Photos) -> Backbone:
     return Backbone(request.param, photos)
 

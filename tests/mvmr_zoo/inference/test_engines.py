@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvmr_zoo.architectures.encoder import BACKBONES, Encoder
+from mvmr_zoo.architectures.encoder import Encoder
 from mvmr_zoo.inference.engines import OnnxEngine, TorchEngine
 from mvmr_zoo.inference.graph import weightless_graph
 
@@ -13,7 +13,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
-@pytest.mark.parametrize("architecture", BACKBONES)
+@pytest.mark.parametrize("architecture", ["resnet8", "resnet18-small", "resnet50"])  # each stem and each block
 def test_both_engines_agree_at_any_batch_and_size(architecture: str) -> None:
     torch.manual_seed(0)
     encoder = Encoder(architecture)

@@ -299,7 +299,9 @@ def test_the_commands(
     refused(mvmr("index", "add", photo_folder, "--model", other_checkpoint.folder), "index reindex --library")
     (photo_folder / "a" / "00.jpg").unlink()
     refused(mvmr("index", "reindex", "--model", other_checkpoint.folder), "1 photo of the library")
-    assert f"unfinished: `mvmr-zoo index reindex --library {filled.folder} --model " in mvmr("index", "status").stdout
+    unfinished = mvmr("index", "status").stdout
+    assert f"run `mvmr-zoo index reindex --library {filled.folder} --model " in unfinished
+    assert "to finish switching to another encoder" in unfinished
     done = mvmr("index", "reindex", "--model", other_checkpoint.folder, "--forget-missing")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [

@@ -65,7 +65,7 @@ def test_files_that_are_refused(zoo: Path) -> None:
         good | {"conv1.weight": torch.full((64, 3, 7, 7), torch.nan)},
         "conv1.weight contains NaN or infinite values",
     )
-    refused(zoo, good | {"bn1.weight": torch.ones(64, dtype=torch.int64)}, "bn1.weight contains values")
+    refused(zoo, good | {"bn1.weight": torch.ones(64, dtype=torch.int64)}, "bn1.weight contains NaN")
     refused(
         zoo,
         good | {"layer1.0.conv1.weight": torch.ones(64, 32, 3, 3)},
