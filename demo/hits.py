@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mvmr_zoo.errors import printable
+from mvmr_zoo.search import percentile_text
 
 if TYPE_CHECKING:
     from mvmr_zoo.search import PhotoRow
@@ -83,7 +84,7 @@ class PageHit(NamedTuple):
         score = f"similarity {self.score:.3f}"
         if self.percentile is None:
             return (score,)
-        return score, f"more similar than {self.percentile:.1f} % of random pairs"
+        return score, f"more similar than {percentile_text(self.percentile)} % of random pairs"
 
     @property
     def caption(self) -> str:

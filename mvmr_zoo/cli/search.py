@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -115,12 +114,14 @@ def _show(hits: list[Hit], first: int) -> None:
         hits: At least one hit.
         first: Rank of the first hit.
     """
+    from mvmr_zoo.search import percentile_text
+
     has_percentiles = hits[0].percentile is not None
     percentile = "  percentile" if has_percentiles else ""
     typer.echo(f"rank        id  similarity{percentile}  path")
     for rank, hit in enumerate(hits, start=first):
         for place, each in ((str(rank), hit), *(("copy", copy) for copy in hit.copies)):
-            percentile = "" if each.percentile is None else f"  {_percentile(each.percentile):>10}"
+            percentile = "" if each.percentile is None else f"  {percentile_text(each.percentile):>10}"
             typer.echo(f"{place:>4}  {each.id:>8}  {each.score:>10.3f}{percentile}  {printable(str(each.path))}")
     if has_percentiles:
         typer.echo(
@@ -128,11 +129,6 @@ def _show(hits: list[Hit], first: int) -> None:
             "It is not the probability of a match.",
             err=True,
         )
-
-
-def _percentile(percentile: float) -> str:
-    """A percentile with one decimal. Rounded down, because 100.0 means that no random pair is as similar."""
-    return f"{math.floor(10 * percentile) / 10:.1f}"
 
 
 def _plain(hit: Hit, rows: dict[int, PhotoRow]) -> dict[str, Any]:

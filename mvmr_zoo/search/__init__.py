@@ -37,6 +37,7 @@ from mvmr_zoo.search.query import Filters, Query
 from mvmr_zoo.search.ranking import Hit
 from mvmr_zoo.search.reindex import ReindexReport
 from mvmr_zoo.search.rows import PhotoRow
+from mvmr_zoo.search.score_calibration import percentile_text
 from mvmr_zoo.search.status import Status
 from mvmr_zoo.search.store import DATABASE_FILE, Store
 from mvmr_zoo.search.sync import AddReport
@@ -65,6 +66,7 @@ __all__ = [
     "bind",
     "build_ivfpq",
     "default_library_path",
+    "percentile_text",
     "read_ivfpq",
     "reindex_command",
     "save_sheet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,3 +35,8 @@ def score_percentile(quantiles: tuple[float, ...], score: float) -> float | None
     if not quantiles:
         return None
     return float(np.interp(score, quantiles, np.linspace(0, 100, len(quantiles))))
+
+
+def percentile_text(percentile: float) -> str:
+    """A percentile with one decimal. Rounded down, because 100.0 means that no random pair is as similar."""
+    return f"{math.floor(10 * percentile) / 10:.1f}"
