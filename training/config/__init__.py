@@ -80,7 +80,7 @@ class PretrainConfig(TaskConfig):
 
     Args:
         representations: The fixed representations that embeddings are compared with.
-        loss: The other terms, and the estimator.
+        loss: Other loss terms.
     """
 
     representations: RepresentationsConfig = field(default_factory=RepresentationsConfig)
@@ -157,7 +157,7 @@ class FinetuneConfig(TaskConfig):
     Args:
         share: Share of each class to train on, in (0, 1], held-out images excluded.
         subset: File that lists these images. It is written if it does not exist; otherwise it is read and checked.
-            None is `subset-SHARE.csv` in `run.output`.
+            None uses `subset-SHARE.csv` in `run.output`.
         label_smoothing: Label smoothing of the cross-entropy, in [0, 1).
     """
 
