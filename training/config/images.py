@@ -88,7 +88,7 @@ class ViewConfig:
     def __post_init__(self) -> None:
         """Raise ConfigError unless the sizes cover the run in order, and every value is in range."""
         require(self.encoder_px >= 8, "views.encoder_px", self.encoder_px, "at least 8")
-        require(0 < self.crop_ratio <= 1, "views.crop_ratio", self.crop_ratio, "above 0, at most 1")
+        require(0 < self.crop_ratio <= 1, "views.crop_ratio", self.crop_ratio, "a number above 0 and at most 1")
         require(all(map(math.isfinite, self.mean)), "views.mean", self.mean, "three numbers")
         require(all(0 < value < math.inf for value in self.std), "views.std", self.std, "three positive numbers")
         require(min((stage.px for stage in self.sizes), default=8) >= 8, "views.sizes", self.sizes, "px of at least 8")
@@ -97,7 +97,9 @@ class ViewConfig:
         require(0 <= self.mixup < math.inf, "views.mixup", self.mixup, "at least 0")
         starts = [stage.start for stage in self.sizes]
         if not starts or starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] >= 1:
-            raise ConfigError(f"views.sizes starts at {starts}; expected 0 first, then rising shares below 1.")
+            raise ConfigError(
+                f"views.sizes has the starts {starts}. They must start at 0 and increase, with all values below 1."
+            )
 
     @property
     def second_view(self) -> AugmentConfig:

@@ -110,7 +110,7 @@ class AugmentConfig:
         for name in _STRENGTHS:
             require(getattr(drawn, name) >= 0, f"views.augment.{name}", getattr(drawn, name), "at least 0")
         require(0 <= drawn.hue <= 0.5, "views.augment.hue", drawn.hue, "in [0, 0.5]")
-        require(0 < drawn.min_scale <= 1, "views.augment.min_scale", drawn.min_scale, "above 0, at most 1")
+        require(0 < drawn.min_scale <= 1, "views.augment.min_scale", drawn.min_scale, "a number above 0 and at most 1")
         if drawn.crop == "padded":
             expected = f"no value, because the policy {self.policy} keeps the whole photo"
             require(self.min_scale is None, "views.augment.min_scale", self.min_scale, expected)
