@@ -45,7 +45,7 @@ _UNCHANGEABLE = (
 )
 """Options that must not differ even with `--allow_config_change`.
 
-With other values, the saved state would not fit, or the run would read other images.
+With other values, the saved state would not fit, or the run would use other images.
 """
 _STATEFUL = ("loss.similarity", "optim.ema")
 """Options with a state of their own, which `--allow_config_change` must not turn on or off."""

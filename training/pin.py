@@ -14,7 +14,7 @@ from mvmr_zoo.models import CATALOG, HUB_CATALOG, hub_catalog_text, read_hub_cat
 def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
     """The catalog's row of a published folder.
 
-    If an earlier row has the same name and architecture, its summary, published figures, origin and location are kept.
+    If an earlier row has the same name and architecture, its summary, published results, origin and location are kept.
     """
     before = CATALOG.get(config.name)
     cost = encoder_cost(config.architecture, config.preprocess.crop_px)

@@ -23,11 +23,11 @@ from mvmr_zoo.models.hub import HubSpec, Pushed, add_tag, check_tag, parse_hub_s
 from training.pin import pin_in_catalog
 
 REPORTS = "reports"
-"""Folder of a repository with the evaluation reports behind its figures."""
+"""Folder of a repository with the evaluation reports behind its results."""
 
 
 def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], target: Path) -> Checkpoint:
-    """Copy a checkpoint folder to `target`, with the reports, their figures and the model card.
+    """Copy a checkpoint folder to `target`, with the reports, their results and the model card.
 
     Args:
         checkpoint: The checkpoint to publish. Its folder is not changed.

@@ -1,6 +1,6 @@
 """A teacher's embeddings: cached, computed in every step, or read from an embeddings folder.
 
-The teacher reads the plain photo, or with `view: same` the crop and flip of the student's view. It has its own
+The teacher receives the plain photo, or with `view: same` the crop and flip of the student's view. It has its own
 preprocessing.
 """
 
@@ -39,7 +39,7 @@ _BATCH = 64
 
 
 class Teacher:
-    """A teacher that reads uint8 images on any device.
+    """A teacher that takes uint8 images on any device.
 
     Args:
         spec: Model spec of the teacher.
@@ -104,7 +104,7 @@ class Teacher:
 
 
 class Teachers:
-    """Several teachers that read the same images, each at its own size.
+    """Several teachers that receive the same images, each at its own size.
 
     Args:
         teachers: At least one teacher.
