@@ -63,8 +63,8 @@ def check(
         MissingDependencyError: The libraries that provide the sample photos are not installed.
     """
     exported = read_exported(folder)
-    stored = read_report_inputs(exported.folder, exported.certificate)
-    reference = read_reference(exported.folder, exported.contract)
+    stored = read_report_inputs(exported.folder, exported.parity_report)
+    reference = read_reference(exported.folder, exported.signature)
     if len(stored.names) != len(reference.features) or len(stored.names) < MIN_PHOTOS:
         raise CheckpointError(
             f"{exported.folder}: the parity report lists {len(stored.names)} photos, but reference.safetensors has "
@@ -74,10 +74,10 @@ def check(
     with tempfile.TemporaryDirectory(prefix="mvmr-export-") as scratch:
         root = _photos(exported, stored, images, Path(scratch))
         photos = [root / name for name in stored.names]
-        measured = measure(model, exported.contract, photos, reference)
+        measured = measure(model, exported.signature, photos, reference)
         speed = {}
-        for batch, calls in calls_per_turn(exported.contract).items():
-            run = functools.partial(model.engine, load_inputs(exported.contract, repeat_photos(photos, batch)))
+        for batch, calls in calls_per_turn(exported.signature).items():
+            run = functools.partial(model.engine, load_inputs(exported.signature, repeat_photos(photos, batch)))
             speed[batch] = measure_speeds({"onnx": run}, batch=batch, calls=calls)["onnx"]
     return CheckResult(verdicts(stored.limits, measured.figures()), measured, speed, exported.passed)
 

@@ -13,7 +13,7 @@ from export.photos import SAMPLES
 from mvmr_zoo._io import write_whole
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import CheckpointError, ConfigError
-from mvmr_zoo.models.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, SCHEMA_VERSION
+from mvmr_zoo.models.exported import HASHED, MODEL_FILE, PARITY_REPORT_FILE, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +90,7 @@ def write_parity_report(folder: Path, report: ParityReport) -> None:
         "sha256": {name: file_digest(folder / name) for name in HASHED},
     }
     values |= {name: values.pop(name) for name in ("names", "digests")}  # long lists go last
-    write_whole(folder / CERTIFICATE_FILE, to_json(values, indent=2) + "\n")
+    write_whole(folder / PARITY_REPORT_FILE, to_json(values, indent=2) + "\n")
 
 
 def to_json(values: Any, *, indent: int | None = None) -> str:
@@ -129,7 +129,7 @@ class ReportInputs:
 
 def read_report_inputs(folder: Path, values: Mapping[str, Any]) -> ReportInputs:
     """Read the fields needed to repeat a report. Raises CheckpointError if a field is missing or invalid."""
-    path = folder / CERTIFICATE_FILE
+    path = folder / PARITY_REPORT_FILE
     limits, photos, names, digests = (values.get(name) for name in ("limits", "photos", "names", "digests"))
     if not (isinstance(limits, dict) and isinstance(photos, str) and _is_str_list(names) and _is_str_list(digests)):
         raise CheckpointError(f"{path}: limits, photos, names or digests is missing or of the wrong type.")

@@ -21,7 +21,7 @@ from export.speed import compare_with_pytorch
 from mvmr_zoo._io import counted, replace_folder, scratch_folder
 from mvmr_zoo.errors import ConfigError, LimitError
 from mvmr_zoo.evaluate import machine
-from mvmr_zoo.models.exported import CERTIFICATE_FILE, HASHED, MODEL_FILE, ExportedEngine, Signature, holds_export
+from mvmr_zoo.models.exported import HASHED, MODEL_FILE, PARITY_REPORT_FILE, ExportedEngine, Signature, holds_export
 
 if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Head
@@ -179,7 +179,7 @@ def check_destination(folder: Path) -> None:
         raise ConfigError(
             f"{folder} exists and is not an exported folder, so it was not changed. Choose another folder."
         )
-    if other_files := sorted({entry.name for entry in folder.iterdir()} - {CERTIFICATE_FILE, *HASHED}):
+    if other_files := sorted({entry.name for entry in folder.iterdir()} - {PARITY_REPORT_FILE, *HASHED}):
         raise ConfigError(
             f"{folder} contains {other_files[0]} in addition to an export, so it was not changed. "
             "Move that file, or choose another folder."

@@ -108,10 +108,10 @@ def quick_parity_reports() -> Iterator[None]:
 _TRACED: dict[tuple[object, ...], bytes] = {}
 
 
-def _traced_once(encoder: torch.nn.Module, contract: Signature) -> ModelProto:
+def _traced_once(encoder: torch.nn.Module, signature: Signature) -> ModelProto:
     """`encoder_graph`, which depends on nothing else than the key here."""
     weights = hashlib.sha256(b"".join(each.numpy().tobytes() for each in encoder.state_dict().values())).digest()
-    key = (weights, contract.preprocess.crop_px, contract.size_px, contract.opset)
+    key = (weights, signature.preprocess.crop_px, signature.size_px, signature.opset)
     if key not in _TRACED:
-        _TRACED[key] = encoder_graph(encoder, contract).SerializeToString()
+        _TRACED[key] = encoder_graph(encoder, signature).SerializeToString()
     return ModelProto.FromString(_TRACED[key])

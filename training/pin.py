@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from mvmr_zoo._io import write_whole
-from mvmr_zoo.architectures import encoder_cost
 from mvmr_zoo.checkpoint import CheckpointConfig, ModelCard, Pin
 from mvmr_zoo.models import CATALOG, HUB_CATALOG, hub_catalog_text, read_hub_catalog
 
@@ -16,6 +15,8 @@ def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
 
     If an earlier row has the same name and architecture, its summary, published results, origin and location are kept.
     """
+    from mvmr_zoo.architectures import encoder_cost  # imports PyTorch
+
     before = CATALOG.get(config.name)
     cost = encoder_cost(config.architecture, config.preprocess.crop_px)
     row = ModelCard(

@@ -183,7 +183,7 @@ def checkpoint_card(
 
 def exported_card(exported: Exported) -> ModelCard:
     """The card of an exported folder: that of its checkpoint, with the dtype and the preprocessing of the export."""
-    config, signature = exported.config, exported.contract
+    config, signature = exported.config, exported.signature
     return replace(
         checkpoint_card(config, "path", None),
         name=f"{config.name}-onnx-{signature.dtype}",

@@ -161,7 +161,7 @@ def _load_exported(
     def build() -> nn.Module:
         raise onnx_only
 
-    signature, config = exported.contract, exported.config
+    signature, config = exported.signature, exported.config
     outputs: dict[Output, int] = {signature.output: signature.embedding_dim}
     selected, kept_dim = _select_output(str(folder), outputs, signature.output, output, dim)
     engine = ExportedEngine(folder, signature, device=device, threads=threads, dim=kept_dim)

@@ -50,7 +50,7 @@ def test_check_repeats_the_parity_report(kind: str, exports: ExportedFolders) ->
     assert checked.measured.agreement.cosine_mean == pytest.approx(report["agreement"]["cosine_mean"], abs=1e-6)
     assert checked.measured.sizes.keys() == {int(px) for px in report["sizes"]}
     assert checked.measured.class_agreement == report["class_agreement"]
-    assert checked.speed.keys() == calls_per_turn(read_exported(exports(kind)).contract).keys()
+    assert checked.speed.keys() == calls_per_turn(read_exported(exports(kind)).signature).keys()
     assert all(0 < each.latency_p50_ms <= each.latency_p95_ms for each in checked.speed.values())
 
 

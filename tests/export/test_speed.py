@@ -78,7 +78,7 @@ class RecordingEngine:
 def test_both_engines_receive_the_same_photos(kind: str, exports: ExportedFolders) -> None:
     model = load(exports(kind))
     paths = folder_photos(exports.photos).measured
-    signature = model.engine.contract
+    signature = model.engine.signature
     onnx, pytorch = RecordingEngine(), RecordingEngine()
     found = compare_with_pytorch(onnx, pytorch, signature, paths)
     assert {batch: set(each) for batch, each in found.items()} == {batch: {"onnx", "pytorch"} for batch in CALLS}
@@ -92,9 +92,9 @@ def test_both_engines_receive_the_same_photos(kind: str, exports: ExportedFolder
 
 def test_fixed_batch_size_is_the_only_one_measured(exports: ExportedFolders) -> None:
     model = load(exports("three"))
-    assert calls_per_turn(model.engine.contract) == {3: 2}
+    assert calls_per_turn(model.engine.signature) == {3: 2}
     found = compare_with_pytorch(
-        model.engine, RecordingEngine(), model.engine.contract, folder_photos(exports.photos).measured
+        model.engine, RecordingEngine(), model.engine.signature, folder_photos(exports.photos).measured
     )
     assert found.keys() == {3}
     assert found[3]["onnx"].batch == 3

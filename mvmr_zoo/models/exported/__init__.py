@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from mvmr_zoo.models.exported.engine import ExportedEngine, LogitsEngine, filled_batches
 from mvmr_zoo.models.exported.exported_folder import (
-    CERTIFICATE_FILE,
     HASHED,
     MODEL_FILE,
+    PARITY_REPORT_FILE,
     REFERENCE_FILE,
     SCHEMA_VERSION,
     Exported,
@@ -28,10 +28,10 @@ from mvmr_zoo.models.exported.exported_folder import (
 from mvmr_zoo.models.exported.signature import DTYPES, SIGNATURE_KEY, STAGES, Dtype, Signature, Stage
 
 __all__ = [
-    "CERTIFICATE_FILE",
     "DTYPES",
     "HASHED",
     "MODEL_FILE",
+    "PARITY_REPORT_FILE",
     "REFERENCE_FILE",
     "SCHEMA_VERSION",
     "SIGNATURE_KEY",

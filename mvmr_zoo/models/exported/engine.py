@@ -8,7 +8,7 @@ import numpy as np
 
 from mvmr_zoo.errors import CheckpointError, MvmrError, one_line
 from mvmr_zoo.inference import onnx_session
-from mvmr_zoo.models.exported.exported_folder import CERTIFICATE_FILE, MODEL_FILE
+from mvmr_zoo.models.exported.exported_folder import MODEL_FILE, PARITY_REPORT_FILE
 from mvmr_zoo.models.exported.signature import SIGNATURE_KEY
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class ExportedEngine:
 
     Args:
         folder: Folder with the `model.onnx`.
-        contract: Signature of `model.onnx`.
+        signature: Signature of `model.onnx`.
         device: `cpu` or `cuda`. `cuda` needs onnxruntime-gpu.
         threads: Number of intra-op threads of ONNX Runtime. 0 uses one per core.
         dim: Number of leading dimensions of each vector to keep. None keeps all.
@@ -39,12 +39,12 @@ class ExportedEngine:
     name = "onnx"
 
     def __init__(
-        self, folder: Path, contract: Signature, *, device: str = "cpu", threads: int = 0, dim: int | None = None
+        self, folder: Path, signature: Signature, *, device: str = "cpu", threads: int = 0, dim: int | None = None
     ) -> None:
         self.device = device
         self._dim = dim
-        self.contract = contract
-        self.reads = contract.reads
+        self.signature = signature
+        self.reads = signature.reads
         path = folder / MODEL_FILE
         try:
             self._session = onnx_session(path, device=device, threads=threads)
@@ -55,16 +55,18 @@ class ExportedEngine:
         inputs = [tensor.name for tensor in self._session.get_inputs()]
         outputs = [tensor.name for tensor in self._session.get_outputs()]
         expected = (
-            [self.contract.input_name],
-            [contract.output, "logits"] if contract.head else [contract.output],
+            [self.signature.input_name],
+            [signature.output, "logits"] if signature.head else [signature.output],
         )
         if (inputs, outputs) != expected:
             raise CheckpointError(
                 f"{path} has the inputs {inputs} and outputs {outputs}; expected {expected[0]} and {expected[1]}, as "
                 "in export.json."
             )
-        if self._session.get_modelmeta().custom_metadata_map.get(SIGNATURE_KEY) != contract.to_json():
-            raise CheckpointError(f"{path} does not match the signature in {CERTIFICATE_FILE}. Export the model again.")
+        if self._session.get_modelmeta().custom_metadata_map.get(SIGNATURE_KEY) != signature.to_json():
+            raise CheckpointError(
+                f"{path} does not match the signature in {PARITY_REPORT_FILE}. Export the model again."
+            )
 
     @property
     def providers(self) -> list[str]:
@@ -73,7 +75,7 @@ class ExportedEngine:
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
         """Compute vectors `(N, D)` float32 of images, an array `(N, 3, H, W)` or a list of photos `(H, W, 3)` uint8."""
-        return self._run(self.contract.output, images)[:, : self._dim]
+        return self._run(self.signature.output, images)[:, : self._dim]
 
     def logits(self, images: Any) -> NDArray[np.float32]:
         """Compute logits `(N, classes)` float32. The model must contain a classifier."""
@@ -81,7 +83,7 @@ class ExportedEngine:
 
     def _run(self, output: str, images: Any) -> NDArray[np.float32]:
         batches = [
-            self._session.run([output], {self.contract.input_name: batch})[0][:count]
+            self._session.run([output], {self.signature.input_name: batch})[0][:count]
             for batch, count in self._batches(images)
         ]
         return np.concatenate(batches).astype(np.float32, copy=False)
@@ -89,10 +91,10 @@ class ExportedEngine:
     def _batches(self, images: Any) -> Iterator[tuple[NDArray[Any], int]]:
         if self.reads == "photo":
             yield from ((photo, 1) for photo in images)
-        elif self.contract.batch is None:
+        elif self.signature.batch is None:
             yield images, len(images)
         else:
-            yield from filled_batches(images, self.contract.batch)
+            yield from filled_batches(images, self.signature.batch)
 
 
 def filled_batches(images: NDArray[Any], size: int) -> Iterator[tuple[NDArray[Any], int]]:

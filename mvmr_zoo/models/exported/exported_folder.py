@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MODEL_FILE = "model.onnx"
-CERTIFICATE_FILE = "export.json"
+PARITY_REPORT_FILE = "export.json"
 REFERENCE_FILE = "reference.safetensors"
 
 HASHED = (MODEL_FILE, CONFIG_FILE, REFERENCE_FILE)
@@ -33,19 +33,19 @@ class Exported:
 
     Args:
         folder: Path of the folder.
-        contract: Signature of its `model.onnx`.
+        signature: Signature of its `model.onnx`.
         config: Contents of the checkpoint's `config.json`.
         sha256: Hashes of its files by name.
         passed: Whether the export met the limits of its parity report.
-        certificate: Contents of `export.json`, which is the parity report.
+        parity_report: Contents of `export.json`.
     """
 
     folder: Path
-    contract: Signature
+    signature: Signature
     config: CheckpointConfig
     sha256: Mapping[str, str]
     passed: bool
-    certificate: Mapping[str, Any]
+    parity_report: Mapping[str, Any]
 
     @property
     def digest(self) -> str:
@@ -56,13 +56,13 @@ class Exported:
 def is_exported(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder is an exported folder, possibly damaged: it has an `export.json` and is not a checkpoint."""
     base = Path(folder)
-    return os.path.exists(base / CERTIFICATE_FILE) and not os.path.exists(base / GOLDEN_FILE)
+    return os.path.exists(base / PARITY_REPORT_FILE) and not os.path.exists(base / GOLDEN_FILE)
 
 
 def holds_export(folder: str | os.PathLike[str]) -> bool:
     """Whether the `export.json` of a folder was written by any release of mvmr-zoo."""
     try:
-        values = read_json_object(Path(folder) / CERTIFICATE_FILE)
+        values = read_json_object(Path(folder) / PARITY_REPORT_FILE)
     except (OSError, ValueError):
         return False
     return {"schema_version", "contract", "sha256"} <= values.keys()
@@ -75,11 +75,11 @@ def read_exported(folder: str | os.PathLike[str]) -> Exported:
         CheckpointError: A file is missing or altered, or a field is wrong. The message names it.
     """
     base = Path(folder)
-    path = base / CERTIFICATE_FILE
+    path = base / PARITY_REPORT_FILE
     try:
         values = read_json_object(path)
     except FileNotFoundError:
-        raise CheckpointError(f"{base} is not an exported folder: it has no {CERTIFICATE_FILE}.") from None
+        raise CheckpointError(f"{base} is not an exported folder: it has no {PARITY_REPORT_FILE}.") from None
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}.") from None
     if values.get("schema_version") != SCHEMA_VERSION:
@@ -91,12 +91,12 @@ def read_exported(folder: str | os.PathLike[str]) -> Exported:
         if not isinstance(values.get(name), kind):
             raise CheckpointError(f"{path}: {name} is {values.get(name)!r}; expected {kind.__name__}.")
     try:
-        contract = Signature.from_dict(values["contract"])
+        signature = Signature.from_dict(values["contract"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
     sha256 = values["sha256"]
     if set(sha256) != set(HASHED):
         raise CheckpointError(f"{path}: sha256 lists {sorted(sha256)}; expected {sorted(HASHED)}.")
     for name in HASHED:
-        check_digest(base / name, str(sha256[name]), said_by=f"{CERTIFICATE_FILE} says", advice=_DIGEST_ADVICE)
-    return Exported(base, contract, read_config(base / CONFIG_FILE), sha256, values["passed"], values)
+        check_digest(base / name, str(sha256[name]), said_by=f"{PARITY_REPORT_FILE} says", advice=_DIGEST_ADVICE)
+    return Exported(base, signature, read_config(base / CONFIG_FILE), sha256, values["passed"], values)

@@ -169,7 +169,7 @@ def test_batches_are_padded_and_complete(count: int, size: int) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_engine(threads: int, exports: ExportedFolders) -> None:
     folder = exports("classes")
-    engine = ExportedEngine(folder, read_exported(folder).contract, threads=threads)
+    engine = ExportedEngine(folder, read_exported(folder).signature, threads=threads)
     assert engine.providers == ["CPUExecutionProvider"]
     images = np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype(np.float32)
     features = engine(images)

@@ -45,7 +45,7 @@ def test_a_folder_is_read_as_it_was_written(exports: ExportedFolders) -> None:
     assert exported.passed
     assert exported.config == exports.checkpoint.config
     assert exported.digest == file_digest(exports("classes") / "model.onnx")
-    assert (exported.contract.head, exported.contract.unit_norm) == (True, True)
+    assert (exported.signature.head, exported.signature.unit_norm) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -112,15 +112,15 @@ def test_a_truncated_model(copy: Path) -> None:
     ],
 )
 def test_signature_that_differs_from_the_model(fields: dict[str, object], copy: Path) -> None:
-    contract = json.loads((copy / "export.json").read_text())["contract"]
-    change(copy, contract=contract | fields)
+    before = json.loads((copy / "export.json").read_text())["contract"]
+    change(copy, contract=before | fields)
     with pytest.raises(CheckpointError, match=r"model\.onnx .*export\.json"):
         load(copy)
 
 
 def test_signature_json_round_trip() -> None:
-    for contract in (SIGNATURE, replace(SIGNATURE, output="aligned")):
-        assert Signature.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
+    for each in (SIGNATURE, replace(SIGNATURE, output="aligned")):
+        assert Signature.from_dict(json.loads(json.dumps(each.to_dict()))) == each
 
 
 def test_signature_of_features_has_no_output_field() -> None:
@@ -167,5 +167,5 @@ def test_signature_without_a_field() -> None:
 def test_input_of_each_stage() -> None:
     stages = {"none": ("normalized", "images"), "normalize": ("pixels", "pixels"), "full": ("photo", "photo")}
     for stage, expected in stages.items():
-        contract = Signature(**{**vars(SIGNATURE), "stage": stage})
-        assert (contract.reads, contract.input_name) == expected
+        signature = Signature(**{**vars(SIGNATURE), "stage": stage})
+        assert (signature.reads, signature.input_name) == expected
