@@ -122,7 +122,7 @@ def neighbors_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Fig
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
     axes.set_ylim(max(low, -1), min(high, 101))  # so that a marker at 0 or 100 % is not cut off
     axes.set_xlabel("neighbors k")
-    axes.set_ylabel("accuracy, % (bars: 95 % interval)")
+    axes.set_ylabel("accuracy, % (bars: 95% confidence interval)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=_GRAY, linewidth=0.5)
     _save(path, drawing)
