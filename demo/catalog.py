@@ -1,4 +1,4 @@
-"""Table of the known models, with published and measured figures in separate columns."""
+"""Table of the known models, with published and measured results in separate columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BYTES_PER_WEIGHT = 4
 
 
 class ModelRow(NamedTuple):
-    """A row of the model table. All fields are display text; figures have one entry per line."""
+    """A row of the model table. All fields are display text; results have one entry per line."""
 
     name: str
     location: str
@@ -32,7 +32,7 @@ class ModelRow(NamedTuple):
     license: str
 
 
-HEADERS = ("Model", "Local", "Size", "Architecture", "Dimension", "Published figures", "Measured figures", "License")
+HEADERS = ("Model", "Local", "Size", "Architecture", "Dimension", "Published results", "Measured results", "License")
 
 
 def model_rows() -> list[ModelRow]:
@@ -44,10 +44,10 @@ def model_rows() -> list[ModelRow]:
 def models_table() -> str:
     """Return the table of models, and instructions for adding models."""
     return markup.table(HEADERS, model_rows(), caption="Known models") + markup.note(
-        "Published figures come from the authors of a model. Measured figures come from the model folder and have a "
-        "95 % confidence interval.",
+        "Published results come from the authors of a model. Measured results come from the model folder and have a "
+        "95% confidence interval.",
         "Download a published model with `mvmr-zoo fetch NAME`. Import a file with `mvmr-zoo import FILE --as NAME`.",
-        "Create a library with a model by `mvmr-zoo index add FOLDER --model NAME --library NEW-FOLDER`.",
+        "To create a library with a model, run `mvmr-zoo index add FOLDER --model NAME --library NEW-FOLDER`.",
     )
 
 

@@ -61,7 +61,7 @@ def demo(
 
     login = _login(auth)
     if host not in LOCAL_HOSTS and login is None:
-        raise ConfigError(f"Anyone in the network could see your photos at {host}. Add --auth NAME:PASSWORD.")
+        raise ConfigError(f"Anyone on the network could see your photos at {host}. Add --auth NAME:PASSWORD.")
     if mcp and login is not None:
         raise ConfigError("The MCP endpoint does not support a login. Pass either --mcp or --auth.")
     if public and place is not None and not (place / "library.sqlite").exists():

@@ -104,7 +104,7 @@ def bench(
         MvmrError: The model or the photos cannot be used.
     """
     if batch < 1:
-        raise ConfigError(f"--batch got {batch}; expected at least 1.")
+        raise ConfigError(f"--batch is {batch}; expected at least 1.")
     source = read_source(spec)
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns if CUDA is absent
     with tempfile.TemporaryDirectory(prefix="mvmr-export-") as scratch:

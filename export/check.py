@@ -87,7 +87,7 @@ def _photos(exported: Exported, stored: ReportInputs, images: Path | None, scrat
     if stored.photos == SAMPLES:
         return sample_photos(scratch).root
     if images is None:
-        raise DataError(f"{exported.folder} was measured on {stored.photos}. Pass their folder with --images.")
+        raise DataError(f"The report of {exported.folder} used {stored.photos}. Pass that folder with --images.")
     if not images.is_dir():
         raise DataError(f"{images} is not a folder. Pass the folder with the {stored.photos}.")
     for name, digest in zip(stored.names, stored.digests, strict=True):

@@ -67,9 +67,9 @@ def limits_of(
         ConfigError: A limit is out of range, or `max_drop` is given without labels.
     """
     if min_agreement is not None and not 0 <= min_agreement <= 1:
-        raise ConfigError(f"--min-agreement got {min_agreement}; expected a fraction from 0 to 1.")
+        raise ConfigError(f"--min-agreement is {min_agreement}; expected a fraction from 0 to 1.")
     if max_drop is not None and not (labels and 0 <= max_drop <= 100):
-        raise ConfigError(f"--max-drop got {max_drop}; expected points from 0 to 100, together with --labels.")
+        raise ConfigError(f"--max-drop is {max_drop}; expected percentage points from 0 to 100, and --labels.")
     limits = LIMITS[signature.dtype]
     if signature.stage == "full":
         limits = replace(

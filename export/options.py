@@ -60,18 +60,18 @@ class ExportOptions:
             if value not in choices:
                 near = closest(value, choices)
                 hint = f" Closest: {near[0]}." if near else ""
-                raise ConfigError(f"{option} got {value!r}; expected {', '.join(choices)}.{hint}")
+                raise ConfigError(f"{option} is {value!r}; expected {', '.join(choices)}.{hint}")
         if self.head and self.output == "aligned":
             raise ConfigError("--head needs features, but --output is aligned. Omit one of them.")
         if self.opset not in OPSETS:
-            raise ConfigError(f"--opset got {self.opset}; expected {OPSETS[0]} to {OPSETS[-1]}.")
+            raise ConfigError(f"--opset is {self.opset}; expected {OPSETS[0]} to {OPSETS[-1]}.")
         if isinstance(self.size, int) and self.size < MIN_SIZE_PX:
-            raise ConfigError(f"--size got {self.size}; expected at least {MIN_SIZE_PX} pixels, or dynamic.")
+            raise ConfigError(f"--size is {self.size}; expected at least {MIN_SIZE_PX} pixels, or dynamic.")
         if self.batch is not None and self.batch < 1:
-            raise ConfigError(f"--batch got {self.batch}; expected at least 1, or dynamic.")
+            raise ConfigError(f"--batch is {self.batch}; expected at least 1, or dynamic.")
         if self.stage == "full" and (self.size == "dynamic" or self.batch is not None):
             raise ConfigError(
-                "--preprocess full reads one photo per call and crops it to a fixed size. "
+                "--preprocess full takes one photo per call and crops it to a fixed size. "
                 "It cannot be combined with --size dynamic or --batch."
             )
 
@@ -83,7 +83,7 @@ def signature_of(model: Model, options: ExportOptions) -> Signature:
         try:
             preprocess = preprocess.scaled(options.size)
         except ConfigError as error:
-            raise ConfigError(f"--size got {options.size}, which is too large: {error}") from None
+            raise ConfigError(f"--size is {options.size}, which is too large: {error}") from None
     return Signature(
         dtype=options.dtype,
         stage=options.stage,
@@ -112,4 +112,4 @@ def _parse_int(option: str, text: str | None, unit: str) -> int | None:
     try:
         return None if text is None else int(text)
     except ValueError:
-        raise ConfigError(f"{option} got {text!r}; expected a whole number of {unit}, or dynamic.") from None
+        raise ConfigError(f"{option} is {text!r}; expected a whole number of {unit}, or dynamic.") from None

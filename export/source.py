@@ -84,7 +84,7 @@ def read_source(
     model = mvmr_zoo.load(spec, output=output, dim=dim, runtime="torch", device=device)
     for name, tensor in model.encoder.state_dict().items():
         if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{spec}: {name} has values that are not finite. Nothing was exported.")
+            raise CheckpointError(f"{spec}: {name} contains NaN or infinite values. Nothing was exported.")
     return Source(spec, model, None if is_external(spec) else find_checkpoint(spec).folder)
 
 

@@ -9,7 +9,7 @@ The commands are `python -m training.pretrain`, `training.distill`, `training.fi
 losses          MVMRLoss, DistillationLoss, distance correlation
 targets         the targets of the losses: fixed representations, a teacher's embeddings
 data            augmentation, data set, sampler, subsets
-config          every option, as frozen dataclasses; recipes/ holds YAML files of them
+config          every option, as frozen dataclasses; recipes/ contains YAML files of them
 runs            pretrain, distill and finetune as functions
 module          the LightningModules
 trainer         from a configuration to a trained module

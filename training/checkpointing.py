@@ -45,7 +45,7 @@ _UNCHANGEABLE = (
 )
 """Options that must not differ even with `--allow_config_change`.
 
-With other values, the saved state would not fit, or the run would read other images.
+With other values, the saved state would not fit, or the run would use other images.
 """
 _STATEFUL = ("loss.similarity", "optim.ema")
 """Options with a state of their own, which `--allow_config_change` must not turn on or off."""
@@ -91,8 +91,8 @@ class RunRecord(pl.Callback):
         broken = [name for name, p in pl_module.named_parameters() if not torch.isfinite(p).all()]
         if broken:
             raise TrainingError(
-                f"Weights are not finite at step {trainer.global_step}, first {broken[0]}. The last "
-                "checkpoint is good. Start again with a lower optim.peak_lr and another run.output."
+                f"The weights became NaN or infinite at step {trainer.global_step}, for example {broken[0]}. "
+                "The last checkpoint is valid. Start a new run with a lower optim.peak_lr."
             )
         checkpoint[_KEY] = self._record
         checkpoint[_TOTAL] = trainer.max_steps
@@ -216,9 +216,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
         if missing := {_KEY, _TOTAL, "global_step"} - saved.keys():
-            raise ValueError(f"it has no {min(missing)}")
+            raise ValueError(f"{min(missing)} is missing")
     except Exception as error:  # a damaged file fails in torch's own ways
-        raise ConfigError(f"{path} cannot be resumed from: {one_line(error)}") from None
+        raise ConfigError(f"{path} cannot be used to resume: {one_line(error)}") from None
     return saved
 
 

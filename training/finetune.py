@@ -1,8 +1,8 @@
 """Fine-tune a whole encoder on few labels: `python -m training.finetune --config FILE [--resume]`.
 
 Every option of the file is also an option of the command line, for example `--share 0.01`; `--print_config`
-shows them all. The training images are listed in a file that is written once and reused. The run ends with
-a checkpoint folder that holds the classifier too.
+prints all of them. The training images are listed in a file that is written once and reused. The resulting
+checkpoint folder also contains the classifier.
 """
 
 import sys

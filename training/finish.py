@@ -59,7 +59,7 @@ def finish(
     Args:
         encoder: The encoder. It is left in evaluation mode, with its weights rounded to fp16.
         config: Configuration of the run. The folder is `run.output/run.name`.
-        metrics: Measured figures by protocol.
+        metrics: Measured results by protocol.
         projector: The projector, stored so that training can continue from the folder.
         space: How the teacher's embeddings became targets.
         features: `(N, D)` features of some training images, by which the dimensions of `aligned` are ordered.

@@ -98,8 +98,8 @@ class MVMRModule(pl.LightningModule):
         if not torch.isfinite(loss.total):
             not_finite = [name for name, term in loss.terms.items() if not torch.isfinite(term)]
             raise TrainingError(
-                f"The loss is not finite at step {self.global_step}, in {', '.join(not_finite) or 'the sum'}. "
-                "The last checkpoint is good. Start again with a lower optim.peak_lr and another run.output."
+                f"The loss became NaN or infinite at step {self.global_step}, in {', '.join(not_finite) or 'the sum'}. "
+                "The last checkpoint is valid. Start a new run with a lower optim.peak_lr."
             )
         with torch.no_grad():
             self.record = StepRecord(
@@ -208,8 +208,8 @@ class Classifier(pl.LightningModule):
         loss = F.cross_entropy(logits.float(), batch.label, label_smoothing=self.config.label_smoothing)
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"The loss is not finite at step {self.global_step}, in cross_entropy. "
-                "The last checkpoint is good. Start again with a lower optim.peak_lr and another run.output."
+                f"The loss became NaN or infinite at step {self.global_step}, in cross_entropy. "
+                "The last checkpoint is valid. Start a new run with a lower optim.peak_lr."
             )
         accuracy = (logits.argmax(dim=1) == batch.label).float().mean()
         self.logged = {"loss/cross_entropy": loss.detach(), "train/accuracy": accuracy}

@@ -60,7 +60,7 @@ def lr_factor(config: OptimConfig, total_steps: int, step: int) -> float:
     """The share of the peak learning rate at a step.
 
     The warm-up rises linearly from `initial_lr` to 1, or stays at 1. `cosine` then falls by half a cosine to
-    `final_lr`. `wsd` holds 1 and falls in its last part as `1 - sqrt(progress)` (Hägele et al., Scaling laws and
+    `final_lr`. `wsd` stays at 1 and decays in its last part as `1 - sqrt(progress)` (Hägele et al., Scaling laws and
     compute-optimal training beyond fixed training durations, 2024).
 
     Args:

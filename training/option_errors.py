@@ -56,7 +56,7 @@ def _mistakes(words: list[str], options: Sequence[str], config: type) -> Iterato
             continue
         elif name in ("--resume", "--allow_config_change"):
             if separator:
-                yield f"{name} takes no value, but got {value!r}."
+                yield f"{name} takes no value, but {value!r} was given."
         elif not separator and not words:
             yield f"{name} needs a value: {_kind(name, config)}."
         else:
@@ -83,7 +83,7 @@ def _mistake_of_option(name: str, text: str, config: type) -> str | None:
     except yaml.YAMLError:
         value = text
     if dataclasses.is_dataclass(hint) and not isinstance(value, dict):
-        return f"{name} names a section. Give its options one by one, as `{name}.OPTION VALUE`."
+        return f"{name} names a section. Pass its options one by one, as `{name}.OPTION VALUE`."
     return mistake(value, hint, name.removeprefix("--"))
 
 

@@ -13,7 +13,7 @@ from mvmr_zoo.models import CATALOG, HUB_CATALOG, hub_catalog_text, read_hub_cat
 def pinned_row(config: CheckpointConfig, pin: Pin) -> ModelCard:
     """The catalog's row of a published folder.
 
-    If an earlier row has the same name and architecture, its summary, published figures, origin and location are kept.
+    If an earlier row has the same name and architecture, its summary, published results, origin and location are kept.
     """
     from mvmr_zoo.architectures import encoder_cost  # imports PyTorch
 

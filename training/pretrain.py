@@ -1,7 +1,7 @@
 """Train an encoder without labels: `python -m training.pretrain --config FILE [--resume]`.
 
 Every option of the file is also an option of the command line, for example `--optim.epochs 10`;
-`--print_config` shows them all. The run writes `last.ckpt` as it goes, and ends with a checkpoint
+`--print_config` prints all of them. The run writes `last.ckpt` at intervals. It ends with a checkpoint
 folder that `mvmr_zoo.load` reads.
 """
 

@@ -23,11 +23,11 @@ from mvmr_zoo.models.hub import HubSpec, Pushed, add_tag, check_tag, parse_hub_s
 from training.pin import pin_in_catalog
 
 REPORTS = "reports"
-"""Folder of a repository with the evaluation reports behind its figures."""
+"""Folder of a repository with the evaluation reports behind its results."""
 
 
 def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], target: Path) -> Checkpoint:
-    """Copy a checkpoint folder to `target`, with the reports, their figures and the model card.
+    """Copy a checkpoint folder to `target`, with the reports, their results and the model card.
 
     Args:
         checkpoint: The checkpoint to publish. Its folder is not changed.
@@ -45,7 +45,7 @@ def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], tar
         if not path.name.isascii() or not path.name.isprintable():
             raise ConfigError(f"The report {printable(path.name)} has a name that is not printable ASCII. Rename it.")
         if (target / REPORTS / path.name).exists():
-            raise ConfigError(f"Two reports are named {path.name}. Give them different names.")
+            raise ConfigError(f"Two reports are named {path.name}. Rename one of them.")
         (target / REPORTS).mkdir(exist_ok=True)
         shutil.copyfile(path, target / REPORTS / path.name)
         figures |= measured
@@ -101,7 +101,7 @@ def run(
     """
     where = parse_hub_spec(repo)
     if "@" in repo:
-        raise ConfigError(f"--repo got {repo!r}; expected ORG/NAME alone. --tag names the new commit.")
+        raise ConfigError(f"--repo is {repo!r}; expected ORG/NAME alone. --tag names the new commit.")
     if tag is not None:
         check_tag(tag)
     checkpoint = read_checkpoint(folder)

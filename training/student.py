@@ -36,7 +36,7 @@ def make_encoder(config: StudentConfig) -> Encoder:
         found = before.architecture if isinstance(before, Encoder) else type(before).__name__
         raise ConfigError(
             f"student.start_from is {config.start_from}, whose architecture is {found}; "
-            f"expected {config.architecture}, as student.architecture says."
+            f"expected {config.architecture}, the value of student.architecture."
         )
     return before.train()
 

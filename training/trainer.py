@@ -86,7 +86,7 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
     Raises:
         ConfigError: The run to resume had another configuration.
         FinishedError: The run to resume has finished.
-        DataError: Images are missing or of one class only, or the output folder holds another run.
+        DataError: Images are missing or of one class only, or the output folder contains another run.
         CheckpointError: `run.output/run.name` exists and is not a checkpoint folder.
     """
     _check_batch_size(config)
@@ -102,7 +102,7 @@ def prepare(config: TaskConfig, *, resume: bool = False, allow_change: bool = Fa
     say(f"Opening {', '.join(config.data.sources)}")
     data = _open(config)
     if not len(data):
-        raise DataError(f"{config.data.train} holds no image.")
+        raise DataError(f"{config.data.train} contains no images.")
     _check_classes(config, data)
     identity = hashlib.sha256(f"{stat_fingerprint(data)} {label_digest(data)}".encode()).hexdigest()
     if last.exists():
@@ -129,7 +129,7 @@ def _check_not_finished(folder: Path) -> None:
     except CheckpointError:
         return
     raise FinishedError(
-        f"This run has finished: {folder} is its result. To train longer, raise optim.epochs and add "
+        f"This run has finished. Its result is in {folder}. To train longer, raise optim.epochs and add "
         "--allow_config_change."
     )
 
@@ -138,7 +138,7 @@ def _check_classes(config: TaskConfig, data: ImageSet) -> None:
     monitored = config.monitor.knn_every_epochs > 0 or config.monitor.linear_lr > 0
     if monitored and len(np.unique(data.labels[data.labels >= 0])) == 1:
         raise DataError(
-            f"{config.data.train} holds only one class, {data.class_names[0]}. k-NN and the linear head "
+            f"{config.data.train} contains only one class, {data.class_names[0]}. k-NN and the linear head "
             "need two. Use more classes, use a folder without subfolders, or set monitor.knn_every_epochs and "
             "monitor.linear_lr to 0."
         )
@@ -235,7 +235,7 @@ def fit(
             callback.on_train_end(trainer, module)
     say(
         f"Trained to step {plan.total_steps:,} in {duration(time.monotonic() - began)}. "
-        f"Figures: {trainer.log_dir}/metrics.csv"
+        f"Metrics: {trainer.log_dir}/metrics.csv"
     )
     return trainer.is_global_zero
 
@@ -247,7 +247,7 @@ def _trainer(config: TaskConfig, plan: Plan, callbacks: list[pl.Callback]) -> pl
     if config.trainer.precision == "fp16" and not cuda:
         raise ConfigError("trainer.precision is fp16, which needs CUDA; expected fp32 or bf16 here.")
     if config.trainer.accelerator == "cuda" and not cuda:
-        raise ConfigError("trainer.accelerator is cuda, but PyTorch finds no CUDA device; expected auto or cpu here.")
+        raise ConfigError("trainer.accelerator is cuda, but PyTorch found no CUDA device; expected auto or cpu here.")
     # every resume writes another version folder
     loggers: list[Logger] = [CSVLogger(output, name="logs", flush_logs_every_n_steps=1)]
     if config.trainer.tensorboard:

@@ -68,9 +68,11 @@ def _command(protocol: str) -> Callable[..., None]:
 
         check_folder_option(output)
         if plots and output is None:
-            raise ConfigError("--plots writes into the folder of --output. Add --output FOLDER.")
+            raise ConfigError("--plots needs --output FOLDER.")
         if ten_crop and protocol not in ("linear", _ALL):
-            raise ConfigError(f"--ten-crop is for linear and all; {protocol} evaluates one view of each test image.")
+            raise ConfigError(
+                f"--ten-crop works only with linear and all. {protocol} evaluates one view of each test image."
+            )
         if attach:
             attachable(model)
         if output is not None:
@@ -180,7 +182,7 @@ def _finish(protocol: str, evaluation: Evaluation, output: Path | None, *, attac
         name = f"{shown}-{report.data}-{protocol}"
         path = output / f"{''.join(char if char.isalnum() or char in '-_.' else '-' for char in name)}.json"
         if path.exists() and read_report(path).images != report.images:
-            raise ConfigError(f"{path} is a report on other images. Choose another --output.")
+            raise ConfigError(f"{path} is a report on different images. Choose another --output.")
         write_report(path, report)
         write_whole(path.with_suffix(".md"), report_markdown(report))
     if attach:

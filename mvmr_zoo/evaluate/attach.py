@@ -1,4 +1,4 @@
-"""Write the figures of a report into the checkpoint folder that was measured."""
+"""Write the results of a report into the checkpoint folder that was evaluated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def attachable(spec: str) -> Checkpoint:
-    """The checkpoint of a spec, if figures can be written into its folder.
+    """The checkpoint of a spec, if results can be written into its folder.
 
     Raises:
         ConfigError: The folder is in the cache of the Hub, or the spec is an external encoder.
@@ -36,11 +36,11 @@ def attachable(spec: str) -> Checkpoint:
 
 
 def attach_report(report: Report, path: Path | None) -> Checkpoint:
-    """Write the figures of a report into `config.json` and the model card.
+    """Write the results of a report into `config.json` and the model card.
 
     Args:
         report: Report on an encoder.
-        path: File of the report, which the figures name as their source. None if it was not written.
+        path: File of the report, which the results name as their source. None if it was not written.
 
     Raises:
         ConfigError: The report was measured with other weights, another alignment or another preprocessing.
@@ -51,15 +51,15 @@ def attach_report(report: Report, path: Path | None) -> Checkpoint:
 
 
 def card_figures(checkpoint: Checkpoint, report: Report, source: str) -> dict[str, Figure]:
-    """The figures of a report for a checkpoint's `config.json`, by name.
+    """The results of a report for a checkpoint's `config.json`, by name.
 
-    The names of figures of `aligned` end in `/aligned`, or in `/aligned/dim=K` if only the first K dimensions were
+    The names of results of `aligned` end in `/aligned`, or in `/aligned/dim=K` if only the first K dimensions were
     measured. The best epoch of `linear-sgd-v1` is omitted, because it is chosen on the test split.
 
     Args:
         checkpoint: The checkpoint that was measured.
-        report: The report with the figures.
-        source: The source that each figure names.
+        report: The report with the results.
+        source: The source that each result names.
 
     Raises:
         ConfigError: The report was measured with other weights, another alignment or another preprocessing.
@@ -67,8 +67,8 @@ def card_figures(checkpoint: Checkpoint, report: Report, source: str) -> dict[st
     measured = (checkpoint.vectors_digest(report.output, report.dim), checkpoint.config.preprocess.digest)
     if (report.weights, report.preprocess) != measured:
         raise ConfigError(
-            f"{checkpoint.folder} has other weights or another preprocessing than the report on {report.model}. "
-            "Measure it again."
+            f"The weights or the preprocessing of {checkpoint.folder} differ from those in the report on "
+            f"{report.model}. Evaluate the model again."
         )
     suffix = "" if report.output == "features" else f"/{report.output}"
     if suffix and report.dim != checkpoint.config.outputs[report.output]:

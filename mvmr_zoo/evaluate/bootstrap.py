@@ -1,4 +1,4 @@
-"""95 % confidence intervals by bootstrap over test images (Efron 1979): percentiles of 2,000 resamples."""
+"""95% confidence intervals by bootstrap over test images (Efron 1979): percentiles of 2,000 resamples."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Measured:
-    """A figure as a function of test images, so that it can be resampled.
+    """A result as a function of test images, so that it can be resampled.
 
     Args:
         images: Number of test images N.
-        statistic: Function from row numbers `(n,)` int64, which may repeat, to the figure of these images in [0, 1].
+        statistic: Function from row numbers `(n,)` int64, which may repeat, to the result of these images in [0, 1].
     """
 
     images: int
@@ -32,12 +32,12 @@ class Measured:
 
     @property
     def value(self) -> float:
-        """The figure of all images."""
+        """The result of all images."""
         return self.statistic(np.arange(self.images))
 
 
 class Difference(NamedTuple):
-    """The difference of two figures on the same images, with its 95 % interval. All values are in [-1, 1]."""
+    """The difference of two results on the same images, with its 95% confidence interval. All values are in [-1, 1]."""
 
     value: float
     low: float
@@ -54,12 +54,12 @@ def mean_of(values: NDArray[np.floating] | NDArray[np.bool_]) -> Measured:
 
 
 def figure(measured: Measured, *, seed: int = 0, source: str = "") -> Figure:
-    """Compute a figure and its interval.
+    """Compute a result and its confidence interval.
 
     Args:
         measured: Figure as a function of images.
         seed: Random seed of the resamples.
-        source: Source to name in the figure.
+        source: Source to name in the result.
     """
     low, high = _percentiles([measured.statistic(rows) for rows in _resamples(measured.images, seed)])
     value = round(measured.value, _DIGITS)
@@ -70,12 +70,12 @@ def difference(one: Measured, other: Measured, *, seed: int = 0) -> Difference:
     """Compute `one` minus `other` with a paired bootstrap: each resample draws the same images for both.
 
     Args:
-        one: First figure.
-        other: Second figure, of the same images in the same order.
+        one: First result.
+        other: Second result, of the same images in the same order.
         seed: Random seed of the resamples.
     """
     if one.images != other.images:
-        raise ValueError(f"one figure is over {one.images} images, the other over {other.images}")
+        raise ValueError(f"One result has {one.images} images, the other has {other.images}; expected the same images.")
     drawn = [one.statistic(rows) - other.statistic(rows) for rows in _resamples(one.images, seed)]
     return Difference(round(one.value - other.value, _DIGITS), *_percentiles(drawn))
 

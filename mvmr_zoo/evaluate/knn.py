@@ -49,7 +49,7 @@ def knn(
     """
     if k < 1 or temperature <= 0:
         raise ConfigError(
-            f"knn-v1 got k={k}, temperature={temperature}; expected k of at least 1 and a temperature above 0."
+            f"k is {k} and the temperature {temperature}; knn-v1 needs k of at least 1 and a temperature above 0."
         )
     classes, numbers = Classes.of(train_labels)
     check_features("train", train, len(numbers))

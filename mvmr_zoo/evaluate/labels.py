@@ -85,7 +85,9 @@ def check_features(what: str, features: NDArray[np.float32], count: int | None =
         raise DataError(f"The {what} split has {len(features)} features and {count} labels; expected equal numbers.")
     finite = np.isfinite(features).all(axis=1)
     if not finite.all():
-        raise DataError(f"The {what} split has features that are not finite, first in row {int(np.argmin(finite))}.")
+        raise DataError(
+            f"The {what} split contains NaN or infinite features; the first is in row {int(np.argmin(finite))}."
+        )
 
 
 def check_widths(train: NDArray[np.float32], test: NDArray[np.float32]) -> None:
@@ -122,7 +124,7 @@ def confusion_counts(actual: NDArray[np.int64], predicted: NDArray[np.int64], cl
 def check_numbers(numbers: NDArray[np.int64], classes: int) -> None:
     """Raise DataError if a class number is not in 0 to `classes` - 1."""
     if len(numbers) and not 0 <= numbers.min() <= numbers.max() < classes:
-        raise DataError(f"Got class numbers {numbers.min()} to {numbers.max()}; expected 0 to {classes - 1}.")
+        raise DataError(f"The class numbers are {numbers.min()} to {numbers.max()}; expected 0 to {classes - 1}.")
 
 
 def unit_scale(features: NDArray[np.float32]) -> np.float32:

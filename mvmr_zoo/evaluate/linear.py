@@ -77,10 +77,13 @@ def linear(
     check_features("test", test)
     check_widths(train, test)
     if len(classes) < 2:
-        raise DataError(f"linear-v1 got {len(classes)} class in train; expected at least two.")
+        raise DataError(f"The training split has {len(classes)} class; linear-v1 needs at least two.")
     held = held_out_rows(numbers, HELD_OUT, seed)
     if not held.any():
-        raise DataError("linear-v1 got one image per class; choosing the strength on held-out images needs two.")
+        raise DataError(
+            "linear-v1 needs a class with at least two images, because the regularization strength is chosen on "
+            "held-out images."
+        )
     scale = unit_scale(train)
     scaled = train * scale
     sweep = {

@@ -29,7 +29,7 @@ BATCH_SIZE = 256
 PEAK_LR = 1e-3
 
 BEST_EPOCH = "/best-epoch"
-"""Suffix of the figure that is chosen on the test split."""
+"""Suffix of the result that is chosen on the test split."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ def linear_sgd(
     """
     classes, numbers = Classes.of(train_labels)
     if not train_views:
-        raise DataError("linear-sgd-v1 got no view of train; expected at least one.")
+        raise DataError("linear-sgd-v1 received no training views; expected at least one.")
     check_features("test", test)
     for view in train_views:
         check_features("train", view, len(numbers))
         check_widths(view, test)
     if len(classes) < 2:
-        raise DataError(f"linear-sgd-v1 got {len(classes)} class in train; expected at least two.")
+        raise DataError(f"The training split has {len(classes)} class; linear-sgd-v1 needs at least two.")
     mean = train_views[0].mean(axis=0)
     scale = unit_scale(train_views[0] - mean)
     scaled = [(view - mean) * scale for view in train_views]

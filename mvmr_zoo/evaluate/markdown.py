@@ -1,4 +1,4 @@
-"""Reports as Markdown: a page for one report, or a table of all with the published figures."""
+"""Reports as Markdown: a page for one report, or a table of all with the published results."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def table_markdown(reports: Iterable[Report], *, published: bool = False) -> str
 
     Args:
         reports: Reports in the order of the table.
-        published: Also list published figures that no report has.
+        published: Also list published results that no report has.
     """
     reports = list(reports)
     rows = [_rows(report) for report in reports]
@@ -123,7 +123,7 @@ def _row(model: str, data: str, protocol: str, figure: Figure | None, published:
 
 
 def _plain(name: str) -> str:
-    """The name by which measured and published figures are compared: no version, one name for both linear protocols."""
+    """The name by which measured and published results are compared: no version, one name for both linear protocols."""
     return re.sub(r"-v\d+(?=/|$)", "", name).replace("linear-sgd", "linear")
 
 

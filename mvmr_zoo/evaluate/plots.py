@@ -92,7 +92,7 @@ def confusion_plot(
 
 
 def neighbors_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Figure], title: str) -> None:
-    """Draw k-NN accuracy by k with 95 % intervals.
+    """Draw k-NN accuracy by k with 95% confidence intervals.
 
     Args:
         path: PNG file to write.
@@ -104,7 +104,7 @@ def neighbors_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Fig
         MissingDependencyError: matplotlib is not installed.
     """
     if not accuracy_by_k:
-        raise DataError("A plot of accuracy by neighbors got no accuracy; expected at least one.")
+        raise DataError("A plot of accuracy by neighbors needs at least one accuracy.")
     drawing, axes = _drawing(6, 4, title)
     neighbors = sorted(accuracy_by_k)
     figures = [accuracy_by_k[k] for k in neighbors]
@@ -122,7 +122,7 @@ def neighbors_plot(path: str | os.PathLike[str], accuracy_by_k: Mapping[int, Fig
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
     axes.set_ylim(max(low, -1), min(high, 101))  # so that a marker at 0 or 100 % is not cut off
     axes.set_xlabel("neighbors k")
-    axes.set_ylabel("accuracy, % (bars: 95 % interval)")
+    axes.set_ylabel("accuracy, % (bars: 95% confidence interval)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=_GRAY, linewidth=0.5)
     _save(path, drawing)
@@ -185,7 +185,7 @@ def feature_map(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]
         MissingDependencyError: scikit-learn is not installed.
     """
     if len(features) < MIN_MAP_ROWS or features.shape[1] < 2:
-        raise DataError(f"A map got features of shape {features.shape}; expected (N, D) with N >= 5 and D >= 2.")
+        raise DataError(f"The features of a map have shape {features.shape}; expected (N, D) with N >= 5 and D >= 2.")
     _require("scikit-learn", "sklearn")
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # a dependency of scikit-learn

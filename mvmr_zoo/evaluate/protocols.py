@@ -1,4 +1,4 @@
-"""The table of protocols. Each maps an encoder and a data set to figures, and says when it does not apply."""
+"""The table of protocols. Each maps an encoder and a data set to results, and explains when it does not apply."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ DEFAULTS = Options()
 
 
 class Outcome(NamedTuple):
-    """Figures by name, the main one first, and the predicted class numbers `(N,)` if the protocol classifies."""
+    """Results by name, the main one first, and the predicted class numbers `(N,)` if the protocol classifies."""
 
     figures: Mapping[str, Measured]
     answers: NDArray[np.int64] | None = None
@@ -66,8 +66,9 @@ class Protocol:
 
     Args:
         name: Name with version.
-        measure: Function from an encoder, splits and options to figures.
-        refuses: Function that returns why the protocol does not apply to an encoder and splits, or "" if it does.
+        measure: Function from an encoder, splits and options to results.
+        refuses: Function that returns why the protocol cannot be used with an encoder and splits, or "" if it can. The
+            text continues the sentence "NAME cannot be used with".
         classifier: Whether it measures the encoder's own classifier, which always uses features.
         prefers_features: Whether it measures features by default. Linear probes do, because features have more
             information than their projection into the teacher's space.
@@ -157,18 +158,20 @@ def _top5(name: str, splits: Splits, top5: NDArray[np.bool_]) -> dict[str, Measu
 
 
 def _one_class(model: Model, splits: Splits) -> str:
-    return f"photos of {splits.name} have several classes; use voc07" if splits.several else ""
+    return f"{splits.name} because its photos have several classes each. Use voc07" if splits.several else ""
 
 
 def _several_classes(model: Model, splits: Splits) -> str:
-    return "" if splits.several else f"images of {splits.name} have one class; voc07 needs the photos of VOC07"
+    return (
+        "" if splits.several else f"{splits.name} because its images have one class each. It needs the photos of VOC07"
+    )
 
 
 def _own_classifier(model: Model, splits: Splits) -> str:
     if model.head is None:
-        return f"{model.card.name} has no classifier; `python -m training.finetune` trains one"
+        return f"{model.card.name} because it has no classifier. Train one with `python -m training.finetune`"
     if set(model.class_names) != set(splits.test.class_names):
-        return f"the {len(model.class_names)} classes of {model.card.name} are not those of {splits.name}"
+        return f"{model.card.name} and {splits.name} because their classes differ"
     return _one_class(model, splits)
 
 

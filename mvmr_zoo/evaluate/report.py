@@ -49,7 +49,7 @@ class Report:
         images: SHA-256 of the images by split, `train` and `test`.
         machine: Processor, cores, system and package versions.
         confusions: The most frequent confusions, most frequent first.
-        figures: Figures by name, for example `imagenette/knn-v1`. The main figure of the protocol is first.
+        figures: Results by name, for example `imagenette/knn-v1`. The main result of the protocol is first.
     """
 
     protocol: str
@@ -117,7 +117,7 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         found = f"output is {values.get('output')!r} and dim is {values.get('dim')!r}"
         raise DataError(f"{path}: {found}; expected {' or '.join(OUTPUTS)} and an integer.")
     if not isinstance(values["figures"], dict):
-        raise DataError(f"{path}: figures is {type(values['figures']).__name__}; expected an object of figures.")
+        raise DataError(f"{path}: figures is {type(values['figures']).__name__}; expected an object of results.")
     try:
         values["figures"] = {current_name(key): Figure.from_json(each) for key, each in values["figures"].items()}
     except ConfigError as error:
@@ -126,6 +126,7 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         values["confusions"] = tuple(Confusion(*each) for each in values.get("confusions", ()))
     except TypeError:
         raise DataError(
-            f"{path}: confusions is not a list of actual class, predicted class, images and share."
+            f"{path}: each entry of confusions must list the actual class, the predicted class, the number of images "
+            "and the share."
         ) from None
     return Report(**values | {"protocol": current_name(values["protocol"])})

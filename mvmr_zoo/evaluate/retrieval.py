@@ -61,7 +61,7 @@ def retrieval(features: NDArray[np.float32], labels: ArrayLike, *, ranks: Sequen
     check_features("test", features, len(numbers))
     queries = np.flatnonzero(np.bincount(numbers)[numbers] >= 2)
     if not len(queries):
-        raise DataError("retrieval-v1 got one image per class; expected a class with at least two.")
+        raise DataError("retrieval-v1 needs a class with at least two images.")
     rows = unit(features)
     precisions, found = [], []
     for start in range(0, len(queries), _QUERIES_AT_ONCE):

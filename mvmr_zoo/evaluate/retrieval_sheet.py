@@ -73,7 +73,7 @@ def drawn_queries(labels: NDArray[np.int64], queries: int, seed: int) -> list[in
     classes, sizes = np.unique(labels, return_counts=True)
     several = classes[sizes >= 2]
     if not len(several):
-        raise DataError("A sheet of retrieved images got one image per class; expected a class with at least two.")
+        raise DataError("A sheet of retrieved images needs a class with at least two images.")
     drawn = np.sort(random.permutation(several)[:queries])
     return [int(random.choice(np.flatnonzero(labels == number))) for number in drawn]
 

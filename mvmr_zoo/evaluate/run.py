@@ -31,7 +31,7 @@ class Evaluation(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A figure of two encoders on the same test images, and the first minus the second."""
+    """A result of two encoders on the same test images, and the first minus the second."""
 
     name: str
     first: Figure
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """The reports of two encoders, and their figures side by side."""
+    """The reports of two encoders, and their results side by side."""
 
     first: Report
     second: Report
@@ -199,4 +199,4 @@ def _protocol(name: str) -> Protocol:
 
 def _check_applies(protocol: Protocol, model: Model, splits: Splits) -> None:
     if reason := protocol.refuses(model, splits):
-        raise ConfigError(f"{protocol.name} does not apply: {reason}.")
+        raise ConfigError(f"{protocol.name} cannot be used with {reason}.")

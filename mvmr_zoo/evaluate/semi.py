@@ -43,7 +43,10 @@ def semi(logits: NDArray[np.float32], class_names: Sequence[str], test_labels: A
     """
     check_features("test", logits)
     if not logits.shape[1] == len(class_names) == len(set(class_names)):
-        raise DataError(f"semi-v1 got {logits.shape[1]} logits per image for the classes {list(class_names)}.")
+        raise DataError(
+            f"There are {logits.shape[1]} logits per image for the classes {list(class_names)}; semi-v1 needs one "
+            "logit for each class, and unique class names."
+        )
     order = np.argsort(class_names)
     classes, scores = Classes(np.asarray(class_names)[order]), logits[:, order]
     predictions = scores.argmax(axis=1)

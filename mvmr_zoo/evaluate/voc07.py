@@ -85,7 +85,7 @@ def voc07(
         targets = (train_labels[known, number] == PRESENT).astype(np.int64)
         if min(targets.sum(), len(targets) - targets.sum()) < FOLDS:
             raise DataError(
-                f"voc07-v1: {targets.sum()} of {len(targets)} photos of trainval show {name}; expected at least "
+                f"voc07-v1: in trainval, {targets.sum()} of {len(targets)} photos show {name}; expected at least "
                 f"{FOLDS} photos with it and {FOLDS} without it."
             )
         strengths[name] = _chosen(train[known], targets, seed, device)

@@ -99,7 +99,7 @@ class TorchEngine:
         except ImportError as error:
             raise MissingDependencyError("PyTorch", "cpu", "run an encoder in PyTorch") from error
         if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("PyTorch finds no CUDA device. Use device='cpu'.")
+            raise ConfigError("PyTorch found no CUDA device. Use device='cpu'.")
         self.device = device
         self._torch = torch
         self._encoder = encoder.eval().to(device).to(memory_format=torch.channels_last)

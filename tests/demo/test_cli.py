@@ -19,7 +19,7 @@ from .conftest import Album, running
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--host", "0.0.0.0"], "Anyone in the network could see your photos at 0.0.0.0. Add --auth NAME:PASSWORD."),
+        (["--host", "0.0.0.0"], "Anyone on the network could see your photos at 0.0.0.0. Add --auth NAME:PASSWORD."),
         (["--host", "192.168.1.5", "--public"], "Add --auth NAME:PASSWORD."),
         (["--auth", "ann"], "--auth needs the form NAME:PASSWORD, and neither part may be empty."),
         (["--mcp", "--auth", "ann:secret"], "The MCP endpoint does not support a login."),

@@ -39,5 +39,5 @@ def test_bench_reports_speed_and_agreement_of_each_engine(
 
 
 def test_bench_rejects_batch_0(exports: ExportedFolders) -> None:
-    with pytest.raises(ConfigError, match="--batch got 0"):
+    with pytest.raises(ConfigError, match="--batch is 0"):
         bench(exports.spec, batch=0)

@@ -93,7 +93,7 @@ def test_check_rejects_photos_that_differ_from_the_measured_ones(exports: Export
 
 
 def test_check_requires_the_measured_photos(exports: ExportedFolders, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"was measured on photos of photos\. Pass their folder with --images"):
+    with pytest.raises(DataError, match=r"used photos of photos\. Pass that folder with --images"):
         check(exports("fp32"))
     with pytest.raises(DataError, match="nowhere is not a folder"):
         check(exports("fp32"), images=tmp_path / "nowhere")

@@ -81,14 +81,14 @@ class Workspace:
 HASHED = FILES - {"export.json"}
 
 WRITING = {
-    "dtype": ("TINY OUT --dtype int4", "--dtype got 'int4'; expected fp32, fp16, int8"),
-    "preprocess": ("TINY OUT --preprocess all", "--preprocess got 'all'; expected none, normalize, full"),
-    "opset": ("TINY OUT --opset 17", "--opset got 17; expected 18 to 23"),
-    "size 0": ("TINY OUT --size 0", "--size got 0; expected at least 32 pixels"),
-    "size in words": ("TINY OUT --size big", "--size got 'big'; expected a whole number of pixels"),
-    "batch 0": ("TINY OUT --batch 0", "--batch got 0; expected at least 1"),
+    "dtype": ("TINY OUT --dtype int4", "--dtype is 'int4'; expected fp32, fp16, int8"),
+    "preprocess": ("TINY OUT --preprocess all", "--preprocess is 'all'; expected none, normalize, full"),
+    "opset": ("TINY OUT --opset 17", "--opset is 17; expected 18 to 23"),
+    "size 0": ("TINY OUT --size 0", "--size is 0; expected at least 32 pixels"),
+    "size in words": ("TINY OUT --size big", "--size is 'big'; expected a whole number of pixels"),
+    "batch 0": ("TINY OUT --batch 0", "--batch is 0; expected at least 1"),
     "full of any size": ("TINY OUT --preprocess full --size dynamic", "cannot be combined with --size dynamic"),
-    "device": ("TINY OUT --device tpu", "--device got 'tpu'; expected cpu, cuda"),
+    "device": ("TINY OUT --device tpu", "--device is 'tpu'; expected cpu, cuda"),
     "labels of samples": ("TINY OUT --labels", "--labels needs --images"),
     "not an export": ("TINY mine", "mine exists and is not an exported folder, so it was not changed"),
     "no model": ("nothing OUT", "No model is named 'nothing'"),
@@ -96,8 +96,8 @@ WRITING = {
     "no photo": ("TINY OUT --images empty", "empty contains no photos"),
     "too few photos": ("TINY OUT --dtype int8 --images few", "few has 50 readable photos, and 42 of them"),
     "too few labels": ("TINY OUT --images PHOTOS --labels", "left after calibration. Expected at least 2000"),
-    "drop without labels": ("TINY OUT --images PHOTOS --max-drop 1", "together with --labels"),
-    "agreement": ("TINY OUT --images PHOTOS --min-agreement 1.5", "--min-agreement got 1.5; expected a fraction"),
+    "drop without labels": ("TINY OUT --images PHOTOS --max-drop 1", "and --labels"),
+    "agreement": ("TINY OUT --images PHOTOS --min-agreement 1.5", "--min-agreement is 1.5; expected a fraction"),
     "not a number": ("nan OUT --images PHOTOS", "contains NaN or infinite values"),
     "output": ("TINY OUT --output words", "output is 'words'; expected features or aligned"),
     "no such output": ("TINY OUT --output aligned", "has only features. Omit output"),
@@ -115,11 +115,11 @@ CHECKING = {
     "without contract": ("bare --images PHOTOS", "bare/export.json: contract is None; expected dict"),
     "a missing file": ("gone --images PHOTOS", "gone/config.json cannot be read (No such file or directory)"),
     "a checkpoint": ("TINY --images PHOTOS", "is not an exported folder: it has no export.json"),
-    "no images": ("FP32", "was measured on photos of photos. Pass their folder with --images"),
+    "no images": ("FP32", "used photos of photos. Pass that folder with --images"),
     "images elsewhere": ("FP32 --images empty", "cannot be read (No such file or directory)"),
     "images nowhere": ("FP32 --images nowhere", "nowhere is not a folder"),
     "altered images": ("FP32 --images altered", "It differs from the measured photo"),
-    "device": ("FP32 --images PHOTOS --device tpu", "device='tpu'"),
+    "device": ("FP32 --images PHOTOS --device tpu", "device is 'tpu'"),
 }  # fmt: skip
 """Invalid arguments of `check` and the expected messages."""
 

@@ -53,13 +53,13 @@ def test_min_agreement_overrides_all_dtypes_and_stages(value: float) -> None:
 @pytest.mark.parametrize(
     ("labels", "value", "message"),
     [
-        (False, {"min_agreement": 1.01}, "--min-agreement got 1.01"),
-        (False, {"min_agreement": -0.1}, "--min-agreement got -0.1"),
-        (False, {"min_agreement": math.nan}, "--min-agreement got nan"),
-        (False, {"max_drop": 0.5}, "together with --labels"),
-        (True, {"max_drop": -1.0}, "--max-drop got -1.0"),
-        (True, {"max_drop": math.nan}, "--max-drop got nan"),
-        (True, {"max_drop": 101.0}, "--max-drop got 101.0"),
+        (False, {"min_agreement": 1.01}, "--min-agreement is 1.01"),
+        (False, {"min_agreement": -0.1}, "--min-agreement is -0.1"),
+        (False, {"min_agreement": math.nan}, "--min-agreement is nan"),
+        (False, {"max_drop": 0.5}, "and --labels"),
+        (True, {"max_drop": -1.0}, "--max-drop is -1.0"),
+        (True, {"max_drop": math.nan}, "--max-drop is nan"),
+        (True, {"max_drop": 101.0}, "--max-drop is 101.0"),
     ],
 )
 def test_limits_out_of_range(labels: bool, value: dict[str, float], message: str) -> None:

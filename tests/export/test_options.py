@@ -14,15 +14,15 @@ from ..exported_folders import ExportedFolders
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"dtype": "fp61"}, r"--dtype got 'fp61'; expected fp32, fp16, int8\. Closest: fp16\."),
-        ({"dtype": "INT8"}, r"--dtype got 'INT8'; expected fp32, fp16, int8\."),
-        ({"stage": "ful"}, r"--preprocess got 'ful'; expected none, normalize, full\. Closest: full\."),
-        ({"device": "gpu"}, r"--device got 'gpu'; expected cpu, cuda\."),
-        ({"opset": 17}, r"--opset got 17; expected 18 to 23\."),
-        ({"opset": 24}, r"--opset got 24"),
-        ({"size": 0}, r"--size got 0; expected at least 32 pixels, or dynamic\."),
-        ({"size": 31}, r"--size got 31; expected at least 32 pixels"),
-        ({"batch": 0}, r"--batch got 0; expected at least 1, or dynamic\."),
+        ({"dtype": "fp61"}, r"--dtype is 'fp61'; expected fp32, fp16, int8\. Closest: fp16\."),
+        ({"dtype": "INT8"}, r"--dtype is 'INT8'; expected fp32, fp16, int8\."),
+        ({"stage": "ful"}, r"--preprocess is 'ful'; expected none, normalize, full\. Closest: full\."),
+        ({"device": "gpu"}, r"--device is 'gpu'; expected cpu, cuda\."),
+        ({"opset": 17}, r"--opset is 17; expected 18 to 23\."),
+        ({"opset": 24}, r"--opset is 24"),
+        ({"size": 0}, r"--size is 0; expected at least 32 pixels, or dynamic\."),
+        ({"size": 31}, r"--size is 31; expected at least 32 pixels"),
+        ({"batch": 0}, r"--batch is 0; expected at least 1, or dynamic\."),
         ({"stage": "full", "size": "dynamic"}, r"cannot be combined with --size dynamic or --batch"),
         ({"stage": "full", "batch": 4}, r"cannot be combined with --size dynamic or --batch"),
     ],
@@ -56,7 +56,7 @@ def test_signature_of_an_export(exports: ExportedFolders) -> None:
     assert signature_of(model, ExportOptions()).size_px == 32
     dynamic = signature_of(model, ExportOptions(size="dynamic"))
     assert (dynamic.size_px, dynamic.batch, dynamic.preprocess) == (None, None, model.preprocess)
-    with pytest.raises(ConfigError, match=r"--size got 2048, which is too large: .*resize_px=2304"):
+    with pytest.raises(ConfigError, match=r"--size is 2048, which is too large: .*resize_px is 2304"):
         signature_of(model, ExportOptions(size=2048))
 
 
@@ -67,7 +67,7 @@ def test_parse_size_and_batch() -> None:
 
 @pytest.mark.parametrize("text", ["", "big", "2.5", "224px", "dynamics"])
 def test_parse_rejects_invalid_numbers(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"--size got .*; expected a whole number of pixels, or dynamic\."):
+    with pytest.raises(ConfigError, match=r"--size is .*; expected a whole number of pixels, or dynamic\."):
         parse_size(text)
-    with pytest.raises(ConfigError, match=r"--batch got .*; expected a whole number of images, or dynamic\."):
+    with pytest.raises(ConfigError, match=r"--batch is .*; expected a whole number of images, or dynamic\."):
         parse_batch(text)

@@ -58,7 +58,7 @@ def test_non_finite_weights_are_rejected(exports: ExportedFolders, monkeypatch: 
         return found
 
     monkeypatch.setattr("mvmr_zoo.load", broken)
-    with pytest.raises(CheckpointError, match=r"backbone\.layer2\.0\.conv1\.weight has values that are not finite"):
+    with pytest.raises(CheckpointError, match=r"backbone\.layer2\.0\.conv1\.weight contains NaN or infinite values"):
         read_source(exports.spec)
 
 

@@ -228,7 +228,7 @@ def test_a_finished_run_says_so(finished: Path, photos: Path, capsys: pytest.Cap
     before = (finished / "last.ckpt").stat().st_mtime_ns
     assert train("pretrain", photos, finished, PIXELS, QUIET, "--resume") == 0
     said = capsys.readouterr()
-    assert f"This run has finished: {finished / NAME} is its result" in said.out
+    assert f"This run has finished. Its result is in {finished / NAME}." in said.out
     assert "raise optim.epochs and add --allow_config_change" in said.out
     assert said.err == ""
     assert (finished / "last.ckpt").stat().st_mtime_ns == before
@@ -346,5 +346,5 @@ def test_a_damaged_checkpoint_is_named(photos: Path, tmp_path: Path, capsys: pyt
     (tmp_path / "last.ckpt").write_bytes(b"PK")
     assert train("pretrain", photos, tmp_path, PIXELS, "--resume") == 2
     error = capsys.readouterr().err
-    assert "last.ckpt cannot be resumed from" in error
+    assert "last.ckpt cannot be used to resume" in error
     assert len(error.splitlines()) == 1

@@ -66,8 +66,8 @@ def never_runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         ("--optim.peak-lr 3", "There is no option --optim.peak-lr. Closest: --optim.peak_lr."),
         ("--allow-config-change", "There is no option --allow-config-change. Closest: --allow_config_change."),
         ("--optim.epochs", "--optim.epochs needs a value: a number."),
-        ("--optim 3", "--optim names a section. Give its options one by one, as `--optim.OPTION VALUE`."),
-        ("--resume=yes", "--resume takes no value, but got 'yes'."),
+        ("--optim 3", "--optim names a section. Pass its options one by one, as `--optim.OPTION VALUE`."),
+        ("--resume=yes", "--resume takes no value, but 'yes' was given."),
         ("photos", "Unexpected argument 'photos'. Options are written `--section.option value`."),
         ("--config missing.yaml", "--config cannot be read. missing.yaml: No such file or directory."),
         ("--run.name resnet50-imagenet", "run.name is resnet50-imagenet; expected a name that is not in the catalog"),
@@ -162,13 +162,13 @@ def test_a_run_without_a_terminal_is_followed_by_lines(
     assert lines[1] == "24 images of 2 classes: 20 to train on, 4 held out"
     assert lines[2].startswith("Training 4 steps of 8 images on ")
     assert lines[3].startswith("Step 1 of 4: loss ")
-    assert lines[4].startswith("Step 2: k-NN ")
-    assert lines[4].endswith(" of 4 held-out images among 20 train images, at 32 px")
+    assert lines[4].startswith("Step 2: k-NN accuracy ")
+    assert lines[4].endswith(" (4 held-out images, 20 training images, 32 px)")
     assert lines[5].startswith("Step 4 of 4: loss ")
     assert lines[5].endswith(" images/s, done")
-    assert lines[6].startswith("Step 4: k-NN ")
+    assert lines[6].startswith("Step 4: k-NN accuracy ")
     assert lines[7].startswith("Trained to step 4 in ")
-    assert lines[7].endswith(f"Figures: {tmp_path}/logs/version_0/metrics.csv")
+    assert lines[7].endswith(f"Metrics: {tmp_path}/logs/version_0/metrics.csv")
     assert lines[8:] == [
         f"Writing {tmp_path / 'mine'}",
         str(tmp_path / "mine"),
@@ -182,7 +182,7 @@ def test_a_run_without_a_terminal_is_followed_by_lines(
     finished = answer(capfd, run_small(photos, tmp_path, "--resume"), "pretrain")
     assert finished.returncode == 0
     assert finished.stdout == (
-        f"This run has finished: {tmp_path / 'mine'} is its result. To train longer, raise optim.epochs and add "
+        f"This run has finished. Its result is in {tmp_path / 'mine'}. To train longer, raise optim.epochs and add "
         "--allow_config_change.\n"
     )
     assert answer(capfd, run_small(photos, tmp_path, "--resume --optim.epochs 3"), "pretrain").stdout == finished.stdout
@@ -194,7 +194,7 @@ def test_a_run_without_a_terminal_is_followed_by_lines(
     longer = answer(capfd, run_small(photos, tmp_path, "--resume --allow_config_change --optim.epochs 3"), "pretrain")
     assert longer.returncode == 0, longer.stderr
     assert "Resuming with another configuration: optim.epochs: 2.0 before, 3.0 now" in longer.stdout
-    assert f"Resuming from step 4, which {tmp_path / 'last.ckpt'} holds" in longer.stdout
+    assert f"Resuming from step 4 ({tmp_path / 'last.ckpt'})" in longer.stdout
     assert "Training 2 steps of 8 images on " in longer.stdout
     after = read_checkpoint(tmp_path / "mine").config
     assert (before.training["optim"]["epochs"], after.training["optim"]["epochs"]) == (2, 3)
@@ -242,7 +242,7 @@ def test_on_a_terminal_a_bar_is_drawn_and_ctrl_c_keeps_the_work(tmp_path: Path, 
     run = Terminal(command)
     run.wait_for("starting 1 workers")
     run.wait_for("images/s, ")
-    run.wait_for("of 4 held-out images among 20 train images")
+    run.wait_for("(4 held-out images, 20 training images")
     run.process.send_signal(signal.SIGINT)
     assert run.ended() == 130, run.text
     assert run.text.replace("\r", "").endswith("Stopped. Run the same command with --resume to continue.\n")
@@ -251,7 +251,7 @@ def test_on_a_terminal_a_bar_is_drawn_and_ctrl_c_keeps_the_work(tmp_path: Path, 
     assert (tmp_path / "last.ckpt").exists()
     for line in run.text.replace("\r", "").split("\n"):  # a bar is erased before a line is printed
         if "Step 2: k-NN" in line:
-            assert line.endswith("at 32 px")
+            assert line.endswith("32 px)")
             assert "images/s" not in line.rsplit("\x1b[2K", 1)[-1]
 
 

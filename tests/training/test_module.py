@@ -124,7 +124,7 @@ def test_a_loss_that_is_not_finite_names_its_terms() -> None:
     made = module(0.0, live={})
     batch = example()
     batch.targets["teacher"][0] = torch.nan
-    with pytest.raises(TrainingError, match="not finite at step 0, in teacher"):
+    with pytest.raises(TrainingError, match="became NaN or infinite at step 0, in teacher"):
         made.training_step(batch, 0)
 
 

@@ -52,15 +52,15 @@ class Health(pl.Callback):
         if self._low == PATIENCE and record.z.shape[1] > 1:
             raise TrainingError(
                 f"The embeddings collapsed by step {step}: effective rank {found.rank:.2f}, standard deviation "
-                f"{found.std:.2g}, while the terms are {', '.join(f'{k[5:]} {v:.3g}' for k, v in terms.items())}. "
-                f"{_remedy(pl_module)}, or set monitor.collapse_rank to 0 to continue."
+                f"{found.std:.2g}. Loss terms: {', '.join(f'{k[5:]} {v:.3g}' for k, v in terms.items())}. "
+                f"{_remedy(pl_module)}, or set monitor.collapse_rank to 0 to continue anyway."
             )
 
 
 def _remedy(module: MVMRModule) -> str:
     if module.loss.variance == 0:
-        return "The term `variance`, which prevents this, has weight 0. Raise loss.variance"
-    return "The term `variance` did not prevent this. Raise loss.variance, lower optim.peak_lr"
+        return "The variance term, which prevents this, has weight 0. Raise loss.variance"
+    return "The variance term did not prevent this. Raise loss.variance, lower optim.peak_lr"
 
 
 class Spread(NamedTuple):

@@ -20,11 +20,11 @@ from training.console import say
 from training.data import Plan, Split
 
 BANK_PER_CLASS = 100
-"""Train images per class that queries are compared with."""
+"""Training images per class that queries are compared with."""
 QUERIES_PER_CLASS = 100
 """Images per class whose class is predicted. The standard error is 1.5 points for ten classes."""
 BANK_IMAGES = 5000
-"""Train images in total. The limit keeps a measurement to seconds for any number of classes."""
+"""Training images in total. The limit keeps a measurement to seconds for any number of classes."""
 QUERY_IMAGES = 2000
 """Queries in total."""
 
@@ -37,16 +37,19 @@ class KnnResult(NamedTuple):
         queries: Number of images whose class was predicted.
         bank: Number of images that the queries were compared with.
         held_out: Whether the queries are held out of training.
+        px: Size of the images in pixels.
     """
 
     accuracy: float
     queries: int
     bank: int
     held_out: bool
+    px: int
 
     def __str__(self) -> str:
-        what = "held-out images" if self.held_out else "images that are trained on"
-        return f"k-NN {self.accuracy:.3f} of {self.queries:,} {what} among {self.bank:,} train images"
+        queries = f"{self.queries:,} held-out images" if self.held_out else f"{self.queries:,} training images"
+        bank = f"{self.bank:,} {'' if self.held_out else 'other '}training images"
+        return f"k-NN accuracy {self.accuracy:.3f} ({queries}, {bank}, {self.px} px)"
 
 
 def knn_accuracy(encoder: Encoder, preprocess: Preprocess, data: ImageSet, split: Split) -> KnnResult:
@@ -66,7 +69,7 @@ def knn_accuracy(encoder: Encoder, preprocess: Preprocess, data: ImageSet, split
     bank_features = image_features(encoder, preprocess, data, bank)
     query_features = image_features(encoder, preprocess, data, queries)
     accuracy = knn(bank_features, data.labels[bank], query_features, data.labels[queries]).accuracy
-    return KnnResult(accuracy, len(queries), len(bank), held_out)
+    return KnnResult(accuracy, len(queries), len(bank), held_out, preprocess.crop_px)
 
 
 def image_features(
@@ -120,7 +123,7 @@ class KnnMonitor(pl.Callback):
             return
         self.result = knn_accuracy(encoder, self._preprocess, self._data, self._split)
         write(trainer, {f"knn/{'held_out' if self.result.held_out else 'train'}": self.result.accuracy})
-        say(f"Step {trainer.global_step:,}: {self.result}, at {self._preprocess.crop_px} px")
+        say(f"Step {trainer.global_step:,}: {self.result}")
 
 
 def _halves(labels: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

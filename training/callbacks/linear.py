@@ -16,7 +16,7 @@ from training.module import MVMRModule
 class OnlineLinear(pl.Callback):
     """Logs `linear/accuracy` and `linear/loss` of a batch, measured before the head is trained on it.
 
-    The head has its own optimizer. Checkpoints hold the state of both. No gradient reaches the encoder.
+    The head has its own optimizer. Checkpoints contain the state of both. No gradient reaches the encoder.
 
     Args:
         classes: Number of classes.

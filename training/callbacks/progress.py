@@ -45,7 +45,7 @@ class Progress(pl.Callback):
             return
         self._start = self._done = trainer.global_step
         if self._start:
-            say(f"Resuming from step {self._start:,}, which {trainer.ckpt_path} holds")
+            say(f"Resuming from step {self._start:,} ({trainer.ckpt_path})")
         processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
         accumulated = trainer.accumulate_grad_batches
         several = f" in {accumulated} batches" if accumulated > 1 else ""

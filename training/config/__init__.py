@@ -80,7 +80,7 @@ class PretrainConfig(TaskConfig):
 
     Args:
         representations: The fixed representations that embeddings are compared with.
-        loss: The other terms, and the estimator.
+        loss: Other loss terms.
     """
 
     representations: RepresentationsConfig = field(default_factory=RepresentationsConfig)
@@ -113,7 +113,7 @@ class DistillConfig(TaskConfig):
         """Raise ConfigError for options of views, teacher and loss that conflict with each other."""
         same, mixup, k = self.teacher.view == "same", self.views.mixup, self.views.k
         require(mixup == 0 or same, "views.mixup", mixup, "0, or teacher.view: same, so that targets are mixed too")
-        require(k == 0 or same, "views.k", k, "0, or teacher.view: same, so that the teacher reads the fixed views")
+        require(k == 0 or same, "views.k", k, "0, or teacher.view: same, so that the teacher receives the fixed views")
         loss = self.loss
         plain = max(loss.invariance, loss.views)
         require(
@@ -138,7 +138,7 @@ class DistillConfig(TaskConfig):
             not (same and self.teacher.precomputed),
             "teacher.view",
             self.teacher.view,
-            "plain, because an embeddings folder holds one vector per photo",
+            "plain, because an embeddings folder contains one vector per photo",
         )
         require(
             loss.follows_teacher or not self.student.fit_projector,
@@ -157,7 +157,7 @@ class FinetuneConfig(TaskConfig):
     Args:
         share: Share of each class to train on, in (0, 1], held-out images excluded.
         subset: File that lists these images. It is written if it does not exist; otherwise it is read and checked.
-            None is `subset-SHARE.csv` in `run.output`.
+            None uses `subset-SHARE.csv` in `run.output`.
         label_smoothing: Label smoothing of the cross-entropy, in [0, 1).
     """
 
@@ -167,7 +167,7 @@ class FinetuneConfig(TaskConfig):
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value out of range, or without an encoder to start from."""
-        require(0 < self.share <= 1, "share", self.share, "above 0, at most 1")
+        require(0 < self.share <= 1, "share", self.share, "a number above 0 and at most 1")
         require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "in [0, 1)")
         require(self.views.mixup == 0, "views.mixup", self.views.mixup, "0, because labels are not mixed")
         require(self.views.k == 0, "views.k", self.views.k, "0, because fixed views need a teacher")

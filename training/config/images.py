@@ -19,15 +19,15 @@ class DataConfig:
 
     Args:
         train: One source or a list of them: a folder (one subfolder per class, or no classes at all), `parquet:PATH`,
-            or `stl10:SPLIT`, `cifar10`, `cifar20`, `cifar100` below `root`. Pretraining and distillation use classes
-            in callbacks only.
-        name: Name of the data on the model card. Empty derives it from `train`.
+            or `stl10:SPLIT`, `cifar10`, `cifar20`, `cifar100` in `data.root`. Pretraining and distillation use classes
+            only for monitoring.
+        name: Name of the data on the model card. If empty, it is derived from `train`.
         root: Folder of named data sets.
-        limit: Maximum number of training images, the same share of each class. None uses all.
+        limit: Maximum number of training images. The same share of each class is kept. None uses all.
         held_out: Share of each class that is held out for the k-NN callback, in [0, 0.5]. With 0, the callback
-            measures on training images, and its output says so.
+            measures on training images, and the output is labeled accordingly.
         workers: Number of processes that prepare views.
-        cache: Folder of cached representations and teacher embeddings. Several runs can share it. None is
+        cache: Folder of cached representations and teacher embeddings. Several runs can share it. None uses
             `cache` in `run.output`.
     """
 
@@ -63,15 +63,15 @@ class ViewConfig:
             discrepancy, 2019).
         crop_ratio: Share of the resized photo's short side that the plain view keeps: 0.875 is 224 of 256 px. 1 keeps
             all of it.
-        mean: Mean of the RGB values in [0, 1], by channel.
-        std: Standard deviation of the same values, positive.
+        mean: Mean of the RGB values in [0, 1], per channel.
+        std: Standard deviation of the same values, per channel. Must be positive.
         augment: The augmented view.
-        second: The second augmented view, if a representation needs one. None is `augment`.
+        second: The second augmented view, if a representation needs one. None uses `augment`.
         k: Number K of fixed views per photo. Epoch e uses the crop and flip of view e mod K, so that a teacher
             with `view: same` can be cached. 0 draws new views in every epoch.
-        seed: Random seed of the K fixed views.
+        seed: Random seed for the K fixed views.
         mixup: Parameter of the Beta distribution from which the shares of mixed image pairs are drawn (Zhang et al.,
-            mixup, 2018). 1 is uniform, 0 mixes nothing.
+            mixup, 2018). 1 is uniform. 0 disables mixup.
     """
 
     sizes: tuple[SizeStage, ...] = (SizeStage(start=0.0, px=96),)
@@ -88,7 +88,7 @@ class ViewConfig:
     def __post_init__(self) -> None:
         """Raise ConfigError unless the sizes cover the run in order, and every value is in range."""
         require(self.encoder_px >= 8, "views.encoder_px", self.encoder_px, "at least 8")
-        require(0 < self.crop_ratio <= 1, "views.crop_ratio", self.crop_ratio, "above 0, at most 1")
+        require(0 < self.crop_ratio <= 1, "views.crop_ratio", self.crop_ratio, "a number above 0 and at most 1")
         require(all(map(math.isfinite, self.mean)), "views.mean", self.mean, "three numbers")
         require(all(0 < value < math.inf for value in self.std), "views.std", self.std, "three positive numbers")
         require(min((stage.px for stage in self.sizes), default=8) >= 8, "views.sizes", self.sizes, "px of at least 8")
@@ -97,7 +97,9 @@ class ViewConfig:
         require(0 <= self.mixup < math.inf, "views.mixup", self.mixup, "at least 0")
         starts = [stage.start for stage in self.sizes]
         if not starts or starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] >= 1:
-            raise ConfigError(f"views.sizes starts at {starts}; expected 0 first, then rising shares below 1.")
+            raise ConfigError(
+                f"views.sizes has the starts {starts}. They must start at 0 and increase, with all values below 1."
+            )
 
     @property
     def second_view(self) -> AugmentConfig:
@@ -120,7 +122,7 @@ class ViewConfig:
 
     @property
     def encoder_preprocess(self) -> Preprocess:
-        """How the finished encoder prepares photos."""
+        """How the finished encoder preprocesses photos."""
         return self.preprocess(self.encoder_px)
 
     def preprocess(self, px: int) -> Preprocess:

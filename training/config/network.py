@@ -19,14 +19,14 @@ class StudentConfig:
             a classification network of torchvision or timm, or `effnet-lite:0`, `1` or `2`.
         projector: Widths of the projector's layers. The last is the embedding dimension. The layers are linear without
             bias, with batch norm and ReLU between them. The paper uses 8192, 8192, 8192.
-        zero_init_residual: Start every residual branch at zero, in networks whose branches end in a scale.
-        start_from: Model spec of a checkpoint of the same architecture. The encoder starts from its weights. The
-            projector does too if the checkpoint has one of the same widths. With the architecture `effnet-lite:0`, the
+        zero_init_residual: Start every residual branch at zero, in networks whose branches end in a scaling layer.
+        start_from: Model spec of a checkpoint of the same architecture. The encoder starts from its weights. So does
+            the projector, if the checkpoint has one with the same widths. With the architecture `effnet-lite:0`, the
             spec `effnet-lite:0` starts from its ImageNet weights. None starts from random weights.
-        freeze_batch_norm: Normalize by the statistics stored with `start_from`, and leave them as they are. Scales and
-            shifts are trained. It suits short runs, in which new statistics would first cost accuracy.
-        fit_projector: Start a projector of one layer at the ridge regression from the encoder's features to the
-            teacher's embeddings of the first training images, instead of random weights.
+        freeze_batch_norm: Keep the batch norm statistics of `start_from` fixed. Scales and shifts are trained. Useful
+            in short runs, where re-estimating the statistics would reduce accuracy at first.
+        fit_projector: Initialize a one-layer projector by ridge regression from the encoder's features to the teacher's
+            embeddings (on the first training images) instead of at random.
     """
 
     architecture: str = "resnet18"
@@ -63,18 +63,18 @@ class OptimConfig:
         peak_lr: Learning rate after the warm-up.
         final_lr: Learning rate at the end, as a share of the peak in [0, 1].
         weight_decay: L2 for `adam` and `sgd`, decoupled for `adamw`.
-        decay_vectors: Decay biases and batch norm too, as the paper's released runs do.
-        batch_size: Images per loss, over all processes together.
+        decay_vectors: Apply weight decay to biases and batch norm parameters too, as the paper's released runs do.
+        batch_size: Images per loss computation, summed over all processes.
         accumulate: Number of batches whose losses are averaged into one optimizer step.
         clip_norm: Largest L2 norm of the whole gradient. None disables clipping.
         epochs: Passes over the images.
-        schedule: `cosine` falls from the end of the warm-up. `wsd` (warmup, stable, decay) holds the peak and falls in
-            the last `decay` share of the run. A run that still holds the peak can be extended.
+        schedule: `cosine` decays from the end of the warm-up on. `wsd` (warmup, stable, decay) stays at the peak, then
+            decays during the last part of the run (`decay`). A run that is still at the peak can be extended.
         warmup: Length of the warm-up as a share of the run, in [0, 1).
-        warmup_shape: `linear` rises to the peak. `constant` holds the peak, as the paper's released distillations do.
-        initial_lr: Learning rate at the first step of a linear warm-up, as a share of the peak in [0, 1]. None is
+        warmup_shape: `linear` rises to the peak. `constant` stays at it, as the paper's released distillations do.
+        initial_lr: Learning rate at the first step of a linear warm-up, as a share of the peak in [0, 1]. None uses
             1 / (warm-up steps).
-        decay: Share of the run in which `wsd` falls, in (0, 1).
+        decay: Share of the run in which `wsd` decays, in (0, 1).
         ema: Decay of an exponential moving average of the weights, in [0, 1). The finished encoder has the averaged
             weights. 0 disables it.
     """

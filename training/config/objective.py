@@ -64,9 +64,10 @@ class RepresentationsConfig:
     Args:
         terms: The representations, each at most once. The default is the paper's five.
         sign: `paper` maximizes the dependence, `released` minimizes it, as the authors' released code does.
-        px: Side in pixels of the plain view that they are computed from. None is the largest of `views.sizes`.
+        px: Side, in pixels, of the plain view from which representations are computed. None uses the largest of
+            `views.sizes`.
         cached: Compute the representations once and store them on disk. Otherwise every step computes them.
-        cache: How they are stored.
+        cache: Storage of cached representations.
     """
 
     terms: tuple[RepresentationConfig, ...] = PAPER_REPRESENTATIONS
@@ -88,17 +89,19 @@ class TeacherConfig:
 
     Args:
         spec: Any model spec, such as `open_clip:ViT-B-16/laion400m_e32` or `effnet-lite:0`, or
-            `embeddings:FOLDER` with precomputed vectors. A list names several teachers, which need `dim`.
-        view: With `plain`, the teacher reads the whole photo. With `same`, it reads the crop and flip (and mixup) of
-            the student's view, without the color changes.
-        px: Side in pixels of the images that the teacher reads. None is the side of its own preprocessing. Several
-            teachers need None.
+            `embeddings:FOLDER` with precomputed vectors. A list names several teachers and requires
+            `dim`.
+        view: With `plain`, the teacher receives the whole photo. With `same`, it receives the crop and flip (and
+            mixup) of the student's view, without the color changes.
+        px: Side, in pixels, of the images that the teacher receives. None uses the size of the teacher's own
+            preprocessing. Must be None with several teachers.
         dim: Number of principal components of the embeddings to use as targets; see `training.targets.fit_space`.
             None uses the embeddings themselves.
-        whitening: Exponent in [0, 1] by which the components' deviations are made equal. 0 keeps them. Needs `dim`.
+        whitening: Whitening exponent in [0, 1]. 0 keeps the standard deviations of the components, 1 makes them equal.
+            Requires `dim`.
         cached: Compute the embeddings once and store them on disk. Otherwise every step computes them. With
-            `view: same` this needs `views.k`.
-        cache: How they are stored.
+            `view: same`, this requires `views.k`.
+        cache: Storage of cached embeddings.
     """
 
     spec: str | tuple[str, ...] = "effnet-lite:0"
@@ -160,11 +163,11 @@ class DistillLossConfig(LossConfig):
     """The terms of distillation; see `LossConfig` and `training.DistillationLoss`.
 
     Args:
-        teacher: Weight of `1 - dCor` between embeddings and the teacher's.
-        regression: Weight of `1 - cos` between embeddings and the teacher's centered embeddings. The
-            projector must then end in the teacher's dimension. Not in the paper.
+        teacher: Weight of `1 - dCor` between the student's and the teacher's embeddings.
+        regression: Weight of `1 - cos` between embeddings and the teacher's centered embeddings. This requires a
+            projector that ends in the teacher's dimension. Not in the paper.
         similarity: Weight of the divergence between the teacher's and the student's similarities to past teacher
-            embeddings. The projector must end in the teacher's dimension here too. Not in the paper.
+            embeddings. This also requires a projector that ends in the teacher's dimension. Not in the paper.
         memory_bank: Number of past teacher embeddings in the memory bank of the similarity term.
         temperature: Softmax temperature of the similarity term.
     """

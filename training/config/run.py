@@ -22,11 +22,11 @@ class RunConfig:
     Args:
         output: Folder for logs, `last.ckpt` and the finished checkpoint folder.
         name: Name of the checkpoint folder and of the model. It must not be in the catalog.
-        seed: Random seed of initialization, order and augmentation.
+        seed: Random seed for initialization, order and augmentation.
         save_every_minutes: How often `last.ckpt` is written.
         license: License of the weights for the model card, for example `apache-2.0`. With `not stated`, the model can
             only be published in a private repository.
-        note: A paragraph for the model card that explains its figures.
+        note: A paragraph for the model card that explains its results.
         published: Result that the paper reports for this run, as text. Empty if it reports none.
     """
 
@@ -88,7 +88,7 @@ class TrainerConfig:
         nodes: Number of machines.
         precision: `bf16` and `fp16` are mixed precision. The loss is always computed in fp32.
         compile: Compile the encoder with `torch.compile`. Compilation takes a minute or more.
-        tensorboard: Write TensorBoard logs beside the CSV ones.
+        tensorboard: Write TensorBoard logs in addition to the CSV logs.
     """
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -31,7 +31,7 @@ class Policy:
         brightness: Strength b. Factors are in [max(0, 1 - b), 1 + b].
         contrast: See `brightness`.
         saturation: See `brightness`.
-        hue: Strength h, at most 0.5. Shifts are in [-h, h] turns of the color wheel.
+        hue: Strength h, at most 0.5. The hue is shifted by up to ±h of the color wheel.
         jitter: Probability that the four color changes apply.
         gray: Probability of a gray view.
         blur: Probability of a Gaussian blur.
@@ -75,15 +75,15 @@ class AugmentConfig:
     """A policy, and values that override it.
 
     Args:
-        policy: One of the paper's three: `paper`, `cifar` or `cifar20`.
+        policy: Augmentation policy from the paper: `paper`, `cifar` or `cifar20`.
         where: Where color and blur are computed: per image in the `workers`, or for the whole batch on the `device`.
             Crops are always computed in the workers.
-        min_scale: Smallest share of the photo's area in a crop. None keeps the value of the policy, here and below.
+        min_scale: Smallest share of the photo's area in a crop. None uses the value of the policy, here and below.
         flip: Probability of a horizontal flip.
         brightness: Strength b. Factors are in [max(0, 1 - b), 1 + b].
         contrast: Like `brightness`.
         saturation: Like `brightness`.
-        hue: Strength h, at most 0.5. Shifts are in [-h, h] turns of the color wheel.
+        hue: Strength h, at most 0.5. The hue is shifted by up to ±h of the color wheel.
         jitter: Probability that brightness, contrast, saturation and hue change.
         gray: Probability of a gray view.
         blur: Probability of a Gaussian blur.
@@ -110,7 +110,7 @@ class AugmentConfig:
         for name in _STRENGTHS:
             require(getattr(drawn, name) >= 0, f"views.augment.{name}", getattr(drawn, name), "at least 0")
         require(0 <= drawn.hue <= 0.5, "views.augment.hue", drawn.hue, "in [0, 0.5]")
-        require(0 < drawn.min_scale <= 1, "views.augment.min_scale", drawn.min_scale, "above 0, at most 1")
+        require(0 < drawn.min_scale <= 1, "views.augment.min_scale", drawn.min_scale, "a number above 0 and at most 1")
         if drawn.crop == "padded":
             expected = f"no value, because the policy {self.policy} keeps the whole photo"
             require(self.min_scale is None, "views.augment.min_scale", self.min_scale, expected)

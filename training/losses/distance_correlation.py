@@ -79,10 +79,10 @@ def centered_distances(*batches: Tensor, estimator: Estimator) -> list[Tensor]:
     """
     rows = {len(batch) for batch in batches}
     if len(rows) != 1:
-        raise ValueError(f"Distance correlation got batches of {sorted(rows)} rows; expected the same number.")
+        raise ValueError(f"The batches have {sorted(rows)} rows. Distance correlation needs equal numbers.")
     least = 4 if estimator == "unbiased" else 2
     if min(rows) < least:
-        raise ValueError(f"The {estimator} estimator got {min(rows)} rows; expected at least {least}.")
+        raise ValueError(f"The {estimator} estimator needs at least {least} rows; these batches have {min(rows)}.")
     return [centered(pairwise_distances(batch), estimator) for batch in batches]
 
 

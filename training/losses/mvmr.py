@@ -108,7 +108,7 @@ class MVMRLoss(nn.Module):
         """
         if z0 is None and (self.invariance > 0 or self.views > 0):
             raise ConfigError(
-                "MVMRLoss got z0=None; expected embeddings (N, P), which loss.invariance and loss.views read."
+                "z0 is None; loss.invariance and loss.views need the embeddings (N, P) of the plain view."
             )
         z, z0 = full_precision(z), None if z0 is None else full_precision(z0)
         terms: dict[str, Tensor] = {}
@@ -134,8 +134,8 @@ class MVMRLoss(nn.Module):
         wanted = {name: weight for name, weight in self.weights.items() if weight > 0}
         if missing := sorted(wanted.keys() - representations.keys()):
             raise ConfigError(
-                f"MVMRLoss got the representations {sorted(representations)}; expected {missing[0]} among them, "
-                "which has a weight."
+                f"The representation {missing[0]} has a weight, but is missing. The given representations are "
+                f"{sorted(representations)}."
             )
         return wanted
 

@@ -160,10 +160,10 @@ def _try(built: Mapping[str, Representation], px: int) -> None:
         except ConfigError:
             raise
         except Exception as error:  # a custom class can raise anything
-            raise ConfigError(f"Representation {name} fails on images (2, 3, {px}, {px}): {error}") from None
+            raise ConfigError(f"Representation {name} failed on images of shape (2, 3, {px}, {px}): {error}") from None
         if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2:
-            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-            raise ConfigError(f"Representation {name} gives {shape} for 2 images; expected a tensor (2, K).")
+            what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise ConfigError(f"Representation {name} returned {what} for 2 images; expected a tensor (2, K).")
 
 
 def _producer(

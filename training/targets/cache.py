@@ -68,7 +68,7 @@ def cached_rows(folder: Path, data: ImageSet, producer: Producer, config: CacheC
         config: How the rows are stored.
 
     Raises:
-        DataError: The folder holds rows of other images or another producer, it is damaged, or the disk is full.
+        DataError: The folder contains rows of other images or another producer, it is damaged, or the disk is full.
         ImageError: An image cannot be read.
     """
     total = len(data) * producer.repeats
@@ -98,7 +98,7 @@ def _identity(data: ImageSet, producer: Producer, config: CacheConfig) -> dict[s
 
 
 def _done(cache_path: Path, identity: dict[str, Any]) -> int:
-    """Number of finished rows. Raises DataError if the folder holds another cache."""
+    """Number of finished rows. Raises DataError if the folder contains another cache."""
     path = cache_path / "manifest.json"
     if not path.exists():
         return 0
@@ -110,7 +110,7 @@ def _done(cache_path: Path, identity: dict[str, Any]) -> int:
     for name, expected in identity.items():
         if found.get(name) != expected:
             raise DataError(
-                f"{cache_path} holds another cache: its {name} is {found.get(name)}; expected {expected}. "
+                f"{cache_path} contains another cache: its {name} is {found.get(name)}; expected {expected}. "
                 "Delete that folder, or use another data.cache."
             )
     return done
@@ -122,9 +122,9 @@ def _build(
     total = len(data) * producer.repeats
     rows = _writable(cache_path, (total, producer.dim), config.dtype, done)
     if done:
-        print(f"{producer.name}: continuing a cache that has {done:,} of {total:,} rows", flush=True)
+        print(f"{producer.name}: resuming a cache with {done:,} of {total:,} vectors", flush=True)
     else:
-        print(f"{producer.name}: computing {total:,} rows, once, into {cache_path}", flush=True)
+        print(f"{producer.name}: computing {total:,} vectors and caching them in {cache_path}", flush=True)
     with counted(producer.name, done) as progress:
         for start in range(done, total, BLOCK):
             indices = np.arange(start, min(start + BLOCK, total))
@@ -142,7 +142,7 @@ def _writable(cache_path: Path, shape: tuple[int, int], dtype: str, done: int) -
         rows = _load(path, shape[0], mode="r+")
         if rows.shape == shape and rows.dtype == dtype:
             return rows
-        raise DataError(f"{path} holds {rows.shape} {rows.dtype}; expected {shape} {dtype}. Delete {cache_path}.")
+        raise DataError(f"{path} has shape {rows.shape}, {rows.dtype}; expected {shape}, {dtype}. Delete {cache_path}.")
     needed, free = shape[0] * shape[1] * np.dtype(dtype).itemsize, shutil.disk_usage(cache_path).free
     if needed > free:
         raise DataError(
@@ -162,9 +162,9 @@ def _check(
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         bad = data.describe(int(indices[np.argmin(finite)]) // producer.repeats)
-        raise DataError(f"{producer.name} gives values that are not finite for {bad}.")
+        raise DataError(f"{producer.name} produced NaN or infinite values for {bad}.")
     if config.dtype == "float16" and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
-        raise DataError(f"{producer.name} gives values above the range of float16. Set its cache.dtype to float32.")
+        raise DataError(f"{producer.name} produced values above the range of float16. Set its cache.dtype to float32.")
 
 
 def _record(cache_path: Path, identity: dict[str, Any], done: int, total: int) -> None:
@@ -176,7 +176,8 @@ def _open(cache_path: Path, total: int, identity: dict[str, Any]) -> NDArray[np.
     rows = _load(cache_path / "rows.npy", total, mode="r")
     if rows.dtype != identity["dtype"] or rows.ndim != 2:
         raise DataError(
-            f"{cache_path / 'rows.npy'} holds {rows.dtype}; expected {identity['dtype']}. Delete {cache_path}."
+            f"{cache_path / 'rows.npy'} has shape {rows.shape}, {rows.dtype}; expected (N, K), {identity['dtype']}. "
+            f"Delete {cache_path}."
         )
     return rows
 
@@ -187,5 +188,5 @@ def _load(path: Path, total: int, mode: Literal["r", "r+"]) -> np.memmap[Any, An
     except (ValueError, OSError, EOFError):
         raise DataError(f"{path} is damaged or missing. Delete {path.parent} and run again.") from None
     if len(rows) != total:
-        raise DataError(f"{path} holds {len(rows)} rows; expected {total}. Delete {path.parent} and run again.")
+        raise DataError(f"{path} contains {len(rows)} rows; expected {total}. Delete {path.parent} and run again.")
     return rows

@@ -1,6 +1,6 @@
 """A teacher's embeddings: cached, computed in every step, or read from an embeddings folder.
 
-The teacher reads the plain photo, or with `view: same` the crop and flip of the student's view. It has its own
+The teacher receives the plain photo, or with `view: same` the crop and flip of the student's view. It has its own
 preprocessing.
 """
 
@@ -39,7 +39,7 @@ _BATCH = 64
 
 
 class Teacher:
-    """A teacher that reads uint8 images on any device.
+    """A teacher that takes uint8 images on any device.
 
     Args:
         spec: Model spec of the teacher.
@@ -56,7 +56,7 @@ class Teacher:
         self.dim = self.model.dim
         if self.model.engine.reads != "normalized":
             raise ConfigError(
-                f"The teacher {spec} is an export that prepares its images itself; expected one that reads normalized "
+                f"The teacher {spec} is an export with built-in preprocessing; expected one that takes normalized "
                 "images. Use its checkpoint, or teacher.view: plain with teacher.cached: true."
             )
         self._network: nn.Module | None = None
@@ -104,7 +104,7 @@ class Teacher:
 
 
 class Teachers:
-    """Several teachers that read the same images, each at its own size.
+    """Several teachers that receive the same images, each at its own size.
 
     Args:
         teachers: At least one teacher.
@@ -163,8 +163,9 @@ def check_width(spec: str, dim: int, width: int | None) -> None:
     """Raise ConfigError unless a teacher of `dim` features fits a projector of `width`, where that matters."""
     if width not in (None, dim):
         raise ConfigError(
-            f"student.projector ends in {width}, but the targets have {dim} numbers ({spec}), and loss.regression and "
-            "loss.similarity compare the two. Change the last width, or set both weights to 0."
+            f"The last width of student.projector is {width}, but the targets have {dim} dimensions ({spec}). "
+            "loss.regression and loss.similarity need them to be equal. Change the last width, or set both weights "
+            "to 0."
         )
 
 
@@ -267,13 +268,13 @@ def _precomputed(folder: Path, data: ImageSet) -> NDArray[np.float32]:
     missing = [name for name in names if name not in position]
     if missing:
         raise DataError(
-            f"{folder} has no embedding for {len(missing)} of {len(names)} images of {data.name}, first {missing[0]}. "
-            "Its image_path must be the path below the data set's folder, or end with it."
+            f"{folder} has no embedding for {len(missing)} of {len(names)} images of {data.name}, for example "
+            f"{missing[0]}. Its image_path must be the path below the data set's folder, or end with it."
         )
     rows = found.rows(np.asarray([position[name] for name in names], np.int64))
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
-        raise DataError(f"{folder}: the embedding of {names[int(np.argmin(finite))]} is not finite.")
+        raise DataError(f"{folder}: the embedding of {names[int(np.argmin(finite))]} contains NaN or infinite values.")
     return rows
 
 

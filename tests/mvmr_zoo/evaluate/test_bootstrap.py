@@ -42,5 +42,5 @@ def test_pairs_are_surer_than_two_intervals() -> None:
 def test_two_that_do_not_differ() -> None:
     same = mean_of(np.random.default_rng(0).random(50) < 0.5)
     assert difference(same, same) == (0, 0, 0)
-    with pytest.raises(ValueError, match="over 50 images, the other over 49"):
+    with pytest.raises(ValueError, match="has 50 images, the other has 49"):
         difference(same, mean_of(np.ones(49)))

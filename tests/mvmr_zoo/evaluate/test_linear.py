@@ -110,11 +110,15 @@ def test_input_that_is_odd_but_has_an_answer() -> None:
 @pytest.mark.parametrize(
     ("rows", "labels", "message"),
     [
-        (np.ones((3, 2)), [0, 1, 2], "one image per class"),
-        (np.ones((3, 2)), [0, 0, 0], "1 class in train; expected at least two"),
+        (np.ones((3, 2)), [0, 1, 2], "needs a class with at least two images"),
+        (np.ones((3, 2)), [0, 0, 0], "The training split has 1 class; linear-v1 needs at least two"),
         (np.ones((0, 2)), [], "train split has features of shape"),
         (np.ones((3, 2)), [0, 1], "3 features and 2 labels"),
-        (np.array([[1, 2], [np.nan, 1], [0, 0]]), [0, 1, 1], "not finite, first in row 1"),
+        (
+            np.array([[1, 2], [np.nan, 1], [0, 0]]),
+            [0, 1, 1],
+            "contains NaN or infinite features; the first is in row 1",
+        ),
         (np.ones((4, 3)), [0, 0, 1, 1], "Train features have 3 dimensions, test features 2"),
     ],
 )

@@ -56,12 +56,12 @@ def test_the_seed_fixes_it() -> None:
 
 def test_what_cannot_be_trained_on() -> None:
     train, labels, test, truth = blobs(30, 6)
-    with pytest.raises(DataError, match="got no view"):
+    with pytest.raises(DataError, match="received no training views"):
         linear_sgd([], labels, test, truth)
-    with pytest.raises(DataError, match="1 class in train"):
+    with pytest.raises(DataError, match="The training split has 1 class"):
         linear_sgd([train], labels * 0, test, truth)
     with pytest.raises(DataError, match="8 dimensions, test features 7"):
         linear_sgd([train], labels, test[:, :7], truth)
     train[3, 2] = np.nan
-    with pytest.raises(DataError, match="not finite, first in row 3"):
+    with pytest.raises(DataError, match="contains NaN or infinite features; the first is in row 3"):
         linear_sgd([train], labels, test, truth)

@@ -37,9 +37,9 @@ def test_features_that_tell_nothing_gain_nothing() -> None:
 
 
 def test_what_cannot_be_measured() -> None:
-    with pytest.raises(DataError, match="one image per class"):
+    with pytest.raises(DataError, match="needs a class with at least two images"):
         retrieval(np.eye(3, dtype=np.float32), [0, 1, 2])
-    with pytest.raises(DataError, match="not finite, first in row 1"):
+    with pytest.raises(DataError, match="contains NaN or infinite features; the first is in row 1"):
         retrieval(np.array([[1.0], [np.nan]], np.float32), [0, 0])
     with pytest.raises(DataError, match="expected \\(N, D\\) with N at least 1"):
         retrieval(np.empty((0, 3), np.float32), [])

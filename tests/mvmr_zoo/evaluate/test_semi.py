@@ -24,7 +24,7 @@ def test_a_class_that_the_classifier_lacks_is_never_right() -> None:
 def test_what_cannot_be_scored() -> None:
     with pytest.raises(DataError, match="3 logits per image for the classes"):
         semi(np.ones((2, 3), np.float32), ("a", "b", "b"), ["a", "b"])
-    with pytest.raises(DataError, match="not finite, first in row 1"):
+    with pytest.raises(DataError, match="contains NaN or infinite features; the first is in row 1"):
         semi(np.asarray([[1, 2, 3], [np.inf, 0, 0]], np.float32), NAMES, ["tench"] * 2)
 
 

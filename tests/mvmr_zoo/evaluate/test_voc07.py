@@ -61,7 +61,7 @@ def test_labels_as_features_are_perfect() -> None:
 def test_classes_without_photos() -> None:
     train, labels = photos(60, 6)
     empty = labels * [1, 1, 0]
-    with pytest.raises(DataError, match="0 of 60 photos of trainval show cow"):
+    with pytest.raises(DataError, match="in trainval, 0 of 60 photos show cow"):
         voc07(train, empty, train, labels, class_names=NAMES)
     with pytest.raises(DataError, match="no photo of test shows cow"):
         voc07(train, labels, train, empty, class_names=NAMES)

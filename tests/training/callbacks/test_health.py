@@ -74,7 +74,7 @@ def test_collapse_stops_the_run_and_names_the_term(
     error = capsys.readouterr().err
     assert "The embeddings collapsed by step" in error
     assert "invariance" in error
-    assert "`variance`, which prevents this, has weight 0. Raise loss.variance" in error
+    assert "The variance term, which prevents this, has weight 0. Raise loss.variance" in error
     last = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert all(torch.isfinite(tensor).all() for tensor in last["state_dict"].values())
 

@@ -37,8 +37,8 @@ def test_the_accuracy_is_that_of_the_protocol(images: ImageFolder, encoder: Enco
     assert encoder.training
     bank, queries = (image_features(encoder, PREPROCESS, images, rows) for rows in split)
     expected = protocol(bank, images.labels[split.train], queries, images.labels[split.held_out])
-    assert found == (expected.accuracy, 6, 18, True)
-    assert str(found) == f"k-NN {found.accuracy:.3f} of 6 held-out images among 18 train images"
+    assert found == (expected.accuracy, 6, 18, True, 32)
+    assert str(found) == f"k-NN accuracy {found.accuracy:.3f} (6 held-out images, 18 training images, 32 px)"
 
 
 @pytest.mark.parametrize("labels", [np.arange(24) % 2, np.arange(24) // 12, np.array([0] * 20 + [1] * 4)])
@@ -49,8 +49,8 @@ def test_without_held_out_images_each_half_of_a_class_answers_for_the_other(
     monkeypatch.setattr(knn_module, "image_features", lambda e, p, d, rows: asked.append(rows) or np.eye(24)[rows])
     relabeled = ImageFolder(images.root, images.paths, labels, images.class_names)
     found = knn_accuracy(encoder, PREPROCESS, relabeled, Split(np.arange(24), np.empty(0, np.int64)))
-    assert found[1:] == (12, 12, False)
-    assert "12 images that are trained on among 12 train images" in str(found)
+    assert found[1:] == (12, 12, False, 32)
+    assert "(12 training images, 12 other training images" in str(found)
     bank, queries = asked
     assert sorted([*bank, *queries]) == list(range(24))
     np.testing.assert_array_equal(np.bincount(labels[bank]), np.bincount(labels[queries]))
@@ -83,6 +83,6 @@ def test_a_run_without_held_out_images_says_so(
     more = (PIXELS, "--data.held_out=0", "--optim.epochs=0.7", "--monitor.knn_every_epochs=0.3")
     assert train("pretrain", photos, tmp_path, *more) == 0
     said = capsys.readouterr().out
-    assert said.count("of 12 images that are trained on among 12 train images, at 32 px") == 2
+    assert said.count("(12 training images, 12 other training images, 32 px)") == 2
     assert [int(row["step"]) for row in logged(tmp_path, "knn/train")] == [1, 2]  # the last step is measured once
     assert not read_checkpoint(tmp_path / NAME).config.metrics

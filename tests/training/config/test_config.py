@@ -69,7 +69,7 @@ FLAT = DistillLossConfig(invariance=0, views=0, regression=1)
         (
             DistillConfig,
             {"teacher": TeacherConfig(view="same", spec="embeddings:x"), "views": ViewConfig(k=2)},
-            r"teacher\.view is same; expected plain, because an embeddings folder holds one vector per photo",
+            r"teacher\.view is same; expected plain, because an embeddings folder contains one vector per photo",
         ),
         (FinetuneConfig, {}, r"student\.start_from is not given"),
         (FinetuneConfig, {"views": ViewConfig(mixup=1)}, r"mixup is 1; expected 0, because labels are not mixed"),

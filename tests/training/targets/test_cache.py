@@ -91,7 +91,7 @@ def test_a_cache_of_another_kind_is_refused_by_name(images: ImageFolder, tmp_pat
     (theirs,), (ours,) = (tmp_path / "b").iterdir(), (tmp_path / "a").iterdir()
     shutil.rmtree(ours)
     shutil.copytree(theirs, ours)
-    with pytest.raises(DataError, match=r"ramp-.* holds another cache: its producer_digest is 2; expected 1"):
+    with pytest.raises(DataError, match=r"ramp-.* contains another cache: its producer_digest is 2; expected 1"):
         cached_rows(tmp_path / "a", images, producer(), CacheConfig())
 
 
@@ -108,8 +108,11 @@ class Damage(NamedTuple):
         Damage(lambda home: (home / "manifest.json").write_text("{"), r"manifest\.json is damaged"),
         Damage(lambda home: (home / "rows.npy").unlink(), r"rows\.npy is damaged or missing"),
         Damage(lambda home: os.truncate(home / "rows.npy", 100), r"rows\.npy is damaged or missing"),
-        Damage(lambda home: np.save(home / "rows.npy", np.zeros((3, 6), np.float16)), "holds 3 rows; expected 12"),
-        Damage(lambda home: np.save(home / "rows.npy", np.zeros((12, 6))), "float64; expected float16"),
+        Damage(lambda home: np.save(home / "rows.npy", np.zeros((3, 6), np.float16)), "contains 3 rows; expected 12"),
+        Damage(
+            lambda home: np.save(home / "rows.npy", np.zeros((12, 6))),
+            r"has shape \(12, 6\), float64; expected \(N, K\), float16",
+        ),
     ],
 )
 def test_damage_is_named(damage: Damage, images: ImageFolder, tmp_path: Path) -> None:
@@ -124,7 +127,7 @@ def test_values_that_are_no_numbers_or_too_large(images: ImageFolder, tmp_path: 
     def broken(indices: NDArray[np.int64]) -> NDArray[np.float32]:
         return np.where(indices[:, None] == 3, np.nan, ramp(indices)).astype(np.float32)
 
-    with pytest.raises(DataError, match=rf"ramp gives values that are not finite for {images.describe(3)}"):
+    with pytest.raises(DataError, match=rf"ramp produced NaN or infinite values for {images.describe(3)}"):
         cached_rows(tmp_path, images, producer(broken), CacheConfig())
     large = producer(lambda indices: ramp(indices) + np.float32(70000), name="large")
     with pytest.raises(DataError, match="above the range of float16"):
@@ -188,7 +191,7 @@ def test_a_value_that_is_not_finite_names_its_image(images: ImageFolder, tmp_pat
         return np.where(indices[:, None] == 22, np.nan, ramp(indices)).astype(np.float32)
 
     made = Producer(name="views", digest="1", dim=6, compute=broken, repeats=3)
-    with pytest.raises(DataError, match=rf"views gives values that are not finite for {images.describe(7)}"):
+    with pytest.raises(DataError, match=rf"views produced NaN or infinite values for {images.describe(7)}"):
         cached_rows(tmp_path, images, made, CacheConfig())
 
 

@@ -146,4 +146,6 @@ def test_the_projector_must_have_the_width_of_the_targets(
 ) -> None:
     more = (f"--teacher.spec={checkpoint.folder}", "--teacher.dim=6", "--loss.regression=1", "--student.projector=[7]")
     assert train("distill", photos, tmp_path, *more, QUIET) == 2
-    assert "student.projector ends in 7, but the targets have 6 numbers" in " ".join(capsys.readouterr().err.split())
+    assert "The last width of student.projector is 7, but the targets have 6 dimensions" in " ".join(
+        capsys.readouterr().err.split()
+    )

@@ -61,13 +61,13 @@ def test_two_embeddings_of_one_name_or_of_no_number_are_refused(
     vectors = np.zeros((12, 2), np.float32)
     vectors[3, 1] = np.nan
     write_embeddings(tmp_path / "nan", [(vectors, names[:12])], facts)
-    with pytest.raises(DataError, match=rf"nan: the embedding of {images.describe(3)} is not finite"):
+    with pytest.raises(DataError, match=rf"nan: the embedding of {images.describe(3)} contains NaN or infinite values"):
         rows(f"embeddings:{tmp_path / 'nan'}", images, tmp_path)
 
 
 def test_missing_embeddings_are_counted(images: ImageFolder, checkpoint: Checkpoint, tmp_path: Path) -> None:
     folder = write(tmp_path / "e", images, [images.describe(i) for i in range(9)], checkpoint)
-    with pytest.raises(DataError, match=r"no embedding for 3 of 12 images of .*, first b/07\.jpg"):
+    with pytest.raises(DataError, match=r"no embedding for 3 of 12 images of .*, for example b/07\.jpg"):
         rows(f"embeddings:{folder}", images, tmp_path)
 
 
@@ -214,5 +214,7 @@ def test_an_export_that_prepares_its_images_itself_is_refused(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OnnxEngine, "reads", "pixels")
-    with pytest.raises(ConfigError, match="expected one that reads normalized images"):
+    with pytest.raises(
+        ConfigError, match="is an export with built-in preprocessing; expected one that takes normalized images"
+    ):
         Teacher(str(checkpoint.folder))
