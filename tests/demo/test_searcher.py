@@ -17,7 +17,7 @@ from demo.searcher import MAX_HITS, Options, Searcher
 from demo.trail import QueryPhoto, Step
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import ConfigError, ImageError, LibraryError
-from mvmr_zoo.search import Filters, Query
+from mvmr_zoo.search import Filters, Query, percentile_text
 
 from ..conftest import write_photos
 from .conftest import HTML_NAME, Album
@@ -51,7 +51,7 @@ def test_uploaded_photo_gives_the_hits_of_the_library(searcher: Searcher, album:
     assert found[0].percentile == pytest.approx(known[0].percentile, abs=0.1)
     for hit in found:
         assert hit.photo.thumbnail.is_file()
-        percentile = f"more similar than {hit.percentile:.1f}\N{NO-BREAK SPACE}% of random pairs"
+        percentile = f"more similar than {percentile_text(hit.percentile)}\N{NO-BREAK SPACE}% of random pairs"
         assert hit.caption == f"{hit.photo.name}\nsimilarity {hit.score:.3f}\n{percentile}"
 
 
