@@ -77,7 +77,7 @@ def checked(name: str, check: Check, bench: Bench, skip: str | None) -> dict[str
         if skip is not None:
             raise SkippedError(skip)
         if cuda and not torch.cuda.is_available():
-            raise SkippedError("PyTorch finds no CUDA device")
+            raise SkippedError("PyTorch found no CUDA device")
         if cuda:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()

@@ -39,7 +39,7 @@ def report_of(folder: Path, *options: str) -> tuple[list[dict[str, Any]], str]:
 def test_without_a_gpu_every_check_is_skipped_by_name(tmp_path: Path) -> None:
     checks, _ = report_of(tmp_path)
     assert [check["name"] for check in checks] == NAMES
-    assert {(check["status"], check["reason"]) for check in checks} == {("skipped", "PyTorch finds no CUDA device")}
+    assert {(check["status"], check["reason"]) for check in checks} == {("skipped", "PyTorch found no CUDA device")}
 
 
 def test_a_rehearsal_compares_both_sides(tmp_path: Path) -> None:
