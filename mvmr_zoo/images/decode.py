@@ -169,7 +169,9 @@ def _check_size(name: str, size: tuple[int, int], max_pixels: int | None) -> Non
         limit = f"{max_pixels / 1e6:.0f} megapixels"
         raise ImageError(name, "open", f"{width} x {height} pixels exceeds the limit of {limit}")
     if max(width, height) > MAX_SIDE_PX:
-        raise ImageError(name, "open", f"a side is longer than {MAX_SIDE_PX:,} pixels")
+        raise ImageError(
+            name, "open", f"{width} x {height} pixels exceeds the limit of {MAX_SIDE_PX:,} pixels per side"
+        )
     if min(width, height) < 1:
         raise ImageError(name, "open", "the image has no pixels")
 

@@ -116,5 +116,5 @@ def test_map_of_equal_photos(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(photo_map.has_umap(), reason="umap-learn is installed")
 def test_missing_umap_is_reported(rows: dict[int, PhotoRow]) -> None:
-    with pytest.raises(MissingDependencyError, match=r"umap-learn is needed.*mvmr-zoo\[umap\]"):
+    with pytest.raises(MissingDependencyError, match=r"umap-learn is required.*mvmr-zoo\[umap\]"):
         make_map(rows, "umap", "folder", total=len(rows))

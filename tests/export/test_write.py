@@ -240,7 +240,7 @@ def test_labels(exports: ExportedFolders, tmp_path: Path, monkeypatch: pytest.Mo
 def test_labels_and_max_drop_need_their_options(exports: ExportedFolders, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--labels needs --images"):
         Demands(labels=True)
-    with pytest.raises(ConfigError, match="together with --labels"):
+    with pytest.raises(ConfigError, match="expected percentage points from 0 to 100, and --labels"):
         export_onnx(exports.spec, tmp_path / "out", KINDS["fp32"], Demands(images=exports.photos, max_drop=1.0))
     assert list(tmp_path.iterdir()) == []
 
@@ -313,7 +313,7 @@ def test_selected_output_is_exported(
     assert len({model.vectors_digest, short.vectors_digest, model.weights_digest}) == 3
     with pytest.raises(ConfigError, match="has only aligned"):
         load(tmp_path / "out", output="features")
-    with pytest.raises(ConfigError, match=rf"dim=65; expected at most {dim}, the length of aligned"):
+    with pytest.raises(ConfigError, match=rf"dim is 65; expected at most {dim}, the length of aligned"):
         load(tmp_path / "out", dim=65)
 
 
@@ -322,6 +322,6 @@ def test_invalid_outputs_are_rejected(distilled: Path, exports: ExportedFolders,
         ExportOptions(head=True, output="aligned")
     with pytest.raises(ConfigError, match="has only features"):
         export_onnx(exports.spec, tmp_path / "out", ExportOptions(output="aligned"), exports.demands)
-    with pytest.raises(ConfigError, match=r"dim=65; expected at most 64, the length of aligned"):
+    with pytest.raises(ConfigError, match=r"dim is 65; expected at most 64, the length of aligned"):
         export_onnx(str(distilled), tmp_path / "out", ExportOptions(dim=65), exports.demands)
     assert not (tmp_path / "out").exists()

@@ -60,7 +60,7 @@ def test_prune_forgets_what_is_missing_and_keeps_what_is_back(
     filled.add([photo_folder])
     shutil.move(tmp_path / "00.jpg", photo_folder / "a" / "00.jpg")
     shown = run("index", "status", "-L", filled.folder, home=tmp_path).stdout
-    assert "10, and 2 missing (`" in shown
+    assert "10, and 2 missing (run `" in shown
     done = run("index", "prune", "-L", filled.folder, home=tmp_path)
     assert done.stdout == "1 missing photo removed from the library. 1 file exists again and was kept.\n"
     assert (filled.status().photos, filled.status().missing) == (11, 0)

@@ -76,7 +76,7 @@ def test_an_option_changes_nothing_but_what_it_names() -> None:
         ({"flip": 1.5}, r"views\.augment\.flip is 1\.5"),
         ({"hue": 0.6}, r"views\.augment\.hue is 0\.6"),
         ({"brightness": -1}, r"views\.augment\.brightness is -1"),
-        ({"min_scale": 0}, r"views\.augment\.min_scale is 0; expected above 0"),
+        ({"min_scale": 0}, r"views\.augment\.min_scale is 0; expected a number above 0"),
         ({"policy": "cifar", "min_scale": 0.5}, "the policy cifar keeps the whole photo"),
     ],
 )
