@@ -84,7 +84,7 @@ def run(
     repo: Annotated[str, typer.Option(help="Repository on the Hub, as ORG/NAME.")],
     report: Annotated[
         list[Path] | None,
-        typer.Option(help="Evaluation report (JSON) for these weights. Can be repeated."),
+        typer.Option(help="Evaluation report (JSON) of these weights to add to the model card. Can be repeated."),
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
     tag: Annotated[str | None, typer.Option(help="Tag for the commit, for example v1.")] = None,

@@ -38,7 +38,10 @@ def embed(
         ),
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="Embeddings folder to write. With --engine ray, also a URI.")
+        str,
+        typer.Option(
+            "--output", "-o", help="Embeddings folder to write. With --engine ray: folder or URI for Parquet files."
+        ),
     ],
     model: Annotated[
         str | None,
@@ -59,7 +62,8 @@ def embed(
 ) -> None:
     """Write the vectors of many images to an embeddings folder.
 
-    autofaiss and clip-retrieval can read the folder. If the command is interrupted, run it again to continue.
+    autofaiss and clip-retrieval can read the folder. If the command is interrupted, run it again to continue; only
+    a run with --engine ray has to start again.
     """
     if engine not in ENGINES:
         raise ConfigError(f"--engine is {engine!r}; expected {' or '.join(ENGINES)}.")

@@ -161,7 +161,7 @@ def table(
 ) -> None:
     """Print a table of all reports in a folder.
 
-    It shows the published results of the same models next to them.
+    Published results of the same models are shown next to the measured ones.
     """
     from mvmr_zoo.evaluate import read_reports, table_markdown, write_table
 

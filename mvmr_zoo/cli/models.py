@@ -32,7 +32,7 @@ def models(
         str | None, typer.Argument(help="Only models whose names match, for example 'resnet50*'.")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="Only models trained with this method, for example distillation.")
+        str | None, typer.Option(help="Only models with this training task, for example distillation.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="Only models trained on this data set, for example stl10.")] = None,
     license: Annotated[str | None, typer.Option(help="Only models with this license, for example apache-2.0.")] = None,

@@ -43,7 +43,8 @@ ModelDim = Annotated[
 DeviceName = Annotated[
     str,
     typer.Option(
-        "--device", help="auto, cpu or cuda. cuda also searches the index on the GPU and needs mvmr-zoo[gpu]."
+        "--device",
+        help="Device for the encoder, and for the index in searches: auto, cpu or cuda. cuda needs mvmr-zoo[gpu].",
     ),
 ]
 

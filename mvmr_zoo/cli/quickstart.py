@@ -27,7 +27,7 @@ def quickstart(
 ) -> None:
     """Create sample photos, index them and search them.
 
-    This takes about a minute and measures how well the search works.
+    This takes some seconds and measures how well the search works.
     """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.evaluate import RAW_PIXELS

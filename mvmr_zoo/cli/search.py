@@ -30,11 +30,11 @@ def search(
         list[int] | None, typer.Option("--id", help="Id of a library photo to use as a query. Can be repeated.")
     ] = None,
     unlike: Annotated[
-        list[Path] | None, typer.Option(help="Photo that hits must not resemble. Can be repeated.")
+        list[Path] | None, typer.Option(help="Photo to steer the results away from. Can be repeated.")
     ] = None,
     unlike_id: Annotated[
         list[int] | None,
-        typer.Option(help="Id of a library photo that hits must not resemble. Can be repeated."),
+        typer.Option(help="Id of a library photo to steer the results away from. Can be repeated."),
     ] = None,
     folder: Annotated[Path | None, typer.Option(help="Only photos in this folder and its subfolders.")] = None,
     taken_from: Annotated[
@@ -57,7 +57,9 @@ def search(
     ] = None,
     page: Annotated[int, typer.Option(min=1, help="Page of results, with k hits per page.")] = 1,
     keep_query: Annotated[bool, typer.Option("--keep-query", help="Include the query photo in the results.")] = False,
-    group: Annotated[bool, typer.Option("--group", help="List near duplicates below their best copy.")] = False,
+    group: Annotated[
+        bool, typer.Option("--group", help="Combine near duplicates into one hit: the best copy.")
+    ] = False,
     library: Library = None,
     model: ModelSpec = None,
     device: DeviceName = "auto",
@@ -66,7 +68,7 @@ def search(
         Path | None, typer.Option(help="Save a contact sheet of the query and its hits to this image file.")
     ] = None,
 ) -> None:
-    """Search for photos similar to one or several photos."""
+    """Search for photos similar to one or more photos."""
     from mvmr_zoo.embed.folder import is_embeddings_folder
     from mvmr_zoo.search import EmbeddingsLibrary, Filters, PhotoLibrary, Query, save_sheet
 

@@ -25,8 +25,8 @@ def vectors(
 ) -> None:
     """Export the vectors to one Parquet file.
 
-    The file also contains the path, date and size of each photo. It can be loaded into pgvector, Qdrant, Milvus and
-    other vector databases.
+    The file also contains the path of each photo and, for a library, its date, dimensions and file size. It can be
+    loaded into pgvector, Qdrant, Milvus and other vector databases.
     """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.search import PhotoLibrary, write_folder_parquet, write_library_parquet
