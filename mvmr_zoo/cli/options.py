@@ -44,7 +44,7 @@ DeviceName = Annotated[
     str,
     typer.Option(
         "--device",
-        help="Device for the encoder, and for the index in searches: auto, cpu or cuda. cuda needs mvmr-zoo[gpu].",
+        help="auto, cpu or cuda. cuda needs mvmr-zoo[gpu], and searches the index on the GPU too.",
     ),
 ]
 

@@ -116,7 +116,7 @@ def test_what_is_refused_before_anything_is_uploaded(
         "already has the tag 'v1'": (tiny, "--repo", "org/public", "--tag", "v1"),
         "does not allow creating elsewhere/tiny": (tiny, "--repo", "elsewhere/tiny"),
         "license is not stated": (str(unlicensed.folder), "--repo", "org/unlicensed"),
-        "other weights": (tiny, "--repo", "org/tiny", "--report", str(other)),
+        "Evaluate the model again": (tiny, "--repo", "org/tiny", "--report", str(other)),
         "not an evaluation report": (tiny, "--repo", "org/tiny", "--report", str(broken)),
         "graph.onnx has SHA-256": (str(altered), "--repo", "org/tiny"),
         "is not a repository on the Hub": (tiny, "--repo", "../tiny"),

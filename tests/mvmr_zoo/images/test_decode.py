@@ -158,7 +158,7 @@ def bomb(path: Path) -> None:
         ("empty.jpg", lambda path: path.write_bytes(b""), "empty"),
         ("folder.jpg", lambda path: path.mkdir(), "is a folder"),
         ("text.jpg", lambda path: path.write_text("not a photo"), "not an image"),
-        ("wide.png", wide, f"longer than {MAX_SIDE_PX:,} pixels"),
+        ("wide.png", wide, f"limit of {MAX_SIDE_PX:,} pixels per side"),
         ("bomb.png", bomb, "limit of 179 megapixels"),
         ("missing.jpg", lambda path: None, "no such file"),
     ],

@@ -93,7 +93,7 @@ def test_nothing_gives_no_rows(model: Model) -> None:
 def test_wrong_arguments(model: Model) -> None:
     with pytest.raises(ConfigError, match="batch_size"):
         model.embed([], batch_size=0)
-    with pytest.raises(ConfigError, match="dim is 3; features are not ordered by importance"):
+    with pytest.raises(ConfigError, match="dim is 3, but features are not ordered by importance"):
         model.embed([], dim=3)
     with pytest.raises(ConfigError, match=r"output is 'aligned'; .* has features"):
         model.embed([], output="aligned")
