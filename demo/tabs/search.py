@@ -115,10 +115,11 @@ class SearchTab:
         return self.filters.inputs
 
     def _connect_events(self) -> None:
-        def on(event: Any, handler: Any, *inputs: Any, scroll: bool = True) -> None:
-            search_event = event(
-                show_errors(handler), [self.session, *inputs, *self.settings], self.outputs, api_visibility="private",
-                show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8, trigger_mode="always_last",
+        def on(events: Any, handler: Any, *inputs: Any, scroll: bool = True) -> None:
+            search_event = gr.on(
+                events, show_errors(handler), [self.session, *inputs, *self.settings], self.outputs,
+                api_visibility="private", show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8,
+                trigger_mode="always_last",
             )  # fmt: skip
             self.update_thumbnails_after(search_event)
             if scroll:
@@ -133,8 +134,8 @@ class SearchTab:
         on(new_search.click, self._search_with_chosen(None))
         on(more.click, self._search_with_chosen("like"))
         on(less.click, self._search_with_chosen("unlike"))
-        for changed in self.filters.changes:
-            on(changed, self._apply_filters, scroll=False)
+        # One event for all filters. Otherwise two quick changes run at once, and the older one may finish last.
+        on(self.filters.changes, self._apply_filters, scroll=False)
         self.hits.select(
             show_errors(self._select_hit),
             [self.session],
