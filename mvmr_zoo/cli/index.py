@@ -194,8 +194,8 @@ def index_build(
 ) -> None:
     """Build an index for an embeddings folder.
 
-    The IVF-PQ index may be larger than memory. Search it with `mvmr-zoo search PHOTO --library FOLDER`. If the command
-    is interrupted, run it again to continue.
+    A search does not load the whole IVF-PQ index into memory, but the build needs memory for all codes. Search it with
+    `mvmr-zoo search PHOTO --library FOLDER`. If the command is interrupted, run it again to continue.
     """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.search import build_ivfpq

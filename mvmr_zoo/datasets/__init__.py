@@ -65,7 +65,7 @@ def open_images(spec: str, root: str | os.PathLike[str] | None = None) -> ImageS
         root: Folder of named data sets.
 
     Raises:
-        DataError: Nothing answers to the spec, or its files are missing or damaged.
+        DataError: The spec is not a data source, or its files are missing or damaged.
     """
     kind, _, rest = spec.partition(":")
     if kind == "folder":

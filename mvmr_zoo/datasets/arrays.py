@@ -62,7 +62,7 @@ class ArrayImages:
     """An `ImageSet` of records.
 
     Args:
-        name: Readable.
+        name: Display name.
         class_names: Names of the labels.
         labels: `(N,)` int64, -1 where there is none.
         parts: The files, in order.

@@ -23,7 +23,7 @@ class Archive:
 
     Args:
         url: Address of the file.
-        md5: Of its content, as torchvision or its authors publish it.
+        md5: MD5 of the file, as published by torchvision or its authors.
     """
 
     url: str

@@ -25,7 +25,7 @@ class ImageFolder:
     """An `ImageSet` of files.
 
     Args:
-        root: The folder they lie under.
+        root: Folder that contains the photos.
         paths: N files, sorted by their path below `root`.
         labels: `(N,)` int64, indices into `class_names`; all -1 where there are no classes.
         class_names: Class names, in the order of the folder names.

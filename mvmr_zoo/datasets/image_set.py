@@ -46,7 +46,7 @@ class ImageSet(Protocol):
             min_px: Minimum length of the short side if a JPEG is decoded at a reduced size.
 
         Raises:
-            ImageError: It cannot be read; names it.
+            ImageError: The image cannot be read. The message names it.
         """
         ...
 

@@ -35,7 +35,7 @@ class ParquetImages:
         image_column: A struct of `bytes` and `path`, or plain binary.
         labels: `(N,)` int64, -1 where there is none.
         class_names: Names of the labels in the `huggingface` metadata of the schema, else their numbers.
-        name: Readable.
+        name: Display name.
     """
 
     shards: tuple[Path, ...]

@@ -64,7 +64,7 @@ def open_splits(
         download: Fetch a named data set that is not there into `root`.
 
     Raises:
-        DataError: Nothing answers to the spec; its files are missing or damaged; a split has no labels, or the two
+        DataError: The spec is not a data source; its files are missing or damaged; a split has no labels, or the two
             have other classes; a download failed.
         MissingDependencyError: torchvision, which downloads, is not installed.
     """

@@ -87,7 +87,7 @@ def save_encoder(
 
 
 def _graph(encoder: Encoder, px: int) -> bytes:
-    """The graph without weights. Those of EfficientNet-Lite come with this package; tracing one takes half a minute."""
+    """The graph without weights. Those of EfficientNet-Lite are in this package, because tracing them is slow."""
     architecture = encoder.architecture
     if architecture.startswith(BASE_KIND):
         return with_prefix(read_graph(architecture.removeprefix(BASE_KIND)), "backbone.")

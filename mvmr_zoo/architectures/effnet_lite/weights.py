@@ -109,11 +109,11 @@ def _weights_file(number: str) -> Path:
     folders = [] if found is None else list(found.submodule_search_locations or ())
     files = sorted(each for folder in folders for each in Path(folder, "models").glob("*.pth"))
     if not files:
-        raise MissingDependencyError(package_name(number), _extra(number), f"load effnet-lite:{number}")
+        raise MissingDependencyError(package_name(number), package_extra(number), f"load effnet-lite:{number}")
     return files[0]
 
 
-def _extra(number: str) -> str:
+def package_extra(number: str) -> str:
     """The extra of this package that installs the weights."""
     return "teachers" if number == "2" else "runtime"
 

@@ -83,9 +83,9 @@ class Signature:
         """The inverse of `to_dict`. Raises ConfigError if a field is unknown, missing or invalid."""
         names = {field.name for field in fields(cls)}
         if wrong := sorted((names ^ values.keys()) - {"output"}):
-            raise ConfigError(f"signature: the field {wrong[0]} is missing or unknown.")
+            raise ConfigError(f"contract: the field {wrong[0]} is missing or unknown.")
         if not isinstance(values["preprocess"], dict):
-            raise ConfigError(f"signature: preprocess is {values['preprocess']!r}; expected an object.")
+            raise ConfigError(f"contract: preprocess is {values['preprocess']!r}; expected an object.")
         signature = cls(**{**values, "preprocess": Preprocess.from_dict(values["preprocess"])})
         numbers = [signature.opset, signature.embedding_dim]
         numbers += [number for number in (signature.size_px, signature.batch) if number is not None]
@@ -97,5 +97,5 @@ class Signature:
             or not all(type(number) is int and number > 0 for number in numbers)
             or not all(type(flag) is bool for flag in flags)
         ):
-            raise ConfigError(f"signature: a field has the wrong type or value: {dict(values)}.")
+            raise ConfigError(f"contract: a field has the wrong type or value: {dict(values)}.")
         return signature

