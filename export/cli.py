@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.installed import check_installed
 from mvmr_zoo._io import SOME_FAILED, AsJson, counted, explain_errors
-from mvmr_zoo.errors import LimitError, printable
+from mvmr_zoo.errors import LimitError, MissingDependencyError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from export.agreement import Agreement
     from export.limits import Verdict
     from export.speed import Speed
+
+_REQUIRED = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime")
+"""Libraries that write exports and compare engines. Reading an export needs none of them."""
 
 app = typer.Typer(
     help="Export encoders to ONNX files that run without PyTorch, each with a parity report.",
@@ -103,7 +106,7 @@ def onnx(
         dim=dim,
         device=device,  # type: ignore[arg-type]  # likewise
     )
-    check_installed("write an exported folder")
+    _check_installed("write an exported folder")
     from export.parity_report import to_json
     from export.write import Demands, export_onnx
 
@@ -174,7 +177,7 @@ def bench(
 
     The results are speed, fraction of peak matrix multiplication throughput, and agreement with PyTorch.
     """
-    check_installed("compare engines")
+    _check_installed("compare engines")
     from export.bench import bench as run
     from export.parity_report import to_json
 
@@ -217,3 +220,10 @@ def _print_speed(engine: str, batch: int, speed: Speed) -> None:
 def main() -> None:
     """Run the console script."""
     app()
+
+
+def _check_installed(purpose: str) -> None:
+    """Raise MissingDependencyError, whose message ends with `purpose`, if one of `_REQUIRED` is not installed."""
+    for name in _REQUIRED:
+        if find_spec(name) is None:
+            raise MissingDependencyError(name, "cpu", purpose)

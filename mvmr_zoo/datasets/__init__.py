@@ -2,7 +2,6 @@
 
 image_set   ImageSet, the protocol
 folder      a folder of photos
-imagenette  readable names of its classes
 parquet     Hugging Face Parquet files
 arrays      STL10 and CIFAR in their authors' binary files
 voc         PASCAL VOC 2007, whose photos may show several classes

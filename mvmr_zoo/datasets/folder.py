@@ -11,13 +11,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmr_zoo.datasets.imagenette import readable
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.images import SUFFIXES, file_reason, read_image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from PIL import Image
+
+_IMAGENETTE_NAMES = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+"""Readable names of the classes of Imagenette, whose folders are named by WordNet IDs."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +108,16 @@ def image_folder(root: str | os.PathLike[str]) -> ImageFolder:
     names = [path.relative_to(base).parts[0] for path in found]
     folders = sorted(set(names))
     position = {name: i for i, name in enumerate(folders)}
-    return ImageFolder(base, found, np.asarray([position[name] for name in names], np.int64), readable(folders))
+    return ImageFolder(base, found, np.asarray([position[name] for name in names], np.int64), _class_names(folders))
 
 
 def _is_photo(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def _class_names(folders: Sequence[str]) -> list[str]:
+    """The class names of folders, in their order: readable names for Imagenette, folder names for any others."""
+    # ImageNet has these ten among its thousand: naming them alone would leave its classes half readable
+    if all(folder in _IMAGENETTE_NAMES for folder in folders):
+        return [_IMAGENETTE_NAMES[folder] for folder in folders]
+    return list(folders)

@@ -23,7 +23,10 @@ MARKERS = ("<!-- reports: begin -->", "<!-- reports: end -->")
 _LEFT_OUT = ("/k=", "/top5", "/recall@5", "/recall@10", BEST_EPOCH, "/area")
 """Figures that are not in the table."""
 
-_HEAD = "| model | data | protocol | figure | 95 % interval | published |\n| --- | --- | --- | --- | --- | --- |\n"
+_HEAD = (
+    "| model | data | protocol | figure | 95% confidence interval | published |\n"
+    "| --- | --- | --- | --- | --- | --- |\n"
+)
 
 
 def report_markdown(report: Report) -> str:

@@ -1,7 +1,8 @@
 """Every option of a run, as frozen dataclasses that are checked when they are made.
 
 images     DataConfig, ViewConfig
-network    StudentConfig, OptimConfig
+network    StudentConfig
+optim      OptimConfig
 objective  RepresentationsConfig, TeacherConfig, LossConfig, DistillLossConfig
 run        RunConfig, MonitorConfig, TrainerConfig
 here       PretrainConfig, DistillConfig, FinetuneConfig: the three commands
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from mvmr_zoo.errors import ConfigError, require
 from training.config.images import DataConfig, ViewConfig
-from training.config.network import OptimConfig, StudentConfig
+from training.config.network import StudentConfig
 from training.config.objective import (
     CacheConfig,
     DistillLossConfig,
@@ -23,6 +24,7 @@ from training.config.objective import (
     RepresentationsConfig,
     TeacherConfig,
 )
+from training.config.optim import OptimConfig
 from training.config.run import MonitorConfig, RunConfig, TrainerConfig
 
 __all__ = [

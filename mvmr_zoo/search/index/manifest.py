@@ -24,7 +24,7 @@ class CurvePoint:
     Args:
         nprobe: Number of clusters searched.
         recall: Mean recall@10 over the queries.
-        low: Lower bound of the 95 % interval of the mean.
+        low: Lower bound of the 95% confidence interval of the mean.
         query_ms: Median time of one query on one thread, in ms.
     """
 
