@@ -17,10 +17,15 @@ gather          `gather_parquet`: Parquet files to an embeddings folder
 
 from __future__ import annotations
 
-from mvmr_zoo.embed.gather import gather_parquet
-from mvmr_zoo.embed.local_engine import BulkReport, embed_source
-from mvmr_zoo.embed.ray_engine import embed_on_ray
-from mvmr_zoo.embed.sources import open_source
+from typing import TYPE_CHECKING
+
+from mvmr_zoo._io import lazy_import
+
+if TYPE_CHECKING:
+    from mvmr_zoo.embed.gather import gather_parquet
+    from mvmr_zoo.embed.local_engine import BulkReport, embed_source
+    from mvmr_zoo.embed.ray_engine import embed_on_ray
+    from mvmr_zoo.embed.sources import open_source
 
 __all__ = [
     "BulkReport",
@@ -29,3 +34,14 @@ __all__ = [
     "gather_parquet",
     "open_source",
 ]
+
+_LAZY = {
+    "BulkReport": "mvmr_zoo.embed.local_engine",
+    "embed_on_ray": "mvmr_zoo.embed.ray_engine",
+    "embed_source": "mvmr_zoo.embed.local_engine",
+    "gather_parquet": "mvmr_zoo.embed.gather",
+    "open_source": "mvmr_zoo.embed.sources",
+}
+"""Names that a search does not need, though it reads `embed.folder`. They are imported on first use."""
+
+__getattr__ = lazy_import(__name__, _LAZY)
