@@ -12,7 +12,7 @@ import typer
 from mvmr_zoo._io import explain_errors
 from mvmr_zoo.errors import ConfigError, printable
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

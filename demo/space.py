@@ -35,7 +35,7 @@ from demo.space import serve
 serve(Path(__file__).with_name("photos"))
 '''
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -27,6 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 Spec = Annotated[str, typer.Argument(help="Model name, folder, or external model such as timm:NAME.")]
@@ -90,7 +91,10 @@ def onnx(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write model.onnx, its parity report export.json, and the config.json of the checkpoint."""
+    """Export an encoder to ONNX, with a parity report.
+
+    The folder gets model.onnx, the parity report export.json, and the config.json of the checkpoint.
+    """
     from export.options import ExportOptions, parse_batch, parse_size
     from mvmr_zoo.checkpoint import output_in_words
 

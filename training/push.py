@@ -132,7 +132,7 @@ def run(
         typer.echo(f"Added this revision to {place}. Commit that file.")
 
 
-app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 app.command()(explain_errors(run))
 
 if __name__ == "__main__":

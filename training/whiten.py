@@ -145,7 +145,7 @@ def run(
     typer.echo(made.folder)
 
 
-app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 app.command()(explain_errors(run))
 
 if __name__ == "__main__":
