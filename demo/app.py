@@ -149,7 +149,7 @@ def serving(
         services = open_services(library, model=model, uploads=uploads, photos=photos, compared=compared, public=public)
         stack.callback(services.close)
         page = build(services, uploads)
-        url = _launch(page, server, services.searcher.thumbnails.folder)
+        url = _launch(page, server, services.searcher.thumbnails.folder, uploads)
         stack.callback(page.close, verbose=False)
         yield url
 
@@ -165,7 +165,7 @@ def _prepare_gradio(uploads: Path) -> None:
         raise MissingDependencyError("gradio", "demo", "open the page") from None
 
 
-def _launch(page: gr.Blocks, server: ServerOptions, thumbnails: Path) -> str:
+def _launch(page: gr.Blocks, server: ServerOptions, thumbnails: Path, uploads: Path) -> str:
     """Serve a page in background threads and return its URL."""
     import gradio as gr
     from starlette.middleware import Middleware
@@ -175,7 +175,13 @@ def _launch(page: gr.Blocks, server: ServerOptions, thumbnails: Path) -> str:
 
     gr.set_static_paths([thumbnails])
     page.queue(default_concurrency_limit=4, max_size=256)
-    guard = Middleware(Guard, local=server.host in LOCAL_HOSTS, thumbnails=str(thumbnails))
+    guard = Middleware(
+        Guard,
+        local=server.host in LOCAL_HOSTS,
+        thumbnails=str(thumbnails),
+        uploads=uploads,
+        space="SPACE_ID" in os.environ,  # set by the Hugging Face Hub
+    )
     try:
         with redirect_stdout(io.StringIO()):  # the command prints the URL itself
             _, url, _ = page.launch(

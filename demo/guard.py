@@ -1,14 +1,20 @@
 """Middleware that rejects unwanted requests and adds security headers to responses.
 
 Gradio checks file access and logins itself. This module adds protection for private photos: neither the server nor the
-browser fetches anything from other servers, other websites cannot use a local page, and large requests are aborted.
+browser fetches anything from other servers, other websites can neither use nor frame the page, passwords cannot be
+guessed quickly, and large requests are aborted.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from demo.uploads import MAX_BYTES
+from demo.uploads import MAX_BYTES, make_room
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,11 +26,16 @@ _CLOSE = (b"connection", b"close")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 _FILES = "/gradio_api/file="
+_LOGIN = "/login"
+_UPLOAD = "/gradio_api/upload"
 _PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' data: blob:; connect-src 'self' blob: data:; "
-    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors "
 )
+_SPACE_FRAMES = "https://huggingface.co"
+"""The website that shows the page of a Space in a frame."""
+
 _FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 _THUMBNAIL_CACHE_CONTROL = "private, max-age=86400"
 
@@ -33,45 +44,122 @@ class _TooLarge(Exception):
     """The body of a request exceeds the upload limit."""
 
 
+class LoginThrottle:
+    """Makes guessing a password slow. After some failed logins, an address must wait before each further one.
+
+    Args:
+        clock: Function that returns the time in seconds.
+    """
+
+    FREE_ATTEMPTS = 5
+    MAX_WAIT_S = 300.0
+    _MAX_ADDRESSES = 10_000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failed: OrderedDict[str, _Attempts] = OrderedDict()
+
+    def begin(self, address: str) -> float:
+        """Count a login as failed until `succeeded` is called. Returns the seconds to wait first, or 0 if it may begin.
+
+        Refused attempts are not counted.
+        """
+        key, now = _network(address), self._clock()
+        attempts = self._failed.get(key, _Attempts(0, now))
+        extra = attempts.failures - self.FREE_ATTEMPTS
+        wait_s = 0.0 if extra < 0 else attempts.last + min(2.0**extra, self.MAX_WAIT_S) - now
+        if wait_s > 0:
+            return wait_s
+        self._failed[key] = _Attempts(attempts.failures + 1, now)
+        self._failed.move_to_end(key)
+        if len(self._failed) > self._MAX_ADDRESSES:
+            self._failed.popitem(last=False)
+        return 0.0
+
+    def succeeded(self, address: str) -> None:
+        """Forget the failed logins of an address."""
+        self._failed.pop(_network(address), None)
+
+
+class _Attempts(NamedTuple):
+    failures: int
+    last: float
+
+
+def _network(address: str) -> str:
+    """The address, or the /64 network of an IPv6 address, because one machine has all addresses of it."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
 class Guard:
     """ASGI middleware that rejects unwanted requests.
 
     Args:
         app: Wrapped application.
-        local: Accept only requests with a local host name and from the page itself. This prevents DNS rebinding and
-            requests from other websites.
+        local: Accept only requests with a local host name. This prevents DNS rebinding.
         thumbnails: Folder of thumbnails. Browsers may cache its files, because they never change.
+        uploads: Folder of uploaded photos, whose total size is limited.
+        space: The page is a Hugging Face Space, which the website of the Hub shows in a frame.
     """
 
-    def __init__(self, app: ASGIApp, *, local: bool, thumbnails: str) -> None:
-        self._app, self._local, self._thumbnails = app, local, thumbnails
+    def __init__(
+        self, app: ASGIApp, *, local: bool, thumbnails: str, uploads: Path | None = None, space: bool = False
+    ) -> None:
+        self._app, self._local, self._thumbnails, self._uploads, self._space = app, local, thumbnails, uploads, space
+        self._throttle = LoginThrottle()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, or reject it with a one-line response."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        rejection = self._rejection(scope["path"], headers)
-        if rejection is not None:
+        rejection = self._rejection(scope, headers)
+        if scope["type"] == "websocket":
+            await (self._app(scope, receive, send) if rejection is None else send({"type": "websocket.close"}))
+        elif rejection is not None:
             await _reject(send, *rejection)
-            return
-        await self._handle_limited(scope, receive, send)
+        else:
+            await self._handle_limited(scope, receive, send)
 
-    def _rejection(self, path: str, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _rejection(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+        path, method = scope["path"], scope.get("method", "GET")
+        if not path.isprintable():
+            return 400, "The address contains control characters."
         lower = path.lower()
         if "http:/" in lower or "https:/" in lower or "/proxy=" in lower:
             return 403, "This page does not fetch from other servers."
-        if self._local:
-            host, origin = headers.get("host", ""), headers.get("origin")
-            if host.rpartition(":")[0] not in _LOCAL_NAMES and host not in _LOCAL_NAMES:
-                return 403, "This page is only available at 127.0.0.1 or localhost."
-            if origin is not None and origin.partition("://")[2] != host:
-                return 403, "Requests from other websites are not allowed."
+        host = headers.get("host", "")
+        if self._local and host.rpartition(":")[0] not in _LOCAL_NAMES and host not in _LOCAL_NAMES:
+            return 403, "This page is only available at 127.0.0.1 or localhost."
+        if self._is_foreign(method, host, headers):
+            return 403, "Requests from other websites are not allowed."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BYTES + _FORM_OVERHEAD_BYTES:
             return 413, _too_large_message()
+        if method == "POST" and path.rstrip("/") == _LOGIN:
+            wait_s = self._throttle.begin(_client(scope))
+            if wait_s > 0:
+                return 429, f"Too many failed logins. Try again in {wait_s:.0f} s."
+        if path.rstrip("/") == _UPLOAD and self._uploads is not None and not make_room(self._uploads):
+            return 503, "Too many photos were uploaded in the last minute. Try again in a minute."
         return None
+
+    def _is_foreign(self, method: str, host: str, headers: dict[str, str]) -> bool:
+        """Whether another website sent the request. Following a link to the page is not foreign."""
+        origin = headers.get("origin")
+        # browsers do not let other websites set X-Forwarded-Host; a reverse proxy sets it when it changes Host
+        if origin is not None and origin.partition("://")[2] not in (host, headers.get("x-forwarded-host")):
+            return True
+        if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
+            return False
+        frames = ("document", "iframe") if self._space else ("document",)
+        opened = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") in frames
+        return not (method in ("GET", "HEAD") and opened)
 
     async def _handle_limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request and abort it if its body exceeds the limit."""
@@ -89,8 +177,15 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                if scope.get("method") == "POST" and scope["path"].rstrip("/") == _LOGIN and message["status"] == 200:
+                    self._throttle.succeeded(_client(scope))
                 added = self._response_headers(scope["path"]) + ([_CLOSE] if message["status"] == 413 else [])
-                message = {**message, "headers": [*message.get("headers", ()), *added]}
+                secure = scope.get("scheme") == "https"
+                own = [
+                    (name, _strict(value, secure) if name == b"set-cookie" else value)
+                    for name, value in message.get("headers", ())
+                ]
+                message = {**message, "headers": [*own, *added]}
             await send(message)
 
         try:
@@ -101,14 +196,35 @@ class Guard:
 
     def _response_headers(self, path: str) -> list[tuple[bytes, bytes]]:
         is_file = path.startswith(_FILES)
+        page_policy = _PAGE_POLICY + (_SPACE_FRAMES if self._space else "'none'")
         headers = {
-            "content-security-policy": _FILE_POLICY if is_file else _PAGE_POLICY,
+            "content-security-policy": _FILE_POLICY if is_file else page_policy,
             "x-content-type-options": "nosniff",
             "referrer-policy": "no-referrer",
         }
+        if not self._space:
+            headers["x-frame-options"] = "DENY"
         if path.startswith(_FILES + self._thumbnails):
             headers["cache-control"] = _THUMBNAIL_CACHE_CONTROL
         return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _client(scope: Scope) -> str:
+    """The address of the client. Behind a reverse proxy on this machine, the server has put the real one here."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _strict(cookie: bytes, secure: bool) -> bytes:
+    """A cookie that scripts cannot read and that browsers do not send with requests from other websites.
+
+    Args:
+        cookie: Value of the header Set-Cookie.
+        secure: The page was requested by HTTPS, so the cookie is never sent without it.
+    """
+    dropped = (b"samesite", b"httponly", b"secure" if secure else b"samesite")
+    kept = [part for part in cookie.split(b"; ") if part.partition(b"=")[0].strip().lower() not in dropped]
+    return b"; ".join([*kept, b"HttpOnly", b"SameSite=Lax", *([b"Secure"] if secure else [])])
 
 
 def _too_large_message() -> str:

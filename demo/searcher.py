@@ -71,12 +71,21 @@ class Searcher:
         model: Model spec; None uses the model of the library, or the default model for a new library.
         uploads: Folder for thumbnails of uploaded photos.
         full_paths: Show the full paths of photos.
+        thumbnails: Folder for thumbnails; None uses one in the library. Addresses of the page contain its path.
 
     Raises:
         MvmrError: The library or its model cannot be opened.
     """
 
-    def __init__(self, folder: Path | None, model: str | None, *, uploads: Path, full_paths: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        model: str | None,
+        *,
+        uploads: Path,
+        full_paths: bool = True,
+        thumbnails: Path | None = None,
+    ) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="library")
         self._uploads, self._full_paths = uploads, full_paths
         try:
@@ -86,7 +95,7 @@ class Searcher:
             self._thread.shutdown()
             raise
         self.folder = self._library.folder
-        self.thumbnails = Thumbnails(self.folder / "thumbnails")
+        self.thumbnails = Thumbnails(thumbnails or self.folder / "thumbnails")
 
     @property
     def model(self) -> Model:

@@ -12,6 +12,7 @@ from demo.comparison import Comparison
 from demo.indexing import Indexing
 from demo.photo_map import Colors, PhotoMap, Projection, make_map, sample_ids
 from demo.searcher import Searcher
+from demo.uploads import THUMBNAILS
 
 
 @dataclass
@@ -76,7 +77,9 @@ def open_services(
     Raises:
         MvmrError: The library or its model cannot be opened.
     """
-    searcher = Searcher(library, model, uploads=uploads, full_paths=not public)
+    # addresses contain the path of the thumbnails, and that of the library can name its owner
+    thumbnails = uploads.with_name(THUMBNAILS) if public else None
+    searcher = Searcher(library, model, uploads=uploads, full_paths=not public, thumbnails=thumbnails)
     comparison = Comparison(searcher, [*local_models(), *compared])
     if public:
         return Services(searcher, None, comparison)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 
 from mvmr_zoo.errors import ImageError
 from mvmr_zoo.images import Stamp, read_image
@@ -23,6 +24,9 @@ LARGE_PX = 1_280
 
 _QUALITY = 82
 _NAME_LENGTH = 40
+_MAX_PROFILE_BYTES = 2_000_000
+"""A larger color profile is ignored. Those of cameras and monitors are far smaller."""
+
 _MISSING, _PLACEHOLDER = "missing.jpg", "waiting.jpg"
 
 
@@ -90,19 +94,32 @@ class Thumbnails:
 
 
 def save_small(image: Image.Image, file: Path, px: int) -> None:
-    """Write an image as JPEG with a longer side of at most `px`. Only the color profile of its metadata is kept."""
+    """Write an image as an sRGB JPEG without metadata, with a longer side of at most `px`."""
     profile = image.info.get("icc_profile") or b""
     small = image.copy()
     small.thumbnail((px, px))
-    small.info = {}  # also contains comments
+    small = _to_srgb(small, profile)
+    small.info = {}  # comments and the profile
     handle, part = tempfile.mkstemp(dir=file.parent, prefix=".part-", suffix=".jpg")
     try:
         with os.fdopen(handle, "wb") as out:
-            small.save(out, "JPEG", quality=_QUALITY, icc_profile=profile if profile[16:20] == b"RGB " else None)
+            small.save(out, "JPEG", quality=_QUALITY)
         os.replace(part, file)
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert an RGB image from the colors of its profile. An unusable profile is taken for sRGB."""
+    if len(profile) > _MAX_PROFILE_BYTES or profile[16:20] != b"RGB ":
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"))
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return converted or image
 
 
 def _name(sha256: bytes, stamp: Stamp) -> str:

@@ -1,4 +1,4 @@
-"""Uploaded photos: at most 20 MB and 60 megapixels, deleted within an hour."""
+"""Uploaded photos: at most 20 MB and 60 megapixels each and 400 MB in total, deleted within an hour."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ if TYPE_CHECKING:
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 60_000_000
 
+MAX_TOTAL_BYTES = 400_000_000
+"""If the uploads exceed this together, the oldest ones are deleted before the hour is over."""
+
+_MIN_AGE_S = 60
+"""A newer upload is kept, because its search may still be running."""
+
 RETENTION_S = 3_000
 SWEEP_INTERVAL_S = 300
 """The sum is below one hour, which is the maximum age of an upload."""
 
 _DECODED_PX = 1_024
 _FOLDER = "mvmr-demo-{}-"
+
+THUMBNAILS = "thumbnails"
+"""Folder beside that of the uploads, for thumbnails of a public page. It is deleted at the end too."""
 
 
 class Upload(NamedTuple):
@@ -66,14 +75,18 @@ def open_upload(path: str | os.PathLike[str]) -> Upload:
 
 @contextmanager
 def uploads_folder() -> Iterator[Path]:
-    """Create the upload folder of this process and delete it at the end. Also deletes folders of killed processes."""
+    """Create the upload folder of this process in a new temporary folder, which is deleted at the end.
+
+    Also deletes folders of killed processes.
+    """
     for stale in Path(tempfile.gettempdir()).glob(_FOLDER.format("*") + "*"):
         owner = re.match(_FOLDER.format(r"(\d+)"), stale.name)
         if owner is not None and not _is_alive(int(owner[1])):
             shutil.rmtree(stale, ignore_errors=True)
     prefix, ended = _FOLDER.format(os.getpid()), threading.Event()
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
-        folder = Path(name).resolve()
+        folder = Path(name).resolve() / "uploads"
+        folder.mkdir()
 
         def sweep_repeatedly() -> None:
             while not ended.wait(SWEEP_INTERVAL_S):
@@ -93,6 +106,26 @@ def sweep(folder: Path, max_age_s: float) -> None:
         with suppress(OSError):  # another thread may have deleted it
             if file.is_file() and file.lstat().st_ctime < cutoff:
                 file.unlink()
+
+
+def make_room(folder: Path, *, total: int = MAX_TOTAL_BYTES - MAX_BYTES) -> bool:
+    """Delete the oldest files of a folder tree until at most `total` bytes are left.
+
+    Returns:
+        False if that is not possible, because too many files are newer than a minute.
+    """
+    files = []
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # another thread may have deleted it
+            if file.is_file():
+                files.append((file.lstat().st_ctime, file.lstat().st_size, file))
+    size, newest = sum(each[1] for each in files), time.time() - _MIN_AGE_S
+    for created, length, file in sorted(files):
+        if size <= total or created > newest:
+            break
+        file.unlink(missing_ok=True)
+        size -= length
+    return size <= total
 
 
 def _is_alive(process: int) -> bool:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from .conftest import PLACE_NAME, Server, save_with_place
+from .conftest import PLACE_NAME, Server, running, save_with_place
 
 FILE = {"meta": {"_type": "gradio.FileData"}}
 NOT_AN_UPLOAD = "Paths and URLs are not accepted. Upload the photo itself."
@@ -286,3 +286,27 @@ def test_private_page_has_a_folder_field(server: Server) -> None:
     assert os.path.isdir(server.album.photos)
     config = httpx.get(f"{server.address}config").json()
     assert any(each.get("props", {}).get("elem_id") == "folder" for each in config["components"])
+
+
+def test_login_of_a_public_page(server: Server, tmp_path: Path) -> None:
+    """Logins are throttled, their cookie is not sent by other websites, and no answer names the library's folder."""
+    with (
+        running(tmp_path, server.album.library, "--public", "--auth", "me:secret") as (address, _),
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
+        assert client.get("config").status_code == 401
+        for _ in range(4):
+            assert client.post("login", data={"username": "me", "password": "no"}).status_code == 400
+        login = client.post("login", data={"username": "me", "password": "secret"})
+        assert login.status_code == 200
+        for cookie in login.headers.get_list("set-cookie"):
+            assert "SameSite=Lax" in cookie
+            assert "HttpOnly" in cookie
+        client.cookies.update({name: value for name, value in login.cookies.items() if "unsecure" in name})
+        hits = call(client, "search_by_id", 1, 3, 0, "", "")
+        assert hits[0] == "complete"
+        texts = [json.dumps(hits), client.get("config").text, client.get("/").text, json.dumps(call(client, "status"))]
+        assert not [text for text in texts if str(server.album.library) in text or str(server.album.photos) in text]
+        guesses = [client.post("login", data={"username": "me", "password": str(n)}).status_code for n in range(9)]
+        assert guesses[:5] == [400] * 5
+        assert guesses[-1] == 429

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demo.guard import Guard
-from demo.uploads import MAX_BYTES
+from demo.guard import Guard, LoginThrottle
+from demo.uploads import MAX_BYTES, MAX_TOTAL_BYTES, make_room
 
 TOO_LARGE = b"The upload is too large. Send a photo of at most 20 MB."
 
@@ -28,13 +30,27 @@ class FakePage:
 
 
 def respond(
-    path: str = "/", *parts: bytes, local: bool = True, **headers: str
+    path: str = "/", *parts: bytes, local: bool = True, method: str = "GET", space: bool = False, **headers: str
 ) -> tuple[int, dict[bytes, bytes], bytes, bool]:
     """Send a request, and return status, headers and body of the response, and whether the page was called."""
     fake_page = FakePage()
-    guard = Guard(fake_page, local=local, thumbnails="/library/thumbnails")
+    guard = Guard(fake_page, local=local, thumbnails="/library/thumbnails", space=space)
+    return (*send(guard, path, *parts, method=method, **headers), fake_page.called)
+
+
+def send(
+    guard: Guard, path: str, *parts: bytes, method: str = "GET", scheme: str = "http", **headers: str
+) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Send a request, and return status, headers and body of the response."""
     request_headers = {"host": "127.0.0.1:7860", **{name.replace("_", "-"): value for name, value in headers.items()}}
-    scope = {"type": "http", "path": path, "headers": [(k.encode(), v.encode()) for k, v in request_headers.items()]}
+    scope = {
+        "type": "http",
+        "path": path,
+        "method": method,
+        "scheme": scheme,
+        "client": ("10.0.0.1", 5),
+        "headers": [(k.encode(), v.encode()) for k, v in request_headers.items()],
+    }
     sent: list[Any] = []
     waiting = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
     waiting.append({"type": "http.request", "body": b""})
@@ -42,12 +58,12 @@ def respond(
     async def receive() -> Any:
         return waiting.pop(0)
 
-    async def send(message: Any) -> None:
+    async def collect(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(guard(scope, receive, send))
+    asyncio.run(guard(scope, receive, collect))
     start, body = sent
-    return start["status"], dict(start["headers"]), body["body"], fake_page.called
+    return start["status"], dict(start["headers"]), body["body"]
 
 
 def test_responses_have_security_headers() -> None:
@@ -79,10 +95,123 @@ def test_other_host_names_are_rejected_on_a_local_page(host: str) -> None:
     assert respond(host=host, local=False)[0] == 200
 
 
-def test_other_origins_are_rejected() -> None:
-    assert respond(origin="http://127.0.0.1:7860")[0] == 200
+@pytest.mark.parametrize("local", [True, False])
+def test_other_origins_are_rejected(*, local: bool) -> None:
+    assert respond(origin="http://127.0.0.1:7860", local=local)[0] == 200
     for origin in ("https://evil.example", "null", "http://127.0.0.1:8000", "http://127.0.0.1:7860.evil.example"):
-        assert respond(origin=origin)[::3] == (403, False)
+        assert respond(origin=origin, local=local)[::3] == (403, False)
+
+
+def test_origin_behind_a_reverse_proxy() -> None:
+    forwarded = {"x_forwarded_host": "photos.example"}
+    assert respond(origin="https://photos.example", local=False, **forwarded)[0] == 200
+    assert respond(origin="https://evil.example", local=False, **forwarded)[0] == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("local", [True, False])
+def test_requests_of_other_websites_without_origin_are_rejected(site: str, *, local: bool) -> None:
+    image = {"sec_fetch_mode": "no-cors", "sec_fetch_dest": "image"}
+    assert respond("/gradio_api/file=/library/a.jpg", local=local, sec_fetch_site=site, **image)[::3] == (403, False)
+    form = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    assert respond("/login", local=local, method="POST", sec_fetch_site=site, **form)[::3] == (403, False)
+    assert respond("/", local=local, sec_fetch_site=site, **form)[0] == 200
+    assert respond("/", local=local, sec_fetch_site="same-origin", **image)[0] == 200
+
+
+def test_only_a_space_can_be_framed_by_the_hub() -> None:
+    frame = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "iframe"}
+    assert respond(local=False, **frame)[0] == 403
+    assert respond(local=False, space=True, **frame)[0] == 200
+    _, own, _, _ = respond()
+    assert b"frame-ancestors 'none'" in own[b"content-security-policy"]
+    assert own[b"x-frame-options"] == b"DENY"
+    _, space, _, _ = respond(local=False, space=True)
+    assert b"frame-ancestors https://huggingface.co" in space[b"content-security-policy"]
+    assert b"x-frame-options" not in space
+
+
+@pytest.mark.parametrize("path", ["/a\x1b[2Jb", "/\r\nLocation: x", "/\x9b31m", "/a\x00"])
+def test_paths_with_control_characters_are_rejected(path: str) -> None:
+    assert respond(path)[::3] == (400, False)
+
+
+def test_other_websites_cannot_open_websockets() -> None:
+    called, sent = [], []
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        called.append(scope["path"])
+
+    async def collect(message: Any) -> None:
+        sent.append(message)
+
+    guard = Guard(page, local=True, thumbnails="")
+    for origin in (b"https://evil.example", b"http://localhost:7860"):
+        headers = [(b"host", b"localhost:7860"), (b"origin", origin)]
+        asyncio.run(guard({"type": "websocket", "path": "/ws", "headers": headers}, collect, collect))
+    assert (called, sent) == (["/ws"], [{"type": "websocket.close"}])
+
+
+class LoginPage:
+    """An application that sets a cookie for the right password and refuses others."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        right = (await receive())["body"] == b"right"
+        headers = [(b"set-cookie", b"token=1; HttpOnly; Path=/; SameSite=none; Secure")] if right else []
+        await send({"type": "http.response.start", "status": 200 if right else 400, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def test_login_cookies_are_not_sent_by_other_websites() -> None:
+    guard = Guard(LoginPage(), local=False, thumbnails="")
+    _, headers, _ = send(guard, "/login", b"right", method="POST", scheme="https")
+    assert headers[b"set-cookie"] == b"token=1; Path=/; HttpOnly; SameSite=Lax; Secure"
+
+
+def test_guessing_passwords_is_slow() -> None:
+    guard = Guard(LoginPage(), local=False, thumbnails="")
+
+    def login(password: bytes) -> int:
+        return send(guard, "/login", password, method="POST")[0]
+
+    assert [login(b"wrong") for _ in range(4)] == [400] * 4
+    assert login(b"right") == 200  # forgets the failures
+    statuses = [login(b"wrong") for _ in range(12)]
+    assert statuses[:5] == [400] * 5
+    assert statuses[-1] == 429
+    assert login(b"right") == 429
+
+
+def test_throttle_by_address_and_time() -> None:
+    now = [0.0]
+    throttle = LoginThrottle(lambda: now[0])
+    for _ in range(LoginThrottle.FREE_ATTEMPTS):
+        assert throttle.begin("10.0.0.1") == 0
+    waits = []
+    for _ in range(12):
+        wait_s = throttle.begin("10.0.0.1")
+        waits.append(wait_s)
+        now[0] += wait_s
+        assert throttle.begin("10.0.0.1") == 0
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    assert throttle.begin("10.0.0.2") == 0
+    assert [throttle.begin(f"2001:db8::{number}") > 0 for number in range(7)] == [False] * 5 + [True] * 2
+
+
+def test_uploads_have_a_total_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.jpg").write_bytes(bytes(100))
+    assert make_room(tmp_path, total=500)
+    assert not make_room(tmp_path, total=250)  # all are newer than a minute
+    created = {each.name: each.stat().st_ctime for each in tmp_path.iterdir()}
+    monkeypatch.setattr("time.time", lambda: max(created.values()) + 61)
+    assert make_room(tmp_path, total=250)
+    assert len(list(tmp_path.iterdir())) == 2
+    guard = Guard(FakePage(), local=True, thumbnails="", uploads=tmp_path)
+    assert send(guard, "/gradio_api/upload", b"photo", method="POST")[0] == 200
+    monkeypatch.undo()
+    os.truncate(next(tmp_path.iterdir()), MAX_TOTAL_BYTES)  # a sparse file
+    assert send(guard, "/gradio_api/upload", b"photo", method="POST")[0] == 503
 
 
 @pytest.mark.parametrize(

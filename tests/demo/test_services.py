@@ -51,9 +51,10 @@ def test_thumbnails_of_removed_photos_are_deleted(tmp_path: Path) -> None:
         services.close()
 
 
-def test_public_page_has_no_indexing(tmp_path: Path) -> None:
-    services = open_services(tmp_path / "library", uploads=tmp_path, public=True)
+def test_public_page_has_no_indexing_and_thumbnails_outside_the_library(tmp_path: Path) -> None:
+    services = open_services(tmp_path / "library", uploads=tmp_path / "uploads", public=True)
     try:
         assert services.indexing is None
+        assert services.searcher.thumbnails.folder == tmp_path / "thumbnails"
     finally:
         services.close()

@@ -81,16 +81,45 @@ def test_metadata_is_removed(tmp_path: Path) -> None:
         assert small.size == (100, 100)
 
 
-def test_color_profile_is_kept(tmp_path: Path) -> None:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+def test_colors_are_converted_to_srgb_and_the_profile_is_dropped(tmp_path: Path) -> None:
+    wide = wide_profile()
+    colors = {}
+    for name, profile in {
+        "none": b"",
+        "wide": wide,
+        "cmyk": wide[:16] + b"CMYK" + wide[20:],
+        "damaged": wide[:300],
+    }.items():
+        image = Image.new("RGB", (20, 20), (60, 160, 90))
+        image.info["icc_profile"] = profile
+        save_small(image, tmp_path / f"{name}.jpg", 20)
+        with Image.open(tmp_path / f"{name}.jpg") as saved:
+            assert "icc_profile" not in saved.info
+            colors[name] = np.asarray(saved, int)[10, 10]
+    assert np.abs(colors["wide"] - colors["none"]).max() > 20
+    for unusable in ("cmyk", "damaged"):
+        np.testing.assert_allclose(colors[unusable], colors["none"], atol=2)
+
+
+def test_large_color_profile_is_not_kept(tmp_path: Path) -> None:
+    profile = wide_profile()
     image = Image.new("RGB", (20, 20), "green")
-    image.info["icc_profile"] = profile
+    image.info["icc_profile"] = profile + bytes(40_000_000)
     save_small(image, tmp_path / "a.jpg", 20)
-    image.info["icc_profile"] = profile[:16] + b"CMYK" + profile[20:]
-    save_small(image, tmp_path / "b.jpg", 20)
-    with Image.open(tmp_path / "a.jpg") as kept, Image.open(tmp_path / "b.jpg") as other:
-        assert kept.info["icc_profile"] == profile
-        assert "icc_profile" not in other.info
+    assert (tmp_path / "a.jpg").stat().st_size < 2_000
+
+
+def wide_profile() -> bytes:
+    """The sRGB profile with a linear tone curve, so that colors change visibly."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = int.from_bytes(profile[128:132], "big")
+    for entry in range(count):
+        at = 132 + 12 * entry
+        if profile[at : at + 4] in (b"rTRC", b"gTRC", b"bTRC"):
+            offset = int.from_bytes(profile[at + 4 : at + 8], "big")
+            profile[offset : offset + 12] = b"curv" + bytes(8)  # no entries: the identity
+            profile[at + 8 : at + 12] = (12).to_bytes(4, "big")
+    return bytes(profile)
 
 
 def test_failed_write_leaves_no_file(tmp_path: Path) -> None:
