@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-import threading
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -83,9 +83,19 @@ def demo(
             typer.echo(f"Open {url} in a browser to search {printable(str(opened.library))}. Press Ctrl+C to stop.")
             if mcp:
                 typer.echo(f"MCP: {url}gradio_api/mcp/")
-            threading.Event().wait()
+            wait_for_signal()
         except KeyboardInterrupt:
             typer.echo("Stopped.", err=True)
+
+
+def wait_for_signal() -> NoReturn:
+    """Wait until a signal handler raises an exception.
+
+    Handlers run in the main thread. If another thread receives the signal, a main thread that waits without limit never
+    runs them.
+    """
+    while True:
+        time.sleep(0.5)
 
 
 def _interrupt(*_: object) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from demo.app import PORT, ServerOptions, serving
+from demo.cli import wait_for_signal
 from demo.thumbnails import LARGE_PX, save_small
 from mvmr_zoo import PhotoLibrary, __version__
 from mvmr_zoo._io import counted, explain_errors
@@ -93,7 +93,7 @@ def serve(photos: Path) -> None:
     host, port = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0"), os.environ.get("GRADIO_SERVER_PORT", PORT)
     with serving(library, ServerOptions(host=host, port=int(port)), public=True) as url:
         typer.echo(f"Open {url}")
-        threading.Event().wait()
+        wait_for_signal()
 
 
 def _copy(photos: Path, to: Path) -> int:

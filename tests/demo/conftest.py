@@ -91,6 +91,11 @@ def running(home: Path, *words: object, **variables: str) -> Iterator[tuple[str,
             yield line.split()[1], process
         finally:
             process.terminate()
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def free_port() -> int:
