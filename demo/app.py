@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from demo.uploads import MAX_BYTES, RETENTION_S, SWEEP_INTERVAL_S, uploads_folder
 from mvmr_zoo.errors import ConfigError, MissingDependencyError
@@ -152,6 +153,16 @@ def serving(
         url = _launch(page, server, services.searcher.thumbnails.folder, uploads)
         stack.callback(page.close, verbose=False)
         yield url
+
+
+def wait_for_signal() -> NoReturn:
+    """Wait until a signal handler raises an exception.
+
+    Handlers run in the main thread. If another thread receives the signal, a main thread that waits without limit never
+    runs them.
+    """
+    while True:
+        time.sleep(0.5)
 
 
 def _prepare_gradio(uploads: Path) -> None:

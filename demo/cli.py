@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -56,7 +55,7 @@ def demo(
     mcp: Annotated[bool, typer.Option("--mcp", help="Also serve the API as MCP tools.")] = False,
 ) -> None:
     """Serve a web page for searching your photos. Press Ctrl+C to stop."""
-    from demo.app import LOCAL_HOSTS, ServerOptions, serving
+    from demo.app import LOCAL_HOSTS, ServerOptions, serving, wait_for_signal
     from demo.opening import resolve_library
 
     login = _login(auth)
@@ -86,16 +85,6 @@ def demo(
             wait_for_signal()
         except KeyboardInterrupt:
             typer.echo("Stopped.", err=True)
-
-
-def wait_for_signal() -> NoReturn:
-    """Wait until a signal handler raises an exception.
-
-    Handlers run in the main thread. If another thread receives the signal, a main thread that waits without limit never
-    runs them.
-    """
-    while True:
-        time.sleep(0.5)
 
 
 def _interrupt(*_: object) -> None:

@@ -13,8 +13,7 @@ from typing import Annotated
 
 import typer
 
-from demo.app import PORT, ServerOptions, serving
-from demo.cli import wait_for_signal
+from demo.app import PORT, ServerOptions, serving, wait_for_signal
 from demo.thumbnails import LARGE_PX, save_small
 from mvmr_zoo import PhotoLibrary, __version__
 from mvmr_zoo._io import counted, explain_errors
