@@ -29,7 +29,10 @@ class Request:
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` requests whose `METHOD path` matches."""
+    """What goes wrong with the next `times` requests whose `METHOD path` matches.
+
+    Without `status`, the answer is right but for `headers`, which take the place of its own. An empty one is left out.
+    """
 
     pattern: str
     times: int = 1
@@ -73,8 +76,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
+        wrong = self.fault.headers if self.fault is not None else {}
+        for name, value in {"Content-Length": str(len(body)), **(headers or {}), **wrong}.items():
+            if value:
+                self.send_header(name, value)
         self.end_headers()
         if self.command == "HEAD":
             return

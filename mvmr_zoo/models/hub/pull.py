@@ -22,10 +22,17 @@ from mvmr_zoo.checkpoint import (
 )
 from mvmr_zoo.errors import CheckpointError
 from mvmr_zoo.models.hub.hub_errors import status, translated_errors
+from mvmr_zoo.models.hub.response_checks import checked_responses
 from mvmr_zoo.models.hub.spec import HubSpec
 
 _MAX_ATTEMPTS = 4
 _MAX_WAIT_S = 60
+
+_MAX_BYTES = {".safetensors": 4_000_000_000}
+"""Size of the largest file with a suffix."""
+
+_MAX_OTHER_BYTES = 50_000_000
+"""Size of the largest other file. Graphs without weights have less than 1 MB."""
 
 _T = TypeVar("_T")
 
@@ -98,8 +105,9 @@ def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpo
             try:
                 return path, check(path)
             except CheckpointError:
-                if not cached:
-                    path.resolve().unlink(missing_ok=True)  # otherwise the next attempt finds it in the cache
+                blob = path.resolve()
+                if not cached and blob.is_relative_to(storage.resolve()):
+                    blob.unlink(missing_ok=True)  # otherwise the next attempt finds it in the cache
                 raise
 
     try:
@@ -136,7 +144,8 @@ def _file(where: HubSpec, name: str, cache: Path | None, *, again: bool = False)
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    with translated_errors(where, f"downloading {name} of {where.repo}"):
+    max_bytes = _MAX_BYTES.get(Path(name).suffix, _MAX_OTHER_BYTES)
+    with translated_errors(where, f"downloading {name} of {where.repo}"), checked_responses(max_bytes):
         for attempt in range(_MAX_ATTEMPTS):
             try:
                 return Path(

@@ -284,3 +284,46 @@ def test_files_cached_by_another_program_survive_a_new_revision(
     assert "model.safetensors has SHA-256" in client.refusal(f"hf-hub:org/moved@{second}")
     assert (first / "model.safetensors").read_bytes() == (checkpoint.folder / "model.safetensors").read_bytes()
     assert client.load("hf-hub:org/moved", HF_HUB_OFFLINE="1")["digest"] == checkpoint.weights_digest
+
+
+@pytest.mark.parametrize("header", ["ETag", "X-Linked-Etag", "X-Repo-Commit"])
+@pytest.mark.parametrize("name", ["../../../../victim", "/tmp/victim", "..", "a/b", "x" * 200])
+def test_names_of_a_server_are_not_used_as_paths(
+    hub: HubServer, commit: str, client: HubClient, header: str, name: str
+) -> None:
+    """A hostile server could delete or write any file of the user: the header becomes a path in the cache."""
+    victim = client.cache.parent / "victim"
+    victim.parent.mkdir(parents=True, exist_ok=True)
+    victim.write_text("mine")
+    hub.faults.append(
+        Fault("HEAD /org/tiny/resolve", times=9, headers={header: f'"{name}"' if "ag" in header else name})
+    )
+    error = client.refusal("hf-hub:org/tiny")
+    assert error.startswith("HubError")
+    assert "is not a plain name" in error
+    assert victim.read_text() == "mine"
+    assert sorted(each.name for each in victim.parent.iterdir()) == ["hub", "victim"]
+
+
+@pytest.mark.parametrize(
+    ("length", "message"), [("629000000", "sends 629,000,000 bytes"), ("", "does not state the size")]
+)
+def test_a_file_that_is_too_large_is_not_received(
+    hub: HubServer, commit: str, client: HubClient, length: str, message: str
+) -> None:
+    hub.faults.append(
+        Fault(
+            "GET /org/tiny/resolve/.*README|GET /org/tiny/resolve/.*config", times=9, headers={"Content-Length": length}
+        )
+    )
+    error = client.refusal("hf-hub:org/tiny")
+    assert error.startswith("HubError")
+    assert message in error
+
+
+def test_the_token_is_not_sent_to_a_server_that_a_mirror_names(hub: HubServer, commit: str, client: HubClient) -> None:
+    named = f"{hub.cdn}/api/models/org/tiny/xet-read-token/main"
+    xet = {"X-Xet-Hash": "a" * 64, "X-Xet-Refresh-Route": named, "Link": f'<{named}>; rel="xet-auth"'}
+    hub.faults.append(Fault("HEAD /org/tiny/resolve", times=99, headers=xet))
+    assert client.load("hf-hub:org/tiny", HF_TOKEN=OWNER, HF_HUB_DISABLE_XET="0")["cosine"] > 0.99999
+    assert not [request for request in hub.requests if "xet" in request.path]
