@@ -1,6 +1,6 @@
 """Retrieval by image size: how well encoders do when they read smaller photos than those that they were made for.
 
-    python benchmarks/image_sizes.py --px 96 128 160 192 --data DEV/clothing DEV/imagewoof --output reports/encoders SPEC...
+    python benchmarks/image_sizes.py SPEC... --px 96 128 own --data DEV/clothing DEV/imagewoof --output reports/encoders
 
 Each encoder is measured by `retrieval-v1` with its default output. The photo is resized in the encoder's own proportion
 of resize and crop. `own` is the size that its preprocessing names.

@@ -148,7 +148,7 @@ def check(
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Repeat the measurements of a parity report without PyTorch."""
+    """Repeat the measurements of a parity report without PyTorch, except k-NN accuracy."""
     from export.check import check as run
     from export.parity_report import to_json
 

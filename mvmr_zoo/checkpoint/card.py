@@ -49,8 +49,8 @@ def asked_dim(output: Output, dim: int) -> int | None:
 
 
 def output_in_words(output: Output, dim: int) -> str:
-    """A readable description of an output: `features`, or `aligned, 128 numbers`."""
-    return output if output == "features" else f"{output}, {dim} numbers"
+    """A readable description of an output: `features`, or `aligned, 128 dimensions`."""
+    return output if output == "features" else f"{output}, {dim} dimensions"
 
 
 def is_licensed(license: str) -> bool:

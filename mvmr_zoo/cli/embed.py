@@ -62,8 +62,8 @@ def embed(
 ) -> None:
     """Write the vectors of many images to an embeddings folder.
 
-    autofaiss and clip-retrieval can read the folder. If the command is interrupted, run it again to continue; only
-    a run with --engine ray has to start again.
+    autofaiss and clip-retrieval can read the folder. If the command is interrupted, run it again to continue. A
+    run with --engine ray starts again from the beginning.
     """
     if engine not in ENGINES:
         raise ConfigError(f"--engine is {engine!r}; expected {' or '.join(ENGINES)}.")

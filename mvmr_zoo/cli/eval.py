@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from mvmr_zoo._io import SOME_FAILED, counted, explain_errors
-from mvmr_zoo.cli.options import ModelDim, ModelOutput, check_folder_option
+from mvmr_zoo.cli.options import ModelDim, check_folder_option
 from mvmr_zoo.errors import printable
 
 if TYPE_CHECKING:
@@ -30,19 +30,29 @@ TenCrop = Annotated[
     bool, typer.Option("--ten-crop", help="Also evaluate ten crops of each test image. Only for linear and all.")
 ]
 
+EvaluatedOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--model-output",
+        help="Output of the model: features or aligned. Default: features for linear, linear-sgd, semi and voc07, "
+        "otherwise the model's default output.",
+    ),
+]
+
 _ALL = "all"
 
 _HELP = {
-    "knn": "Weighted k-NN classification with k = 20. Also reported with k = 1, 5 and 200.",
-    "linear": "Logistic regression on the features. Fitted with L-BFGS. The regularization strength is chosen on a "
-    "held-out tenth of the training images.",
-    "linear-sgd": "Linear classifier trained on random crops. It is trained with Adam for 100 epochs, as in the paper.",
+    "knn": "Weighted k-NN classification with k = 20. It is also reported with k = 1, 5 and 200.",
+    "linear": "Logistic regression on the features. The regularization strength is chosen on a held-out tenth of the "
+    "training images.",
+    "linear-sgd": "Linear classifier trained on random crops. It is trained with Adam for 100 epochs, as in the paper, "
+    "with a higher learning rate.",
     "semi": "Accuracy of a classifier fine-tuned on few labels. Train the classifier with "
     "`python -m training.finetune`.",
     "voc07": "Mean average precision on VOC07. The classifier is a one-vs-rest logistic regression.",
     "retrieval": "Mean average precision and recall@k of image retrieval. Each test image is used as a query against "
     "all others.",
-    _ALL: "All protocols that apply to the model and the data.",
+    _ALL: "Run all protocols that apply to the model and the data.",
 }
 
 
@@ -53,7 +63,7 @@ def _command(protocol: str) -> Callable[..., None]:
     def command(
         model: Spec,
         data: Data,
-        model_output: ModelOutput = None,
+        model_output: EvaluatedOutput = None,
         dim: ModelDim = None,
         data_root: DataRoot = None,
         download: Download = False,
@@ -153,7 +163,10 @@ def compare(
 def table(
     reports: Annotated[Path, typer.Option(help="Folder of reports.")] = Path("reports"),
     write: Annotated[
-        Path | None, typer.Option(help="Write the table into this file, between its begin and end markers.")
+        Path | None,
+        typer.Option(
+            help="Write the table into this file, between `<!-- reports: begin -->` and `<!-- reports: end -->`."
+        ),
     ] = None,
     published: Annotated[
         bool, typer.Option("--published", help="Also list published results that have no report here.")

@@ -12,7 +12,7 @@ import typer
 
 from mvmr_zoo._io import SOME_FAILED, AsJson, counted, explain_errors, own_name
 from mvmr_zoo.cli import index_add  # noqa: F401  (`add` is listed first)
-from mvmr_zoo.cli.options import DeviceName, Library, ModelDim, ModelOutput, index_app, library_folder, tell
+from mvmr_zoo.cli.options import EncoderDevice, Library, ModelDim, ModelOutput, index_app, library_folder, tell
 from mvmr_zoo.errors import printable
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def index_reindex(
     model: Annotated[str | None, typer.Option(help="New encoder. Default: the default encoder.")] = None,
     output: ModelOutput = None,
     dim: ModelDim = None,
-    device: DeviceName = "auto",
+    device: EncoderDevice = "auto",
     forget_missing: Annotated[
         bool, typer.Option("--forget-missing", help="Remove photos from the library if their files no longer exist.")
     ] = False,
@@ -194,8 +194,8 @@ def index_build(
 ) -> None:
     """Build an index for an embeddings folder.
 
-    A search does not load the whole IVF-PQ index into memory, but the build needs memory for all codes. Search it with
-    `mvmr-zoo search PHOTO --library FOLDER`. If the command is interrupted, run it again to continue.
+    The build keeps all compressed vectors in memory; a search does not. To search, run `mvmr-zoo search PHOTO --library
+    FOLDER` with the same folder. If the command is interrupted, run it again to continue.
     """
     from mvmr_zoo._io import progress_bar
     from mvmr_zoo.search import build_ivfpq

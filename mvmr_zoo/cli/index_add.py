@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mvmr_zoo._io import SOME_FAILED, counted, explain_errors, own_name
-from mvmr_zoo.cli.options import DeviceName, Library, ModelDim, ModelSpec, index_app, tell
+from mvmr_zoo.cli.options import EncoderDevice, Library, ModelSpec, index_app, tell
 from mvmr_zoo.errors import printable
 
 if TYPE_CHECKING:
@@ -34,8 +34,14 @@ def index_add(
             help="Output of the model for a new library: features or aligned. Default: the model's default output.",
         ),
     ] = None,
-    dim: ModelDim = None,
-    device: DeviceName = "auto",
+    dim: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of leading dimensions of aligned vectors to keep, for a new library. Default: all. A library "
+            "keeps its number."
+        ),
+    ] = None,
+    device: EncoderDevice = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if a photo could not be indexed.")] = False,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Mark photos as missing even if the folder is now empty.")
@@ -43,21 +49,21 @@ def index_add(
     include: Annotated[
         list[str] | None,
         typer.Option(
-            help="Index only photos whose names or paths match this pattern, for example '*.heic' or '2024/*'. Can be "
-            "repeated."
+            help="Index only photos whose names or paths match this pattern, for example '*.heic' or '2024/*'. "
+            "Indexed photos of these folders that do not match are removed from the library. Can be repeated."
         ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
-            help="Skip photos and folders whose names or paths match this pattern, for example 'thumbs'. Can be "
-            "repeated."
+            help="Skip photos and folders whose names or paths match this pattern, for example 'thumbs'. "
+            "Indexed ones are removed from the library. Can be repeated."
         ),
     ] = None,
 ) -> None:
     """Index all photos in folders and their subfolders.
 
-    Run it again after changes. Only new and changed files are read. Deleted photos are marked as missing. Unreadable
+    Run it again after changes. Unchanged photos are not read again. Deleted photos are marked as missing. Unreadable
     photos are skipped and reported.
     """
     from mvmr_zoo._io import progress_bar

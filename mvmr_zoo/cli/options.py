@@ -47,6 +47,9 @@ DeviceName = Annotated[
         help="auto, cpu or cuda. cuda needs mvmr-zoo[gpu], and searches the index on the GPU too.",
     ),
 ]
+EncoderDevice = Annotated[
+    str, typer.Option("--device", help="Device of the encoder: auto, cpu or cuda. cuda needs mvmr-zoo[gpu].")
+]
 
 
 def library_folder(library: Path | None) -> Path:

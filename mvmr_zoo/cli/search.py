@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from mvmr_zoo._io import AsJson, explain_errors
-from mvmr_zoo.cli.options import DeviceName, Library, ModelSpec, library_folder
+from mvmr_zoo.cli.options import DeviceName, Library, library_folder
 from mvmr_zoo.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def search(
         bool, typer.Option("--group", help="Combine near duplicates into one hit: the best copy.")
     ] = False,
     library: Library = None,
-    model: ModelSpec = None,
+    model: Annotated[str | None, typer.Option(help="Model of the library. Default: the library's model.")] = None,
     device: DeviceName = "auto",
     as_json: AsJson = False,
     sheet: Annotated[
@@ -84,8 +84,8 @@ def search(
     if is_embeddings_folder(place):
         if filters.narrows or group:
             raise ConfigError(
-                f"{place} is an embeddings folder, which has no dates, sizes or copies. Omit --folder, --from, --to, "
-                "--min-px and --group."
+                f"{place} is an embeddings folder, which has no dates, dimensions or copies. Omit --folder, --from, "
+                "--to, --min-px and --group."
             )
         shards = EmbeddingsLibrary(place, model=model, device=cast("Device", device))
         hits = shards.search(query, k, offset=offset, keep_query=keep_query, min_percentile=min_percentile)

@@ -77,8 +77,7 @@ def evaluate(
     """
     chosen = _protocol(protocol)
     splits = open_splits(data, root, seed=options.seed, download=download)
-    model = _with_output(chosen, load(spec, output=output, dim=dim), output, dim)
-    return measure(chosen, spec, model, splits, options)
+    return measure(chosen, spec, _load(chosen, spec, output, dim), splits, options)
 
 
 def evaluate_all(
@@ -103,6 +102,11 @@ def evaluate_all(
                 yield name, measure(protocol, spec, _with_output(protocol, model, output, dim), splits, options)
             except MvmrError as error:
                 yield name, error
+
+
+def _load(protocol: Protocol, spec: str, output: Output | None, dim: int | None) -> Model:
+    """The model of a spec with the output that the protocol measures by default, unless one is given."""
+    return _with_output(protocol, load(spec, output=output, dim=dim), output, dim)
 
 
 def _with_output(protocol: Protocol, model: Model, output: Output | None, dim: int | None) -> Model:
@@ -176,8 +180,8 @@ def compare(
         ImageError: An image cannot be read.
     """
     chosen, splits = _protocol(protocol), open_splits(data, root, seed=options.seed, download=download)
-    one = measure(chosen, first, load(first, output=first_output, dim=first_dim), splits, options)
-    other = measure(chosen, second, load(second, output=second_output, dim=second_dim), splits, options)
+    one = measure(chosen, first, _load(chosen, first, first_output, first_dim), splits, options)
+    other = measure(chosen, second, _load(chosen, second, second_output, second_dim), splits, options)
     rows = [
         Comparison(
             name,

@@ -115,7 +115,7 @@ def test_the_output_of_the_model(photo_folder: Path, tmp_path: Path, aligned_che
     facts = read_embeddings(out).facts
     assert facts is not None
     assert (facts.output, facts.dim) == ("aligned", 20)
-    refused(run("embed", photo_folder, "-o", out, "--model", spec, home=tmp_path), "aligned, 20 numbers, not ")
+    refused(run("embed", photo_folder, "-o", out, "--model", spec, home=tmp_path), "aligned, 20 dimensions, not ")
     refused(
         run("embed", photo_folder, "-o", out, "--output", "aligned", home=tmp_path),
         "--output is aligned; expected a path. Use --model-output aligned.",

@@ -222,7 +222,7 @@ def test_another_output(aligned_checkpoint: Checkpoint, photo_folder: Path, tmp_
     assert (found.rows(np.arange(12)) * model.embed(found.image_paths)).sum(axis=1).min() >= 0.9999
     assert embed_source(source, model, out).was_finished
     features = load(aligned_checkpoint.folder, output="features")
-    with pytest.raises(DataError, match="created with the model output aligned, 20 numbers, not features"):
+    with pytest.raises(DataError, match="created with the model output aligned, 20 dimensions, not features"):
         embed_source(source, features, out)
     embed_source(source, features, tmp_path / "f")
     for name in ("plan.json", "manifest.json"):

@@ -338,6 +338,9 @@ def test_linear_probes_measure_features_unless_told_otherwise(
     by_name = {name: each.report.output for name, each in evaluate_all(spec, here)}
     assert by_name["linear"] == "features"
     assert by_name["retrieval"] == "aligned"
+    for protocol, output in (("linear", "features"), ("knn", "aligned")):
+        compared = compare(protocol, spec, spec, here, second_output="aligned", second_dim=5)
+        assert [compared.first.output, compared.second.dim] == [output, 5]
 
 
 def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None:
@@ -349,10 +352,10 @@ def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path,
     names = {"distilled-aligned-256-data-knn", "distilled-aligned-20-data-knn", "distilled-data-knn"}
     assert {path.stem for path in (tmp_path / "reports").iterdir()} == names
     page = (tmp_path / "reports" / "distilled-aligned-20-data-knn.md").read_text()
-    assert "knn-v1 of distilled (aligned, 20 numbers) on data" in page
-    assert "- output: aligned, 20 numbers" in page
+    assert "knn-v1 of distilled (aligned, 20 dimensions) on data" in page
+    assert "- output: aligned, 20 dimensions" in page
     table = run("eval", "table", "--reports", tmp_path / "reports", home=tmp_path).stdout
-    assert all(f"| {shown} |" in table for shown in ("distilled", "distilled (aligned, 20 numbers)"))
+    assert all(f"| {shown} |" in table for shown in ("distilled", "distilled (aligned, 20 dimensions)"))
     card = (tmp_path / "copy" / "README.md").read_text()
     assert all(f"| {name} |" in card for name in ("data/knn-v1", "data/knn-v1/aligned", "data/knn-v1/aligned/dim=20"))
     assert run("verify", spec, home=tmp_path).returncode == 0
@@ -365,7 +368,7 @@ def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path,
     both = ("--first-output", "aligned", "--first-dim", 20, "--second-output", "features")
     done = run("eval", "compare", spec, spec, *options[:2], *both, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"{spec} (aligned, 20 numbers) minus {spec};" in done.stdout
+    assert f"{spec} (aligned, 20 dimensions) minus {spec};" in done.stdout
 
 
 def test_figures_of_another_alignment_are_not_attached(

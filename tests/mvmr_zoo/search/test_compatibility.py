@@ -75,8 +75,8 @@ def test_without_an_output_it_is_the_encoders_default(
     ("asked", "now"),
     [
         ({"output": "features"}, "features"),
-        ({"dim": 21}, "aligned, 21 numbers"),
-        ({"output": "aligned", "dim": 256}, "aligned, 256 numbers"),
+        ({"dim": 21}, "aligned, 21 dimensions"),
+        ({"output": "aligned", "dim": 256}, "aligned, 256 dimensions"),
     ],
 )
 def test_another_output_is_refused(
@@ -86,7 +86,7 @@ def test_another_output_is_refused(
     with PhotoLibrary(folder, model=spec, dim=20) as library:
         library.add([photo_folder])
     for model in (None, spec):
-        message = f"contains vectors of the output aligned, 20 numbers, not {now}"
+        message = f"contains vectors of the output aligned, 20 dimensions, not {now}"
         with PhotoLibrary(folder, model=model, **asked) as other:
             with pytest.raises(LibraryMismatchError, match=message):
                 other.search(photo_folder / "a" / "00.jpg")
@@ -115,7 +115,7 @@ def test_another_encoder_is_refused_and_both_are_named(
         library.add([photo_folder])
     with PhotoLibrary(folder, model=str(checkpoint.folder)) as other:
         with pytest.raises(
-            LibraryMismatchError, match=r"has the output features, not aligned, 20 numbers\. Use `--model"
+            LibraryMismatchError, match=r"has the output features, not aligned, 20 dimensions\. Use `--model"
         ) as caught:
             other.search(photo_folder / "a" / "00.jpg")
         assert spec in str(caught.value)
@@ -180,7 +180,7 @@ def test_the_commands(
     assert done.returncode == 0, done.stderr
     assert mvmr(*add).returncode == 0
     assert mvmr("search", photo, "--library", folder).returncode == 0
-    refused(mvmr(*add, "--output", "features"), "contains vectors of the output aligned, 20 numbers")
-    assert f"{spec} (aligned, 20 numbers)" in mvmr("index", "status", "--library", folder).stdout
+    refused(mvmr(*add, "--output", "features"), "contains vectors of the output aligned, 20 dimensions")
+    assert f"{spec} (aligned, 20 dimensions)" in mvmr("index", "status", "--library", folder).stdout
     status = json.loads(mvmr("index", "status", "--library", folder, "--json").stdout)
     assert (status["output"], status["dim"]) == ("aligned", 20)
