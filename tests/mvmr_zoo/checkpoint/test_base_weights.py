@@ -14,7 +14,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import mvmr_zoo
-from mvmr_zoo.architectures.encoder import Encoder, check_architecture, encoder_cost
+from mvmr_zoo.architectures import check_architecture
+from mvmr_zoo.architectures.encoder import Encoder, encoder_cost
 from mvmr_zoo.checkpoint import (
     SCHEMA_VERSION,
     Base,
