@@ -52,6 +52,14 @@ def shaken(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     return network.eval()
 
 
+def shallow(encoder: Encoder) -> Encoder:
+    """A ResNet of which two blocks remain in the first stage and one in each other: every kind of block."""
+    for number in range(1, 5):
+        stage = getattr(encoder.backbone, f"layer{number}")
+        setattr(encoder.backbone, f"layer{number}", stage[: 2 if number == 1 else 1])
+    return encoder
+
+
 def make_checkpoint(
     folder: Path,
     architecture: str = "resnet8x4",

@@ -12,25 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import jsonargparse
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mvmr_zoo.errors import MvmrError, describe_os_error
-from training.checkpointing import FILE
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig
 from training.config.expected import expected
 from training.console import say
+from training.errors import FinishedError
 from training.option_errors import refusal
-from training.runs import distill, finetune, pretrain
-from training.trainer import FinishedError
 
 _COMMAND_OPTIONS = ("config", "resume", "allow_config_change")
 
-COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
-    "pretrain": (PretrainConfig, pretrain),
-    "distill": (DistillConfig, distill),
-    "finetune": (FinetuneConfig, finetune),
-}
-"""The options and the run of each command."""
+COMMANDS: dict[str, type] = {"pretrain": PretrainConfig, "distill": DistillConfig, "finetune": FinetuneConfig}
+"""The options of each command. Its run is the function of the same name in `training.runs`."""
 
 
 def main(command: str, description: str | None = None, arguments: list[str] | None = None) -> int:
@@ -44,24 +37,25 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
     Returns:
         The exit code: 0 done, 2 could not run, 128 + N stopped by signal N (130 by Ctrl-C, 143 by SIGTERM).
     """
-    for library in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    config, run = COMMANDS[command]
+    config = COMMANDS[command]
     words = sys.argv[1:] if arguments is None else arguments
     read = parser(config, description)
     try:
         made = read.instantiate(read.parse_args(words))
         values = {name: value for name, value in vars(made).items() if name not in _COMMAND_OPTIONS}
-        folder = run(config(**values), resume=made.resume, allow_change=made.allow_config_change)
+        options = config(**values)
+        folder = _run(command)(options, resume=made.resume, allow_change=made.allow_config_change)
     except FinishedError as finished:
         say(str(finished))
         return 0
     except (jsonargparse.ArgumentError, UnicodeDecodeError) as error:
-        options = [name for action in read._actions for name in action.option_strings]
-        return _refuse(refusal(error, words, options, config))
+        known = [name for action in read._actions for name in action.option_strings]
+        return _refuse(refusal(error, words, known, config))
     except MvmrError as error:
         return _refuse(_one_line(error))
-    except SIGTERMException as stopped:
+    except SystemExit as stopped:
+        if type(stopped) is SystemExit:  # of --help and --print_config, not Lightning's SIGTERMException
+            raise
         say("Stopped. Run the same command with --resume to continue.", error=True)
         return stopped.code if isinstance(stopped.code, int) else 143
     except KeyboardInterrupt:
@@ -74,6 +68,16 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
     return 0
 
 
+def _run(command: str) -> Callable[..., Path | None]:
+    """The run of a command. PyTorch and Lightning are imported here, so that `--help` and a wrong option are fast."""
+    from training import runs
+
+    for library in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    run: Callable[..., Path | None] = getattr(runs, command)
+    return run
+
+
 def parser(config: type, description: str | None) -> jsonargparse.ArgumentParser:
     """The argument parser: every field of the dataclass `config`, `--config FILE`, `--resume`."""
     made = jsonargparse.ArgumentParser(
@@ -84,7 +88,7 @@ def parser(config: type, description: str | None) -> jsonargparse.ArgumentParser
         usage="%(prog)s [--config FILE] [--section.option VALUE ...] [--resume]",
     )
     made.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of the options below.")
-    made.add_argument("--resume", action="store_true", help=f"Continue from {FILE} in the same run.output.")
+    made.add_argument("--resume", action="store_true", help="Continue from last.ckpt in the same run.output.")
     made.add_argument(
         "--allow_config_change", action="store_true", help="Resume with changed options, and print the changes."
     )

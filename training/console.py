@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from mvmr_zoo._io import progress_bar
@@ -16,10 +15,11 @@ LINE_SECONDS = 60
 """Seconds between two progress lines if standard error is not a terminal."""
 
 
-@rank_zero_only
 def say(text: str, *, error: bool = False) -> None:
     """Print a line in the first process only, to standard error if `error`."""
-    print(text, file=sys.stderr if error else sys.stdout, flush=True)
+    from pytorch_lightning.utilities import rank_zero_only  # slow, and not needed to read a command line
+
+    rank_zero_only(print)(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def terminal() -> Console | None:

@@ -34,12 +34,9 @@ from training.checkpointing import (
 from training.config import TaskConfig
 from training.console import duration, say
 from training.data import Plan, RemainingBatches, Split, label_digest, stratified_split
+from training.errors import FinishedError
 
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-
-
-class FinishedError(ConfigError):
-    """The run to resume has finished already."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mvmr_zoo._io import lazy_import
-from mvmr_zoo.architectures.lookup import Headless, build_headless, find_network, zero_init_residual
+from mvmr_zoo.architectures.lookup import Headless, build_headless, check_architecture, find_network, zero_init_residual
 from mvmr_zoo.architectures.state_dicts import differences, is_counter, is_statistic, without_counters
 
 if TYPE_CHECKING:
-    from mvmr_zoo.architectures.encoder import BACKBONES, Encoder, check_architecture, count_macs, encoder_cost
+    from mvmr_zoo.architectures.encoder import BACKBONES, Encoder, count_macs, encoder_cost
 
 __all__ = [
     "BACKBONES",
@@ -35,7 +35,6 @@ __all__ = [
 _LAZY = {
     "BACKBONES": "mvmr_zoo.architectures.encoder",
     "Encoder": "mvmr_zoo.architectures.encoder",
-    "check_architecture": "mvmr_zoo.architectures.encoder",
     "count_macs": "mvmr_zoo.architectures.encoder",
     "encoder_cost": "mvmr_zoo.architectures.encoder",
 }

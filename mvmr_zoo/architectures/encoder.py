@@ -75,20 +75,7 @@ BACKBONES: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "resnet8": (lambda: CifarResNet((16, 16, 32, 64)), 64),
     "resnet8x4": (CifarResNet, 256),
 }
-"""Architecture name to its builder and feature dimension D. `-small` is the 3x3 stride-1 stem."""
-
-
-def check_architecture(name: str) -> None:
-    """Check that `Encoder` has an architecture of this name, without building it.
-
-    timm is only imported if the name is neither in `BACKBONES` nor torchvision's.
-
-    Raises:
-        ConfigError: There is no such architecture. The message names the closest.
-        MissingDependencyError: The name may be timm's, and timm is not installed.
-    """
-    if name not in BACKBONES:
-        find_network(name, BACKBONES)
+"""Builder and feature dimension D of each architecture in `OWN_NAMES`. `-small` is the 3x3 stride-1 stem."""
 
 
 class Encoder(nn.Module):
@@ -119,7 +106,7 @@ class Encoder(nn.Module):
             if hasattr(self.backbone, "fc"):
                 self.backbone.fc = nn.Identity()
         else:
-            self.backbone, self.embedding_dim = build_headless(find_network(architecture, BACKBONES))
+            self.backbone, self.embedding_dim = build_headless(find_network(architecture))
         if zero_init_residual:
             start_at_zero(self.backbone)
 

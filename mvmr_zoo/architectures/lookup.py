@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Library = Literal["torchvision", "timm", "effnet-lite"]
 
+OWN_NAMES = ("resnet18", "resnet18-small", "resnet50", "resnet50-small", "resnet8", "resnet8x4")
+"""The architectures in `BACKBONES`, whose module imports PyTorch."""
+
 
 class NetworkName(NamedTuple):
     """A library, and the name of a network in it; of EfficientNet-Lite its number."""
@@ -34,7 +37,20 @@ class Headless(NamedTuple):
     embedding_dim: int
 
 
-def find_network(name: str, own: Iterable[str] = ()) -> NetworkName:
+def check_architecture(name: str) -> None:
+    """Check that `Encoder` has an architecture of this name, without building it.
+
+    torchvision is only imported if the name is not in `OWN_NAMES`, and timm if it is not torchvision's either.
+
+    Raises:
+        ConfigError: There is no such architecture. The message names the closest.
+        MissingDependencyError: The name may be timm's, and timm is not installed.
+    """
+    if name not in OWN_NAMES:
+        find_network(name)
+
+
+def find_network(name: str) -> NetworkName:
     """Which library has a classification network of this name. No network is built.
 
     A bare name is torchvision's where torchvision has it, otherwise timm's. `torchvision:NAME`,
@@ -42,7 +58,6 @@ def find_network(name: str, own: Iterable[str] = ()) -> NetworkName:
 
     Args:
         name: A bare name, `torchvision:NAME` or `timm:NAME`.
-        own: Further names that the error for an unknown name may suggest.
 
     Raises:
         ConfigError: Neither library has the name, or the network is not a classification network
@@ -55,8 +70,8 @@ def find_network(name: str, own: Iterable[str] = ()) -> NetworkName:
             return NetworkName("torchvision", name)
         if timm_networks.is_known(name):
             return NetworkName("timm", name)
-        known = [*own, *torchvision_networks.names(), *timm_networks.names()]
-        raise _unknown(name, known, ", ".join([*own, "or a classification network of torchvision or timm"]))
+        known = [*OWN_NAMES, *torchvision_networks.names(), *timm_networks.names()]
+        raise _unknown(name, known, ", ".join([*OWN_NAMES, "or a classification network of torchvision or timm"]))
     if prefix == "torchvision":
         if torchvision_networks.is_known(rest):
             return NetworkName("torchvision", rest)

@@ -29,9 +29,10 @@ DEMO_ORDER = (
 )  # fmt: skip
 TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicates", "compare")
 TRAINING_ORDER = (
-    "losses", "data.augmentation", "data.views", "data.sampler", "config", "console", "data.subsets", "data.dataset",
-    "data", "targets", "optimizer", "student", "module", "callbacks", "finish", "checkpointing", "trainer", "runs",
-    "option_errors", "cli", "pretrain", "distill", "finetune", "pin", "push", "whiten",
+    "loss_options", "losses", "errors", "data.augmentation", "data.views", "data.sampler", "config", "console",
+    "data.subsets", "data.dataset", "data", "targets", "optimizer", "student", "module", "callbacks", "finish",
+    "checkpointing", "trainer", "runs", "option_errors", "cli", "pretrain", "distill", "finetune", "pin", "push",
+    "whiten",
 )  # fmt: skip
 """`data` comes in parts, because the configuration holds the options of some of them."""
 PUBLIC = {

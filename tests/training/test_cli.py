@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from mvmr_zoo.checkpoint import read_checkpoint
-from training import cli
+from training import cli, runs
 from training.callbacks.progress import Progress
 from training.config import DataConfig, DistillConfig, PretrainConfig, RunConfig
 from training.finish import data_names, training_record
 
 from ..command_line import refused
+from ..environment import clean_environment
 
 REQUIRED = "--data.train=/photos --run.output=/output --run.name=mine"
 SMALL = (
@@ -42,8 +43,8 @@ def answer(capfd: pytest.CaptureFixture[str], line: str, command: str = "distill
 def never_runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Commands end after their options are read; gives the configurations."""
     made: list[Any] = []
-    for name, (config, _) in cli.COMMANDS.items():
-        monkeypatch.setitem(cli.COMMANDS, name, (config, lambda config, **_: made.append(config)))
+    for name in cli.COMMANDS:
+        monkeypatch.setattr(runs, name, lambda config, **_: made.append(config))
     return made
 
 
@@ -146,6 +147,22 @@ def test_help_names_types_in_words(capfd: pytest.CaptureFixture[str], command: s
     assert "required, type: text or a list of texts" in shown
     for noise in ("<class", "Literal[", "tuple[", "Path to a configuration file", "See `", "Show the help for"):
         assert noise not in shown
+
+
+@pytest.mark.parametrize("module", ["pretrain", "distill", "finetune", "push"])
+def test_help_is_shown_without_pytorch_and_lightning(module: str, tmp_path: Path) -> None:
+    """In a fresh process, in which both cannot be imported. They take seconds to import."""
+    script = (
+        "import runpy, sys\n"
+        "sys.modules['torch'] = sys.modules['pytorch_lightning'] = sys.modules['lightning_fabric'] = None\n"
+        f"sys.argv = ['{module}', '--help']\n"
+        f"runpy.run_module('training.{module}', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=clean_environment(tmp_path), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("--repo" if module == "push" else "--optim.peak_lr") in done.stdout
 
 
 def run_small(photos: Path, output: Path, more: str = "") -> str:

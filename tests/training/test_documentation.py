@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 def options() -> set[str]:
     """Every option of the three commands, with its section and without dashes."""
-    parsers = [cli.parser(config, None) for config, _ in cli.COMMANDS.values()]
+    parsers = [cli.parser(config, None) for config in cli.COMMANDS.values()]
     return {name.removeprefix("--") for parser in parsers for name in parser._option_string_actions}
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from mvmr_zoo.errors import require
-from training.losses import DistillationLoss, Estimator, MVMRLoss, Sign
+from training.loss_options import Estimator, Sign, check_distillation, check_weights
 
 PRECOMPUTED = "embeddings:"
 """The kind of a teacher spec that names an embeddings folder."""
@@ -155,7 +154,12 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values that the loss rejects, before its targets are computed."""
-        MVMRLoss({}, **dataclasses.asdict(self))
+        check_weights(self.weights, self.std_margin)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each term by name."""
+        return {"invariance": self.invariance, "variance": self.variance, "views": self.views}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +184,13 @@ class DistillLossConfig(LossConfig):
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values that the loss rejects, or without a positive weight."""
-        DistillationLoss(teacher_dim=0, **dataclasses.asdict(self))
+        check_distillation(self.weights, self.std_margin, memory_bank=self.memory_bank, temperature=self.temperature)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each term by name."""
+        more = {"teacher": self.teacher, "regression": self.regression, "similarity": self.similarity}
+        return super().weights | more
 
     @property
     def follows_teacher(self) -> bool:

@@ -7,11 +7,18 @@ dataset        one photo's views and cached targets
 subsets        training and held-out images, and fixed subsets for few labels
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mvmr_zoo._io import lazy_import
 from training.data.augmentation import POLICIES, AugmentConfig, Policy, draw_view
-from training.data.dataset import Example, Source, TargetRows, ViewDataset, cached_view, plain_view, read_for_views
 from training.data.sampler import Draw, Plan, RemainingBatches, SizeStage
 from training.data.subsets import Split, label_digest, stratified_split, subset_file
-from training.data.views import augment_image, color_batch, crop_image, to_tensor
+
+if TYPE_CHECKING:
+    from training.data.dataset import Example, Source, TargetRows, ViewDataset, cached_view, plain_view, read_for_views
+    from training.data.views import augment_image, color_batch, crop_image, to_tensor
 
 __all__ = [
     "POLICIES",
@@ -38,3 +45,20 @@ __all__ = [
     "subset_file",
     "to_tensor",
 ]
+
+_LAZY = {
+    "Example": "training.data.dataset",
+    "Source": "training.data.dataset",
+    "TargetRows": "training.data.dataset",
+    "ViewDataset": "training.data.dataset",
+    "augment_image": "training.data.views",
+    "cached_view": "training.data.dataset",
+    "color_batch": "training.data.views",
+    "crop_image": "training.data.views",
+    "plain_view": "training.data.dataset",
+    "read_for_views": "training.data.dataset",
+    "to_tensor": "training.data.views",
+}
+"""Names whose modules import PyTorch. They are imported on first use, so that the configuration needs none."""
+
+__getattr__ = lazy_import(__name__, _LAZY)

@@ -6,13 +6,12 @@ Batch t is a pure function of t, so a resumed run reads exactly the batches of a
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
 
 from mvmr_zoo.errors import DataError
 
@@ -96,7 +95,7 @@ def _order(seed: int, epoch: int, photos: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(photos)
 
 
-class RemainingBatches(Sampler[list[Draw]]):
+class RemainingBatches(Iterable[list[Draw]]):
     """A batch sampler over the batches of a plan from `first` on. Each rank gets an equal share of every batch.
 
     Its length is that of the whole plan, because the trainer counts the batches before `first` too.

@@ -5,8 +5,9 @@ mvmr                   MVMRLoss, the paper's loss
 regression             DistillationLoss: MVMRLoss, regression onto a teacher, and similarities to a memory bank
 """
 
-from training.losses.distance_correlation import Estimator, distance_correlation, distance_covariance
-from training.losses.mvmr import VIEWS, LossTerms, MVMRLoss, Sign
+from training.loss_options import Estimator, Sign
+from training.losses.distance_correlation import distance_correlation, distance_covariance
+from training.losses.mvmr import VIEWS, LossTerms, MVMRLoss
 from training.losses.regression import DistillationLoss
 
 __all__ = [

@@ -7,13 +7,13 @@ autocast. Gradients are finite at zero distance and for constant batches.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-Estimator = Literal["biased", "unbiased"]
+from training.loss_options import Estimator
 
 
 def distance_correlation(x: Tensor, y: Tensor, estimator: Estimator = "biased") -> Tensor:

@@ -7,18 +7,16 @@ Each term has a weight.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mvmr_zoo.errors import ConfigError, require
-from training.losses.distance_correlation import Estimator, centered_distances, correlate, full_precision
-
-Sign = Literal["paper", "released"]
+from training.loss_options import Estimator, Sign, check_weights
+from training.losses.distance_correlation import centered_distances, correlate, full_precision
 
 VIEWS = "views"
 """The name of `1 - dCor(z, z0)` among the terms. Every other dependence term is named after its representation."""
@@ -78,9 +76,8 @@ class MVMRLoss(nn.Module):
         std_margin: float = 1.0,
     ) -> None:
         super().__init__()
-        for name, weight in {"invariance": invariance, "variance": variance, "views": views, **(weights or {})}.items():
-            require(0 <= weight < math.inf, f"loss.{name}", weight, "a weight of at least 0")
-        require(0 < std_margin < math.inf, "loss.std_margin", std_margin, "a positive number")
+        terms = {"invariance": invariance, "variance": variance, "views": views, **(weights or {})}
+        check_weights(terms, std_margin)
         require(VIEWS not in (weights or {}), "name of a representation", VIEWS, "another name")
         self.weights = None if weights is None else dict(weights)
         self.invariance = invariance

@@ -6,7 +6,6 @@ a memory bank of past teacher embeddings (Fang et al., SEED, ICLR 2021). Neither
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -14,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mvmr_zoo.errors import require
-from training.losses.distance_correlation import Estimator, full_precision
+from training.loss_options import Estimator, check_distillation
+from training.losses.distance_correlation import full_precision
 from training.losses.mvmr import LossTerms, MVMRLoss
 
 TEACHER = "teacher"
@@ -82,12 +82,15 @@ class DistillationLoss(MVMRLoss):
             estimator=estimator,
             std_margin=std_margin,
         )
-        for name, weight in (("regression", regression), ("similarity", similarity)):
-            require(0 <= weight < math.inf, f"loss.{name}", weight, "a weight of at least 0")
-        weights = (invariance, variance, views, teacher, regression, similarity)
-        require(max(weights) > 0, "loss", weights, "at least one positive weight")
-        require(memory_bank >= 1, "loss.memory_bank", memory_bank, "at least 1")
-        require(0 < temperature < math.inf, "loss.temperature", temperature, "a positive number")
+        weights = {
+            "invariance": invariance,
+            "variance": variance,
+            "views": views,
+            "teacher": teacher,
+            "regression": regression,
+            "similarity": similarity,
+        }
+        check_distillation(weights, std_margin, memory_bank=memory_bank, temperature=temperature)
         self.regression = regression
         self.similarity = similarity
         self.temperature = temperature

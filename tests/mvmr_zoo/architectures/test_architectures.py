@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from mvmr_zoo.architectures.encoder import BACKBONES, Encoder, check_architecture, encoder_cost
+from mvmr_zoo.architectures import check_architecture
+from mvmr_zoo.architectures.encoder import BACKBONES, Encoder, encoder_cost
+from mvmr_zoo.architectures.lookup import OWN_NAMES
 from mvmr_zoo.checkpoint import SCHEMA_VERSION, Checkpoint, CheckpointConfig, golden_images
 from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError
 from mvmr_zoo.images.preprocess import Preprocess
@@ -172,6 +174,7 @@ def test_checking_a_name_builds_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a layer was made")
 
+    assert tuple(BACKBONES) == OWN_NAMES
     monkeypatch.setattr(torch.nn.Conv2d, "__init__", refuse)
     for name in (*BACKBONES, *DIMS, "timm:resnet50d", "torchvision:vit_b_16"):
         check_architecture(name)

@@ -8,6 +8,8 @@ from mvmr_zoo.architectures.encoder import Encoder
 from mvmr_zoo.inference.engines import OnnxEngine, TorchEngine
 from mvmr_zoo.inference.graph import weightless_graph
 
+from ...conftest import shallow
+
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
@@ -16,7 +18,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("architecture", ["resnet8", "resnet18-small", "resnet50"])  # each stem and each block
 def test_both_engines_agree_at_any_batch_and_size(architecture: str) -> None:
     torch.manual_seed(0)
-    encoder = Encoder(architecture)
+    encoder = shallow(Encoder(architecture)) if architecture == "resnet50" else Encoder(architecture)
     encoder.train()
     with torch.no_grad():
         encoder(torch.randn(8, 3, 64, 64))  # batch norm statistics away from 0 and 1

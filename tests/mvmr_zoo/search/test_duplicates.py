@@ -133,22 +133,26 @@ def test_a_picture_shows_the_largest_groups(
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 1 + 32 + 44
 
 
-def test_a_report_of_an_unknown_kind_is_refused(filled: PhotoLibrary, tmp_path: Path) -> None:
-    refused(run("duplicates", "-L", filled.folder, "-o", tmp_path / "x.xml", home=tmp_path), ".json, .csv, .png")
+def test_a_report_of_an_unknown_kind_is_refused(filled: PhotoLibrary, tmp_path: Path, typist: Typist) -> None:
+    done = typist(main, "mvmr-zoo", "duplicates", "-L", filled.folder, "-o", tmp_path / "x.xml")
+    refused(done, ".json, .csv, .png")
 
 
-def test_searching_by_id_and_by_several_photos(filled: PhotoLibrary, album: Path, tmp_path: Path) -> None:
+def test_searching_by_id_and_by_several_photos(
+    filled: PhotoLibrary, album: Path, tmp_path: Path, typist: Typist
+) -> None:
+    here = (main, "mvmr-zoo", "search", "-L", filled.folder)
     half = album / "1-half.jpg"
     done = run("search", half, "-L", filled.folder, "--group", "--json", "-k", 2, home=tmp_path)
     first = json.loads(done.stdout)["hits"][0]
     assert Path(first["path"]).name == "1.jpg"
     assert [Path(copy["path"]).name for copy in first["copies"]] == ["1-worse.jpg"]
-    by_id = run("search", "--id", first["id"], "-L", filled.folder, "-k", 1, home=tmp_path)
+    by_id = typist(*here, "--id", first["id"], "-k", 1)
     assert "1-worse.jpg" in by_id.stdout
-    both = run("search", half, album / "2.jpg", "--unlike", album / "3.jpg", "-L", filled.folder, home=tmp_path)
+    both = typist(*here, half, album / "2.jpg", "--unlike", album / "3.jpg")
     assert "2-brighter.jpg" in both.stdout
-    refused(run("search", "-L", filled.folder, home=tmp_path), "contains no photo")
-    refused(run("search", half, "-L", filled.folder, "--from", "soon", home=tmp_path), "YYYY-MM-DD")
+    refused(typist(*here), "contains no photo")
+    refused(typist(*here, half, "--from", "soon"), "YYYY-MM-DD")
 
 
 def made_up(vectors: NDArray[np.float32], paths: list[Path]) -> dict[int, PhotoRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import sqlite3
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mvmr_zoo.checkpoint import Checkpoint
+from mvmr_zoo.cli import main
 from mvmr_zoo.embed.folder import EmbeddingsFacts, read_embeddings, write_embeddings
 from mvmr_zoo.errors import ConfigError, DataError, LibraryDamagedError, LibraryError
 from mvmr_zoo.search import PhotoLibrary, store
@@ -21,7 +23,7 @@ from mvmr_zoo.search import vectors_parquet as parquet
 from mvmr_zoo.search.store import DATABASE_FILE
 from mvmr_zoo.search.vectors_parquet import write_folder_parquet, write_library_parquet
 
-from ...command_line import refused, run
+from ...command_line import Typist, refused, run
 
 ODD = b"caf\xe9.jpg"
 FACTS = EmbeddingsFacts(model="tiny", weights_digest="1", preprocess_digest="2", dim=4, normalized=False)
@@ -196,13 +198,14 @@ def test_the_command(filled: PhotoLibrary, photo_folder: Path, tmp_path: Path, c
     np.testing.assert_allclose(vectors_of(of_folder)[order], vectors_of(of_library), atol=1e-3)
 
 
-def test_commands_that_cannot_run(filled: PhotoLibrary, tmp_path: Path) -> None:
+def test_commands_that_cannot_run(filled: PhotoLibrary, tmp_path: Path, typist: Typist) -> None:
+    typed = functools.partial(typist, main, "mvmr-zoo")
     file, there = tmp_path / "out.parquet", ("-L", filled.folder)
-    refused(run("vectors", "-o", file, "-L", tmp_path / "nowhere", home=tmp_path), "There is no library")
-    refused(run("vectors", "-o", file, "--from", tmp_path / "nowhere", home=tmp_path), "is not an embeddings folder")
-    refused(run("vectors", "-o", tmp_path / "out.csv", *there, home=tmp_path), "Use a name that ends in .parquet")
-    refused(run("vectors", "-o", tmp_path / "no" / "out.parquet", *there, home=tmp_path), "No such file or directory")
-    refused(run("vectors", "-o", file, *there, "--from", tmp_path, home=tmp_path), "Use one of them")
+    refused(typed("vectors", "-o", file, "-L", tmp_path / "nowhere"), "There is no library")
+    refused(typed("vectors", "-o", file, "--from", tmp_path / "nowhere"), "is not an embeddings folder")
+    refused(typed("vectors", "-o", tmp_path / "out.csv", *there), "Use a name that ends in .parquet")
+    refused(typed("vectors", "-o", tmp_path / "no" / "out.parquet", *there), "No such file or directory")
+    refused(typed("vectors", "-o", file, *there, "--from", tmp_path), "Use one of them")
     assert not (tmp_path / "nowhere").exists()
 
     def little_room() -> None:  # a file of 2,000 bytes is the largest that can be written

@@ -59,7 +59,8 @@ def test_the_covariance_of_a_constant_batch_is_zero_with_finite_gradients(estima
     value.backward()
     assert value.item() == pytest.approx(0, abs=1e-9)
     assert torch.isfinite(x.grad).all()
-    assert torch.autograd.gradcheck(lambda a: distance_covariance(a, batches(1, n=24)[1], estimator), x)
+    few = x[:8].detach().requires_grad_()  # a check takes a time in proportion to their number
+    assert torch.autograd.gradcheck(lambda a: distance_covariance(a, batches(1, n=8)[1], estimator), few)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
