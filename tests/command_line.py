@@ -11,6 +11,9 @@ import pytest
 
 from .environment import clean_environment
 
+Typed = Callable[..., subprocess.CompletedProcess[str]]
+"""A console script that takes its words and runs in this process."""
+
 
 def run(
     *arguments: object, home: Path, module: str = "mvmr_zoo.cli", **options: object

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from mvmr_zoo.images.preprocess import Preprocess
 from mvmr_zoo.inference.graph import weightless_graph
 from mvmr_zoo.models.save import save_encoder
 
-from .command_line import Typist
+from .command_line import Typed, Typist
 from .hub_server import HubServer
 
 if TYPE_CHECKING:
@@ -188,6 +189,18 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def typist(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typist:
     """Types commands into this process."""
     return Typist(monkeypatch, capfd)
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typist: Typist) -> Typed:
+    """`mvmr-zoo` in this process, with `tmp_path` as the home folder."""
+    from mvmr_zoo.cli import main
+
+    for name in [each for each in os.environ if each.startswith(("HF_", "MVMR_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    return functools.partial(typist, main, "mvmr-zoo")
 
 
 @pytest.fixture

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from mvmr_zoo.checkpoint import Checkpoint
-from mvmr_zoo.cli import main
 
-from ...command_line import Typist, refused, run
+from ...command_line import Typed, refused, run
 from ...conftest import write_photos
-
-Typed = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typist: Typist) -> Typed:
-    """`mvmr-zoo` in this process, with `tmp_path` as the home folder."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("MVMR_LIBRARY", "MVMR_ZOO_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    return functools.partial(typist, main, "mvmr-zoo")
 
 
 def test_the_main_job(photo_folder: Path, tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ from mvmr_zoo.embed.filesystem import Place
 from mvmr_zoo.embed.folder import read_embeddings, read_facts
 from mvmr_zoo.embed.plan import FOLDERS
 from mvmr_zoo.embed.ray_engine import _Embedder, _Pool, _pool, embed_on_ray
-from mvmr_zoo.errors import ConfigError, DataError, MissingDependencyError
+from mvmr_zoo.errors import ConfigError, DataError, MissingDependencyError, UnknownModelError
 from mvmr_zoo.inference.engines import OnnxEngine
 from mvmr_zoo.inference.pipeline import unit
 
-from ...command_line import refused, run
+from ...command_line import Typed, refused, run
 from ...conftest import write_photos
 from .test_local_engine import write_list
 
@@ -130,7 +130,13 @@ def test_gathered_into_many_shards_they_stand_in_order_by_name_too(parts: Path, 
 
 
 def test_the_command_joins_the_cluster_that_is_named(
-    cluster: str, photos: Path, local: Path, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: str,
+    photos: Path,
+    local: Path,
+    checkpoint: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: Typed,
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", cluster)
     out, uri = tmp_path / "parts", f"{photos.as_uri()}/a"
@@ -140,12 +146,12 @@ def test_the_command_joins_the_cluster_that_is_named(
     assert "14 of 15 images embedded, in 1 Parquet file." in done.stdout
     assert "1 failed (1 damaged or truncated" in done.stderr
     assert "Traceback" not in done.stderr
-    done = run("gather", out.as_uri(), "-o", tmp_path / "e", home=tmp_path)
+    done = typed("gather", out.as_uri(), "-o", tmp_path / "e")
     assert done.returncode == 0, done.stderr
     assert "14 of 15 images" in done.stdout
     paths = read_embeddings(tmp_path / "e").image_paths
     assert paths == [path for path in read_embeddings(local).image_paths if path.startswith(f"{photos}/a/")]
-    refused(run("embed", uri, "-o", out.as_uri(), *arguments, home=tmp_path), "already contains manifest.json")
+    refused(typed("embed", uri, "-o", out.as_uri(), *arguments), "already contains manifest.json")
 
 
 def test_a_file_system_of_fsspec(cluster: str, photo_folder: Path, model: Model, tmp_path: Path) -> None:
@@ -175,20 +181,34 @@ def test_a_file_system_of_fsspec(cluster: str, photo_folder: Path, model: Model,
         embed_on_ray(f"zip://none::file://{archive}", model, os.fspath(tmp_path / "p"))
 
 
-def test_what_a_stopped_run_left_is_made_anew(cluster: str, photos: Path, model: Model, tmp_path: Path) -> None:
+def test_what_a_stopped_run_left_is_made_anew_with_the_output_asked_for(
+    cluster: str, photos: Path, aligned_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
     (tmp_path / "p" / "parts").mkdir(parents=True)
     (tmp_path / "p" / "parts" / "left.parquet").write_text("half a file")
     with pytest.raises(DataError, match=r"has no manifest\.json"):
         gather_parquet(tmp_path / "p", tmp_path / "e")
-    assert embed_on_ray(os.fspath(photos / "b"), model, os.fspath(tmp_path / "p")).images == 14
+    model = load(aligned_checkpoint.folder, dim=20)
+    found = embed_on_ray(os.fspath(photos / "b"), model, os.fspath(tmp_path / "p"))
+    assert (found.images, found.reasons.total()) == (14, 0)
+    assert (found.facts.output, found.facts.dim) == ("aligned", 20)
+    gather_parquet(tmp_path / "p", tmp_path / "e")
+    gathered = read_embeddings(tmp_path / "e")
+    assert gathered.facts == found.facts
+    assert cosines(gathered.rows(np.arange(14)), model.embed(gathered.image_paths)).min() >= 0.9999
 
 
 def test_machines_that_have_another_model(
-    cluster: str, photos: Path, model: Model, other_checkpoint: Checkpoint, tmp_path: Path
+    cluster: str, photos: Path, local: Path, model: Model, other_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    for spec, message in (("no-such-model", "No model is"), (str(other_checkpoint.folder), "is a different model on")):
-        with pytest.raises(DataError, match=f"Ray stopped: .*{message}"):
-            embed_on_ray(os.fspath(photos / "b"), replace(model, spec=spec), os.fspath(tmp_path / "p"))
+    """One actor fails on Ray, which reports its error. The other error is raised by the same constructor."""
+    other = replace(model, spec=str(other_checkpoint.folder))
+    with pytest.raises(DataError, match=r"Ray stopped: .*is a different model on"):
+        embed_on_ray(os.fspath(photos / "b"), other, os.fspath(tmp_path / "p"))
+    facts = read_facts(local)
+    assert facts is not None
+    with pytest.raises(UnknownModelError, match="No model is"):
+        _Embedder("no-such-model", facts, Place.local(os.fspath(photos)), _Pool(1, 1, 0), 4)
     assert not (tmp_path / "p" / "manifest.json").exists()
 
 
@@ -216,7 +236,7 @@ def test_an_actor_keeps_to_its_share(model: Model, photos: Path, local: Path) ->
     assert engine._session.get_session_options().intra_op_num_threads == 1
 
 
-def test_runs_that_cannot_be(photos: Path, parts: Path, model: Model, tmp_path: Path) -> None:
+def test_runs_that_cannot_be(photos: Path, parts: Path, model: Model, tmp_path: Path, typed: Typed) -> None:
     file, out = write_list(tmp_path, ["a.jpg"]), os.fspath(tmp_path / "p")
     for source in (file, f"parquet:{file}", tmp_path / "nowhere"):
         with pytest.raises(ConfigError, match="reads a folder, or a URI"):
@@ -231,7 +251,7 @@ def test_runs_that_cannot_be(photos: Path, parts: Path, model: Model, tmp_path: 
     with pytest.raises(ConfigError, match="batch_size is 0"):
         embed_on_ray(os.fspath(photos), model, out, batch_size=0)
     assert not Path(out).exists()
-    refused(run("embed", photos, "-o", out, "--engine", "rey", home=tmp_path), "'rey'; expected local or ray.")
+    refused(typed("embed", photos, "-o", out, "--engine", "rey"), "'rey'; expected local or ray.")
 
 
 def test_without_ray(photos: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,14 +288,3 @@ def _path(row: dict[str, object]) -> str:
 
 def _failures(folder: Path, number: int) -> Path:
     return folder / "failures" / f"failures_{number}.parquet"
-
-
-def test_workers_give_the_output_asked_for(cluster: str, aligned_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    photos = write_photos(tmp_path / "photos", 6)
-    model = load(aligned_checkpoint.folder, dim=20)
-    found = embed_on_ray(os.fspath(photos), model, os.fspath(tmp_path / "parts"))
-    assert (found.facts.output, found.facts.dim, found.reasons.total()) == ("aligned", 20, 0)
-    gather_parquet(tmp_path / "parts", tmp_path / "e")
-    gathered = read_embeddings(tmp_path / "e")
-    assert gathered.facts == found.facts
-    assert cosines(gathered.rows(np.arange(6)), model.embed(gathered.image_paths)).min() >= 0.9999

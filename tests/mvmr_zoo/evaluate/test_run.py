@@ -17,7 +17,7 @@ from mvmr_zoo.evaluate.attach import attach_report
 from mvmr_zoo.evaluate.cache import cached_features, images_digest, ten_crop_features
 from mvmr_zoo.evaluate.views import TEN_CROPS
 
-from ...command_line import refused, run
+from ...command_line import Typed, refused, run
 from ...conftest import make_checkpoint, write_photos
 from ...hub_client import HubClient
 from ...hub_server import HubServer
@@ -124,7 +124,7 @@ def test_what_cannot_be_measured(checkpoint: Checkpoint, data: Path, zoo: Path, 
         evaluate("retrieval", spec, f"folder:{tmp_path / 'flat' / 'x'}")
 
 
-def test_the_command(checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None:
+def test_the_command(checkpoint: Checkpoint, data: Path, tmp_path: Path, typed: Typed) -> None:
     arguments = ("--data", f"folder:{data}", "--output", tmp_path / "reports")
     done = run("eval", "all", "effnet-lite:0", *arguments, home=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -135,19 +135,19 @@ def test_the_command(checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None
     report = read_report(tmp_path / "reports" / names[0])
     assert report.figures["data/knn-v1"].interval is not None
     assert json.loads((tmp_path / "reports" / names[0]).read_text())["machine"]["cores"]
-    refused(run("eval", "knn", "effnet-lite1-whitened", "--data", "cifar11", home=tmp_path), "Closest: cifar10")
+    refused(typed("eval", "knn", "effnet-lite1-whitened", "--data", "cifar11"), "Closest: cifar10")
 
 
-def test_one_protocol_with_pictures(data: Path, checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_one_protocol_with_pictures(data: Path, checkpoint: Checkpoint, tmp_path: Path, typed: Typed) -> None:
     arguments = ("--data", f"folder:{data}", "--plots")
-    refused(run("eval", "knn", checkpoint.folder, *arguments, home=tmp_path), "--plots needs --output FOLDER.")
+    refused(typed("eval", "knn", checkpoint.folder, *arguments), "--plots needs --output FOLDER.")
     refused(
-        run("eval", "knn", checkpoint.folder, *arguments[:2], "--ten-crop", home=tmp_path),
+        typed("eval", "knn", checkpoint.folder, *arguments[:2], "--ten-crop"),
         "--ten-crop works only with linear",
     )
     for protocol, pictures in (("knn", ["confusions", "neighbors"]), ("retrieval", ["hits", "map"])):
         output = tmp_path / protocol
-        done = run("eval", protocol, checkpoint.folder, *arguments, "--output", output, home=tmp_path)
+        done = typed("eval", protocol, checkpoint.folder, *arguments, "--output", output)
         assert done.returncode == 0, done.stderr
         drawn = sorted(path.name for path in output.glob("*.png"))
         assert drawn == [f"tiny-data-{protocol}-{each}.png" for each in pictures]
@@ -168,7 +168,7 @@ def test_ten_crops_are_measured_beside_the_center(checkpoint: Checkpoint, data: 
 
 
 def test_two_encoders_side_by_side(
-    checkpoint: Checkpoint, other_checkpoint: Checkpoint, data: Path, zoo: Path, tmp_path: Path
+    checkpoint: Checkpoint, other_checkpoint: Checkpoint, data: Path, zoo: Path, tmp_path: Path, typed: Typed
 ) -> None:
     first, second = str(checkpoint.folder), str(other_checkpoint.folder)
     rows = {row.name: row for row in compare("knn", first, second, f"folder:{data}").rows}
@@ -176,12 +176,12 @@ def test_two_encoders_side_by_side(
     assert row.first == evaluate("knn", first, f"folder:{data}").report.figures["data/knn-v1"]
     assert row.difference.value == pytest.approx(row.first.value - row.second.value, abs=2e-4)
     assert row.difference.low <= row.difference.value <= row.difference.high
-    done = run("eval", "compare", first, second, "--data", f"folder:{data}", home=tmp_path)
+    done = typed("eval", "compare", first, second, "--data", f"folder:{data}")
     assert done.returncode == 0, done.stderr
     assert str(row.difference) in done.stdout
 
 
-def test_voc07_from_its_folder_to_a_report(tmp_path: Path) -> None:
+def test_voc07_from_its_folder_to_a_report(tmp_path: Path, typed: Typed) -> None:
     write_voc(tmp_path / "data")
     arguments = (
         make_checkpoint(tmp_path / "small", "resnet8").folder,
@@ -191,10 +191,10 @@ def test_voc07_from_its_folder_to_a_report(tmp_path: Path) -> None:
         tmp_path / "data",
     )
     refused(
-        run("eval", "knn", *arguments, home=tmp_path),
+        typed("eval", "knn", *arguments),
         "cannot be used with voc07 because its photos have several classes each. Use voc07.",
     )
-    done = run("eval", "all", *arguments, "--output", tmp_path / "reports", home=tmp_path)
+    done = typed("eval", "all", *arguments, "--output", tmp_path / "reports")
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "reports").glob("*.json")
     report = read_report(file)
@@ -229,26 +229,26 @@ def test_a_protocol_that_does_not_apply(checkpoint: Checkpoint, data: Path, zoo:
         evaluate("semi", str(other.folder), f"folder:{data}")
 
 
-def test_what_the_command_refuses(checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None:
+def test_what_the_command_refuses(checkpoint: Checkpoint, data: Path, tmp_path: Path, typed: Typed) -> None:
     command, here = ("eval", "knn", checkpoint.folder, "--data"), f"folder:{data}"
     refused(
-        run("eval", "knn", "effnet-lite:0", "--data", here, "--attach", home=tmp_path),
+        typed("eval", "knn", "effnet-lite:0", "--data", here, "--attach"),
         "external encoder effnet-lite:0 has none",
     )
-    refused(run(*command, "folder:", home=tmp_path), "expected the name of a data set")
+    refused(typed(*command, "folder:"), "expected the name of a data set")
     write_photos(tmp_path / "half" / "train", 6)
-    refused(run(*command, f"folder:{tmp_path / 'half'}", home=tmp_path), "contains train but not test or val")
+    refused(typed(*command, f"folder:{tmp_path / 'half'}"), "contains train but not test or val")
     reports = tmp_path / "reports"
-    assert run(*command, here, "--output", reports, home=tmp_path).returncode == 0
+    assert typed(*command, here, "--output", reports).returncode == 0
     write_photos(tmp_path / "other" / "data", 12)
-    again = run(*command, f"folder:{tmp_path / 'other' / 'data'}", "--output", reports, home=tmp_path)
+    again = typed(*command, f"folder:{tmp_path / 'other' / 'data'}", "--output", reports)
     refused(again, "tiny-data-knn.json is a report on different images")
 
 
-def test_all_goes_on_where_one_protocol_cannot(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_all_goes_on_where_one_protocol_cannot(checkpoint: Checkpoint, tmp_path: Path, typed: Typed) -> None:
     write_photos(tmp_path / "data" / "train", 2)  # one photo a class
     write_photos(tmp_path / "data" / "val", 8)
-    done = run("eval", "all", checkpoint.folder, "--data", f"folder:{tmp_path / 'data'}", home=tmp_path)
+    done = typed("eval", "all", checkpoint.folder, "--data", f"folder:{tmp_path / 'data'}")
     assert done.returncode == 1
     assert "linear cannot be measured: linear-v1 needs a class with at least two images" in done.stderr
     assert "data/retrieval-v1/map" in done.stdout
@@ -261,12 +261,12 @@ def test_small_classes_are_tested_on_too(checkpoint: Checkpoint, tmp_path: Path,
     )
 
 
-def test_attached_figures_stand_on_the_card(tmp_path: Path, data: Path, checkpoint: Checkpoint) -> None:
+def test_attached_figures_stand_on_the_card(tmp_path: Path, data: Path, checkpoint: Checkpoint, typed: Typed) -> None:
     copy = shutil.copytree(checkpoint.folder, tmp_path / "copy")
-    done = run("eval", "knn", copy, "--data", f"folder:{data}", "--attach", home=tmp_path)
+    done = typed("eval", "knn", copy, "--data", f"folder:{data}", "--attach")
     assert done.returncode == 0, done.stderr
     assert "| data/knn-v1 | " in (tmp_path / "copy" / "README.md").read_text()
-    assert run("verify", copy, home=tmp_path).returncode == 0
+    assert typed("verify", copy).returncode == 0
 
 
 def test_imagenette_by_name(imagenette: Path, zoo: Path) -> None:
@@ -343,30 +343,30 @@ def test_linear_probes_measure_features_unless_told_otherwise(
         assert [compared.first.output, compared.second.dim] == [output, 5]
 
 
-def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path, tmp_path: Path) -> None:
+def test_outputs_on_the_command_line(aligned_checkpoint: Checkpoint, data: Path, tmp_path: Path, typed: Typed) -> None:
     spec = shutil.copytree(aligned_checkpoint.folder, tmp_path / "copy")
     options = ("--data", f"folder:{data}", "--output", tmp_path / "reports")
     for more in ((), ("--dim", 20), ("--model-output", "features")):
-        done = run("eval", "knn", spec, *options, *more, "--attach", home=tmp_path)
+        done = typed("eval", "knn", spec, *options, *more, "--attach")
         assert done.returncode == 0, done.stderr
     names = {"distilled-aligned-256-data-knn", "distilled-aligned-20-data-knn", "distilled-data-knn"}
     assert {path.stem for path in (tmp_path / "reports").iterdir()} == names
     page = (tmp_path / "reports" / "distilled-aligned-20-data-knn.md").read_text()
     assert "knn-v1 of distilled (aligned, 20 dimensions) on data" in page
     assert "- output: aligned, 20 dimensions" in page
-    table = run("eval", "table", "--reports", tmp_path / "reports", home=tmp_path).stdout
+    table = typed("eval", "table", "--reports", tmp_path / "reports").stdout
     assert all(f"| {shown} |" in table for shown in ("distilled", "distilled (aligned, 20 dimensions)"))
     card = (tmp_path / "copy" / "README.md").read_text()
     assert all(f"| {name} |" in card for name in ("data/knn-v1", "data/knn-v1/aligned", "data/knn-v1/aligned/dim=20"))
-    assert run("verify", spec, home=tmp_path).returncode == 0
+    assert typed("verify", spec).returncode == 0
     for words, message in (
         (("--model-output", "words"), "output is 'words'"),
         (("--output", "aligned"), "--output is aligned; expected a path. Use --model-output aligned."),
         (("--dim", 300), "expected at most 256"),
     ):
-        refused(run("eval", "knn", spec, *options[:2], *words, home=tmp_path), message)
+        refused(typed("eval", "knn", spec, *options[:2], *words), message)
     both = ("--first-output", "aligned", "--first-dim", 20, "--second-output", "features")
-    done = run("eval", "compare", spec, spec, *options[:2], *both, home=tmp_path)
+    done = typed("eval", "compare", spec, spec, *options[:2], *both)
     assert done.returncode == 0, done.stderr
     assert f"{spec} (aligned, 20 dimensions) minus {spec};" in done.stdout
 

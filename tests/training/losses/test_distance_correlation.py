@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 
-import dcor
 import numpy as np
 import pytest
 import torch
@@ -26,6 +25,8 @@ def batches(seed: int, n: int = 24, dx: int = 5, dy: int = 3) -> tuple[torch.Ten
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), n=st.integers(4, 60))
 def test_agrees_with_the_dcor_library(seed: int, n: int) -> None:
+    import dcor  # compiles functions for 7 s
+
     x, y = batches(seed, n)
     biased = distance_correlation(x, y, "biased").item()
     unbiased = distance_correlation(x, y, "unbiased").item()
@@ -36,6 +37,8 @@ def test_agrees_with_the_dcor_library(seed: int, n: int) -> None:
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), n=st.integers(4, 60))
 def test_the_covariance_agrees_with_the_dcor_library(seed: int, n: int) -> None:
+    import dcor  # compiles functions for 7 s
+
     x, y = batches(seed, n)
     biased = distance_covariance(x, y, "biased").item()
     unbiased = distance_covariance(x, y, "unbiased").item()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 
-import dcor
 import pytest
 import torch
 
@@ -16,6 +15,8 @@ WEIGHTS = {"pixels": 0.7, "hog": 1.3}
 
 def naive_terms(embedded: Batch) -> dict[str, float]:
     """The paper's terms, one number at a time."""
+    import dcor  # compiles functions for 7 s
+
     z, z0, representations = embedded
     assert z0 is not None
     n, d = z.shape
@@ -111,6 +112,8 @@ def test_a_weighted_representation_that_is_missing_is_named() -> None:
 
 
 def test_the_unbiased_estimator_is_the_signed_square() -> None:
+    import dcor
+
     z, _, representations = batch()
     found = MVMRLoss({"pixels": 1.0}, estimator="unbiased", **OFF)(z, None, representations)
     square = dcor.u_distance_correlation_sqr(z.double().numpy(), representations["pixels"].double().numpy())

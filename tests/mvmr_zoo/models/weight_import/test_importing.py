@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torchvision.models import resnet50
+from torchvision.models import resnet18
 
 import mvmr_zoo
 from mvmr_zoo.checkpoint import read_checkpoint
+from mvmr_zoo.cli import main
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.inference.engines import TorchEngine
 from mvmr_zoo.inference.pipeline import embed
@@ -26,6 +26,7 @@ from mvmr_zoo.models.resolve import find_checkpoint
 from mvmr_zoo.models.verify import verify_checkpoint
 from mvmr_zoo.models.weight_import import import_weights
 
+from ....command_line import Typist
 from ....conftest import shaken, write_photos
 from .layouts import PROJECTOR, network, semi_ckpt, semi_pth, ssl_ckpt, ssl_pth, tiny
 
@@ -58,22 +59,28 @@ def test_every_layout_of_the_authors(layout: Any, small_stem: bool, zoo: Path, p
     assert said.top(2)[0][0].probability == said.probabilities[0].max()
 
 
-def test_a_catalog_model_in_the_authors_format(zoo: Path, tmp_path: Path) -> None:
-    """The embeddings of the imported model equal those of the original network, also in ONNX Runtime."""
+def test_a_catalog_model_in_the_authors_format(
+    zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typist: Typist
+) -> None:
+    """The embeddings of the imported model equal those of the original network, also in ONNX Runtime.
+
+    The row has a smaller network than that of the authors, with the same layout of its tensors.
+    """
+    row = dataclasses.replace(CATALOG["resnet50-clip-kd"], architecture="resnet18", embedding_dim=512)
+    monkeypatch.setitem(CATALOG, "resnet50-clip-kd", row)
     torch.manual_seed(0)
-    source = resnet50()
+    source = resnet18()
     source.fc = nn.Identity()
     shaken(source)
     file = zoo.parent / "mvmr_clip.pth"
-    head = nn.Linear(2048, 1000)
+    head = nn.Linear(512, 1000)
     torch.save(ssl_pth(source, head) | {"online_finetuner": head.state_dict()}, file)
-    command = [sys.executable, "-m", "mvmr_zoo.cli", "import", str(file), "--as", "resnet50-clip-kd"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
+    done = typist(main, "mvmr-zoo", "import", file, "--as", "resnet50-clip-kd")
     assert done.returncode == 0, done.stderr
-    assert "resnet50, 2048 features, 224 px" in done.stdout
+    assert "resnet18, 512 features, 224 px" in done.stdout
     photos = sorted(write_photos(tmp_path / "photos", 4).rglob("*.jpg"))
     preprocess = CATALOG["resnet50-clip-kd"].preprocess
-    expected = embed(TorchEngine(source), preprocess, photos, dim=2048, skip=False).vectors
+    expected = embed(TorchEngine(source), preprocess, photos, dim=512, skip=False).vectors
     pytorch, onnx = (mvmr_zoo.load("resnet50-clip-kd", runtime=name) for name in ("torch", "onnx"))
     np.testing.assert_allclose(pytorch.embed(photos), expected, atol=1e-6)
     assert (onnx.embed(photos) * expected).sum(axis=1).min() > 0.99999
@@ -171,8 +178,6 @@ def test_options_that_lightning_writes(zoo: Path, tmp_path: Path) -> None:
 
 
 def test_voc07_scores_each_class_independently(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dataclasses
-
     row = dataclasses.replace(CATALOG["resnet50-voc07"], architecture="resnet18", embedding_dim=512)
     monkeypatch.setitem(CATALOG, "resnet50-voc07", row)
     head = nn.Linear(512, 20)
