@@ -22,7 +22,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Literal
 
-Stage = Literal["open", "decode", "preprocess"]
+Stage = Literal["open", "decode", "preprocess", "embed"]
 
 
 class MvmrError(Exception):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 import numpy as np
 from PIL import Image
 
-from mvmr_zoo.errors import ConfigError, ImageError
+from mvmr_zoo.errors import CheckpointError, ConfigError, ImageError
 from mvmr_zoo.images import read_image, read_photo, upright_rgb
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class DecodedImage(NamedTuple):
 
 
 class _PreparedImage(NamedTuple):
+    row: int
+    name: str
     pixels: NDArray[Any]
     facts: Any
 
@@ -142,12 +144,10 @@ def embed_stream(
         try:
             for _ in range(_BATCHES_AHEAD):
                 submit()
-            first = 0
             while waiting:
                 results = [future.result() for future in waiting.popleft()]
                 submit()
-                yield _run(engine, results, first, normalize=normalize)
-                first += len(results)
+                yield _run(engine, results, normalize=normalize)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -245,23 +245,43 @@ def _prepare(
 ) -> _PreparedImage | Failure:
     try:
         decoded = decode(source, DRAFT_MARGIN * preprocess.resize_px)
-        return _PreparedImage(preprocess.prepare(decoded.image, reads), decoded.facts)
+        return _PreparedImage(row, _name_of(source), preprocess.prepare(decoded.image, reads), decoded.facts)
     except ImageError as error:
         return Failure(row, error.path, error.stage, error.reason)
     except Exception as error:  # an error in one image must not stop the others
-        return Failure(row, str(source)[:200], "preprocess", f"{type(error).__name__}: {error}")
+        return Failure(row, _name_of(source), "preprocess", f"{type(error).__name__}: {error}")
 
 
-def _run(engine: Engine, results: list[_PreparedImage | Failure], first: int, *, normalize: bool) -> EmbeddedBatch:
+def _name_of(source: Any) -> str:
+    """The path of an image, or its type."""
+    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
+
+
+def _run(engine: Engine, results: list[_PreparedImage | Failure], *, normalize: bool) -> EmbeddedBatch:
     failures = [result for result in results if isinstance(result, Failure)]
-    good = [(first + i, result) for i, result in enumerate(results) if not isinstance(result, Failure)]
-    if not good:
+    images = [result for result in results if isinstance(result, _PreparedImage)]
+    if not images:
         return EmbeddedBatch(np.empty((0, 0), np.float32), [], [], failures)
-    arrays = [prepared.pixels for _, prepared in good]
+    arrays = [image.pixels for image in images]
     vectors = engine(arrays if engine.reads == "photo" else np.stack(arrays))
+    if len(vectors) != len(images):
+        raise CheckpointError(f"The encoder returned {len(vectors)} vectors for {len(images)} images.")
+    problems = [_problem(vector, normalize=normalize) for vector in vectors]
+    if any(problems):
+        failures += [Failure(i.row, i.name, "embed", p) for i, p in zip(images, problems, strict=True) if p]
+        failures.sort(key=lambda failure: failure.row)
+        images = [image for image, problem in zip(images, problems, strict=True) if not problem]
+        vectors = vectors[[not problem for problem in problems]]
     if normalize:
         vectors = unit(vectors)
-    return EmbeddedBatch(vectors, [row for row, _ in good], [prepared.facts for _, prepared in good], failures)
+    return EmbeddedBatch(vectors, [image.row for image in images], [image.facts for image in images], failures)
+
+
+def _problem(vector: NDArray[np.float32], *, normalize: bool) -> str:
+    """Why a vector cannot be used. Empty if it can."""
+    if not np.isfinite(vector).all():
+        return "the encoder's output is not finite"
+    return "the encoder's output is zero" if normalize and not vector.any() else ""
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

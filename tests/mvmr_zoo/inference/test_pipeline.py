@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from mvmr_zoo.checkpoint import Checkpoint
-from mvmr_zoo.errors import ConfigError, ImageError
+from mvmr_zoo.errors import CheckpointError, ConfigError, ImageError
 from mvmr_zoo.images.preprocess import Preprocess
 from mvmr_zoo.inference.model import Model
-from mvmr_zoo.inference.pipeline import DecodedImage, embed_stream, unit
+from mvmr_zoo.inference.pipeline import DecodedImage, embed, embed_stream, unit
 from mvmr_zoo.models.loading import load
 
 
@@ -146,3 +146,48 @@ def test_decoding_overlaps_inference() -> None:
     assert [row for batch in batches for row in batch.rows] == list(range(40))
     assert [fact for batch in batches for fact in batch.facts] == [-row for row in range(40)]
     assert sum(while_running) >= 20
+
+
+class FaultyEngine(SlowEngine):
+    """An engine whose vector of a gray image is not finite if the gray is 1 or 2, and zero if it is 3."""
+
+    def __init__(self, lost: int = 0) -> None:
+        super().__init__(0)
+        self.lost = lost
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        gray = np.rint(images[:, 0, 0, 0] * 255)
+        vectors = np.ones((len(images), 4), np.float32)
+        vectors[gray == 1, 2] = np.nan
+        vectors[gray == 2, 0] = -np.inf
+        vectors[gray == 3] = 0
+        return vectors[: len(vectors) - self.lost]
+
+
+def gray_images(*values: int) -> list[np.ndarray]:
+    return [np.full((8, 8, 3), value, np.uint8) for value in values]
+
+
+PLAIN = Preprocess(resize_px=8, crop_px=8, mean=(0, 0, 0), std=(1, 1, 1))
+
+
+def test_vectors_that_are_not_finite_or_zero_are_failures() -> None:
+    images = [*gray_images(9, 1, 8, 2), "missing.jpg", *gray_images(3, 7)]
+    embeddings = embed(FaultyEngine(), PLAIN, images, dim=4, skip=True, batch_size=3)
+    assert embeddings.rows.tolist() == [0, 2, 6]
+    assert np.isfinite(embeddings.vectors).all()
+    assert [(each.row, each.stage) for each in embeddings.failures] == [
+        (1, "embed"), (3, "embed"), (4, "open"), (5, "embed"),
+    ]  # fmt: skip
+    assert [each.reason for each in embeddings.failures if each.stage == "embed"] == [
+        "the encoder's output is not finite", "the encoder's output is not finite", "the encoder's output is zero",
+    ]  # fmt: skip
+    with pytest.raises(ImageError, match="ndarray: the encoder's output is not finite"):
+        embed(FaultyEngine(), PLAIN, images, dim=4, skip=False)
+    as_they_are = embed(FaultyEngine(), PLAIN, gray_images(9, 3), dim=4, skip=True, normalize=False)
+    assert as_they_are.rows.tolist() == [0, 1]
+
+
+def test_an_engine_that_returns_too_few_rows() -> None:
+    with pytest.raises(CheckpointError, match="returned 2 vectors for 3 images"):
+        embed(FaultyEngine(lost=1), PLAIN, gray_images(4, 5, 6), dim=4, skip=True)
