@@ -6,6 +6,7 @@ from mvmr_zoo._io.atomic import is_abandoned, replace_folder, scratch_folder, wr
 from mvmr_zoo._io.json_file import read_json_object
 from mvmr_zoo._io.lazy import lazy_import
 from mvmr_zoo._io.progress import Progress, progress_bar
+from mvmr_zoo._io.regular_file import open_regular, read_regular
 from mvmr_zoo._io.terminal import SOME_FAILED, AsJson, counted, explain_errors, own_name
 
 __all__ = [
@@ -16,9 +17,11 @@ __all__ = [
     "explain_errors",
     "is_abandoned",
     "lazy_import",
+    "open_regular",
     "own_name",
     "progress_bar",
     "read_json_object",
+    "read_regular",
     "replace_folder",
     "scratch_folder",
     "write_whole",

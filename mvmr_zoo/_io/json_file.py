@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mvmr_zoo._io.regular_file import read_regular
 from mvmr_zoo.errors import one_line
 
 
@@ -17,7 +18,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
         ValueError: The file cannot be read, is not JSON, is nested too deeply, or does not hold an object.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_regular(path).decode())
         json.dumps(values, ensure_ascii=False).encode()  # rejects unpaired surrogates
     except FileNotFoundError:
         raise

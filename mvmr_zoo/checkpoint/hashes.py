@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvmr_zoo._io import open_regular
 from mvmr_zoo.checkpoint.config import CheckpointConfig, read_config
 from mvmr_zoo.checkpoint.files import HASHED, NEEDED, PROJECTOR_FILE
 from mvmr_zoo.errors import CheckpointError
@@ -19,7 +20,7 @@ _DIGEST_ADVICE = "The file was altered or truncated. Download or copy the folder
 
 def file_digest(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

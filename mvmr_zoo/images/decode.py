@@ -12,12 +12,12 @@ import os
 import re
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from mvmr_zoo._io import open_regular
 from mvmr_zoo.errors import ImageError, one_line
 
 if TYPE_CHECKING:
@@ -111,10 +111,10 @@ def file_bytes(path: str | os.PathLike[str]) -> bytes:
     """Read the bytes of a photo file. Raises ImageError if it cannot be read or is larger than `MAX_BYTES`."""
     name = os.fspath(path)
     try:
-        size = os.stat(path).st_size
-        if size > MAX_BYTES:
-            raise ImageError(name, "open", f"the file is larger than {MAX_BYTES / 1e6:,.0f} MB")
-        return Path(path).read_bytes()
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise ImageError(name, "open", f"the file is larger than {MAX_BYTES / 1e6:,.0f} MB")
+            return file.read()
     except OSError as error:
         raise ImageError(name, "open", file_reason(error)) from None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mvmr_zoo._io import read_json_object
 from mvmr_zoo.checkpoint import OUTPUTS, Output, asked_dim, file_digest
 from mvmr_zoo.errors import DataError
 
@@ -74,8 +74,7 @@ def read_facts(base: Path) -> EmbeddingsFacts | None:
     if not path.exists():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return EmbeddingsFacts.from_json(values)
+        return EmbeddingsFacts.from_json(read_json_object(path))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path} is damaged.") from None
 
@@ -86,7 +85,7 @@ def read_counts(base: Path) -> list[int] | None:
     if not path.exists():
         return None
     try:
-        return [int(rows) for rows in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+        return [int(rows) for rows in read_json_object(path)["rows"]]
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path} is damaged.") from None
 
@@ -110,6 +109,6 @@ def _check(base: Path, name: str, expected: str | None) -> None:
 def _hashes(base: Path) -> dict[str, str]:
     path = base / MANIFEST_FILE
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["sha256"])
+        return dict(read_json_object(path)["sha256"])
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path} is damaged.") from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mvmr_zoo._io import read_json_object
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.embed.folder import MANIFEST_FILE
 from mvmr_zoo.errors import LibraryError, one_line
@@ -70,7 +70,7 @@ def read_ivfpq(folder: Path) -> IvfPq:
     """
     command = f"Run `mvmr-zoo index build --from {folder}`"
     try:
-        values = json.loads((folder / INDEX / FACTS_FILE).read_text(encoding="utf-8"))
+        values = read_json_object(folder / INDEX / FACTS_FILE)
         values |= {"tuning": tuning_from(values["tuning"]), "background": tuple(values["background"])}
         lists = IvfPq(**values)
     except OSError:
