@@ -35,14 +35,24 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / DATABASE_FILE
+        self._file: tuple[int, int] | None = None
         with self._translated_errors():
             folder.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
         try:
             self._prepare()
+            self._file = self._file_on_disk()
         except BaseException:
             self.close()
             raise
+
+    def _file_on_disk(self) -> tuple[int, int] | None:
+        """Device and inode of the file that has the name of the database now. None if there is none."""
+        try:
+            facts = os.stat(self.path)
+        except OSError:
+            return None
+        return facts.st_dev, facts.st_ino
 
     def _prepare(self) -> None:
         with self._translated_errors():
@@ -256,16 +266,28 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write transaction. It is committed at the end of the block and rolled back on an error."""
+        """Write transaction. It is committed at the end of the block and rolled back on an error.
+
+        Raises:
+            LibraryError: The database cannot be written, or its file was deleted or replaced after it was opened.
+        """
         with self._translated_errors():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._check_not_replaced()  # SQLite would go on writing to the deleted file
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _check_not_replaced(self) -> None:
+        if self._file is not None and self._file_on_disk() != self._file:
+            raise LibraryError(
+                f"{self.path} was deleted or replaced while it was in use. Nothing more can be saved in it. Run the "
+                "command again."
+            )
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:

@@ -112,3 +112,23 @@ def test_a_newer_schema_is_refused(library: PhotoLibrary) -> None:
         store._connection.execute("UPDATE facts SET value = '99' WHERE name = 'schema_version'")
     with pytest.raises(LibraryError, match="schema 99"):
         PhotoLibrary(library.folder)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_database_that_is_deleted_while_photos_are_added(
+    library: PhotoLibrary, photo_folder: Path, *, replaced: bool
+) -> None:
+    """SQLite goes on writing to a deleted file, so the photos would be counted as indexed and be lost."""
+
+    def delete(done: int, total: int) -> None:
+        if done == 0:
+            for file in library.folder.glob("library.sqlite*"):
+                file.unlink()
+            if replaced:
+                Store(library.folder).close()
+
+    with pytest.raises(LibraryError, match="was deleted or replaced while it was in use"):
+        library.add([photo_folder], progress=delete)
+    library.__exit__(None, None, None)
+    with PhotoLibrary(library.folder, model=library._spec) as again:
+        assert again.add([photo_folder]).added > 0
