@@ -32,6 +32,12 @@ MAX_SIDE_PX = 32_768
 MAX_BYTES = 1 << 30
 """Maximum size of a photo file in bytes."""
 
+_USUAL_SCANS = 16
+"""A progressive JPEG has about ten scans."""
+
+_MAX_SCANNED_PIXELS = 1_000_000_000
+"""Pixels that the scans of a JPEG with more scans may have together. Each scan is decoded over the whole image."""
+
 _ORIENTATION = ExifTags.Base.Orientation
 _DATE = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)")
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF")
@@ -77,7 +83,7 @@ def read_photo(
 
     Raises:
         ImageError: The file is missing, a directory, empty, not an image or truncated, or exceeds `MAX_SIDE_PX`,
-            `max_pixels` or Pillow's limit.
+            `max_pixels` or Pillow's limit, or is a JPEG whose many scans would take minutes to decode.
     """
     _prepare_pillow()
     name = os.fspath(path)
@@ -86,6 +92,8 @@ def read_photo(
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             _check_size(name, image.size, max_pixels)
+            if image.format in ("JPEG", "MPO"):
+                _check_scans(name, image.size, content)
             width, height = image.size
             exif = _exif(image)
             if min_px is not None:
@@ -174,6 +182,14 @@ def _check_size(name: str, size: tuple[int, int], max_pixels: int | None) -> Non
         )
     if min(width, height) < 1:
         raise ImageError(name, "open", "the image has no pixels")
+
+
+def _check_scans(name: str, size: tuple[int, int], content: bytes) -> None:
+    scans = content.count(b"\xff\xda")  # start of scan; compressed data never contains this pair
+    if scans > _USUAL_SCANS and scans * size[0] * size[1] > _MAX_SCANNED_PIXELS:
+        raise ImageError(
+            name, "open", f"a JPEG of {size[0]} x {size[1]} pixels with {scans:,} scans, too slow to decode"
+        )
 
 
 def _draft(image: Image.Image, min_px: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -178,3 +179,16 @@ def test_a_limit_of_pixels(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "a.png", max_pixels=600).width == 30
     with pytest.raises(ImageError, match=r"30 x 20 pixels exceeds the limit of 0 megapixels"):
         read_photo(tmp_path / "a.png", max_pixels=599)
+
+
+def test_a_jpeg_with_too_many_scans(tmp_path: Path) -> None:
+    """A file of 1 MB with 2,600 scans took ten minutes."""
+    buffer = io.BytesIO()
+    Image.effect_noise((1_600, 1_600), 60).save(buffer, "JPEG", progressive=True, quality=30)
+    photo = buffer.getvalue()
+    last = photo.rindex(b"\xff\xda")
+    (tmp_path / "usual.jpg").write_bytes(photo)
+    (tmp_path / "bomb.jpg").write_bytes(photo[:last] + photo[last:-2] * 400 + photo[-2:])
+    assert read_image(tmp_path / "usual.jpg").size == (1_600, 1_600)
+    with pytest.raises(ImageError, match=r"a JPEG of 1600 x 1600 pixels with 40\d scans, too slow"):
+        read_image(tmp_path / "bomb.jpg", min_px=64)
