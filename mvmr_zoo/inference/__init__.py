@@ -11,6 +11,7 @@ from mvmr_zoo.inference.engines import (
     TorchEngine,
     onnx_engine,
     onnx_session,
+    run_session,
     torch_encoder,
     traced_engine,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "embed_stream",
     "onnx_engine",
     "onnx_session",
+    "run_session",
     "torch_encoder",
     "traced",
     "traced_engine",

@@ -72,7 +72,7 @@ class OnnxEngine:
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vectors `(N, D)` float32 of normalized images `(N, 3, H, W)` float32."""
-        (vectors,) = self._session.run([self._output], {"images": images}, self._options)
+        (vectors,) = run_session(self._session, [self._output], {"images": images}, self._options)
         return np.asarray(vectors[:, : self._dim], dtype=np.float32)
 
     def aligned(self, dim: int) -> OnnxEngine:
@@ -199,6 +199,24 @@ def onnx_session(
             )
         providers.insert(0, "CUDAExecutionProvider")
     return ort.InferenceSession(graph, options, providers=providers)
+
+
+def run_session(session: Any, outputs: list[str], inputs: dict[str, Any], options: Any = None) -> list[Any]:
+    """Run an `onnxruntime.InferenceSession`.
+
+    Args:
+        session: The session.
+        outputs: Names of the outputs to compute.
+        inputs: Arrays by the names of the inputs.
+        options: `onnxruntime.RunOptions`, or None.
+
+    Raises:
+        CheckpointError: ONNX Runtime cannot run the graph, for example because an index in it is out of range.
+    """
+    try:
+        return list(session.run(outputs, inputs, options))
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
+        raise CheckpointError(f"ONNX Runtime cannot run the graph ({one_line(error)}).") from None
 
 
 def traced_engine(module: nn.Module, *, size_px: int, device: str = "cpu", threads: int = 0) -> OnnxEngine:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmr_zoo.errors import CheckpointError, MvmrError, one_line
-from mvmr_zoo.inference import onnx_session
+from mvmr_zoo.inference import onnx_session, run_session
 from mvmr_zoo.models.exported.exported_folder import MODEL_FILE, PARITY_REPORT_FILE
 from mvmr_zoo.models.exported.signature import SIGNATURE_KEY
 
@@ -83,7 +83,7 @@ class ExportedEngine:
 
     def _run(self, output: str, images: Any) -> NDArray[np.float32]:
         batches = [
-            self._session.run([output], {self.signature.input_name: batch})[0][:count]
+            run_session(self._session, [output], {self.signature.input_name: batch})[0][:count]
             for batch, count in self._batches(images)
         ]
         return np.concatenate(batches).astype(np.float32, copy=False)

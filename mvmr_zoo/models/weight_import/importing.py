@@ -227,7 +227,7 @@ def _dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
 def _check_finite(path: Path, parts: Parts) -> None:
     for tensors in (parts.backbone, parts.classifier, parts.projector):
         for name, tensor in tensors.items():
-            if not tensor.is_floating_point() or not tensor.isfinite().all():
+            if not tensor.is_floating_point() or not tensor.float().isfinite().all():
                 raise CheckpointError(f"{path}: {name} contains NaN or infinite values.")
 
 

@@ -168,6 +168,33 @@ def test_onnx_files_with_other_inputs_are_refused(weights: Path, tmp_path: Path)
         load(f"onnx:{tmp_path}/wide.onnx")
 
 
+@pytest.mark.parametrize("kind", ["an unknown operator", "an index out of range"])
+def test_onnx_files_that_do_not_run(kind: str, tmp_path: Path) -> None:
+    """ONNX Runtime's exceptions became tracebacks."""
+    helper, numbers = onnx.helper, onnx.TensorProto
+    nodes = {
+        "an unknown operator": [helper.make_node("Unknown", ["images"], ["features"], domain="other")],
+        "an index out of range": [
+            helper.make_node("Flatten", ["images"], ["flat"]),
+            helper.make_node("Gather", ["flat", "index"], ["features"], axis=1),
+        ],
+    }
+    graph = helper.make_graph(
+        nodes[kind],
+        "graph",
+        [helper.make_tensor_value_info("images", numbers.FLOAT, ["N", 3, 32, 32])],
+        [helper.make_tensor_value_info("features", numbers.FLOAT, ["N", 1])],
+        [helper.make_tensor("index", numbers.INT64, [1], [999_999])],
+    )
+    versions = [helper.make_opsetid("", 18), helper.make_opsetid("other", 1)]
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=versions), tmp_path / "encoder.onnx")
+    with pytest.raises(
+        CheckpointError, match=r"cannot be loaded: .*Unknown|cannot run the graph \(.*out of .*bounds"
+    ) as caught:
+        load(f"onnx:{tmp_path / 'encoder.onnx'}").embed(np.zeros((40, 40, 3), np.uint8))
+    assert "\n" not in str(caught.value)
+
+
 def test_preprocessing_file_next_to_an_onnx_file(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "conv.onnx").write_bytes((weights / "conv.onnx").read_bytes())
     beside = tmp_path / "conv.preprocess.json"

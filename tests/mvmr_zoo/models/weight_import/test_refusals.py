@@ -66,6 +66,8 @@ def test_files_that_are_refused(zoo: Path) -> None:
         "conv1.weight contains NaN or infinite values",
     )
     refused(zoo, good | {"bn1.weight": torch.ones(64, dtype=torch.int64)}, "bn1.weight contains NaN")
+    lost = torch.full((64,), torch.nan).to(torch.float8_e4m3fn)
+    refused(zoo, good | {"bn1.weight": lost}, "bn1.weight contains NaN")
     refused(
         zoo,
         good | {"layer1.0.conv1.weight": torch.ones(64, 32, 3, 3)},
