@@ -9,9 +9,10 @@ PIP := -m pip install --disable-pip-version-check --quiet
 quickstart: .venv-quickstart/.done
 	@.venv-quickstart/bin/mvmr-zoo quickstart
 
-# A worker a core, each computing in one thread: most tests do not keep more than one busy.
+# One worker more than cores, up to five, each computing in one thread. Tests that wait for a process leave a core idle.
 test: .venv/.done browser
-	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest --dist worksteal \
+	  -n $$(.venv/bin/python -c 'import os; print(min(5, os.cpu_count() + 1))')
 
 # The page is tested in a real browser. Without root it is not installed, and those tests are skipped.
 browser:
