@@ -7,13 +7,14 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 from torchvision.models import resnet18
 
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.cli import main
 
-from ...command_line import Typist, refused, run
+from ...command_line import Typed, Typist, refused, run
 from ...conftest import shaken
 
 
@@ -92,23 +93,26 @@ def test_one_damaged_folder_does_not_hide_the_others(tmp_path: Path, checkpoint:
     assert "fake row" in shown.splitlines()[1]
 
 
-def test_import_verify_bundle_unbundle(tmp_path: Path, photo_folder: Path) -> None:
+def test_import_verify_bundle_unbundle(
+    tmp_path: Path, photo_folder: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.save(shaken(resnet18(num_classes=4)).state_dict(), tmp_path / "mine.pth")
     done = run("import", tmp_path / "mine.pth", "--as", "mine", "--preprocess", "cifar", home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("mine: resnet18, 512 features, 32 px, in ")
     assert "The class names are not in the file." in done.stdout
-    assert "mine" in run("models", home=tmp_path).stdout
-    verified = run("verify", "mine", home=tmp_path)
+    assert "mine" in typed("models").stdout
+    verified = typed("verify", "mine")
     assert verified.returncode == 0, verified.stderr
     assert verified.stdout.splitlines()[-1].startswith("both agree    cosine 1.0")
-    bundled = run("bundle", "mine", "-o", tmp_path / "mine.tar", home=tmp_path)
+    bundled = typed("bundle", "mine", "-o", tmp_path / "mine.tar")
     assert bundled.returncode == 0, bundled.stderr
     other = tmp_path / "other machine"
-    assert run("unbundle", tmp_path / "mine.tar", home=other).returncode == 0
+    monkeypatch.setenv("HOME", str(other))
+    assert typed("unbundle", tmp_path / "mine.tar").returncode == 0
     done = run("index", "add", photo_folder, "--model", "mine", home=other)
     assert "12 indexed" in done.stdout, done.stderr
-    assert str(other) not in run("index", "status", home=other).stdout.splitlines()[1]  # `mine`, not a path
+    assert str(other) not in typed("index", "status").stdout.splitlines()[1]  # `mine`, not a path
 
 
 def test_what_is_refused(tmp_path: Path, zoo: Path, checkpoint: Checkpoint, typist: Typist) -> None:
