@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
 import time
 from abc import abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -39,6 +41,10 @@ class Fault:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    flood: bool = False
+    """The body never ends, and its length is not stated."""
+    compress: bool = False
+    """The body is compressed, and its length is not stated, as the real Hub sends text files."""
     stall_s: float = 0
     """With `cut`: wait so long between half of the body and closing the connection."""
 
@@ -76,7 +82,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        wrong = self.fault.headers if self.fault is not None else {}
+        wrong = dict(self.fault.headers) if self.fault is not None else {}
+        if self.fault is not None and (self.fault.flood or self.fault.compress) and self.command == "GET":
+            wrong |= {"Content-Length": "", "Connection": "close"}
+            self.close_connection = True
+        if self.fault is not None and self.fault.compress and self.command == "GET":
+            body, wrong["Content-Encoding"] = gzip.compress(body), "gzip"
         for name, value in {"Content-Length": str(len(body)), **(headers or {}), **wrong}.items():
             if value:
                 self.send_header(name, value)
@@ -90,6 +101,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.wfile.write(body)
+        with suppress(OSError):  # until the client has had enough
+            while self.fault is not None and self.fault.flood:
+                self.wfile.write(bytes(1 << 20))
 
     def json(self, values: Any, status: int = 200) -> None:
         self.send(status, json.dumps(values).encode(), {"Content-Type": "application/json"})

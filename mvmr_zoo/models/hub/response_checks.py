@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,10 @@ _XET_HOST = "huggingface.co"
 """Endpoint whose headers may name another server. Its mirrors send files themselves."""
 
 
+_MAX_COMPRESSED_BYTES = 1_000_000
+"""Size of the largest compressed response. The Hub compresses text files, for example `config.json`."""
+
+
 @contextmanager
 def checked_responses(max_bytes: int) -> Iterator[None]:
     """Refuse responses to huggingface_hub that could harm this machine.
@@ -29,8 +34,7 @@ def checked_responses(max_bytes: int) -> Iterator[None]:
         max_bytes: Size of the largest file that is received.
 
     Raises:
-        HubError: Inside the block, for a header that is not a plain name, or a file that is too large or of unstated
-            size.
+        HubError: Inside the block, for a header that is not a plain name, or a file that is too large.
     """
     from huggingface_hub import get_session
 
@@ -58,8 +62,33 @@ def _check_response(response: Any, max_bytes: int) -> None:
             for name in _XET_HEADERS:
                 response.headers.pop(name, None)
     elif response.request.method == "GET" and response.status_code in (200, 206):
+        if "content-encoding" in response.headers:
+            max_bytes = min(max_bytes, _MAX_COMPRESSED_BYTES)
         length = response.headers.get("content-length", "")
-        if not length.isdecimal():
-            raise HubError(f"{host} does not state the size of the file.")
-        if int(length) > max_bytes:
-            raise HubError(f"{host} sends {int(length):,} bytes, but the file may have at most {max_bytes:,}.")
+        if length.isdecimal() and int(length) > max_bytes:
+            raise _too_large(host, max_bytes)
+        response.stream = _limited(response, max_bytes, host)
+
+
+def _limited(response: Any, max_bytes: int, host: str) -> Any:
+    """The stream of a response, which raises HubError after `max_bytes`, because the stated length may be absent."""
+    http = sys.modules[type(response).__module__.partition(".")[0]]  # huggingface_hub has used httpx and httpx2
+
+    class LimitedStream(http.SyncByteStream):  # type: ignore[misc,name-defined]
+        def __iter__(self) -> Iterator[bytes]:
+            received = 0
+            for block in stream:
+                received += len(block)
+                if received > max_bytes:
+                    raise _too_large(host, max_bytes)
+                yield block
+
+        def close(self) -> None:
+            stream.close()
+
+    stream = response.stream
+    return LimitedStream()
+
+
+def _too_large(host: str, max_bytes: int) -> HubError:
+    return HubError(f"{host} sends more than {max_bytes:,} bytes, the most that this file may have.")

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -305,20 +306,22 @@ def test_names_of_a_server_are_not_used_as_paths(
     assert sorted(each.name for each in victim.parent.iterdir()) == ["hub", "victim"]
 
 
-@pytest.mark.parametrize(
-    ("length", "message"), [("629000000", "sends 629,000,000 bytes"), ("", "does not state the size")]
-)
+@pytest.mark.parametrize("fault", [{"headers": {"Content-Length": "629000000"}}, {"flood": True}])
 def test_a_file_that_is_too_large_is_not_received(
-    hub: HubServer, commit: str, client: HubClient, length: str, message: str
+    hub: HubServer, commit: str, client: HubClient, fault: dict[str, Any]
 ) -> None:
-    hub.faults.append(
-        Fault(
-            "GET /org/tiny/resolve/.*README|GET /org/tiny/resolve/.*config", times=9, headers={"Content-Length": length}
-        )
-    )
+    hub.faults.append(Fault("GET /org/tiny/resolve/.*config", times=9, **fault))
     error = client.refusal("hf-hub:org/tiny")
     assert error.startswith("HubError")
-    assert message in error
+    assert "sends more than 50,000,000 bytes" in error
+    assert client.snapshots("org/tiny") == []
+
+
+def test_compressed_files_without_a_length(hub: HubServer, commit: str, client: HubClient) -> None:
+    """The real Hub sends text files so."""
+    hub.faults.append(Fault("GET /org/tiny/resolve/.*config", times=9, compress=True))
+    assert client.load("hf-hub:org/tiny")["cosine"] > 0.99999
+    assert hub.faults[0].times < 9
 
 
 def test_the_token_is_not_sent_to_a_server_that_a_mirror_names(hub: HubServer, commit: str, client: HubClient) -> None:
