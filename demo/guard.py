@@ -128,7 +128,7 @@ class Guard:
 
     def _rejection(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         path, method = scope["path"], scope.get("method", "GET")
-        if not path.isprintable():
+        if any(character < " " or "\x7f" <= character < "\xa0" for character in path):
             return 400, "The address contains control characters."
         lower = path.lower()
         if "http:/" in lower or "https:/" in lower or "/proxy=" in lower:

@@ -38,6 +38,9 @@ _USUAL_SCANS = 16
 _MAX_SCANNED_PIXELS = 1_000_000_000
 """Pixels that the scans of a JPEG with more scans may have together. Each scan is decoded over the whole image."""
 
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""Two bytes that do not occur in the compressed data of a JPEG, where 0xFF is followed by 0 or is a restart marker."""
+
 _ORIENTATION = ExifTags.Base.Orientation
 _DATE = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)")
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF")
@@ -185,11 +188,27 @@ def _check_size(name: str, size: tuple[int, int], max_pixels: int | None) -> Non
 
 
 def _check_scans(name: str, size: tuple[int, int], content: bytes) -> None:
-    scans = content.count(b"\xff\xda")  # start of scan; compressed data never contains this pair
-    if scans > _USUAL_SCANS and scans * size[0] * size[1] > _MAX_SCANNED_PIXELS:
+    def too_many(scans: int) -> bool:
+        return scans > _USUAL_SCANS and scans * size[0] * size[1] > _MAX_SCANNED_PIXELS
+
+    # the quick count is too high for files with a video behind the photo, as many phones write them
+    if too_many(content.count(b"\xff\xda")) and too_many(scans := _scans(content)):
         raise ImageError(
             name, "open", f"a JPEG of {size[0]} x {size[1]} pixels with {scans:,} scans, too slow to decode"
         )
+
+
+def _scans(content: bytes) -> int:
+    """The number of scans of the first image of a JPEG file (ITU T.81, annex B)."""
+    scans, position = 0, 2
+    while (marker := _MARKER.search(content, position)) is not None:
+        code, position = content[marker.end() - 1], marker.end()
+        if code == 0xD9:  # end of image
+            break
+        scans += code == 0xDA  # start of scan
+        if code not in (0x01, 0xD8):  # those have no segment
+            position += max(2, int.from_bytes(content[position : position + 2], "big"))
+    return scans
 
 
 def _draft(image: Image.Image, min_px: int) -> None:

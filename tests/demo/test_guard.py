@@ -136,6 +136,10 @@ def test_paths_with_control_characters_are_rejected(path: str) -> None:
     assert respond(path)[::3] == (400, False)
 
 
+def test_other_unusual_characters_are_accepted() -> None:
+    assert respond("/gradio_api/file=/uploads/Screenshot 3.12\u202fPM \u2764\ufe0f.png")[0] == 200
+
+
 def test_other_websites_cannot_open_websockets() -> None:
     called, sent = [], []
 

@@ -189,6 +189,8 @@ def test_a_jpeg_with_too_many_scans(tmp_path: Path) -> None:
     last = photo.rindex(b"\xff\xda")
     (tmp_path / "usual.jpg").write_bytes(photo)
     (tmp_path / "bomb.jpg").write_bytes(photo[:last] + photo[last:-2] * 400 + photo[-2:])
-    assert read_image(tmp_path / "usual.jpg").size == (1_600, 1_600)
+    (tmp_path / "motion photo.jpg").write_bytes(photo + b"\xff\xda video" * 500)
+    for name in ("usual.jpg", "motion photo.jpg"):
+        assert read_image(tmp_path / name).size == (1_600, 1_600)
     with pytest.raises(ImageError, match=r"a JPEG of 1600 x 1600 pixels with 40\d scans, too slow"):
         read_image(tmp_path / "bomb.jpg", min_px=64)
