@@ -28,6 +28,7 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _FILES = "/gradio_api/file="
 _LOGIN = "/login"
 _UPLOAD = "/gradio_api/upload"
+_RECORDING = "/gradio_api/process_recording"
 _PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' data: blob:; connect-src 'self' blob: data:; "
@@ -67,7 +68,7 @@ class LoginThrottle:
         key, now = _network(address), self._clock()
         attempts = self._failed.get(key, _Attempts(0, now))
         extra = attempts.failures - self.FREE_ATTEMPTS
-        wait_s = 0.0 if extra < 0 else attempts.last + min(2.0**extra, self.MAX_WAIT_S) - now
+        wait_s = 0.0 if extra < 0 else attempts.last + min(2.0 ** min(extra, 16), self.MAX_WAIT_S) - now
         if wait_s > 0:
             return wait_s
         self._failed[key] = _Attempts(attempts.failures + 1, now)
@@ -92,7 +93,8 @@ def _network(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 class Guard:
@@ -145,7 +147,10 @@ class Guard:
             wait_s = self._throttle.begin(_client(scope))
             if wait_s > 0:
                 return 429, f"Too many failed logins. Try again in {wait_s:.0f} s."
-        if path.rstrip("/") == _UPLOAD and self._uploads is not None and not make_room(self._uploads):
+        if path.rstrip("/") == _RECORDING:
+            return 404, "This page takes no recordings."
+        uploads = method == "POST" and path.rstrip("/") == _UPLOAD
+        if uploads and self._uploads is not None and not make_room(self._uploads):
             return 503, "Too many photos were uploaded in the last minute. Try again in a minute."
         return None
 
@@ -153,8 +158,11 @@ class Guard:
         """Whether another website sent the request. Following a link to the page is not foreign."""
         origin = headers.get("origin")
         # browsers do not let other websites set X-Forwarded-Host; a reverse proxy sets it when it changes Host
-        if origin is not None and origin.partition("://")[2] not in (host, headers.get("x-forwarded-host")):
-            return True
+        if origin is not None:
+            scheme, _, own = origin.partition("://")
+            forwarded = headers.get("x-forwarded-host", host).partition(",")[0].strip()
+            if _without_port(own, scheme) not in (_without_port(host, scheme), _without_port(forwarded, scheme)):
+                return True
         if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
             return False
         frames = ("document", "iframe") if self._space else ("document",)
@@ -207,6 +215,11 @@ class Guard:
         if path.startswith(_FILES + self._thumbnails):
             headers["cache-control"] = _THUMBNAIL_CACHE_CONTROL
         return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _without_port(host: str, scheme: str) -> str:
+    """The host without the default port of a scheme, which browsers leave out of an origin and some proxies add."""
+    return host.removesuffix({"http": ":80", "https": ":443"}.get(scheme, "\0"))
 
 
 def _client(scope: Scope) -> str:

@@ -24,6 +24,9 @@ LARGE_PX = 1_280
 
 _QUALITY = 82
 _NAME_LENGTH = 40
+_FORMAT = b"srgb"
+"""Part of the names, so that thumbnails of an earlier format are not used."""
+
 _MAX_PROFILE_BYTES = 2_000_000
 """A larger color profile is ignored. Those of cameras and monitors are far smaller."""
 
@@ -123,4 +126,4 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def _name(sha256: bytes, stamp: Stamp) -> str:
-    return hashlib.sha256(sha256 + repr(tuple(stamp)).encode()).hexdigest()[:_NAME_LENGTH]
+    return hashlib.sha256(_FORMAT + sha256 + repr(tuple(stamp)).encode()).hexdigest()[:_NAME_LENGTH]

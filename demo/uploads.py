@@ -123,8 +123,9 @@ def make_room(folder: Path, *, total: int = MAX_TOTAL_BYTES - MAX_BYTES) -> bool
     for created, length, file in sorted(files):
         if size <= total or created > newest:
             break
-        file.unlink(missing_ok=True)
-        size -= length
+        with suppress(OSError):  # another thread has deleted it, or a program has opened it on Windows
+            file.unlink(missing_ok=True)
+            size -= length
     return size <= total
 
 

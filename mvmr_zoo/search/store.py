@@ -50,7 +50,7 @@ class Store:
         """Device and inode of the file that has the name of the database now. None if there is none."""
         try:
             facts = os.stat(self.path)
-        except OSError:
+        except FileNotFoundError:
             return None
         return facts.st_dev, facts.st_ino
 

@@ -106,6 +106,11 @@ def test_origin_behind_a_reverse_proxy() -> None:
     forwarded = {"x_forwarded_host": "photos.example"}
     assert respond(origin="https://photos.example", local=False, **forwarded)[0] == 200
     assert respond(origin="https://evil.example", local=False, **forwarded)[0] == 403
+    several = {"x_forwarded_host": "photos.example, inner.example"}
+    assert respond(origin="https://photos.example", local=False, **several)[0] == 200
+    assert respond(origin="https://inner.example", local=False, **several)[0] == 403
+    for origin, status in (("https://photos.example", 200), ("http://photos.example", 403)):
+        assert respond(origin=origin, local=False, host="photos.example:443")[0] == status
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
@@ -134,6 +139,10 @@ def test_only_a_space_can_be_framed_by_the_hub() -> None:
 @pytest.mark.parametrize("path", ["/a\x1b[2Jb", "/\r\nLocation: x", "/\x9b31m", "/a\x00"])
 def test_paths_with_control_characters_are_rejected(path: str) -> None:
     assert respond(path)[::3] == (400, False)
+
+
+def test_recordings_are_not_taken() -> None:
+    assert respond("/gradio_api/process_recording", method="POST")[::3] == (404, False)
 
 
 def test_other_unusual_characters_are_accepted() -> None:
@@ -200,6 +209,10 @@ def test_throttle_by_address_and_time() -> None:
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
     assert throttle.begin("10.0.0.2") == 0
     assert [throttle.begin(f"2001:db8::{number}") > 0 for number in range(7)] == [False] * 5 + [True] * 2
+    assert [throttle.begin(f"::ffff:10.0.1.{number}") > 0 for number in range(7)] == [False] * 7
+    for _ in range(1_100):  # the wait does not overflow
+        now[0] += LoginThrottle.MAX_WAIT_S
+        assert throttle.begin("10.0.0.3") == 0
 
 
 def test_uploads_have_a_total_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

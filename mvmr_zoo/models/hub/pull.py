@@ -99,14 +99,15 @@ def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpo
         try:
             return path, check(path)
         except CheckpointError:
-            cached = path.resolve() in before  # from an earlier download by this program or another one
+            # from an earlier download by this program or another one, perhaps in the store that all repositories share
+            blob = path.resolve()
+            cached = path in before or blob in before or not blob.is_relative_to(storage.resolve())
             if cached:
                 path = _file(at, name, cache, again=True)
             try:
                 return path, check(path)
             except CheckpointError:
-                blob = path.resolve()
-                if not cached and blob.is_relative_to(storage.resolve()):
+                if not cached:
                     blob.unlink(missing_ok=True)  # otherwise the next attempt finds it in the cache
                 raise
 

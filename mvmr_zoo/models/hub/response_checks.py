@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,23 +39,26 @@ def checked_responses(max_bytes: int) -> Iterator[None]:
     """
     from huggingface_hub import get_session
 
-    def check(response: Any) -> None:
-        _check_response(response, max_bytes)
+    thread = threading.get_ident()
 
-    client = get_session()
-    hooks: dict[str, list[Any]] = client.event_hooks
-    client.event_hooks = {**hooks, "response": [*hooks.get("response", []), check]}
+    def check(response: Any) -> None:
+        if threading.get_ident() == thread:  # the client is shared with all threads of the process
+            _check_response(response, max_bytes)
+
+    hooks: list[Any] = get_session().event_hooks.setdefault("response", [])
+    hooks.append(check)
     try:
         yield
     finally:
-        now = client.event_hooks
-        client.event_hooks = {**now, "response": [hook for hook in now.get("response", []) if hook is not check]}
+        hooks.remove(check)
 
 
 def _check_response(response: Any, max_bytes: int) -> None:
     host = urlsplit(str(response.request.url)).hostname or ""
     if response.request.method == "HEAD":
-        for name in _PATH_HEADERS:
+        # the etag of an error does not become a path, and has another form
+        names = _PATH_HEADERS if response.status_code < 400 else _PATH_HEADERS[-1:]
+        for name in names:
             value = response.headers.get(name)
             if value is not None and not _PLAIN_NAME.fullmatch(value.removeprefix("W/").strip('"')):
                 raise HubError(f"{host} sent the header {name} {printable(value[:60])!r}, which is not a plain name.")

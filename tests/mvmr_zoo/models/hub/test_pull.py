@@ -317,6 +317,12 @@ def test_a_file_that_is_too_large_is_not_received(
     assert client.snapshots("org/tiny") == []
 
 
+def test_errors_may_have_any_etag(hub: HubServer, commit: str, client: HubClient) -> None:
+    """The etag of an error is a base64 hash, which can contain a slash. It never becomes a path."""
+    hub.faults.append(Fault("HEAD /org/tiny/resolve", times=9, status=403, headers={"ETag": 'W/"2b-rB0grUx/Kqo6"'}))
+    assert "does not allow downloading config.json" in client.refusal("hf-hub:org/tiny")
+
+
 def test_compressed_files_without_a_length(hub: HubServer, commit: str, client: HubClient) -> None:
     """The real Hub sends text files so."""
     hub.faults.append(Fault("GET /org/tiny/resolve/.*config", times=9, compress=True))
