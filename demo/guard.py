@@ -138,7 +138,7 @@ class Guard:
         host = headers.get("host", "")
         if self._local and host.rpartition(":")[0] not in _LOCAL_NAMES and host not in _LOCAL_NAMES:
             return 403, "This page is only available at 127.0.0.1 or localhost."
-        if self._is_foreign(method, host, headers):
+        if self._is_cross_site(method, host, headers):
             return 403, "Requests from other websites are not allowed."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BYTES + _FORM_OVERHEAD_BYTES:
@@ -148,14 +148,14 @@ class Guard:
             if wait_s > 0:
                 return 429, f"Too many failed logins. Try again in {wait_s:.0f} s."
         if path.rstrip("/") == _RECORDING:
-            return 404, "This page takes no recordings."
+            return 404, "This page does not accept recordings."
         uploads = method == "POST" and path.rstrip("/") == _UPLOAD
         if uploads and self._uploads is not None and not make_room(self._uploads):
             return 503, "Too many photos were uploaded in the last minute. Try again in a minute."
         return None
 
-    def _is_foreign(self, method: str, host: str, headers: dict[str, str]) -> bool:
-        """Whether another website sent the request. Following a link to the page is not foreign."""
+    def _is_cross_site(self, method: str, host: str, headers: dict[str, str]) -> bool:
+        """Whether another website sent the request. Following a link to the page does not count."""
         origin = headers.get("origin")
         # browsers do not let other websites set X-Forwarded-Host; a reverse proxy sets it when it changes Host
         if origin is not None:
@@ -235,7 +235,7 @@ def _strict(cookie: bytes, secure: bool) -> bytes:
         cookie: Value of the header Set-Cookie.
         secure: The page was requested by HTTPS, so the cookie is never sent without it.
     """
-    dropped = (b"samesite", b"httponly", b"secure" if secure else b"samesite")
+    dropped = {b"samesite", b"httponly"} | ({b"secure"} if secure else set())
     kept = [part for part in cookie.split(b"; ") if part.partition(b"=")[0].strip().lower() not in dropped]
     return b"; ".join([*kept, b"HttpOnly", b"SameSite=Lax", *([b"Secure"] if secure else [])])
 

@@ -221,7 +221,7 @@ def test_uploads_have_a_total_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert make_room(tmp_path, total=500)
     assert not make_room(tmp_path, total=250)  # all are newer than a minute
     created = {each.name: each.stat().st_ctime for each in tmp_path.iterdir()}
-    monkeypatch.setattr("time.time", lambda: max(created.values()) + 61)
+    monkeypatch.setattr("time.time", lambda: max(created.values()) + 61)  # a minute later, without waiting for it
     assert make_room(tmp_path, total=250)
     assert len(list(tmp_path.iterdir())) == 2
     guard = Guard(FakePage(), local=True, thumbnails="", uploads=tmp_path)

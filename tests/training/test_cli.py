@@ -44,7 +44,7 @@ def never_runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Commands end after their options are read; gives the configurations."""
     made: list[Any] = []
     for name in cli.COMMANDS:
-        monkeypatch.setattr(runs, name, lambda config, **_: made.append(config))
+        monkeypatch.setattr(runs, name, lambda config, **_: made.append(config))  # only the parsed options matter here
     return made
 
 

@@ -28,11 +28,11 @@ from mvmr_zoo.models.hub.spec import HubSpec
 _MAX_ATTEMPTS = 4
 _MAX_WAIT_S = 60
 
-_MAX_BYTES = {".safetensors": 4_000_000_000}
-"""Size of the largest file with a suffix."""
+_MAX_TENSORS_BYTES = 4_000_000_000
+"""Largest size of a safetensors file."""
 
 _MAX_OTHER_BYTES = 50_000_000
-"""Size of the largest other file. Graphs without weights have less than 1 MB."""
+"""Largest size of any other file. Graphs without weights have less than 1 MB."""
 
 _T = TypeVar("_T")
 
@@ -145,7 +145,7 @@ def _file(where: HubSpec, name: str, cache: Path | None, *, again: bool = False)
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    max_bytes = _MAX_BYTES.get(Path(name).suffix, _MAX_OTHER_BYTES)
+    max_bytes = _MAX_TENSORS_BYTES if name.endswith(".safetensors") else _MAX_OTHER_BYTES
     with translated_errors(where, f"downloading {name} of {where.repo}"), checked_responses(max_bytes):
         for attempt in range(_MAX_ATTEMPTS):
             try:

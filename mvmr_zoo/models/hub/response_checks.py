@@ -22,9 +22,8 @@ _XET_HEADERS = ("x-xet-hash", "x-xet-refresh-route", "link")
 _XET_HOST = "huggingface.co"
 """Endpoint whose headers may name another server. Its mirrors send files themselves."""
 
-
 _MAX_COMPRESSED_BYTES = 1_000_000
-"""Size of the largest compressed response. The Hub compresses text files, for example `config.json`."""
+"""Largest size of a compressed response. The Hub compresses text files, for example `config.json`."""
 
 
 @contextmanager
@@ -32,7 +31,7 @@ def checked_responses(max_bytes: int) -> Iterator[None]:
     """Refuse responses to huggingface_hub that could harm this machine.
 
     Args:
-        max_bytes: Size of the largest file that is received.
+        max_bytes: Largest size of a file that is accepted.
 
     Raises:
         HubError: Inside the block, for a header that is not a plain name, or a file that is too large.
@@ -78,7 +77,7 @@ def _limited(response: Any, max_bytes: int, host: str) -> Any:
     """The stream of a response, which raises HubError after `max_bytes`, because the stated length may be absent."""
     http = sys.modules[type(response).__module__.partition(".")[0]]  # huggingface_hub has used httpx and httpx2
 
-    class LimitedStream(http.SyncByteStream):  # type: ignore[misc,name-defined]
+    class LimitedStream(http.SyncByteStream):  # type: ignore[misc,name-defined]  # the library is known at run time
         def __iter__(self) -> Iterator[bytes]:
             received = 0
             for block in stream:

@@ -41,7 +41,7 @@ def test_other_files_are_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_commands_do_not_wait_for_a_pipe(photo_folder: Path, tmp_path: Path) -> None:
-    """A pipe that is named as a photo, or stands in a folder for one of its files, blocked forever."""
+    """Commands blocked forever if a photo, a config.json or a manifest.json was a pipe."""
     for name in ("photo.jpg", "config.json", "manifest.json"):
         (tmp_path / name).mkdir()
         os.mkfifo(tmp_path / name / name)
