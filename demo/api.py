@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo.hits import PageHit
-from demo.searcher import MAX_HITS, Options
+from demo.searcher import MAX_HITS, SEARCHES_AT_ONCE, Options
 from demo.tabs.parts import photo_input, show_errors
 from demo.trail import QueryPhoto, Step
 from mvmr_zoo.search import Filters
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from demo.searcher import Searcher
 
 DEFAULT_K = 10
-
-_CONCURRENCY = 8
 
 
 def add_api(searcher: Searcher) -> None:
@@ -105,7 +103,12 @@ def add_api(searcher: Searcher) -> None:
         hits, library_status, button = gr.JSON(label="hits"), gr.JSON(label="status"), gr.Button()
         for name, handler, query in (("search", search, photo), ("search_by_id", search_by_id, id_)):
             button.click(
-                handler, [query, *options], hits, api_name=name, concurrency_id="search", concurrency_limit=_CONCURRENCY
+                handler,
+                [query, *options],
+                hits,
+                api_name=name,
+                concurrency_id="search",
+                concurrency_limit=SEARCHES_AT_ONCE,
             )
         button.click(status, None, library_status, api_name="status")
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 PAGE_SIZE = 24
 MAX_HITS = 200
 
+SEARCHES_AT_ONCE = 16
+"""Further searches wait. Searches whose photo takes long to decode must not use up all places."""
+
 _QUERY_THUMBNAIL_PX = 160
 _THUMBNAIL_TIMEOUT_S = 0.3
 """Hits are shown after this time even if thumbnails of large photos are not ready."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mvmr_zoo.errors import ImageError
-from mvmr_zoo.images import file_bytes, read_photo
+from mvmr_zoo.images import DecodePool, PhotoFile, file_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,6 +34,18 @@ SWEEP_INTERVAL_S = 300
 """The sum is below one hour, which is the maximum age of an upload."""
 
 _DECODED_PX = 1_024
+
+_DECODE_PROCESSES = 16
+"""As many as searches at once, so that costly photos of one visitor do not delay another."""
+
+_CPU_S = 3.0
+_SMALL_BYTES = 1 << 27
+_LARGE_WAIT_S = 5.0
+"""Limits for an upload, lower than those for a library, because other visitors wait."""
+
+_NICE = 5
+"""Decoding has a lower priority than answering."""
+
 _FOLDER = "mvmr-demo-{}-"
 
 THUMBNAILS = "thumbnails"
@@ -65,12 +78,17 @@ def open_upload(path: str | os.PathLike[str]) -> Upload:
         if size > MAX_BYTES:
             raise ImageError(name, "open", f"larger than {MAX_BYTES / 1e6:.0f} MB")
         content = file_bytes(path)
-        photo = read_photo(name, content=content, min_px=_DECODED_PX, max_pixels=MAX_PIXELS)
+        photo = _decode_pool().photo(PhotoFile(name, content), min_px=_DECODED_PX, max_pixels=MAX_PIXELS)
     except OSError:
         raise ImageError(name, "open", "no longer on the server; send it again") from None
     except ImageError as error:
         raise ImageError(name, error.stage, error.reason) from None
     return Upload(name, content, photo.image)
+
+
+@functools.cache
+def _decode_pool() -> DecodePool:
+    return DecodePool(_DECODE_PROCESSES, cpu_s=_CPU_S, small_bytes=_SMALL_BYTES, large_wait_s=_LARGE_WAIT_S, nice=_NICE)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class UnknownModelError(MvmrError):
 
 
 class MissingDependencyError(MvmrError, ImportError):
-    """An optional library is not installed.
+    """An optional library is not installed, or cannot be imported.
 
     Args:
         library: Name of the library.
@@ -46,6 +46,14 @@ class MissingDependencyError(MvmrError, ImportError):
         super().__init__(
             f"{library} is required to {purpose} but is not installed. Run `pip install 'mvmr-zoo[{extra}]'`."
         )
+        self._need = f"{library} is required to {purpose}"
+
+    def __str__(self) -> str:
+        """The message, which names the cause if the library is installed."""
+        cause = self.__cause__
+        if not isinstance(cause, ImportError) or isinstance(cause, ModuleNotFoundError):
+            return super().__str__()
+        return f"{self._need} but cannot be imported: {one_line(cause)}. Install it again."
 
 
 class CheckpointError(MvmrError):

@@ -26,7 +26,7 @@ from mvmr_zoo.checkpoint import (
     read_checkpoint,
 )
 from mvmr_zoo.datasets.samples import make_view, photographs
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 from mvmr_zoo.images.preprocess import Preprocess
 from mvmr_zoo.inference.graph import weightless_graph
 from mvmr_zoo.models.save import save_encoder

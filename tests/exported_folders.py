@@ -20,7 +20,7 @@ from export.options import ExportOptions
 from export.write import Demands, export_onnx
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets.samples import photographs
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 from mvmr_zoo.models.exported import Signature
 
 from .conftest import made_once

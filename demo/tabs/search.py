@@ -10,6 +10,7 @@ import gradio as gr
 
 from demo import markup
 from demo.hits import PageHit, PhotoDetails
+from demo.searcher import SEARCHES_AT_ONCE
 from demo.tabs.detail import Detail
 from demo.tabs.filters import FilterBox
 from demo.tabs.parts import gallery_items, photo_input, photos, show_errors
@@ -118,8 +119,8 @@ class SearchTab:
         def on(events: Any, handler: Any, *inputs: Any, scroll: bool = True) -> None:
             search_event = gr.on(
                 events, show_errors(handler), [self.session, *inputs, *self.settings], self.outputs,
-                api_visibility="private", show_progress_on=self.hits, concurrency_id="search", concurrency_limit=8,
-                trigger_mode="always_last",
+                api_visibility="private", show_progress_on=self.hits, trigger_mode="always_last",
+                concurrency_id="search", concurrency_limit=SEARCHES_AT_ONCE,
             )  # fmt: skip
             self.update_thumbnails_after(search_event)
             if scroll:

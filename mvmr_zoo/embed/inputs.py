@@ -8,33 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from mvmr_zoo.errors import ImageError
-from mvmr_zoo.images import read_photo
-from mvmr_zoo.inference import DecodedImage
-
-
-@dataclass(frozen=True)
-class Input:
-    """One image to embed.
-
-    Args:
-        path: Path of its file, decoded with `os.fsdecode`; a display name if it has no file.
-        content: The encoded image; None to read it from the file.
-        problem: Why it cannot be read, if that is already known.
-    """
-
-    path: str
-    content: bytes | None = None
-    problem: str | None = None
-
-    def __str__(self) -> str:
-        return self.path
-
-    def decode(self, min_px: int) -> DecodedImage:
-        """Decode to an upright RGB image. A large JPEG keeps a short side of at least `min_px`. Raises ImageError."""
-        if self.problem is not None:
-            raise ImageError(self.path, "open", self.problem)
-        return DecodedImage(read_photo(self.path, content=self.content, min_px=min_px).image)
+from mvmr_zoo.images import PhotoFile
 
 
 @dataclass(frozen=True)
@@ -63,7 +37,7 @@ class Source(Protocol):
     def listed(self) -> InputList:
         """Count and digest of the current inputs. Raises DataError."""
 
-    def inputs(self, first: int, last: int) -> Iterator[Input]:
+    def inputs(self, first: int, last: int) -> Iterator[PhotoFile]:
         """Inputs `first` (inclusive) to `last` (exclusive). Raises DataError."""
 
 

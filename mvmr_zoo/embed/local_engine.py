@@ -13,9 +13,10 @@ import numpy as np
 
 from mvmr_zoo.embed.failures import count_reasons, failures_file, write_failures
 from mvmr_zoo.embed.folder import read_counts, shard_files, write_manifest, write_shard
-from mvmr_zoo.embed.inputs import Input, Source
+from mvmr_zoo.embed.inputs import Source
 from mvmr_zoo.embed.plan import FOLDERS, Plan, claimed, facts_of, settle_plan
 from mvmr_zoo.errors import ConfigError, DataError, printable
+from mvmr_zoo.images import PhotoFile
 from mvmr_zoo.inference import Failure, Model
 
 SHARD_ROWS = 100_000
@@ -142,7 +143,7 @@ class _Work:
         first, last = self.plan.bounds(number)
         paths: list[str] = []
 
-        def record_paths() -> Iterator[Input]:
+        def record_paths() -> Iterator[PhotoFile]:
             for item in self.source.inputs(first, last):
                 paths.append(item.path)
                 yield item
@@ -150,7 +151,7 @@ class _Work:
         vectors = np.empty((last - first, self.plan.facts.dim), np.float16)
         rows: list[int] = []
         failures: list[Failure] = []
-        for batch in self.model.stream(record_paths(), batch_size=self.batch_size, decode=Input.decode):
+        for batch in self.model.stream(record_paths(), batch_size=self.batch_size):
             if batch.rows:
                 vectors[len(rows) : len(rows) + len(batch.rows)] = batch.vectors
             rows += batch.rows

@@ -21,8 +21,8 @@ import numpy as np
 from mvmr_zoo._io import write_whole
 from mvmr_zoo.embed.filesystem import Place, explained, open_place
 from mvmr_zoo.embed.folder import MANIFEST_FILE, EmbeddingsFacts, path_columns
-from mvmr_zoo.embed.inputs import Input
 from mvmr_zoo.errors import DataError, printable
+from mvmr_zoo.images import PhotoFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,7 +70,7 @@ def claim_parts(output: str) -> Place:
     return place
 
 
-def part_table(inputs: list[Input], batches: Iterable[EmbeddedBatch]) -> pa.Table:
+def part_table(inputs: list[PhotoFile], batches: Iterable[EmbeddedBatch]) -> pa.Table:
     """The table of a part, one row per input, in the order of `inputs`.
 
     Args:

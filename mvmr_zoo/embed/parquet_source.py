@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mvmr_zoo.embed.inputs import Input, InputList, file_stamp, list_names
+from mvmr_zoo.embed.inputs import InputList, file_stamp, list_names
 from mvmr_zoo.errors import DataError, one_line
+from mvmr_zoo.images import PhotoFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +60,7 @@ class ParquetSource:
                 return InputList(table.metadata.num_rows, hashlib.sha256(footer).hexdigest())
         return list_names(self._names(), seed=footer)
 
-    def inputs(self, first: int, last: int) -> Iterator[Input]:
+    def inputs(self, first: int, last: int) -> Iterator[PhotoFile]:
         """Inputs `first` (inclusive) to `last` (exclusive). Reads only their row groups."""
         with _opened(self.file) as table:
             start, groups = _groups(table, first, last)
@@ -71,7 +72,7 @@ class ParquetSource:
                 if start >= last:
                     return
 
-    def _read(self, batch: pa.RecordBatch, first: int) -> Iterator[Input]:
+    def _read(self, batch: pa.RecordBatch, first: int) -> Iterator[PhotoFile]:
         values = batch.column(0)
         none: list[bytes | None] = [None] * len(batch)
         paths = _bytes(values if self.kind == "paths" else _field(values, "path")) if self.kind != "images" else none
@@ -80,11 +81,11 @@ class ParquetSource:
         )
         for row, (path, content) in enumerate(zip(paths, contents, strict=True), start=first):
             if content is not None:
-                yield Input(os.fsdecode(path) if path else f"{self.file}#{row}", content)
+                yield PhotoFile(os.fsdecode(path) if path else f"{self.file}#{row}", content)
             elif path:
-                yield Input(os.fspath(Path(self.file).parent / os.fsdecode(path)))
+                yield PhotoFile(os.fspath(Path(self.file).parent / os.fsdecode(path)))
             else:
-                yield Input(f"{self.file}#{row}", problem="the row is empty")
+                yield PhotoFile(f"{self.file}#{row}", problem="the row is empty")
 
     def _names(self) -> Iterator[bytes]:
         wanted = self.column if self.kind == "paths" else f"{self.column}.path"

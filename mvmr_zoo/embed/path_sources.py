@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvmr_zoo.embed.inputs import Input, InputList, file_stamp, list_names
+from mvmr_zoo.embed.inputs import InputList, file_stamp, list_names
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.images import file_reason, scan_folder
+from mvmr_zoo.images import PhotoFile, file_reason, scan_folder
 
 _BOM = b"\xef\xbb\xbf"
 _LONGEST = 65_536  # bytes per line; the limit of a path on Linux is 4,096
@@ -37,10 +37,10 @@ class FolderSource:
         """Count and digest of the scanned paths."""
         return list_names(self.paths)
 
-    def inputs(self, first: int, last: int) -> Iterator[Input]:
+    def inputs(self, first: int, last: int) -> Iterator[PhotoFile]:
         """Inputs `first` (inclusive) to `last` (exclusive)."""
         for path in self.paths[first:last]:
-            yield Input(os.fsdecode(path), problem=self.problems.get(path))
+            yield PhotoFile(os.fsdecode(path), problem=self.problems.get(path))
 
 
 def folder_source(folder: str) -> FolderSource:
@@ -79,9 +79,9 @@ class ListSource:
         """Count and digest of the current paths in the file."""
         return list_names(self._paths())
 
-    def inputs(self, first: int, last: int) -> Iterator[Input]:
+    def inputs(self, first: int, last: int) -> Iterator[PhotoFile]:
         """Inputs `first` (inclusive) to `last` (exclusive)."""
-        return (Input(os.fsdecode(path)) for path in itertools.islice(self._paths(), first, last))
+        return (PhotoFile(os.fsdecode(path)) for path in itertools.islice(self._paths(), first, last))
 
     def _paths(self) -> Iterator[bytes]:
         folder = Path(self.name).parent.resolve()

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvmr_zoo.embed.filesystem import Place, explained
 from mvmr_zoo.embed.folder import EmbeddingsFacts
-from mvmr_zoo.embed.inputs import Input
 from mvmr_zoo.embed.parquet_parts import PARTS_FOLDER, PartsManifest, claim_parts, finish_parts, part_table
 from mvmr_zoo.embed.plan import facts_of
 from mvmr_zoo.embed.shared_photos import SharedPhotos, shared_photos
 from mvmr_zoo.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, one_line
-from mvmr_zoo.images import SUFFIXES
+from mvmr_zoo.images import SUFFIXES, PhotoFile
 from mvmr_zoo.inference import Model, embed_stream
 from mvmr_zoo.models import Device, load
 
@@ -131,14 +130,12 @@ class _Embedder:
     def __call__(self, files: pa.Table) -> pa.Table:
         """Rows of a part, from rows of `bytes` and `path`."""
         names = [self._place.named(path) for path in files["path"].to_pylist()]
-        inputs = [Input(name, content) for name, content in zip(names, files["bytes"].to_pylist(), strict=True)]
+        inputs = [PhotoFile(name, content) for name, content in zip(names, files["bytes"].to_pylist(), strict=True)]
         return _part(inputs, self._model, self._batch_size, self._pool.threads)
 
 
-def _part(inputs: list[Input], model: Model, batch_size: int, threads: int | None = None) -> pa.Table:
-    stream = embed_stream(
-        model.engine, model.preprocess, inputs, batch_size=batch_size, decode_threads=threads, decode=Input.decode
-    )
+def _part(inputs: list[PhotoFile], model: Model, batch_size: int, threads: int | None = None) -> pa.Table:
+    stream = embed_stream(model.engine, model.preprocess, inputs, batch_size=batch_size, decode_threads=threads)
     return part_table(inputs, stream)
 
 
@@ -194,7 +191,7 @@ def _underscore_paths(filesystem: FileSystem, folder: str) -> Iterator[str]:
                 yield from _underscore_paths(filesystem, entry.path)
 
 
-def _embed_others(others: list[Input], model: Model, place: Place, rows_per_part: int, batch_size: int) -> None:
+def _embed_others(others: list[PhotoFile], model: Model, place: Place, rows_per_part: int, batch_size: int) -> None:
     """Embed the photos that Ray cannot read, in this process."""
     import pyarrow.parquet as pq
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvmr_zoo.embed.filesystem import Place, is_text, is_uri, open_place
-from mvmr_zoo.embed.inputs import Input
 from mvmr_zoo.embed.path_sources import folder_source
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.images import MAX_BYTES
+from mvmr_zoo.images import MAX_BYTES, PhotoFile
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class SharedPhotos:
 
     place: Place
     files: list[str] | None
-    others: list[Input]
+    others: list[PhotoFile]
 
 
 def shared_photos(source: str) -> SharedPhotos:
@@ -46,7 +45,7 @@ def shared_photos(source: str) -> SharedPhotos:
         )
     scan = folder_source(folder)
     files: list[str] = []
-    others: list[Input] = []
+    others: list[PhotoFile] = []
     for photo in scan.inputs(0, len(scan.paths)):
         if photo.problem is None and _can_be_shared(photo.path):
             files.append(photo.path)

@@ -1,4 +1,4 @@
-"""Decode image files. No other module does.
+"""Decode image files in this process. `read.py` decides which photos are decoded in a worker process instead.
 
 The result is always an upright RGB image: EXIF orientation is applied, color modes are converted, transparency is
 composited on white, and only the first frame of an animation is read.
@@ -12,7 +12,7 @@ import os
 import re
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -21,6 +21,8 @@ from mvmr_zoo._io import open_regular
 from mvmr_zoo.errors import ImageError, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .heic .heif .hif .avif".split())
@@ -37,6 +39,15 @@ _USUAL_SCANS = 16
 
 _MAX_SCANNED_PIXELS = 1_000_000_000
 """Pixels that the scans of a JPEG with more scans may have together. Each scan is decoded over the whole image."""
+
+_DECODED_BYTES = 12
+"""Bytes per pixel while decoding: the decoder's output, Pillow's image, and a turned or converted copy, four each."""
+
+_COEFFICIENT_BYTES = 6
+"""A progressive JPEG is decoded at full size first: three channels of two bytes."""
+
+_NO_DECODER = "could not create decoder object"
+"""Pillow's error for a WebP whose decoder could not allocate its memory, and for some damaged ones."""
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """Two bytes that do not occur in the compressed data of a JPEG, where 0xFF is followed by 0 or is a restart marker."""
@@ -63,58 +74,71 @@ class Photo:
     taken: str | None
 
 
-def read_image(path: str | os.PathLike[str], *, min_px: int | None = None) -> Image.Image:
-    """The upright RGB image of `read_photo`."""
-    return read_photo(path, min_px=min_px).image
-
-
-def read_photo(
-    path: str | os.PathLike[str],
-    *,
-    content: bytes | None = None,
-    min_px: int | None = None,
-    max_pixels: int | None = None,
-) -> Photo:
-    """Read a photo as an upright RGB image, with its size and date.
+class DecodingCost(NamedTuple):
+    """What decoding a photo needs, according to its header.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP, TIFF, GIF, HEIC or AVIF file.
-        content: Bytes of the file, if already read. `path` is then only used in messages.
+        format: Pillow's name of the format.
+        memory_bytes: Estimated peak memory.
+        scans: Number of scans if it is a JPEG with more than a usual one has, else 0.
+    """
+
+    format: str
+    memory_bytes: int
+    scans: int
+
+
+def decode_photo(
+    name: str,
+    content: bytes,
+    *,
+    min_px: int | None = None,
+    max_pixels: int | None = None,
+    admit: Callable[[DecodingCost], bool] | None = None,
+) -> Photo | None:
+    """Decode a photo in this process.
+
+    Args:
+        name: Name for messages.
+        content: Bytes of a JPEG, PNG, WebP, BMP, TIFF, GIF, HEIC or AVIF file.
         min_px: Decode a JPEG at 1/2, 1/4 or 1/8 of its size if its short side keeps at least this many pixels. None
             decodes every pixel.
         max_pixels: Maximum number of pixels. None uses Pillow's limit of about 179 million.
+        admit: Called with the cost after the header is read. If it returns false, the photo is not decoded.
+
+    Returns:
+        The photo; None if `admit` returned false.
 
     Raises:
-        ImageError: The file is missing, a directory, empty, not an image or truncated, or exceeds `MAX_SIDE_PX`,
-            `max_pixels` or Pillow's limit, or is a JPEG whose many scans would take minutes to decode.
+        ImageError: The file is empty, not an image or truncated, or exceeds `MAX_SIDE_PX`, `max_pixels` or Pillow's
+            limit, or is a JPEG whose many scans would take minutes to decode.
+        MemoryError: There is not enough memory. Its message is the beginning of a reason.
     """
     _prepare_pillow()
-    name = os.fspath(path)
-    if content is None:
-        content = file_bytes(path)
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             _check_size(name, image.size, max_pixels)
-            if image.format in ("JPEG", "MPO"):
-                _check_scans(name, image.size, content)
+            scans = _unusual_scans(name, image.size, content) if image.format in ("JPEG", "MPO") else 0
             width, height = image.size
             exif = _exif(image)
             if min_px is not None:
                 _draft(image, min_px)
+            if admit is not None and not admit(_cost(image, width * height, scans)):
+                return None
             upright = to_rgb(_turned(image))
             if exif.get(_ORIENTATION, 1) in (5, 6, 7, 8):
                 width, height = height, width
             return Photo(upright, width, height, _taken(exif))
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Image.DecompressionBombError:
         raise ImageError(name, "open", "exceeds the limit of 179 megapixels") from None
     except UnidentifiedImageError:
         reason = "not an image in a known format" if content else "the file is empty"
         raise ImageError(name, "open", reason) from None
-    except MemoryError:
-        raise ImageError(name, "decode", "not enough memory to decode it") from None
     except Exception as error:  # decoders raise any exception on damaged files
+        if str(error) == _NO_DECODER:
+            raise MemoryError("damaged, or ") from None
         raise ImageError(name, "decode", f"damaged or truncated: {one_line(error)}") from None
 
 
@@ -187,15 +211,16 @@ def _check_size(name: str, size: tuple[int, int], max_pixels: int | None) -> Non
         raise ImageError(name, "open", "the image has no pixels")
 
 
-def _check_scans(name: str, size: tuple[int, int], content: bytes) -> None:
-    def too_many(scans: int) -> bool:
-        return scans > _USUAL_SCANS and scans * size[0] * size[1] > _MAX_SCANNED_PIXELS
-
+def _unusual_scans(name: str, size: tuple[int, int], content: bytes) -> int:
+    """The number of scans of a JPEG, 0 if it is a usual one. Raises ImageError if decoding them takes minutes."""
     # the quick count is too high for files with a video behind the photo, as many phones write them
-    if too_many(content.count(b"\xff\xda")) and too_many(scans := _scans(content)):
+    if content.count(b"\xff\xda") <= _USUAL_SCANS or (scans := _scans(content)) <= _USUAL_SCANS:
+        return 0
+    if scans * size[0] * size[1] > _MAX_SCANNED_PIXELS:
         raise ImageError(
             name, "open", f"a JPEG of {size[0]} x {size[1]} pixels with {scans:,} scans, too slow to decode"
         )
+    return scans
 
 
 def _scans(content: bytes) -> int:
@@ -217,6 +242,14 @@ def _draft(image: Image.Image, min_px: int) -> None:
         width, height = image.size
         # Pillow picks the smallest scale of 1/8, 1/4, 1/2 that is at least this size, so the short side decides
         image.draft(None, (width * min_px // short, height * min_px // short))
+
+
+def _cost(image: Image.Image, pixels: int, scans: int) -> DecodingCost:
+    """The cost of an open image with this number of pixels at full size, after `_draft`."""
+    decoded = image.width * image.height * _DECODED_BYTES
+    if image.info.get("progressive"):
+        decoded += pixels * _COEFFICIENT_BYTES
+    return DecodingCost(image.format or "", decoded, scans)
 
 
 def _deep_gray(values: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -246,8 +279,9 @@ def _taken(exif: Image.Exif) -> str | None:
 
 @functools.cache
 def _prepare_pillow() -> None:
-    """Register HEIC once, and silence Pillow's size warning, because this module checks sizes."""
+    """Register HEIC once, and silence Pillow's warnings: this module checks sizes, and errors name what is damaged."""
     import pillow_heif
 
     pillow_heif.register_heif_opener()
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

@@ -146,13 +146,11 @@ class Preprocess:
             reads: `normalized` gives `(3, crop_px, crop_px)` float32; `pixels` the same crop as uint8;
                 `photo` the unchanged photo, `(H, W, 3)` uint8.
         """
-        match reads:
-            case "normalized":
-                return self.normalize(np.asarray(self.crop(image)))
-            case "pixels":
-                return np.ascontiguousarray(np.asarray(self.crop(image)).transpose(2, 0, 1))
-            case "photo":
-                return np.asarray(image)
+        return np.asarray(image) if reads == "photo" else self.arrange(np.asarray(self.crop(image)), reads)
+
+    def arrange(self, crop: NDArray[np.uint8], reads: Reads) -> NDArray[np.float32] | NDArray[np.uint8]:
+        """Convert the pixels of `crop`, `(crop_px, crop_px, 3)` uint8, to the input format of an engine."""
+        return self.normalize(crop) if reads == "normalized" else np.ascontiguousarray(crop.transpose(2, 0, 1))
 
     def scaled(self, crop_px: int) -> Preprocess:
         """The same preprocessing with another `crop_px`, and `resize_px` scaled in proportion and rounded."""

@@ -17,7 +17,7 @@ from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.images import Preprocess
 from mvmr_zoo.inference.classifier import Classification, probabilities
 from mvmr_zoo.inference.engines import Engine, LeadingDimensions, ProjectedEngine
-from mvmr_zoo.inference.pipeline import DecodedImage, EmbeddedBatch, Embeddings, ImageInput, embed, embed_stream
+from mvmr_zoo.inference.pipeline import EmbeddedBatch, Embeddings, ImageInput, embed, embed_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -295,16 +295,16 @@ class Model:
         images: Iterable[Any],
         *,
         batch_size: int = 32,
-        decode: Callable[[Any, int], DecodedImage] | None = None,
+        with_hash: bool = False,
     ) -> Iterator[EmbeddedBatch]:
         """Yield unit vectors batch by batch, for more images than fit in memory. Failures are in their batch.
 
         Args:
-            images: See `embed`.
+            images: Each as in `embed`, or a `PhotoFile`. See `embed_stream`.
             batch_size: Images per inference call.
-            decode: Function that decodes one of `images`. See `embed_stream`.
+            with_hash: Compute the SHA-256 of each `PhotoFile`.
         """
-        return embed_stream(self.engine, self.preprocess, images, batch_size=batch_size, decode=decode)
+        return embed_stream(self.engine, self.preprocess, images, batch_size=batch_size, with_hash=with_hash)
 
 
 def _several(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mvmr_zoo.errors import CheckpointError, ConfigError, ImageError
-from mvmr_zoo.images import read_image, read_photo, upright_rgb
+from mvmr_zoo.images import Cancellation, PhotoFile, decode_pool, read_image, read_photo, upright_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mvmr_zoo.errors import Stage
-    from mvmr_zoo.images import Preprocess, Reads
+    from mvmr_zoo.images import PhotoFacts, Preprocess, Reads
     from mvmr_zoo.inference.engines import Engine
 
 ImageInput: TypeAlias = (
@@ -113,22 +113,25 @@ def embed_stream(
     decode_threads: int | None = None,
     normalize: bool = True,
     decode: Callable[[Any, int], DecodedImage] | None = None,
+    with_hash: bool = False,
 ) -> Iterator[EmbeddedBatch]:
     """Vectors batch by batch, in input order, holding a few batches of images in memory.
 
     Args:
         engine: Runs the encoder.
         preprocess: The preprocessing of the encoder.
-        sources: Images, each an `ImageInput`. They are read lazily.
+        sources: Images, each an `ImageInput` or a `PhotoFile`. They are read lazily. A `PhotoFile` is decoded in a
+            process with limits of time and memory, and its facts are its `PhotoFacts`.
         batch_size: Images per inference call.
         decode_threads: Threads that decode while the engine runs; None uses one per core.
         normalize: Scale vectors to unit L2 norm.
         decode: Function that decodes a source in a decode thread. Its second argument is the minimum length of the
             image's short side in pixels. None uses `as_image`.
+        with_hash: Compute the `sha256` of the facts of each `PhotoFile`.
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}; expected at least 1.")
-    decode = decode or _decode
+    preparation = _Preparation(preprocess, engine.reads, decode, with_hash, Cancellation())
     numbered = enumerate(sources)
     threads = decode_threads or os.cpu_count() or 1
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
@@ -137,9 +140,7 @@ def embed_stream(
         def submit() -> None:
             batch = list(itertools.islice(numbered, batch_size))
             if batch:
-                waiting.append(
-                    [pool.submit(_prepare, preprocess, engine.reads, decode, row, source) for row, source in batch]
-                )
+                waiting.append([pool.submit(preparation, row, source) for row, source in batch])
 
         try:
             for _ in range(_BATCHES_AHEAD):
@@ -150,6 +151,7 @@ def embed_stream(
                 yield _run(engine, results, normalize=normalize)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            preparation.cancellation.cancel()
 
 
 def embed(
@@ -182,27 +184,29 @@ def embed(
     return Embeddings(np.concatenate(vectors), np.asarray(rows, np.int64), failures)
 
 
-def as_image(source: ImageInput, min_px: int | None = None) -> Image.Image:
+def as_image(source: ImageInput, min_px: int | None = None, cancellation: Cancellation | None = None) -> Image.Image:
     """Decode or convert one image to RGB.
 
     Args:
         source: The image.
         min_px: Decode a large JPEG at a reduced size with a short side of at least this many pixels. None decodes
             every pixel.
+        cancellation: Stops a costly photo from another thread.
 
     Raises:
         ImageError: The file cannot be read, or the array is not an image.
     """
     if isinstance(source, (str, os.PathLike)):
-        return read_image(source, min_px=min_px)
+        return read_image(source, min_px=min_px, cancellation=cancellation)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return read_photo("bytes", content=bytes(source), min_px=min_px).image
+        return read_photo("bytes", content=bytes(source), min_px=min_px, cancellation=cancellation).image
     if isinstance(source, Image.Image):
         return upright_rgb(source, getattr(source, "filename", "") or "PIL image")
     if isinstance(source, np.ndarray):
         return _from_array(source, "array")
     if hasattr(source, "read"):
-        return read_photo(_file_name(cast("BinaryIO", source)), content=source.read(), min_px=min_px).image
+        name = _file_name(cast("BinaryIO", source))
+        return read_photo(name, content=source.read(), min_px=min_px, cancellation=cancellation).image
     if hasattr(source, "detach"):  # a tensor, without importing torch
         tensor = source.detach().cpu()
         array = (tensor.float() if tensor.dtype.is_floating_point else tensor).numpy()
@@ -236,24 +240,51 @@ def _from_array(array: NDArray[Any], kind: str) -> Image.Image:
     return upright_rgb(Image.fromarray(np.ascontiguousarray(array)), kind)
 
 
-def _decode(source: ImageInput, min_px: int) -> DecodedImage:
-    return DecodedImage(as_image(source, min_px))
+@dataclass(frozen=True)
+class _Preparation:
+    """Turns sources into input arrays of an engine. Runs in the decode threads."""
 
+    preprocess: Preprocess
+    reads: Reads
+    decode: Callable[[Any, int], DecodedImage] | None
+    with_hash: bool
+    cancellation: Cancellation
 
-def _prepare(
-    preprocess: Preprocess, reads: Reads, decode: Callable[[Any, int], DecodedImage], row: int, source: Any
-) -> _PreparedImage | Failure:
-    try:
-        decoded = decode(source, DRAFT_MARGIN * preprocess.resize_px)
-        return _PreparedImage(row, _name_of(source), preprocess.prepare(decoded.image, reads), decoded.facts)
-    except ImageError as error:
-        return Failure(row, error.path, error.stage, error.reason)
-    except Exception as error:  # an error in one image must not stop the others
-        return Failure(row, _name_of(source), "preprocess", f"{type(error).__name__}: {error}")
+    def __call__(self, row: int, source: Any) -> _PreparedImage | Failure:
+        min_px = DRAFT_MARGIN * self.preprocess.resize_px
+        try:
+            if isinstance(source, PhotoFile):
+                pixels, facts = self._isolated(source, min_px)
+            else:
+                image, facts = self._decoded(source, min_px)
+                pixels = self.preprocess.prepare(image, self.reads)
+            return _PreparedImage(row, _name_of(source), pixels, facts)
+        except ImageError as error:
+            return Failure(row, error.path, error.stage, error.reason)
+        except Exception as error:  # an error in one image must not stop the others
+            return Failure(row, _name_of(source), "preprocess", f"{type(error).__name__}: {error}")
+
+    def _decoded(self, source: Any, min_px: int) -> DecodedImage:
+        if self.decode is not None:
+            return self.decode(source, min_px)
+        return DecodedImage(as_image(source, min_px, self.cancellation))
+
+    def _isolated(self, source: PhotoFile, min_px: int) -> tuple[NDArray[Any], PhotoFacts]:
+        whole = self.reads == "photo"
+        photo = decode_pool().decode(
+            source,
+            min_px=min_px,
+            crop=None if whole else self.preprocess,
+            with_hash=self.with_hash,
+            cancellation=self.cancellation,
+        )
+        return photo.pixels if whole else self.preprocess.arrange(photo.pixels, self.reads), photo.facts
 
 
 def _name_of(source: Any) -> str:
     """The path of an image, or its type."""
+    if isinstance(source, PhotoFile):
+        return source.path
     return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
 
 

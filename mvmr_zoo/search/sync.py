@@ -15,8 +15,8 @@ import numpy as np
 
 from mvmr_zoo._io import Progress, counted
 from mvmr_zoo.errors import DataError, ImageError
-from mvmr_zoo.images import FailureRow, Globs, Scan, Stamp, absolute, file_bytes, read_photo, scan_folder
-from mvmr_zoo.inference import DecodedImage, Model
+from mvmr_zoo.images import FailureRow, Globs, PhotoFile, Scan, Stamp, absolute, file_bytes, scan_folder
+from mvmr_zoo.inference import Model
 from mvmr_zoo.search.rows import PhotoRow
 from mvmr_zoo.search.store import Store
 
@@ -53,15 +53,6 @@ class PendingPhoto(NamedTuple):
     root: bytes
     path: bytes
     stamp: Stamp
-
-
-class _FileFacts(NamedTuple):
-    """What is known about a photo after reading its file, apart from the pixels."""
-
-    width: int
-    height: int
-    taken_at: str | None
-    sha256: bytes
 
 
 def sync_folders(
@@ -178,20 +169,13 @@ def _indexed_copy(store: Store, photo: PendingPhoto) -> PhotoRow | None:
 
 def embed_photos(model: Model, photos: Sequence[PendingPhoto]) -> Iterator[tuple[list[PhotoRow], list[FailureRow]]]:
     """Decode and embed photos in batches of `BATCH_SIZE`. Yields the photos and failures of each batch."""
-    paths = (photo.path for photo in photos)
-    for batch in model.stream(paths, batch_size=BATCH_SIZE, decode=_decode):
+    files = (PhotoFile(os.fsdecode(photo.path)) for photo in photos)
+    for batch in model.stream(files, batch_size=BATCH_SIZE, with_hash=True):
         rows = [
             PhotoRow(**photos[row]._asdict(), **facts._asdict(), vector=vector)
             for row, facts, vector in zip(batch.rows, batch.facts, batch.vectors.astype(np.float16), strict=True)
         ]
         yield rows, [FailureRow(photos[f.row].path, f.stage, f.reason) for f in batch.failures]
-
-
-def _decode(path: bytes, min_px: int) -> DecodedImage:
-    name = os.fsdecode(path)
-    content = file_bytes(name)
-    photo = read_photo(name, content=content, min_px=min_px)
-    return DecodedImage(photo.image, _FileFacts(photo.width, photo.height, photo.taken, sha256_of(content)))
 
 
 def sha256_of(content: bytes) -> bytes:

@@ -17,7 +17,7 @@ from PIL import Image
 from demo.thumbnails import Thumbnails
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.datasets.samples import make_view, photographs
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 
 from ..environment import clean_environment
 

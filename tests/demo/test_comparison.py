@@ -12,7 +12,7 @@ from demo.trail import Step
 from mvmr_zoo import PhotoLibrary, load
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 
 from ..conftest import write_photos
 from .conftest import Album

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 from demo.thumbnails import LARGE_PX, THUMBNAIL_PX, Thumbnails, save_small
 from mvmr_zoo import PhotoLibrary
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 from mvmr_zoo.search import PhotoRow
 
 from .conftest import PLACE_NAME, Album, save_with_place

@@ -7,7 +7,7 @@ import pytest
 
 from export.inputs import load_crops, load_inputs, read_photos
 from export.photos import folder_photos
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 from mvmr_zoo.images.preprocess import Preprocess
 
 from ..exported_folders import ExportedFolders

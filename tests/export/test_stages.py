@@ -14,7 +14,7 @@ from export.options import OPSETS
 from export.stages import join_stages
 from mvmr_zoo.checkpoint import Head
 from mvmr_zoo.datasets.samples import photographs
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 from mvmr_zoo.images.preprocess import Preprocess
 from mvmr_zoo.inference.engines import onnx_session
 from mvmr_zoo.inference.pipeline import unit

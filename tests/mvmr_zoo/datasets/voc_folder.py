@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mvmr_zoo.datasets.samples import make_view, photographs
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 
 CLASSES = (
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep "

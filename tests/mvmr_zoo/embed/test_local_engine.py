@@ -15,9 +15,10 @@ from mvmr_zoo import Model, load
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.embed import BulkReport, embed_source, open_source
 from mvmr_zoo.embed.folder import read_embeddings
-from mvmr_zoo.embed.inputs import Input, InputList, list_names
+from mvmr_zoo.embed.inputs import InputList, list_names
 from mvmr_zoo.embed.plan import FOLDERS
 from mvmr_zoo.errors import ConfigError, DataError
+from mvmr_zoo.images import PhotoFile
 
 
 @pytest.fixture(scope="module")
@@ -172,8 +173,8 @@ class Endless:
     def listed(self) -> InputList:
         return list_names(b"" for _ in range(self.count))
 
-    def inputs(self, first: int, last: int) -> Iterator[Input]:
-        return (Input(self.photo) for _ in range(first, last))
+    def inputs(self, first: int, last: int) -> Iterator[PhotoFile]:
+        return (PhotoFile(self.photo) for _ in range(first, last))
 
 
 def test_inputs_are_read_as_they_are_needed(photo_folder: Path, tmp_path: Path, model: Model) -> None:
@@ -181,10 +182,10 @@ def test_inputs_are_read_as_they_are_needed(photo_folder: Path, tmp_path: Path, 
     ahead: list[int] = []
 
     class Counted(Endless):
-        def inputs(self, first: int, last: int) -> Iterator[Input]:
+        def inputs(self, first: int, last: int) -> Iterator[PhotoFile]:
             for row in range(first, last):
                 read.append(row)
-                yield Input(self.photo)
+                yield PhotoFile(self.photo)
 
     source = Counted(str(photo_folder / "a" / "00.jpg"), 100)
     embed_source(

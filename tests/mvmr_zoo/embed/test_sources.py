@@ -8,11 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from mvmr_zoo.embed import open_source
-from mvmr_zoo.embed.inputs import Input, Source
+from mvmr_zoo.embed.inputs import Source
 from mvmr_zoo.errors import DataError, ImageError
+from mvmr_zoo.images import PhotoFile, decode_pool
 
 
-def every(source: Source, shard_rows: int = 5) -> list[Input]:
+def every(source: Source, shard_rows: int = 5) -> list[PhotoFile]:
     """All inputs, read in ranges as shards are; the last range first."""
     count = source.listed().count
     ranges = [(first, min(first + shard_rows, count)) for first in range(0, count, shard_rows)]
@@ -42,7 +43,7 @@ def test_what_cannot_be_looked_at_is_an_input_that_fails(photo_folder: Path) -> 
     inputs = every(open_source(photo_folder))
     assert len(inputs) == 13
     with pytest.raises(ImageError, match=r"broken\.jpg: cannot be accessed: No such file"):
-        inputs[-1].decode(32)
+        decode_pool().photo(inputs[-1])
 
 
 def test_a_list_is_relative_to_its_folder(photo_folder: Path) -> None:
@@ -53,9 +54,9 @@ def test_a_list_is_relative_to_its_folder(photo_folder: Path) -> None:
     assert [os.fsencode(each.path) for each in inputs] == [
         os.fsencode(photo_folder / "a" / "00.jpg"), os.fsencode(photo_folder / "b" / "01.jpg"), name
     ]  # fmt: skip
-    assert min(inputs[0].decode(32).image.size) > 32
+    assert min(decode_pool().photo(inputs[0]).image.size) > 32
     with pytest.raises(ImageError, match="no such file"):
-        inputs[2].decode(32)
+        decode_pool().photo(inputs[2])
 
 
 @pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
@@ -71,7 +72,7 @@ def test_a_column_of_paths(photo_folder: Path, type_: pa.DataType) -> None:
         assert inputs[13].path.endswith("p.parquet#13")
         assert len(inputs) == 16
         with pytest.raises(ImageError, match="the row is empty"):
-            inputs[1].decode(32)
+            decode_pool().photo(inputs[1])
 
 
 @pytest.mark.parametrize("row_group_size", [4, 200])
@@ -98,10 +99,10 @@ def test_structs_without_bytes_name_files(photo_folder: Path) -> None:
     rows = [{"bytes": None, "path": "a/00.jpg"}, None, {"bytes": None, "path": None}, {"bytes": b"", "path": "x.jpg"}]
     pq.write_table(pa.table({"image": pa.array(rows, kind)}), photo_folder / "i.parquet")
     inputs = every(open_source(f"parquet:{photo_folder / 'i.parquet'}:image"))
-    assert inputs[0].decode(32).image.mode == "RGB"
+    assert decode_pool().photo(inputs[0]).image.mode == "RGB"
     assert [each.problem for each in inputs] == [None, "the row is empty", "the row is empty", None]
     with pytest.raises(ImageError, match=r"x\.jpg: the file is empty"):
-        inputs[3].decode(32)
+        decode_pool().photo(inputs[3])
 
 
 def test_other_images_under_the_same_names_are_another_list(photo_folder: Path) -> None:

@@ -7,7 +7,7 @@ from torchvision.transforms import v2
 
 from mvmr_zoo.datasets.samples import photographs
 from mvmr_zoo.evaluate.views import CENTER, MIN_AREA, TEN_CROPS, RandomCrop
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 from mvmr_zoo.images.preprocess import Preprocess
 
 PREPROCESS = Preprocess(resize_px=64, crop_px=48)

@@ -14,7 +14,8 @@ from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.datasets.samples import photographs
 from mvmr_zoo.errors import ImageError
 from mvmr_zoo.images import decode as images
-from mvmr_zoo.images.decode import MAX_SIDE_PX, read_image, read_photo, to_rgb
+from mvmr_zoo.images import read_image, read_photo
+from mvmr_zoo.images.decode import MAX_SIDE_PX, to_rgb
 from mvmr_zoo.models.loading import load
 
 TURN = {
@@ -194,3 +195,15 @@ def test_a_jpeg_with_too_many_scans(tmp_path: Path) -> None:
         assert read_image(tmp_path / name).size == (1_600, 1_600)
     with pytest.raises(ImageError, match=r"a JPEG of 1600 x 1600 pixels with 40\d scans, too slow"):
         read_image(tmp_path / "bomb.jpg", min_px=64)
+
+
+def test_damaged_exif_data_warns_nobody(photograph: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2021:07:05 12:13:14"
+    photograph.save(tmp_path / "photo.jpg", exif=exif)
+    photo = (tmp_path / "photo.jpg").read_bytes()
+    place = photo.index(b"\x90\x03\x00\x02") + 4  # the length of the date
+    (tmp_path / "photo.jpg").write_bytes(photo[:place] + b"\xff" + photo[place + 1 :])
+    code = "import sys; from mvmr_zoo.images import read_image; print(read_image(sys.argv[1]).size)"
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "photo.jpg"], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == (str(photograph.size), "")

@@ -29,7 +29,7 @@ def test_unchanged_photos_are_not_opened_again(
     library: PhotoLibrary, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.add([photo_folder])
-    monkeypatch.setattr(features, "_prepare", None)  # any decoding would now be an error
+    monkeypatch.setattr(features, "_Preparation", None)  # any decoding would now be an error
     report = library.add([photo_folder])
     assert (report.unchanged, report.added, report.recognized, report.removed) == (12, 0, 0, 0)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from mvmr_zoo.datasets.samples import photographs
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 from training.data import POLICIES, Policy, augment_image, color_batch, crop_image, draw_view, to_tensor
 from training.data.views import COLOR_DIM, color_row, kernel_px
 

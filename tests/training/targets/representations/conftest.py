@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mvmr_zoo.datasets.samples import photographs
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 
 
 @pytest.fixture(scope="session")

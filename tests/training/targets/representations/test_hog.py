@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mvmr_zoo.datasets.samples import photographs
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.images.decode import read_image
+from mvmr_zoo.images import read_image
 from training.targets.representations import Hog, build_representation
 
 
