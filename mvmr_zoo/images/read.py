@@ -12,8 +12,11 @@ from mvmr_zoo.images.decode_pool import Cancellation, PhotoFile, decode_pool
 if TYPE_CHECKING:
     from PIL import Image
 
-_LIGHT_BYTES = 400_000_000
-"""Photos whose decoding needs more memory are decoded in a worker process: about 33 megapixels."""
+_LIGHT_FORMATS = frozenset(("JPEG", "MPO", "PNG", "WEBP", "GIF"))
+"""Formats whose header limits what is decoded. A TIFF tile, an HEIC grid or the runs of a BMP can be far larger."""
+
+_LIGHT_BYTES = 150_000_000
+"""Photos whose decoding needs more memory are decoded in a worker process: about 12 megapixels after `min_px`."""
 
 
 def read_image(
@@ -33,8 +36,8 @@ def read_photo(
 ) -> Photo:
     """Read a photo as an upright RGB image, with its size and date.
 
-    TIFF files, whose headers do not limit what is decoded, JPEG files with many scans, and photos above about 33
-    megapixels are decoded in a worker process with limits of time and memory.
+    Photos that may be costly are decoded in a worker process with limits of time and memory: TIFF, BMP, HEIC and AVIF
+    files, JPEG files with many scans, and photos above about 12 megapixels.
 
     Args:
         path: A JPEG, PNG, WebP, BMP, TIFF, GIF, HEIC or AVIF file.
@@ -60,4 +63,4 @@ def read_photo(
 
 
 def _is_light(cost: DecodingCost) -> bool:
-    return cost.format != "TIFF" and cost.memory_bytes <= _LIGHT_BYTES and not cost.scans
+    return cost.format in _LIGHT_FORMATS and cost.memory_bytes <= _LIGHT_BYTES and not cost.scans
