@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
-from mvmr_zoo.inference import onnx_session
+from mvmr_zoo.inference import onnx_session, onnxruntime_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +38,7 @@ def to_half(encoder: ModelProto, batches: Iterable[NDArray[np.float32]]) -> Half
         encoder: Encoder in fp32 with an input `images`. It is not modified.
         batches: Batches of calibration images `(N, 3, H, W)`.
     """
+    onnxruntime_library()
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 

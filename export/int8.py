@@ -18,6 +18,7 @@ import onnx
 from onnx import ModelProto
 
 from export.photos import CALIBRATION_STEP
+from mvmr_zoo.inference import onnxruntime_library
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -91,6 +92,7 @@ class _Reader:
 
 
 def _quantize(quantizer: Quantizer, target: Path, *, reader: _Reader | None, in_float: Collection[str]) -> None:
+    onnxruntime_library()
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     silent = io.StringIO()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -158,6 +159,21 @@ class LeadingDimensions:
         return np.ascontiguousarray(self._engine(images)[:, : self._dim])
 
 
+def onnxruntime_library() -> Any:
+    """Import the onnxruntime module, without its telemetry. Raises MissingDependencyError if it is not installed.
+
+    Importing a recent version stores an identifier of the machine in the home folder and sends it to Microsoft, unless
+    one of these variables is set before. A variable that the user has set is kept.
+    """
+    for name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):  # renamed in later versions
+        os.environ.setdefault(name, "1")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError("onnxruntime", "runtime", "run an encoder") from error
+    return onnxruntime
+
+
 def onnx_session(
     graph: bytes | Path,
     *,
@@ -177,10 +193,7 @@ def onnx_session(
         MissingDependencyError: onnxruntime is not installed.
         ConfigError: The device is `cuda`, but this build has no CUDA provider.
     """
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise MissingDependencyError("onnxruntime", "runtime", "run an encoder") from error
+    ort = onnxruntime_library()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
@@ -238,9 +251,7 @@ def traced_engine(module: nn.Module, *, size_px: int, device: str = "cpu", threa
 
 def requested_outputs_only() -> Any:
     """Run options of ONNX Runtime that skip nodes which the requested outputs do not need."""
-    import onnxruntime as ort
-
-    options = ort.RunOptions()
+    options = onnxruntime_library().RunOptions()
     options.only_execute_path_to_fetches = True
     return options
 

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -39,3 +44,13 @@ def test_both_engines_agree_at_any_batch_and_size(architecture: str) -> None:
 def test_the_graph_is_the_same_bytes_each_time() -> None:
     encoder = Encoder("resnet8x4").eval()
     assert weightless_graph(encoder, size_px=32) == weightless_graph(encoder, size_px=32)
+
+
+def test_onnxruntime_sends_and_stores_nothing(tmp_path: Path) -> None:
+    """Its telemetry stores an identifier of the machine when it is imported, and is on by default."""
+    code = "from mvmr_zoo.inference import onnxruntime_library; print(onnxruntime_library().__name__)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "onnxruntime\n"
+    assert list(tmp_path.rglob("*")) == []
