@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from demo.guard import Guard, log_error
 from demo.uploads import MAX_BYTES, RETENTION_S, SWEEP_INTERVAL_S, uploads_folder
 from mvmr_zoo.errors import ConfigError, MissingDependencyError
 
@@ -171,9 +173,21 @@ def _prepare_gradio(uploads: Path) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
-        import gradio  # noqa: F401
-    except ImportError:
-        raise MissingDependencyError("gradio", "demo", "open the page") from None
+        from gradio import queueing
+    except ImportError as error:
+        raise MissingDependencyError("gradio", "demo", "open the page") from error
+    queueing.traceback = _ErrorLine()  # type: ignore[attr-defined, assignment]
+
+
+class _ErrorLine:
+    """Takes the place of the module `traceback` in Gradio's queue, where any visitor can cause errors."""
+
+    @staticmethod
+    def print_exc() -> None:
+        """Print the current exception in one line."""
+        error = sys.exception()
+        if error is not None:
+            log_error("An event could not be handled", error)
 
 
 def _launch(page: gr.Blocks, server: ServerOptions, thumbnails: Path, uploads: Path) -> str:
@@ -181,7 +195,6 @@ def _launch(page: gr.Blocks, server: ServerOptions, thumbnails: Path, uploads: P
     import gradio as gr
     from starlette.middleware import Middleware
 
-    from demo.guard import Guard
     from demo.theme import CSS, theme
 
     gr.set_static_paths([thumbnails])

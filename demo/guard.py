@@ -7,14 +7,13 @@ guessed quickly, and large requests are aborted.
 
 from __future__ import annotations
 
-import ipaddress
-import time
-from collections import OrderedDict
-from collections.abc import Callable
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from demo.uploads import MAX_BYTES, make_room
+from demo.throttle import LoginThrottle, UploadQuota
+from demo.uploads import MAX_BYTES
+from mvmr_zoo.errors import one_line, printable
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +27,9 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _FILES = "/gradio_api/file="
 _LOGIN = "/login"
 _UPLOAD = "/gradio_api/upload"
+_DESCRIPTIONS = ("/gradio_api/info", "/gradio_api/openapi.json", "/info", "/openapi.json")
+"""Gradio keeps these responses, with the name of the server from the first request."""
+
 _RECORDING = "/gradio_api/process_recording"
 _PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -45,56 +47,10 @@ class _TooLarge(Exception):
     """The body of a request exceeds the upload limit."""
 
 
-class LoginThrottle:
-    """Makes guessing a password slow. After some failed logins, an address must wait before each further one.
-
-    Args:
-        clock: Function that returns the time in seconds.
-    """
-
-    FREE_ATTEMPTS = 5
-    MAX_WAIT_S = 300.0
-    _MAX_ADDRESSES = 10_000
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._failed: OrderedDict[str, _Attempts] = OrderedDict()
-
-    def begin(self, address: str) -> float:
-        """Count a login as failed until `succeeded` is called. Returns the seconds to wait first, or 0 if it may begin.
-
-        Refused attempts are not counted.
-        """
-        key, now = _network(address), self._clock()
-        attempts = self._failed.get(key, _Attempts(0, now))
-        extra = attempts.failures - self.FREE_ATTEMPTS
-        wait_s = 0.0 if extra < 0 else attempts.last + min(2.0 ** min(extra, 16), self.MAX_WAIT_S) - now
-        if wait_s > 0:
-            return wait_s
-        self._failed[key] = _Attempts(attempts.failures + 1, now)
-        self._failed.move_to_end(key)
-        if len(self._failed) > self._MAX_ADDRESSES:
-            self._failed.popitem(last=False)
-        return 0.0
-
-    def succeeded(self, address: str) -> None:
-        """Forget the failed logins of an address."""
-        self._failed.pop(_network(address), None)
-
-
-class _Attempts(NamedTuple):
-    failures: int
-    last: float
-
-
-def _network(address: str) -> str:
-    """The address, or the /64 network of an IPv6 address, because one machine has all addresses of it."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-    return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))
+def log_error(what: str, error: BaseException) -> None:
+    """Tell the operator in one line what could not be answered. Visitors can cause errors with any content."""
+    line = printable(one_line(f"{what}: {type(error).__name__}: {error}"))
+    print(line, file=sys.stderr)
 
 
 class Guard:
@@ -104,15 +60,16 @@ class Guard:
         app: Wrapped application.
         local: Accept only requests with a local host name. This prevents DNS rebinding.
         thumbnails: Folder of thumbnails. Browsers may cache its files, because they never change.
-        uploads: Folder of uploaded photos, whose total size is limited.
+        uploads: Folder of uploaded photos, whose total size is limited. None does not limit it.
         space: The page is a Hugging Face Space, which the website of the Hub shows in a frame.
     """
 
     def __init__(
         self, app: ASGIApp, *, local: bool, thumbnails: str, uploads: Path | None = None, space: bool = False
     ) -> None:
-        self._app, self._local, self._thumbnails, self._uploads, self._space = app, local, thumbnails, uploads, space
+        self._app, self._local, self._thumbnails, self._space = app, local, thumbnails, space
         self._throttle = LoginThrottle()
+        self._quota = None if uploads is None else UploadQuota(uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, or reject it with a one-line response."""
@@ -125,8 +82,23 @@ class Guard:
             await (self._app(scope, receive, send) if rejection is None else send({"type": "websocket.close"}))
         elif rejection is not None:
             await _reject(send, *rejection)
+        elif self._quota is not None and scope["method"] == "POST" and scope["path"].rstrip("/") == _UPLOAD:
+            await self._handle_upload(self._quota, headers, scope, receive, send)
         else:
             await self._handle_limited(scope, receive, send)
+
+    async def _handle_upload(
+        self, quota: UploadQuota, headers: dict[str, str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        length = int(headers.get("content-length", MAX_BYTES + _FORM_OVERHEAD_BYTES))
+        refusal = quota.begin(_client(scope), length)
+        if refusal is not None:
+            await _reject(send, *refusal)
+            return
+        try:
+            await self._handle_limited(scope, receive, send)
+        finally:
+            quota.end(length)
 
     def _rejection(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         path, method = scope["path"], scope.get("method", "GET")
@@ -149,9 +121,6 @@ class Guard:
                 return 429, f"Too many failed logins. Try again in {wait_s:.0f} s."
         if path.rstrip("/") == _RECORDING:
             return 404, "This page does not accept recordings."
-        uploads = method == "POST" and path.rstrip("/") == _UPLOAD
-        if uploads and self._uploads is not None and not make_room(self._uploads):
-            return 503, "Too many photos were uploaded in the last minute. Try again in a minute."
         return None
 
     def _is_cross_site(self, method: str, host: str, headers: dict[str, str]) -> bool:
@@ -171,11 +140,12 @@ class Guard:
 
     async def _handle_limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request and abort it if its body exceeds the limit."""
-        received, started = 0, False
+        received, started, disconnected = 0, False, False
 
         async def receive_limited() -> Message:
-            nonlocal received
+            nonlocal received, disconnected
             message = await receive()
+            disconnected = message["type"] == "http.disconnect"
             received += len(message.get("body", b""))
             if received > MAX_BYTES + _FORM_OVERHEAD_BYTES:
                 raise _TooLarge
@@ -197,10 +167,16 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, receive_limited, send_with_headers)
+            await self._app(_described_as(scope), receive_limited, send_with_headers)
         except _TooLarge:
             if not started:
                 await _reject(send, 413, _too_large_message())
+        except Exception as error:  # what a visitor sends can cause any error in Gradio
+            if disconnected:
+                return
+            log_error(f"{scope['method']} {scope['path']}", error)
+            if not started:
+                await _reject(send, 500, "The page could not answer this request.")
 
     def _response_headers(self, path: str) -> list[tuple[bytes, bytes]]:
         is_file = path.startswith(_FILES)
@@ -215,6 +191,16 @@ class Guard:
         if path.startswith(_FILES + self._thumbnails):
             headers["cache-control"] = _THUMBNAIL_CACHE_CONTROL
         return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _described_as(scope: Scope) -> Scope:
+    """The request, with this server's own address in place of names that the client chose if the response is kept."""
+    server = scope.get("server")
+    if scope["path"].rstrip("/") not in _DESCRIPTIONS or server is None:
+        return scope
+    own = [(name, value) for name, value in scope["headers"] if name != b"host" and b"forwarded" not in name]
+    host = f"[{server[0]}]" if ":" in server[0] else server[0]
+    return {**scope, "headers": [*own, (b"host", f"{host}:{server[1]}".encode())]}
 
 
 def _without_port(host: str, scheme: str) -> str:

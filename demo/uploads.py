@@ -126,7 +126,7 @@ def sweep(folder: Path, max_age_s: float) -> None:
                 file.unlink()
 
 
-def make_room(folder: Path, *, total: int = MAX_TOTAL_BYTES - MAX_BYTES) -> bool:
+def make_room(folder: Path, *, total: int) -> bool:
     """Delete the oldest files of a folder tree until at most `total` bytes are left.
 
     Returns:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from .conftest import PLACE_NAME, Server, running, save_with_place
+from .conftest import PLACE_NAME, Album, Server, running, save_with_place
 
 FILE = {"meta": {"_type": "gradio.FileData"}}
 NOT_AN_UPLOAD = "Paths and URLs are not accepted. Upload the photo itself."
@@ -310,3 +310,24 @@ def test_login_of_a_public_page(server: Server, tmp_path: Path) -> None:
         guesses = [client.post("login", data={"username": "me", "password": str(n)}).status_code for n in range(9)]
         assert guesses[:5] == [400] * 5
         assert guesses[-1] == 429
+
+
+def test_no_request_prints_a_traceback(album: Album, tmp_path: Path) -> None:
+    with running(tmp_path, album.library) as (address, _), httpx.Client(base_url=address, timeout=60) as http:
+        for name, data in (
+            ("search", ["/etc/passwd", 3, 0, "", ""]),
+            ("search", [[1], 3, 0, "", ""]),
+            ("search_by_id", [1, -5, 0, "", ""]),
+        ):
+            assert call(http, name, *data)[0] == "error"
+        for number in (99_999, -1):
+            http.post("gradio_api/run/status", json={"data": [], "fn_index": number})
+        http.post("gradio_api/cancel", content=b'{"session_hash": NaN, "fn_index": 0, "event_id": "\\ud800"}')
+        http.post("gradio_api/reset", content=b'{"event_id": NaN}')
+        http.post("gradio_api/upload", files={"files": ("", b"photo")})
+        http.get("gradio_api/info", headers={"X-Forwarded-Host": "evil.example"})
+        assert "evil.example" not in http.get("gradio_api/info").text
+    log = (tmp_path / "page.log").read_text()
+    assert log.count("could not be handled") >= 3  # the searches above
+    assert "Traceback" not in log
+    assert '  File "' not in log

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from demo.guard import Guard, LoginThrottle
+from demo.guard import Guard
 from demo.uploads import MAX_BYTES, MAX_TOTAL_BYTES, make_room
 
 TOO_LARGE = b"The upload is too large. Send a photo of at most 20 MB."
@@ -49,6 +49,7 @@ def send(
         "method": method,
         "scheme": scheme,
         "client": ("10.0.0.1", 5),
+        "server": ("127.0.0.1", 7860),
         "headers": [(k.encode(), v.encode()) for k, v in request_headers.items()],
     }
     sent: list[Any] = []
@@ -195,26 +196,6 @@ def test_guessing_passwords_is_slow() -> None:
     assert login(b"right") == 429
 
 
-def test_throttle_by_address_and_time() -> None:
-    now = [0.0]
-    throttle = LoginThrottle(lambda: now[0])
-    for _ in range(LoginThrottle.FREE_ATTEMPTS):
-        assert throttle.begin("10.0.0.1") == 0
-    waits = []
-    for _ in range(12):
-        wait_s = throttle.begin("10.0.0.1")
-        waits.append(wait_s)
-        now[0] += wait_s
-        assert throttle.begin("10.0.0.1") == 0
-    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
-    assert throttle.begin("10.0.0.2") == 0
-    assert [throttle.begin(f"2001:db8::{number}") > 0 for number in range(7)] == [False] * 5 + [True] * 2
-    assert [throttle.begin(f"::ffff:10.0.1.{number}") > 0 for number in range(7)] == [False] * 7
-    for _ in range(1_100):  # the wait does not overflow
-        now[0] += LoginThrottle.MAX_WAIT_S
-        assert throttle.begin("10.0.0.3") == 0
-
-
 def test_uploads_have_a_total_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         (tmp_path / f"{number}.jpg").write_bytes(bytes(100))
@@ -252,3 +233,41 @@ def test_request_size_limit() -> None:
         assert headers[b"connection"] == b"close"
     status, _, body, _ = respond("/", *[bytes(1_000_000)] * 30)
     assert (status, body) == (413, TOO_LARGE)
+
+
+class BrokenPage:
+    """An application that fails, before or after the response has begun."""
+
+    def __init__(self, *, started: bool) -> None:
+        self._started = started
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._started:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise KeyError("\x1b[31m secret\nline")
+
+
+def test_errors_are_one_line_for_the_operator(capfd: pytest.CaptureFixture[str]) -> None:
+    guard = Guard(BrokenPage(started=False), local=True, thumbnails="")
+    status, _, body = send(guard, "/gradio_api/run/x", method="POST")
+    assert (status, body) == (500, b"The page could not answer this request.")
+    error = capfd.readouterr().err
+    assert error.startswith("POST /gradio_api/run/x: KeyError:")
+    assert "\x1b" not in error
+    assert error.count("\n") == 1
+
+
+def test_kept_descriptions_name_this_server() -> None:
+    """Gradio keeps the description of the API with the name of the server in the first request."""
+    seen: list[dict[bytes, bytes]] = []
+
+    async def page(scope: Any, receive: Any, respond: Any) -> None:
+        seen.append(dict(scope["headers"]))
+        await respond({"type": "http.response.start", "status": 200, "headers": []})
+        await respond({"type": "http.response.body", "body": b""})
+
+    guard = Guard(page, local=False, thumbnails="")
+    for path in ("/gradio_api/info", "/gradio_api/info/", "/config"):
+        send(guard, path, host="evil.example", x_forwarded_host="evil.example", x_forwarded_proto="https")
+    assert [each[b"host"] for each in seen] == [b"127.0.0.1:7860", b"127.0.0.1:7860", b"evil.example"]
+    assert [b"x-forwarded-host" in each for each in seen] == [False, False, True]
