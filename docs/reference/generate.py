@@ -28,7 +28,7 @@ def programs() -> dict[str, typer.Typer]:
     """The programs with a Typer command line, by the name that is typed."""
     from demo.cli import app as demo
     from export.cli import app as export
-    from mvmr_zoo.cli import app as zoo
+    from mvmr_zoo.cli.app import app as zoo
     from training.push import app as push
 
     return {"mvmr-zoo": zoo, "mvmr-export": export, "mvmr-demo": demo, "python -m training.push": push}

@@ -25,7 +25,7 @@ EXPORT_ORDER = (
 )  # fmt: skip
 DEMO_ORDER = (
     "markup", "uploads", "thumbnails", "trail", "hits", "searcher", "indexing", "photo_map", "comparison", "catalog",
-    "services", "opening", "guard", "theme", "tabs", "api", "app", "space", "cli", "__main__",
+    "services", "opening", "throttle", "guard", "theme", "tabs", "api", "app", "space", "cli", "__main__",
 )  # fmt: skip
 TABS_ORDER = ("parts", "detail", "filters", "search", "index", "map", "duplicates", "compare")
 TRAINING_ORDER = (
@@ -180,7 +180,7 @@ def test_import_loads_nothing_heavy() -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = "from typer.testing import CliRunner\nfrom mvmr_zoo.cli import app\n"
+    code = "from typer.testing import CliRunner\nfrom mvmr_zoo.cli.app import app\n"
     code += "assert CliRunner().invoke(app, ['--help']).exit_code == 0"
     assert not loaded_by(code) & {"torch", "onnxruntime", "faiss", "numpy", "PIL", "pyarrow"}
 

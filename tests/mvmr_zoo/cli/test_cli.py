@@ -7,6 +7,7 @@ import re
 import resource
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,22 @@ def test_quickstart(tmp_path: Path) -> None:
     again = subprocess.run(lines[-3], shell=True, capture_output=True, text=True, cwd=Path.cwd())
     assert len(again.stdout.splitlines()) == 1 + 10, again.stderr
     assert (tmp_path / "quick" / "sheet.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "main"),
+    [("mvmr_zoo.cli.app", "mvmr_zoo.cli"), ("export.cli", "export.__main__"), ("demo.cli", "demo.__main__")],
+)
+def test_ctrl_c_while_modules_are_imported(module: str, main: str) -> None:
+    code = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        f"from {main} import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")

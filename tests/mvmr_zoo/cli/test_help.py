@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from mvmr_zoo.cli import app
+from mvmr_zoo.cli.app import app
 
 runner = CliRunner()
 
