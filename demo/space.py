@@ -16,7 +16,7 @@ import typer
 from demo.app import PORT, ServerOptions, serving, wait_for_signal
 from demo.thumbnails import LARGE_PX, save_small
 from mvmr_zoo import PhotoLibrary, __version__
-from mvmr_zoo._io import counted, explain_errors
+from mvmr_zoo._io import counted, explain_errors, replace_folder, scratch_folder
 from mvmr_zoo.datasets import make_samples
 from mvmr_zoo.errors import ConfigError, DataError, ImageError, printable
 from mvmr_zoo.images import SUFFIXES, read_image
@@ -68,19 +68,25 @@ def make_space(out: Path, photos: Path | None = None, wheel: Path | None = None)
         ConfigError: `out` is not empty, or there are more than `MAX_PHOTOS` photos.
         DataError: There is no readable photo.
     """
-    if out.exists() and any(out.iterdir()):
+    base = out.absolute()
+    if base.exists() and any(base.iterdir()):
         raise ConfigError(f"{out} is not empty. Choose a new folder.")
-    (out / PHOTOS).mkdir(parents=True)
-    count = _copy(photos, out / PHOTOS) if photos is not None else _samples(out / PHOTOS)
-    templates = Path(__file__).parent
-    shutil.copy(templates / "README.md", out / "README.md")
-    requirement = f"mvmr-zoo[runtime,demo]=={__version__}"
-    if wheel is not None:
-        shutil.copy(wheel, out / wheel.name)
-        requirement = f"./{wheel.name}[runtime,demo]"
-    text = (templates / "requirements.txt").read_text(encoding="utf-8")
-    (out / "requirements.txt").write_text(text.replace("mvmr-zoo[runtime,demo]", requirement), encoding="utf-8")
-    (out / "app.py").write_text(_APP, encoding="utf-8")
+    if base.exists() and base.samefile(Path.cwd()):
+        raise ConfigError(f"{out} is the current folder and cannot be replaced. Choose a new folder.")
+    with scratch_folder(base.parent) as scratch:
+        work = scratch / "space"
+        (work / PHOTOS).mkdir(parents=True)
+        count = _copy(photos, work / PHOTOS) if photos is not None else _samples(work / PHOTOS)
+        templates = Path(__file__).parent
+        shutil.copy(templates / "README.md", work / "README.md")
+        requirement = f"mvmr-zoo[runtime,demo]=={__version__}"
+        if wheel is not None:
+            shutil.copy(wheel, work / wheel.name)
+            requirement = f"./{wheel.name}[runtime,demo]"
+        text = (templates / "requirements.txt").read_text(encoding="utf-8")
+        (work / "requirements.txt").write_text(text.replace("mvmr-zoo[runtime,demo]", requirement), encoding="utf-8")
+        (work / "app.py").write_text(_APP, encoding="utf-8")
+        replace_folder(work, base)
     return count
 
 

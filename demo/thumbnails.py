@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms, ImageDraw
 
+from mvmr_zoo._io import written_whole
 from mvmr_zoo.errors import ImageError
 from mvmr_zoo.images import Stamp, read_image
 
@@ -103,14 +103,9 @@ def save_small(image: Image.Image, file: Path, px: int) -> None:
     small.thumbnail((px, px))
     small = _to_srgb(small, profile)
     small.info = {}  # comments and the profile
-    handle, part = tempfile.mkstemp(dir=file.parent, prefix=".part-", suffix=".jpg")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            small.save(out, "JPEG", quality=_QUALITY)
-        os.replace(part, file)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with written_whole(file) as part:
+        part.chmod(0o600)  # the photo may be private
+        small.save(part, "JPEG", quality=_QUALITY)
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:

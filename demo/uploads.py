@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from mvmr_zoo._io import scratch_folder
 from mvmr_zoo.errors import ImageError
 from mvmr_zoo.images import DecodePool, PhotoFile, file_bytes
 
@@ -46,7 +44,6 @@ _LARGE_WAIT_S = 5.0
 _NICE = 5
 """Decoding has a lower priority than answering."""
 
-_FOLDER = "mvmr-demo-{}-"
 
 THUMBNAILS = "thumbnails"
 """Folder beside that of the uploads, for thumbnails of a public page. It is deleted at the end too."""
@@ -97,13 +94,9 @@ def uploads_folder() -> Iterator[Path]:
 
     Also deletes folders of killed processes.
     """
-    for stale in Path(tempfile.gettempdir()).glob(_FOLDER.format("*") + "*"):
-        owner = re.match(_FOLDER.format(r"(\d+)"), stale.name)
-        if owner is not None and not _is_alive(int(owner[1])):
-            shutil.rmtree(stale, ignore_errors=True)
-    prefix, ended = _FOLDER.format(os.getpid()), threading.Event()
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
-        folder = Path(name).resolve() / "uploads"
+    ended = threading.Event()
+    with scratch_folder() as scratch:
+        folder = scratch.resolve() / "uploads"
         folder.mkdir()
 
         def sweep_repeatedly() -> None:
@@ -145,13 +138,3 @@ def make_room(folder: Path, *, total: int) -> bool:
             file.unlink(missing_ok=True)
             size -= length
     return size <= total
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # a process of another user
-    return True

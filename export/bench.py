@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from export.options import ExportOptions, signature_of
 from export.photos import Photos, folder_photos, sample_photos
 from export.source import read_source
 from export.speed import time_calls
+from mvmr_zoo._io import scratch_folder
 from mvmr_zoo.errors import ConfigError, one_line
 from mvmr_zoo.models.exported import DTYPES, filled_batches
 
@@ -107,8 +107,7 @@ def bench(
         raise ConfigError(f"--batch is {batch}; expected at least 1.")
     source = read_source(spec)
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns if CUDA is absent
-    with tempfile.TemporaryDirectory(prefix="mvmr-export-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         photos = sample_photos(folder / "photos") if images is None else folder_photos(images)
         crops = load_crops(signature_of(source.model, ExportOptions()), photos.measured[:_MAX_PHOTOS])
         batch_input = np.resize(crops, (batch, *crops.shape[1:]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from export.parity_report import ReportInputs, read_report_inputs
 from export.photos import MIN_PHOTOS, SAMPLES, sample_photos
 from export.reference import read_reference
 from export.speed import Speed, calls_per_turn, measure_speeds, repeat_photos
+from mvmr_zoo._io import scratch_folder
 from mvmr_zoo.checkpoint import check_digest
 from mvmr_zoo.errors import CheckpointError, DataError
 from mvmr_zoo.models.exported import Exported, read_exported
@@ -71,8 +71,8 @@ def check(
             f"features of {len(reference.features)}. Expected equal counts of at least {MIN_PHOTOS}."
         )
     model = mvmr_zoo.load(f"local-dir:{exported.folder}", device=device)
-    with tempfile.TemporaryDirectory(prefix="mvmr-export-") as scratch:
-        root = _photos(exported, stored, images, Path(scratch))
+    with scratch_folder() as scratch:
+        root = _photos(exported, stored, images, scratch)
         photos = [root / name for name in stored.names]
         measured = measure(model, exported.signature, photos, reference)
         speed = {}

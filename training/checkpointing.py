@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from mvmr_zoo._io import written_whole
 from mvmr_zoo.errors import ConfigError, TrainingError, one_line
 from training.config import DistillConfig, TaskConfig
 from training.console import say
@@ -59,16 +60,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         """Write `checkpoint` to `path`."""
         target = Path(path)
-        part = target.with_name(target.name + ".part")
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with part.open("wb") as file:
+            with written_whole(target) as part, part.open("wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
         except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError on a full disk
-            part.unlink(missing_ok=True)
             raise TrainingError(f"{target} cannot be written: {one_line(error)}") from None
 
 

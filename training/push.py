@@ -6,7 +6,6 @@ python -m training.push FOLDER --repo org/name [--report FILE]... [--private] [-
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mvmr_zoo._io import explain_errors
+from mvmr_zoo._io import explain_errors, scratch_folder
 from mvmr_zoo.checkpoint import README_FILE, Checkpoint, Figure, Pin, is_licensed, read_checkpoint, write_facts
 from mvmr_zoo.errors import ConfigError, printable
 from mvmr_zoo.evaluate import card_figures, read_report
@@ -71,8 +70,8 @@ def publish(prepared: Checkpoint, where: HubSpec, *, private: bool, tag: str | N
         CheckpointError: The downloaded folder differs from the uploaded one.
     """
     pushed = push(prepared.folder, where.repo, private=private, tag=tag, message=f"{prepared.config.name}, by mvmr-zoo")
-    with tempfile.TemporaryDirectory() as empty:
-        back = pull(pushed.where, sha256=prepared.config_digest, cache=Path(empty))
+    with scratch_folder() as empty:
+        back = pull(pushed.where, sha256=prepared.config_digest, cache=empty)
         verify_checkpoint(back)
     if tag is not None:
         add_tag(pushed.where, tag)
@@ -111,8 +110,8 @@ def run(
             "repository."
         )
     verify_checkpoint(checkpoint)
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = prepare(checkpoint, where, report or [], Path(scratch))
+    with scratch_folder() as scratch:
+        prepared = prepare(checkpoint, where, report or [], scratch)
         if dry_run:
             typer.echo((prepared.folder / README_FILE).read_text(encoding="utf-8"))
             for path in sorted(each for each in prepared.folder.rglob("*") if each.is_file()):

@@ -1,10 +1,11 @@
-"""Shared helpers: atomic writes, JSON, progress bars, the terminal."""
+"""Shared helpers: atomic writes, what killed processes left, JSON, progress bars, the terminal."""
 
 from __future__ import annotations
 
 from mvmr_zoo._io.atomic import is_abandoned, replace_folder, scratch_folder, write_whole, written_whole
 from mvmr_zoo._io.json_file import read_json_object
 from mvmr_zoo._io.lazy import lazy_import
+from mvmr_zoo._io.leftovers import sweep_leftovers
 from mvmr_zoo._io.progress import Progress, progress_bar
 from mvmr_zoo._io.regular_file import open_regular, read_regular
 from mvmr_zoo._io.terminal import SOME_FAILED, AsJson, counted, explain_errors, own_name
@@ -24,6 +25,7 @@ __all__ = [
     "read_regular",
     "replace_folder",
     "scratch_folder",
+    "sweep_leftovers",
     "write_whole",
     "written_whole",
 ]

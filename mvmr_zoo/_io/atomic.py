@@ -2,63 +2,99 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
-import shutil
+import stat
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from mvmr_zoo._io.exchange import exchange
+from mvmr_zoo._io.leftovers import REPLACED, delete_scratch, new_part, new_scratch, sweep_leftovers
 
 ABANDONED_S = 3600
-"""Age in seconds after which temporary files and folders are considered abandoned by a killed process."""
-
-_SCRATCH = ".mvmr-zoo-scratch-"
-_LOCK = ".lock"
+"""Age in seconds after which a partial file of another program is considered abandoned."""
 
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to `path` when the block ends, and deleted if the block fails.
+    """An empty temporary file beside `path`, renamed to `path` when the block ends, and deleted if the block fails.
 
-    Processes that write the same file do not interfere. The last one wins.
+    Processes that write the same file do not interfere. The last one wins. The first call for a folder deletes the
+    temporary files that killed processes left there.
+
+    Raises:
+        OSError: The file cannot be written, or `path` is a folder, a pipe, a socket or a device.
     """
     target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
+    _check_replaceable(target)
+    _sweep_once(target.parent.absolute())
+    part, handle = None, None
     try:
+        part, handle = new_part(target)
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(target)
     except OSError as error:
-        if error.filename in (None, os.fspath(part)):
+        if part is None or error.filename in (None, os.fspath(part)):
+            error.strerror = error.strerror or str(error)  # libraries raise it with a message only
             error.filename = os.fspath(target)  # the path that the caller gave
         raise
     finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        if part is not None:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Raise OSError for a special file. Root would replace /dev/null by a file."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(target))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(target))
+
+
+@functools.lru_cache(maxsize=1024)
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder, once per process: it may have very many files."""
+    sweep_leftovers(folder)
 
 
 @contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """An empty folder in `parent`, deleted when the block ends.
 
-    Creates `parent` if it is missing, and deletes it again if it stays empty. Also deletes folders of killed processes:
-    those that are not locked and have not changed for an hour.
+    Creates `parent` if it is missing, and deletes it again if it stays empty. Also deletes what killed processes left
+    in `parent`; see `sweep_leftovers`.
+
+    Args:
+        parent: None is the temporary folder of the system, where the scratch folder is not hidden.
     """
-    created = [path for path in (parent, *parent.parents) if not path.exists()]
-    parent.mkdir(parents=True, exist_ok=True)
-    for other in parent.glob(f"{_SCRATCH}*"):
-        if is_abandoned(other) and not _is_held(other):
-            shutil.rmtree(other, ignore_errors=True)
+    place = Path(tempfile.gettempdir()) if parent is None else parent
+    created = [path for path in (place, *place.parents) if not path.exists()]
     try:
-        with tempfile.TemporaryDirectory(dir=parent, prefix=_SCRATCH) as folder, FileLock(Path(folder) / _LOCK):
-            yield Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        sweep_leftovers(place)
+        scratch, handle = new_scratch(place, hidden=parent is not None)
+        try:
+            yield scratch
+        finally:
+            with suppress(OSError):  # the next sweep tries again
+                delete_scratch(scratch)
+            if handle is not None:
+                os.close(handle)
     except OSError as error:
-        error.filename = error.filename or os.fspath(parent)
+        error.filename = error.filename or os.fspath(place)
         raise
     finally:
         with suppress(OSError):  # not empty: it holds the output
@@ -66,18 +102,8 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
                 path.rmdir()
 
 
-def _is_held(scratch: Path) -> bool:
-    """Whether a process still locks a scratch folder."""
-    lock = FileLock(scratch / _LOCK)
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
-
-
 def is_abandoned(path: Path) -> bool:
-    """Whether a file or folder has not changed for an hour."""
+    """Whether a file of another program has not changed for an hour."""
     try:
         return time.time() - path.stat().st_mtime > ABANDONED_S
     except OSError:  # deleted in the meantime
@@ -91,13 +117,19 @@ def write_whole(path: str | os.PathLike[str], data: str | bytes) -> None:
 
 
 def replace_folder(work: Path, base: Path) -> None:
-    """Rename a finished folder to `base`. An existing `base` moves beside `work`, or is restored if renaming fails."""
-    replaced = work.with_name(f".{work.name}.replaced")
-    if base.exists():
-        base.rename(replaced)
-    try:
+    """Move a finished folder to `base`, in one step where the system can. The old `base` is deleted with the scratch.
+
+    Without such a step, `base` is missing for a moment. If the process is killed then, the next sweep puts the old one
+    back.
+
+    Args:
+        work: Finished folder in a folder of `scratch_folder(base.parent)`.
+        base: Destination.
+    """
+    if not os.path.lexists(base):
         work.rename(base)
-    except OSError:
-        if replaced.exists():
-            replaced.rename(base)
-        raise
+    elif not exchange(work, base):
+        replaced = work.with_name(REPLACED)
+        replaced.mkdir()
+        base.rename(replaced / base.name)
+        work.rename(base)  # if this fails, the end of the scratch folder restores `base`

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from mvmr_zoo._io import sweep_leftovers
 from mvmr_zoo.architectures.effnet_lite import SIZES_PX
 from mvmr_zoo.checkpoint import CONFIG_FILE, Checkpoint, Location, Pin, check_digest, read_checkpoint
 from mvmr_zoo.errors import CheckpointError, ConfigError, HubError, UnknownModelError, hint
@@ -58,7 +59,7 @@ def find(spec: str) -> Found:
     if is_hub_spec(spec):
         return _from_hub(parse_hub_spec(spec))
     pin = CATALOG[spec].pin if spec in CATALOG else None
-    if os.path.exists(Path(spec) / CONFIG_FILE):
+    if _exists(Path(spec), CONFIG_FILE):
         _check_pinned(Path(spec), pin)
         return _at_path(spec)
     folder = local_folder(spec)
@@ -91,7 +92,7 @@ def local_folder(name: str) -> LocalFolder | None:
         folder = zoo_folder(name)
     except ConfigError:
         return None
-    return LocalFolder(folder, "zoo") if (folder / CONFIG_FILE).exists() else None
+    return LocalFolder(folder, "zoo") if _exists(folder, CONFIG_FILE) else None
 
 
 def package_folder(name: str) -> Path | None:
@@ -138,7 +139,14 @@ def exported_folder(spec: str) -> Path | None:
     if spec in CATALOG:
         return None
     path = Path(spec.removeprefix("local-dir:"))
-    return path if is_exported(path) else None
+    return path if _exists(path) and is_exported(path) else None
+
+
+def _exists(folder: Path, file: str = "") -> bool:
+    """Whether a folder, or a file in it, exists. A folder is put back if a killed process has moved it away."""
+    if not os.path.lexists(folder):
+        sweep_leftovers(folder.parent)
+    return os.path.exists(folder / file)
 
 
 def _at_path(path: str) -> Found:

@@ -157,11 +157,11 @@ def test_uploads_are_deleted_when_the_page_stops(server: Server, tmp_path: Path)
     with running(tmp_path, server.album.library) as (address, process):
         client = Client(address, verbose=False)
         client.predict(photo=handle_file(server.album.queries / "coffee--4.jpg"), api_name="/search")
-        kept = list(tmp_path.glob("mvmr-demo-*/uploads/*/coffee--4.jpg"))
+        kept = list(tmp_path.glob("mvmr-zoo-scratch-*/uploads/*/coffee--4.jpg"))
         assert len(kept) == 1
         process.terminate()
         process.wait(timeout=60)
     deadline = time.monotonic() + 60
-    while list(tmp_path.glob("mvmr-demo-*")):
+    while list(tmp_path.glob("mvmr-zoo-scratch-*")):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -99,10 +99,11 @@ def test_killed_while_it_saves_and_resumed_reaches_the_same_weights(
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert (killed / "last.ckpt.part").exists()
+    assert list(killed.glob(".last.ckpt.*.part"))
     assert torch.load(killed / "last.ckpt", weights_only=True)["global_step"] == 4
     assert not (killed / NAME).exists()
     assert train("distill", photos, killed, *more, "--resume") == 0
+    assert not list(killed.glob(".*"))
     same_weights(killed, tmp_path / "whole")
     whole, resumed = (read_checkpoint(folder / NAME).projector() for folder in (tmp_path / "whole", killed))
     assert whole is not None

@@ -62,6 +62,8 @@ def fetch(name: str, *, keep_projector: bool = False) -> Imported:
         CheckpointError: The folder has no weights file or several. Several files are kept, so that you can choose one.
     """
     target = zoo_home() / ".downloads" / name
+    if local_folder(name) is not None:  # an earlier process may have been killed after the import
+        shutil.rmtree(target, ignore_errors=True)
     imported = import_weights(only_weights_file(_download(name, target), name), name, keep_projector=keep_projector)
     shutil.rmtree(target)
     return imported

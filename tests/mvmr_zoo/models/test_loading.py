@@ -48,6 +48,17 @@ def test_paths_and_local_dir(checkpoint: Checkpoint) -> None:
     assert by_path.preprocess == checkpoint.config.preprocess
 
 
+@pytest.mark.parametrize("spec", ["{zoo}/mine", "local-dir:{zoo}/mine", "mine"])
+def test_a_folder_that_a_killed_replacement_moved_away_is_found(spec: str, checkpoint: Checkpoint, zoo: Path) -> None:
+    scratch = zoo / ".mvmr-zoo-scratch-killed"
+    shutil.copytree(checkpoint.folder, scratch / ".replaced" / "mine")
+    (scratch / ".lock").touch()
+    for path in (*scratch.rglob("*"), scratch):
+        os.utime(path, (0, 0))
+    assert load(spec.format(zoo=zoo)).weights_digest == checkpoint.weights_digest
+    assert [path.name for path in zoo.iterdir()] == ["mine"]
+
+
 def test_encoder_is_a_module(checkpoint: Checkpoint) -> None:
     model = load(checkpoint.folder)
     images = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)

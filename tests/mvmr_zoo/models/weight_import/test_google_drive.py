@@ -47,6 +47,10 @@ def test_fetch_imports_and_removes_the_download(zoo: Path, tmp_path: Path, monke
     assert fetch("resnet50-stl10").checkpoint.folder == zoo / "resnet50-stl10"
     assert not list(zoo.rglob("*.pth"))
     assert model_info("resnet50-stl10").location == "zoo"
+    (zoo / ".downloads" / "resnet50-stl10").mkdir()  # killed after the import
+    with pytest.raises(ConfigError, match="already on this machine"):
+        fetch("resnet50-stl10")
+    assert not list((zoo / ".downloads").glob("resnet50-stl10"))
     monkeypatch.delitem(sys.modules, "gdown")
 
 
