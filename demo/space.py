@@ -16,7 +16,7 @@ import typer
 from demo.app import PORT, ServerOptions, serving, wait_for_signal
 from demo.thumbnails import LARGE_PX, save_small
 from mvmr_zoo import PhotoLibrary, __version__
-from mvmr_zoo._io import counted, explain_errors, replace_folder, scratch_folder
+from mvmr_zoo._io import check_regular, counted, explain_errors, replace_folder, scratch_folder
 from mvmr_zoo.datasets import make_samples
 from mvmr_zoo.errors import ConfigError, DataError, ImageError, printable
 from mvmr_zoo.images import SUFFIXES, read_image
@@ -81,7 +81,7 @@ def make_space(out: Path, photos: Path | None = None, wheel: Path | None = None)
         shutil.copy(templates / "README.md", work / "README.md")
         requirement = f"mvmr-zoo[runtime,demo]=={__version__}"
         if wheel is not None:
-            shutil.copy(wheel, work / wheel.name)
+            shutil.copy(check_regular(wheel), work / wheel.name)
             requirement = f"./{wheel.name}[runtime,demo]"
         text = (templates / "requirements.txt").read_text(encoding="utf-8")
         (work / "requirements.txt").write_text(text.replace("mvmr-zoo[runtime,demo]", requirement), encoding="utf-8")

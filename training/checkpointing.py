@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from mvmr_zoo._io import written_whole
+from mvmr_zoo._io import check_regular, written_whole
 from mvmr_zoo.errors import ConfigError, TrainingError, one_line
 from training.config import DistillConfig, TaskConfig
 from training.console import say
@@ -210,7 +210,7 @@ def all_steps_done(path: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+        saved: dict[str, Any] = torch.load(check_regular(path), weights_only=True, map_location="cpu", mmap=True)
         if missing := {_KEY, _TOTAL, "global_step"} - saved.keys():
             raise ValueError(f"{min(missing)} is missing")
     except Exception as error:  # a damaged file fails in torch's own ways

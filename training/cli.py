@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
 
+from mvmr_zoo._io import check_regular
 from mvmr_zoo.errors import MvmrError, describe_os_error
 from training.config import DistillConfig, FinetuneConfig, PretrainConfig
 from training.config.expected import expected
@@ -41,6 +44,11 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
     words = sys.argv[1:] if arguments is None else arguments
     read = parser(config, description)
     try:
+        for path in _config_files(words):
+            check_regular(path)
+    except OSError as error:
+        return _refuse(f"--config cannot be read. {describe_os_error(error)}")
+    try:
         made = read.instantiate(read.parse_args(words))
         values = {name: value for name, value in vars(made).items() if name not in _COMMAND_OPTIONS}
         options = config(**values)
@@ -66,6 +74,15 @@ def main(command: str, description: str | None = None, arguments: list[str] | No
     if folder is not None:
         print(f"{folder}\nTry it: mvmr-zoo index add PHOTOS --model {folder}")
     return 0
+
+
+def _config_files(words: list[str]) -> Iterator[Path]:
+    """Existing files and folders that follow `--config`. jsonargparse would wait for a pipe."""
+    for word, following in pairwise([*words, ""]):
+        option, separator, value = word.partition("=")
+        name = value if separator else following
+        if option == "--config" and os.path.exists(name):
+            yield Path(name)
 
 
 def _run(command: str) -> Callable[..., Path | None]:

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import jsonargparse
 import yaml
 
+from mvmr_zoo._io import read_regular
 from mvmr_zoo.errors import closest, describe_os_error, one_line
 from training.config.expected import expected, mistake
 
@@ -96,7 +97,7 @@ def _hint(name: str, config: Any) -> Any:
 
 def _mistake_of_file(path: Path, config: type) -> str | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
         values = jsonargparse.get_loader("yaml")(text)
     except OSError as error:
         return f"--config cannot be read. {describe_os_error(error)}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
-import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 
 from mvmr_zoo._io.exchange import exchange
 from mvmr_zoo._io.leftovers import REPLACED, delete_scratch, new_part, new_scratch, sweep_leftovers
+from mvmr_zoo._io.regular_file import check_regular
 
 ABANDONED_S = 3600
 """Age in seconds after which a partial file of another program is considered abandoned."""
@@ -30,7 +29,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         OSError: The file cannot be written, or `path` is a folder, a pipe, a socket or a device.
     """
     target = Path(path)
-    _check_replaceable(target)
+    with suppress(FileNotFoundError):
+        check_regular(target)  # root would replace /dev/null by a file
     _sweep_once(target.parent.absolute())
     part, handle = None, None
     try:
@@ -50,18 +50,6 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
                 part.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
-
-
-def _check_replaceable(target: Path) -> None:
-    """Raise OSError for a special file. Root would replace /dev/null by a file."""
-    try:
-        mode = target.stat().st_mode
-    except OSError:
-        return
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(target))
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(target))
 
 
 @functools.lru_cache(maxsize=1024)

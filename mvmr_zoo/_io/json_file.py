@@ -22,7 +22,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
         json.dumps(values, ensure_ascii=False).encode()  # rejects unpaired surrogates
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"cannot be read as JSON ({one_line(error)})") from None
     if not isinstance(values, dict):
         raise ValueError(f"expected a JSON object, got {type(values).__name__}")

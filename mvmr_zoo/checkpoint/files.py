@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
+from mvmr_zoo._io import check_regular
 from mvmr_zoo.architectures import is_statistic
 from mvmr_zoo.errors import CheckpointError, one_line
 
@@ -35,7 +36,7 @@ HASHED = (WEIGHTS_FILE, DELTA_FILE, *NEEDED, HEAD_FILE, ALIGNMENT_FILE, PROJECTO
 def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:
     """Read the tensors of a safetensors file by name. Raises CheckpointError if the file is not one."""
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(check_regular(path), framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, TypeError) as error:  # TypeError: NumPy does not have the dtype
         raise CheckpointError(f"{path} is not a readable safetensors file ({one_line(error)}).") from None
@@ -48,7 +49,7 @@ def count_parameters(path: Path) -> int:
         CheckpointError: The file is not a safetensors file.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(check_regular(path), framework="numpy") as file:
             names = [name for name in file.keys() if not is_statistic(name)]
             return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
     except (SafetensorError, OSError) as error:

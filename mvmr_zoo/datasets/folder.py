@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvmr_zoo._io import read_regular
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.images import SUFFIXES, file_reason, read_image
 
@@ -79,7 +80,7 @@ class ImageFolder:
         for index, path in enumerate(self.paths):
             digest.update(self.describe(index).encode("utf-8", "surrogateescape"))
             try:
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
+                digest.update(hashlib.sha256(read_regular(path)).digest())
             except OSError as error:
                 raise DataError(f"{path} cannot be read: {file_reason(error)}.") from None
         return digest.hexdigest()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mvmr_zoo._io import check_regular, read_regular
 from mvmr_zoo.errors import DataError, ImageError, one_line
 from mvmr_zoo.images import file_reason, read_image, read_photo
 
@@ -82,7 +83,7 @@ class ParquetImages:
             if content is None and path:
                 file = self.shards[0].parent / path
                 try:
-                    content = file.read_bytes()
+                    content = read_regular(file)
                 except OSError as error:
                     raise DataError(f"{file} cannot be read: {file_reason(error)}.") from None
             digest.update(hashlib.sha256(content or b"").digest())
@@ -130,7 +131,7 @@ def parquet_images(
     image_column, label, class_names = "", label_column, [""]
     for file in files:
         try:
-            schema = pq.read_schema(file)
+            schema = pq.read_schema(check_regular(file))
             image_column = _image_column(file, schema)
             label = _label_column(file, schema, label_column)
             rows = pq.read_metadata(file).num_rows

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvmr_zoo._io import read_regular
 from mvmr_zoo.datasets.folder import ImageFolder
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.images import file_reason
@@ -102,7 +103,7 @@ def _column(path: Path, listed: Path, numbers: list[str]) -> list[int]:
 def _lines(path: Path) -> list[str]:
     """Lines of a text file, stripped, without empty lines."""
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line.strip() for line in read_regular(path).decode().splitlines() if line.strip()]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {file_reason(error)}. {_AGAIN}") from None
     except UnicodeDecodeError:

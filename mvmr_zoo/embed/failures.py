@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from mvmr_zoo._io import open_regular
 from mvmr_zoo.embed.folder import path_columns, write_table
 from mvmr_zoo.inference import Failure
 
@@ -28,5 +29,5 @@ def count_reasons(base: Path, shard: str) -> Counter[str]:
     """Number of failures per reason. Raises OSError, KeyError or a pyarrow error for a missing or damaged file."""
     import pyarrow.parquet as pq
 
-    with failures_file(base, shard).open("rb") as file:
+    with open_regular(failures_file(base, shard)) as file:
         return Counter[str](pq.read_table(file).column("reason").to_pylist())

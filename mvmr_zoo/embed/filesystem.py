@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mvmr_zoo._io import check_regular
 from mvmr_zoo.errors import DataError, one_line
 
 if TYPE_CHECKING:
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
 
@@ -47,6 +49,10 @@ class Place:
         """Display name of a file in the folder, from its path on the file system."""
         head, chain, tail = (self.name, "", "") if self.is_local else self.name.partition("::")
         return head + path[len(self.path) :] + chain + tail  # zip://photos/a.jpg::s3://bucket/photos.zip
+
+    def open_file(self, path: str) -> NativeFile:
+        """Open a file, in the syntax of the file system. A pipe or device of this machine raises OSError."""
+        return self.filesystem.open_input_file(check_regular(path) if self.is_local else path)
 
     def listed(self) -> list[str]:
         """Sorted names of the files and folders in the folder; empty if it does not exist. Raises DataError."""

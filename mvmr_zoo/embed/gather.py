@@ -134,6 +134,6 @@ def _batches(place: Place, manifest: PartsManifest, columns: list[str]) -> Itera
     with explained(place.name):
         for name in sorted(manifest.rows):
             path = place.below(f"{PARTS_FOLDER}/{name}")
-            with place.filesystem.open_input_file(path) as file, pq.ParquetFile(file) as table:
+            with place.open_file(path) as file, pq.ParquetFile(file) as table:
                 for batch in table.iter_batches(_BATCH_ROWS, columns=columns):
                     yield batch.select(columns)

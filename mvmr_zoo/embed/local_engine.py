@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mvmr_zoo._io import check_regular, open_regular
 from mvmr_zoo.embed.failures import count_reasons, failures_file, write_failures
 from mvmr_zoo.embed.folder import read_counts, shard_files, write_manifest, write_shard
 from mvmr_zoo.embed.inputs import Source
@@ -89,7 +90,7 @@ def embed_source(
     base, stamp, inputs = Path(folder), source.stamp(), source.listed()
     if not inputs.count:
         raise DataError(f"{source.name} contains no images.")
-    with claimed(base):
+    with claimed(base) as check_claim:
         plan = settle_plan(
             base, Plan(facts=facts_of(model), source=printable(source.name), inputs=inputs, shard_rows=shard_rows)
         )
@@ -100,7 +101,7 @@ def embed_source(
             )
         for name in FOLDERS:
             (base / name).mkdir(exist_ok=True)
-        work = _Work(base, plan, source, stamp, model, batch_size)
+        work = _Work(base, plan, source, stamp, model, batch_size, check_claim)
         shards: list[_Shard] = []
         made = 0
         for number in range(plan.shards):
@@ -113,6 +114,7 @@ def embed_source(
         names = [plan.name(number) for number in range(plan.shards)]
         files = [path for name in names for path in (*shard_files(base, name), failures_file(base, name))]
         counts = [shard.rows for shard in shards]
+        check_claim()
         write_manifest(base, plan.facts, counts, files)
     reasons = sum((shard.reasons for shard in shards), Counter[str]())
     return BulkReport(images=inputs.count, embedded=sum(counts), shards=len(shards), made=made, reasons=reasons)
@@ -129,6 +131,7 @@ class _Work:
         stamp: Stamp of the source when its inputs were listed.
         model: The encoder.
         batch_size: Images per inference call.
+        check_claim: Raises DataError if the folder was deleted or replaced.
     """
 
     base: Path
@@ -137,6 +140,7 @@ class _Work:
     stamp: object
     model: Model
     batch_size: int
+    check_claim: Callable[[], None]
 
     def make(self, number: int, progress: Progress) -> _Shard:
         """Embed the inputs of a shard and write it. The vectors are written last and mark the shard as complete."""
@@ -164,6 +168,7 @@ class _Work:
             )
         named = [replace(failure, name=paths[failure.row], reason=printable(failure.reason)) for failure in failures]
         name = self.plan.name(number)
+        self.check_claim()
         write_failures(self.base, name, named)
         write_shard(self.base, name, vectors[: len(rows)], [paths[row] for row in rows])
         return _Shard(len(rows), Counter(failure.reason for failure in named))
@@ -176,8 +181,8 @@ class _Work:
         name = self.plan.name(number)
         array, table = shard_files(self.base, name)
         try:
-            shape = np.load(array, mmap_mode="r").shape
-            with table.open("rb") as paths:
+            shape = np.load(check_regular(array), mmap_mode="r").shape
+            with open_regular(table) as paths:
                 rows = pq.read_metadata(paths).num_rows
             reasons = count_reasons(self.base, name)
         except (OSError, ValueError, EOFError, KeyError, pa.ArrowException):

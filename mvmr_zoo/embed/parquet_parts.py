@@ -115,7 +115,7 @@ def finish_parts(place: Place, facts: EmbeddingsFacts, images: int) -> PartsMani
     parts = dataclasses.replace(place, path=place.below(PARTS_FOLDER))
     with explained(place.name):
         for name in parts.listed():
-            with place.filesystem.open_input_file(parts.below(name)) as file, pq.ParquetFile(file) as table:
+            with place.open_file(parts.below(name)) as file, pq.ParquetFile(file) as table:
                 rows[name] = table.metadata.num_rows
                 for batch in table.iter_batches(columns=["reason"]):
                     reasons.update(batch.column(0).drop_null().to_pylist())

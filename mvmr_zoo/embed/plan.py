@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from mvmr_zoo._io import read_json_object, write_whole
+from mvmr_zoo._io import identity_of, read_json_object, write_whole
 from mvmr_zoo.checkpoint import output_in_words
 from mvmr_zoo.embed.folder import MANIFEST_FILE, EmbeddingsFacts, shard_name
 from mvmr_zoo.embed.inputs import InputList
@@ -72,10 +72,11 @@ def facts_of(model: Model) -> EmbeddingsFacts:
 
 
 @contextmanager
-def claimed(base: Path) -> Iterator[None]:
+def claimed(base: Path) -> Iterator[Callable[[], None]]:
     """Create the folder if it is missing, and lock it against other commands until the block ends.
 
-    Deletes partly written files of interrupted runs.
+    Deletes partly written files of interrupted runs. Yields a function that raises DataError if the folder is not the
+    locked one any more.
 
     Raises:
         DataError: The folder holds other files, or another command is writing to it.
@@ -92,8 +93,17 @@ def claimed(base: Path) -> Iterator[None]:
             for folder in (base, *(base / name for name in FOLDERS)):
                 for part in folder.glob(".*.part"):
                     part.unlink()
+            locked = identity_of(base / _LOCK)
+
+            def check() -> None:
+                if identity_of(base / _LOCK) != locked:
+                    raise DataError(
+                        f"{base} was deleted or replaced while it was in use. Run the command again, or use another "
+                        "--output."
+                    )
+
             try:
-                yield
+                yield check
             finally:
                 if (base / MANIFEST_FILE).exists():  # finished: later runs write nothing
                     (base / _LOCK).unlink(missing_ok=True)

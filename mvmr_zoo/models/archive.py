@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mvmr_zoo._io import scratch_folder, written_whole
+from mvmr_zoo._io import check_regular, open_regular, scratch_folder, written_whole
 from mvmr_zoo.checkpoint import (
     ALIGNMENT_FILE,
     CONFIG_FILE,
@@ -45,7 +45,7 @@ def bundle(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
             path = checkpoint.folder / name
             member = tarfile.TarInfo(f"{checkpoint.config.name}/{name}")
             member.size, member.mode = path.stat().st_size, 0o644
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 tar.addfile(member, file)
 
 
@@ -60,7 +60,7 @@ def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
             does not belong to a checkpoint folder, or the checkpoint fails the checks. Nothing is left behind.
         ConfigError: A different model of the same name is on this machine.
     """
-    path = Path(file)
+    path = check_regular(Path(file))
     with scratch_folder(zoo_home()) as scratch:
         name = _extract(path, scratch)
         try:

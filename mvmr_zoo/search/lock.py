@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mvmr_zoo._io import read_regular, write_whole
 from mvmr_zoo.errors import LibraryBusyError, LibraryError, printable
 
 LOCK_FILE = ".lock"
@@ -48,7 +49,7 @@ def writing(folder: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
         ) from None
     try:
         with suppress(OSError):  # the file is only informative
-            holder.write_text(_holder_record(), encoding="utf-8")
+            write_whole(holder, _holder_record())
         yield
     finally:
         with suppress(OSError):
@@ -65,7 +66,7 @@ def _holder_record() -> str:
 def _describe_holder(path: Path) -> str:
     """Describe the process that holds the lock."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(read_regular(path))
         return f"process {facts['pid']} (`{facts['command']}`, since {facts['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another command"

@@ -249,6 +249,7 @@ def _publish(folder: Path, store: Store, index: Any, manifest: Manifest) -> None
         write_manifest(store, manifest)
         remove_leftover_files(folder, store)
     except OSError as error:
+        store.check_not_replaced()
         raise LibraryError(
             f"{path} cannot be written ({error.strerror}). "
             "The vectors are saved in the database. Free some disk space and run the same command again."

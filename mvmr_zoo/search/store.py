@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mvmr_zoo._io import Identity, check_regular, identity_of
 from mvmr_zoo.errors import LibraryDamagedError, LibraryError
 from mvmr_zoo.images import FailureRow, Stamp
 from mvmr_zoo.search.rows import PhotoRow
@@ -35,24 +36,19 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / DATABASE_FILE
-        self._file: tuple[int, int] | None = None
+        self._file: Identity | None = None
         with self._translated_errors():
             folder.mkdir(parents=True, exist_ok=True)
+            for suffix in ("", "-wal", "-shm"):  # for a pipe, SQLite says that the disk is full
+                with suppress(FileNotFoundError):
+                    check_regular(self.path.with_name(self.path.name + suffix))
             self._connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
         try:
             self._prepare()
-            self._file = self._file_on_disk()
+            self._file = identity_of(self.path)
         except BaseException:
             self.close()
             raise
-
-    def _file_on_disk(self) -> tuple[int, int] | None:
-        """Device and inode of the file that has the name of the database now. None if there is none."""
-        try:
-            facts = os.stat(self.path)
-        except FileNotFoundError:
-            return None
-        return facts.st_dev, facts.st_ino
 
     def _prepare(self) -> None:
         with self._translated_errors():
@@ -269,31 +265,32 @@ class Store:
         """Write transaction. It is committed at the end of the block and rolled back on an error.
 
         Raises:
-            LibraryError: The database cannot be written, or its file was deleted or replaced after it was opened.
+            LibraryError: The database cannot be written.
         """
         with self._translated_errors():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
-                self._check_not_replaced()  # SQLite would go on writing to the deleted file
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _check_not_replaced(self) -> None:
-        if self._file is not None and self._file_on_disk() != self._file:
+    def check_not_replaced(self) -> None:
+        """Raise LibraryError if the file of the database is not the one that was opened."""
+        if self._file is not None and identity_of(self.path) != self._file:
             raise LibraryError(
-                f"{self.path} was deleted or replaced while it was in use. Nothing more can be saved in it. Run the "
+                f"{self.path} was deleted or replaced while it was in use. Changes since then are lost. Run the "
                 "command again."
             )
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """Convert database errors to `LibraryError`."""
+        """Convert database errors to `LibraryError`. It is also raised if the file is not the one that was opened."""
         try:
             yield
+            self.check_not_replaced()  # SQLite would go on with the deleted file
         except sqlite3.OperationalError as error:
             raise LibraryError(explain_sqlite_error(self.path, str(error))) from None
         except sqlite3.DatabaseError as error:
@@ -303,6 +300,8 @@ class Store:
             ) from None
         except OSError as error:
             reason = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror
+            if error.filename not in (None, os.fspath(self.path.parent)):
+                reason = f"{Path(error.filename).name}: {reason}"
             raise LibraryError(f"{self.path.parent} cannot be used as a library folder: {reason}.") from None
 
 

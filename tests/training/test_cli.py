@@ -105,6 +105,15 @@ def test_a_wrong_file_is_refused_by_name(
     refused(answer(capfd, f"{REQUIRED} --config {path}"), f"Error: {path}{message}")
 
 
+@pytest.mark.parametrize("option", ["--config {}", "--config={}"])
+def test_a_pipe_is_refused_as_a_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], never_runs: list[Any], option: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    message = f"Error: --config cannot be read. {tmp_path / 'pipe'}: it is not a regular file."
+    refused(answer(capfd, f"{REQUIRED} {option.format(tmp_path / 'pipe')}"), message)
+
+
 def test_a_file_that_is_no_text_is_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], never_runs: list[Any]
 ) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mvmr_zoo._io import write_whole
+from mvmr_zoo._io import read_regular, write_whole
 from mvmr_zoo.datasets import ImageSet
 from mvmr_zoo.errors import DataError
 
@@ -105,7 +105,7 @@ def subset_file(path: Path, images: ImageSet, share: float, seed: int, among: ND
         chosen = stratified_subset(offered, share, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, _text(facts, images, chosen))
-    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+    rows = list(csv.reader(io.StringIO(read_regular(path).decode())))
     found = {row[0].removeprefix("# "): row[1] for row in rows if len(row) == 2 and row[0].startswith("# ")}
     for name, expected in facts.items():
         if found.get(name) != expected and name != "data":

@@ -25,7 +25,7 @@ from filelock import FileLock
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from mvmr_zoo._io import write_whole
+from mvmr_zoo._io import check_regular, read_regular, write_whole
 from mvmr_zoo.datasets import ImageSet, stat_fingerprint
 from mvmr_zoo.errors import DataError, describe_os_error
 from training.config import CacheConfig
@@ -103,7 +103,7 @@ def _done(cache_path: Path, identity: dict[str, Any]) -> int:
     if not path.exists():
         return 0
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(read_regular(path))
         found, done = manifest["identity"], int(manifest["done"])
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path} is damaged. Delete {cache_path} and run again.") from None
@@ -184,7 +184,7 @@ def _open(cache_path: Path, total: int, identity: dict[str, Any]) -> NDArray[np.
 
 def _load(path: Path, total: int, mode: Literal["r", "r+"]) -> np.memmap[Any, Any]:
     try:
-        rows: np.memmap[Any, Any] = np.load(path, mmap_mode=mode)
+        rows: np.memmap[Any, Any] = np.load(check_regular(path), mmap_mode=mode)
     except (ValueError, OSError, EOFError):
         raise DataError(f"{path} is damaged or missing. Delete {path.parent} and run again.") from None
     if len(rows) != total:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mvmr_zoo._io import read_regular
 from mvmr_zoo.errors import CheckpointError, one_line
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -79,7 +80,7 @@ def read_legacy_state_dict(path: Path, content: bytes | None = None) -> dict[str
             instruction or a name that a state dict does not need. Nothing in it is executed.
     """
     try:
-        file = BytesIO(path.read_bytes() if content is None else content)
+        file = BytesIO(read_regular(path) if content is None else content)
         return _state_dict(file)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}). {_AGAIN}") from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvmr_zoo._io import read_regular
 from mvmr_zoo.architectures.effnet_lite.legacy_state_dict import read_legacy_state_dict
 from mvmr_zoo.architectures.state_dicts import without_counters
 from mvmr_zoo.errors import CheckpointError, MissingDependencyError, UnknownModelError
@@ -76,7 +77,7 @@ def read_base_weights(number: str) -> BaseWeights:
         raise UnknownModelError(f"No encoder is named 'effnet-lite:{number}'. Expected one of {known}.")
     path = _weights_file(number)
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}). {_reinstall(number)}") from None
     digest = hashlib.sha256(content).hexdigest()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mvmr_zoo._io import check_regular, open_regular
 from mvmr_zoo.embed.folder.layout import EmbeddingsFacts, check_files, read_facts
 from mvmr_zoo.errors import DataError, one_line
 
@@ -75,7 +76,7 @@ class Shard:
         import pyarrow.parquet as pq
 
         try:
-            with self.table.open("rb") as file, pq.ParquetFile(file) as table:
+            with open_regular(self.table) as file, pq.ParquetFile(file) as table:
                 return _read_paths(table)
         except (OSError, KeyError, pa.ArrowException) as error:
             raise DataError(f"{self.table} cannot be read: {one_line(error)}") from None
@@ -99,8 +100,8 @@ def open_shards(base: Path, facts: EmbeddingsFacts | None) -> Iterator[Shard]:
         if not table.exists():  # other programs may pad the two names differently
             table = table.with_name(f"metadata_{_number(path)}.parquet")
         try:
-            vectors = np.load(path, mmap_mode="r")
-            with table.open("rb") as file:
+            vectors = np.load(check_regular(path), mmap_mode="r")
+            with open_regular(table) as file:
                 rows = pq.read_metadata(file).num_rows
         except (OSError, ValueError, EOFError, pa.ArrowException) as error:
             raise DataError(f"{path} or {table} cannot be read: {one_line(error)}") from None

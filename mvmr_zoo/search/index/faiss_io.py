@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mvmr_zoo._io import check_regular
 from mvmr_zoo.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def read_index(path: Path, *, mapped: bool = False) -> Any:
         RuntimeError: The file is not a FAISS index, or is damaged.
     """
     faiss = faiss_library()
-    name = os.fspath(path)
+    name = os.fspath(check_regular(path))
     if mapped and name.isprintable():
         index = faiss.read_index(name, faiss.IO_FLAG_MMAP)
         # starting its 32 threads takes longer than most searches

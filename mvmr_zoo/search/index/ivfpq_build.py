@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from mvmr_zoo._io import counted, write_whole, written_whole
+from mvmr_zoo._io import counted, read_regular, write_whole, written_whole
 from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.embed.folder import MANIFEST_FILE
 from mvmr_zoo.errors import DataError, LibraryBusyError, LibraryError, describe_os_error
@@ -142,7 +142,7 @@ def _whole(folder: Path, mapped: MappedFolder, made_of: str) -> OpenIvfPq | None
 def _stamp(place: Path) -> str | None:
     """The stamp of an unfinished index: what its files were built from."""
     try:
-        return (place / _STAMP).read_text(encoding="utf-8")
+        return read_regular(place / _STAMP).decode("utf-8", "replace")
     except OSError:
         return None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo._io import written_whole
+from mvmr_zoo._io import check_regular, written_whole
 from mvmr_zoo.embed.folder import EmbeddingsFacts, Shard, check_file, open_shards, read_counts, read_facts, rows_of
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.search.index.vector_index import VectorPart
@@ -99,8 +99,8 @@ class Paths:
     """
 
     def __init__(self, folder: Path, rows: int) -> None:
-        self._starts = np.load(folder / _STARTS, mmap_mode="r")
-        self._bytes = np.memmap(folder / _PATHS, np.uint8, "r")
+        self._starts = np.load(check_regular(folder / _STARTS), mmap_mode="r")
+        self._bytes = np.memmap(check_regular(folder / _PATHS), np.uint8, "r")
         if self._starts.shape != (rows + 1,) or self._starts[-1] != len(self._bytes):
             raise ValueError(f"{folder / _PATHS} and {folder / _STARTS} do not match")
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,27 @@ def test_a_shard_that_is_missing_or_damaged_is_made_again_alone(
             (out / "img_emb" / ".img_emb_1.npy.1-1.part").write_bytes(b"left by a killed one")
             assert embed_source(source, model, out, shard_rows=4).made == 1
             assert content(out) == whole
+
+
+@pytest.mark.parametrize("done_before", [0, 5, 12])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_folder_that_is_deleted_while_it_is_written(
+    photo_folder: Path, tmp_path: Path, model: Model, *, replaced: bool, done_before: int
+) -> None:
+    """Shards of two runs were mixed in the new folder."""
+    source, out = open_source(photo_folder), tmp_path / "e"
+
+    def delete(done: int, total: int) -> None:
+        if done >= done_before and out.exists() and not (out / "new").exists():
+            shutil.rmtree(out)
+            if replaced:
+                for name in FOLDERS:
+                    (out / name).mkdir(parents=True)
+                (out / "new").touch()
+
+    with pytest.raises(DataError, match="was deleted or replaced while it was in use"):
+        embed_source(source, model, out, shard_rows=5, progress=delete)
+    assert content(out) == ({"new": b""} if replaced else {})
 
 
 def test_something_else_is_refused(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.errors import LibraryDamagedError, LibraryError
 from mvmr_zoo.search import PhotoLibrary
+from mvmr_zoo.search.index.faiss_io import write_index
 from mvmr_zoo.search.index.manifest import read_manifest, write_manifest
 from mvmr_zoo.search.lock import writing
 from mvmr_zoo.search.store import Store
@@ -114,21 +117,83 @@ def test_a_newer_schema_is_refused(library: PhotoLibrary) -> None:
         PhotoLibrary(library.folder)
 
 
-@pytest.mark.parametrize("replaced", [False, True])
+def lose(folder: Path, how: str) -> None:
+    match how:
+        case "file" | "replaced":
+            for file in folder.glob("library.sqlite*"):
+                file.unlink()
+            if how == "replaced":
+                Store(folder).close()
+        case "folder":
+            shutil.rmtree(folder)
+        case "moved":
+            folder.rename(folder.with_name("moved"))
+
+
+LOST = "was deleted or replaced while it was in use"
+
+
+@pytest.mark.parametrize("how", ["file", "replaced", "folder", "moved"])
+@pytest.mark.parametrize("last", [False, True])
 def test_a_database_that_is_deleted_while_photos_are_added(
-    library: PhotoLibrary, photo_folder: Path, *, replaced: bool
+    how: str, library: PhotoLibrary, photo_folder: Path, *, last: bool
 ) -> None:
     """SQLite goes on writing to a deleted file, so the photos would be counted as indexed and be lost."""
 
     def delete(done: int, total: int) -> None:
-        if done == 0:
-            for file in library.folder.glob("library.sqlite*"):
-                file.unlink()
-            if replaced:
-                Store(library.folder).close()
+        if done == (total if last else 0):
+            lose(library.folder, how)
 
-    with pytest.raises(LibraryError, match="was deleted or replaced while it was in use"):
+    with pytest.raises(LibraryError, match=LOST):
         library.add([photo_folder], progress=delete)
     library.__exit__(None, None, None)
     with PhotoLibrary(library.folder, model=library._spec) as again:
         assert again.add([photo_folder]).added > 0
+
+
+@pytest.mark.parametrize("how", ["file", "replaced", "folder", "moved"])
+def test_a_database_that_is_deleted_while_it_is_used(
+    how: str, library: PhotoLibrary, photo_folder: Path, other_checkpoint: Checkpoint
+) -> None:
+    library.add([photo_folder])
+    query = photo_folder / "a" / "00.jpg"
+    assert library.search(query)
+
+    def delete(done: int, total: int) -> None:
+        if done == 0:
+            lose(library.folder, how)
+
+    with pytest.raises(LibraryError, match=LOST):
+        library.reindex(str(other_checkpoint.folder), progress=delete)
+    for use in (library.status, library.examine, lambda: library.search(query), lambda: library.duplicates()):
+        with pytest.raises(LibraryError, match=LOST):
+            use()
+
+
+def test_a_folder_that_is_deleted_while_the_index_is_written(
+    library: PhotoLibrary, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(index: object, path: Path) -> None:
+        shutil.rmtree(library.folder)
+        write_index(index, path)
+
+    monkeypatch.setattr("mvmr_zoo.search.refresh.write_index", write)
+    with pytest.raises(LibraryError, match=LOST):
+        library.add([photo_folder])
+
+
+def test_an_index_file_that_is_deleted_during_a_search(library: PhotoLibrary, photo_folder: Path) -> None:
+    library.add([photo_folder])
+    query = photo_folder / "a" / "00.jpg"
+    before = library.search(query, 5)
+    index_file(library.folder).unlink()
+    assert library.search(query, 5) == before  # it is in memory
+    with PhotoLibrary(library.folder) as again:
+        assert again.search(query, 5) == before
+
+
+@pytest.mark.parametrize("name", ["library.sqlite", "library.sqlite-wal", "library.sqlite-shm"])
+def test_a_pipe_instead_of_the_database(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(LibraryError, match=rf"cannot be used as a library folder: {name}: it is not a regular file\."):
+        PhotoLibrary(tmp_path)
