@@ -1,12 +1,16 @@
 """Commands of the photo library, killed at random moments: nothing lost, the next goes on, the doctor is content.
 
-    python benchmarks/kills.py PHOTO-FOLDER [--kills 20] [--photos-used 900]
+    python benchmarks/kills.py PHOTO-FOLDER [--kills 20] [--photos-used 900] [--folder-kills 200]
 
 Photos of PHOTO-FOLDER are linked into a folder of their own, and come and go there. A command is drawn: `add` after
 photos came, `remove` of a subfolder, `prune` after a third went (which compacts the index), `tune`. It is killed at a
 random moment of the time it takes, and run again to its end. Then the library must hold what the folder holds, with
 the vectors of a library that was never killed. Above 300 photos the index is an inverted file here, so that `tune`
 and its files are tried too.
+
+Before that, processes that replace a folder of forty files again and again are killed. After each kill the folder must
+be whole, of one generation, and at the end nothing else may be beside it. Half of them move folders by two renames, as
+on a file system that cannot swap two folders: there the next process must restore the folder first.
 """
 
 from __future__ import annotations
@@ -33,6 +37,24 @@ main()
 """
 FOLDERS = 9
 
+REPLACE = """
+import sys
+from pathlib import Path
+from mvmr_zoo._io import atomic, replace_folder, scratch_folder
+out, generation = Path(sys.argv[1]), int(sys.argv[2])
+if sys.argv[3] == "renames":
+    atomic.exchange = lambda first, second: False
+while True:
+    with scratch_folder(out.parent) as scratch:
+        work = scratch / "work"
+        work.mkdir()
+        for number in range(40):
+            (work / f"{number}").write_text(f"{generation:09}" * 20_000)
+        replace_folder(work, out)
+    print(generation, flush=True)
+    generation += 1
+"""
+
 
 def command(*arguments: object) -> list[str]:
     """A command line of `mvmr-zoo index`."""
@@ -56,6 +78,36 @@ def killed(random: np.random.Generator, seconds: float, *arguments: object) -> b
     return process.wait() == -signal.SIGKILL
 
 
+def folder_kills(random: np.random.Generator, kills: int, way: str) -> int:
+    """Kill processes that replace a folder; returns how often the folder was absent before the next one began."""
+    from mvmr_zoo._io import sweep_leftovers
+
+    absent, before, began = 0, 0, 0
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "out"
+        for _ in range(kills):
+            command = [sys.executable, "-c", REPLACE, str(out), str(began), way]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                time.sleep(float(random.uniform(0, 0.1)))
+                process.kill()
+                lines = process.stdout.read().split()
+            before = int(lines[-1]) if lines else began
+            absent += not out.exists()
+            if way == "renames":
+                sweep_leftovers(out.parent)
+            texts = {file.read_text() for file in out.iterdir()}
+            assert len(texts) == 1, (way, sorted(text[:9] for text in texts))
+            found = int(texts.pop()[:9])
+            assert found in (before, before + 1), (found, before)
+            assert len(list(out.iterdir())) == 40
+            began = found + 1
+        sweep_leftovers(out.parent)
+        assert [path.name for path in out.parent.iterdir()] == ["out"]
+    return absent
+
+
 def vectors(library: Path) -> dict[bytes, np.ndarray]:
     """Every photo's vector by path."""
     connection = sqlite3.connect(library / "library.sqlite")
@@ -70,7 +122,12 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--photos-used", type=int, default=900)
+    parser.add_argument("--folder-kills", type=int, default=200)
     options = parser.parse_args()
+    for way in ("exchange", "renames"):
+        absent = folder_kills(np.random.default_rng(0), options.folder_kills // 2, way)
+        print(f"folders replaced by {way}: {options.folder_kills // 2} killed; absent before the next began: {absent}")
+        assert absent == 0 or way == "renames"
     files = sorted(options.photos.resolve().rglob("*.JPEG")) or sorted(options.photos.resolve().rglob("*.jpg"))
     files = files[:: max(1, len(files) // options.photos_used)][: options.photos_used]
     random, kills, tried = np.random.default_rng(0), Counter[str](), 0
