@@ -44,7 +44,6 @@ _LARGE_WAIT_S = 5.0
 _NICE = 5
 """Decoding has a lower priority than answering."""
 
-
 THUMBNAILS = "thumbnails"
 """Folder beside that of the uploads, for thumbnails of a public page. It is deleted at the end too."""
 

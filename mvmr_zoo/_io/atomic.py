@@ -36,8 +36,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         part, handle = new_part(target)
         yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        _flush(part)
         part.replace(target)
     except OSError as error:
         if part is None or error.filename in (None, os.fspath(part)):
@@ -50,6 +49,12 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
                 part.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def _flush(file: Path) -> None:
+    """Write a file to the disk. Otherwise a power failure could keep a rename and lose the content."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 @functools.lru_cache(maxsize=1024)
@@ -114,6 +119,9 @@ def replace_folder(work: Path, base: Path) -> None:
         work: Finished folder in a folder of `scratch_folder(base.parent)`.
         base: Destination.
     """
+    for path in work.rglob("*"):
+        if path.is_file():
+            _flush(path)
     if not os.path.lexists(base):
         work.rename(base)
     elif not exchange(work, base):
