@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from mvmr_zoo._io import is_abandoned
+from mvmr_zoo._io import is_abandoned, write_whole
 from mvmr_zoo.checkpoint import (
     CONFIG_FILE,
     Checkpoint,
@@ -121,7 +121,7 @@ def _download(where: HubSpec, sha256: str | None, cache: Path | None) -> Checkpo
     except BaseException:
         _remove([path for path in downloaded if path not in before])
         if previous_commit is not None:
-            reference.write_text(previous_commit)
+            write_whole(reference, previous_commit)
         else:
             reference.unlink(missing_ok=True)
         raise
