@@ -1,256 +1,203 @@
-"""Distillation with all photos in GPU memory, for GPUs that are faster than the processes that crop photos.
+"""Distillation with all photos in GPU memory: the recipe search, adapted encoders, and training from scratch.
 
-    python benchmarks/distill_on_gpu.py FOLDER --seconds 300 --output OUT [--student timm:efficientnet_lite0]
+    python benchmarks/distill_on_gpu.py pack PHOTOS PACK
+    python benchmarks/distill_on_gpu.py arms PACK ARMS --seconds 560
+    python benchmarks/distill_on_gpu.py table ARMS
+    python benchmarks/distill_on_gpu.py adapt PACK RUN --student effnet-lite:1 --px 128 --seconds 560
+    python benchmarks/distill_on_gpu.py scratch PACK RUN --student timm:efficientnet_lite0 --seconds 560
+    python benchmarks/distill_on_gpu.py convert RUN FOLDER
 
-FOLDER holds Parquet files of encoded photos (see docs/training.md). Each photo becomes a square of `--canvas` pixels,
-and crops, flips and colors are computed on the GPU. The loss, the teacher, the student and the distribution of views
-are those of `training.distill` with `teacher.view: same`. The run ends after a time instead of a number of epochs.
+`pack`, `table` and `convert` need no GPU. The others need the packages of `[train]` except jsonargparse, and the
+weights packages of the students and teachers. They need no network.
 
-With several teachers, the targets are principal components of their embeddings (`--dim`, `--whitening`; see
-`training.targets.fit_space`). `--student effnet-lite:0 --start-from effnet-lite:0` adapts EfficientNet-Lite0 to smaller
-images:
+Loss, views, schedule, teachers and moving average are those of `training.distill` with `teacher.view: same`. Worker
+processes draw the views as numbers, and the GPU crops and colors them. The teacher receives the student's crop.
 
-    python benchmarks/distill_on_gpu.py SHARP_PHOTOS --seconds 300 --output OUT --student effnet-lite:0 \
-        --start-from effnet-lite:0 --teachers effnet-lite:0 effnet-lite:2 --dim 512 --whitening 0.5 \
-        --canvas 256 --sizes 128 128 --min-scale 0.4 --lr 5e-4 --batch 256
+**Photos.** PHOTOS holds `train/SOURCE/...`, a folder for each source, and `dev/SET/CLASS/...`, a folder for each class
+of a labeled set. `pack` writes `PACK/train/NNNN.parquet` and `PACK/dev/SET/NNNN.parquet`, files of at most 58 MB with
+photos of a short side of at most 192 px in WebP. That is 6.8 KB for a photo of 192 px and 1.9 KB for one of 84 px,
+measured on Imagenette. As uint8 squares they would be 111 KB and 21 KB, so the photos travel encoded, and the
+processes of the GPU's machine decode them once. 30,000 photos of 192 px, 13,000 of 100 to 128 px, 30,000 of 84 px,
+30,000 of 64 px and 6,000 dev photos are about 360 MB. 192 px is a compromise: a teacher at 240 px sees crops that are
+enlarged by 1.25 or more, but 224 px would take 1.35 times the bytes. Training photos are shuffled before they are
+divided, so a run may use the first few files alone. Photos are held as squares of 128 px (`arms`, `scratch`) or 192 px
+(`adapt`): 5 and 11 GB for 100,000 photos.
 
-It writes `OUT/averaged.safetensors` (moving average of encoder and projector, with the teachers' mean and projection),
-`OUT/stable.safetensors` (the same before the learning rate falls) and `OUT/log.json`. All are float16, and float32 for
-the statistics of batch norm, the mean and the projection.
+**Runs that are cut.** `--seconds` counts from the start of the command. `arms` writes a file for each finished arm, and
+skips those that it finds. `adapt` and `scratch` write `RUN/last.ckpt`, and the same command continues from it with the
+exact state. Each time they also write `RUN/result.safetensors` and `RUN/options.json`, which `convert` needs, and
+`RUN/curve.jsonl`, views against dev mAP. While the learning rate is at its peak, a run can be made longer or shorter:
+`--views N --allow_config_change`. Its last part, in which the rate falls, starts at 0.6 N (`adapt`) or 0.8 N
+(`scratch`). `split -b 15M` divides `last.ckpt` (70 MB) and `result.safetensors` (20 MB) where such files cannot be
+copied whole.
+
+**A GPU for 900 seconds.** All times of this list are estimates; see `docs/training.md` for what was measured.
+
+    pack PHOTOS PACK                                            before, CPU: 10 minutes
+    start, upload PACK/dev and PACK/train/000[0-3].parquet      90 s
+    arms PACK smoke --only base --views 5120 --seconds 60       25 s: does it run, how many views/s
+    arms PACK ARMS --seconds 560                                about 18 arms of 204,800 views, 30 s each
+    adapt PACK RUN --views 500000 --seconds 180                 the first adapted encoder
+
+    another day: start, upload all of PACK                      110 s
+    adapt PACK RUN --px 128 --views 1600000 --seconds 380       4,500 views/s with the teacher at 240 px
+    adapt PACK RUN160 --px 160 --views 1400000 --seconds 380
+
+    another day: start, upload all of PACK                      110 s
+    scratch PACK RUN --views 8000000 --seconds 560              then split, copy RUN/last.ckpt and the rest back
+    scratch PACK RUN --views 8000000 --seconds 200              the same day or later, after last.ckpt is copied there
+
+Variants of `adapt`: `--teachers effnet-lite:0,effnet-lite:2 --whitening 0.5`, `--schedule cosine`, `--min-side 192`
+(only sharp photos). `scratch --student regnet_x_400mf` or `resnet50`. Afterwards:
+
+    convert RUN reports/checkpoints
+    mvmr-zoo eval retrieval local-dir:reports/checkpoints/NAME --data folder:PHOTOS/dev/clothing
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
+import dataclasses
+import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image
-from safetensors.torch import save_file
-from torch import Tensor, nn
-from torch.nn import functional as F
+sys.path[0] = str(
+    Path(__file__).resolve().parents[1]
+)  # the checkout, because demo.py in this folder would hide the package demo
 
-import mvmr_zoo
-from mvmr_zoo.architectures import is_statistic
-from mvmr_zoo.datasets import open_images
-from mvmr_zoo.images import IMAGENET_MEAN, IMAGENET_STD
-from training.config import OptimConfig, StudentConfig
-from training.data import color_batch
-from training.losses import DistillationLoss
-from training.losses.regression import TEACHER
-from training.optimizer import make_optimizer
-from training.student import make_encoder, make_projector
-from training.targets import Teacher, Teachers, TeacherSpace, fit_space
+import torch  # noqa: E402
 
-SAMPLE_IMAGES = 8192
-"""Photos for the mean of the teacher's embeddings, or their principal components."""
-RIDGE = 0.1
-"""Share of the mean variance of a feature that is added to the diagonal of the ridge regression."""
-WARMUP, DECAY, LARGE = 0.04, 0.3, 0.65
-"""Shares of the run: the warm-up, the last part in which the learning rate falls, and the start of the larger size."""
+from benchmarks.gpu_training.arms import run_arms, table  # noqa: E402
+from benchmarks.gpu_training.convert import convert  # noqa: E402
+from benchmarks.gpu_training.options import BASE_ARM, FEW_PHOTOS, Options, adapted, arms, from_scratch  # noqa: E402
+from benchmarks.gpu_training.pack import canvases, pack  # noqa: E402
+from benchmarks.gpu_training.run import Material, long_run  # noqa: E402
 
 
-def main() -> None:
-    """Load, train, save."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command."""
+    began = time.monotonic()
+    options = _parser().parse_args(arguments)
+    end = began + getattr(options, "seconds", 0.0)
+    match options.command:
+        case "pack":
+            pack(
+                options.photos,
+                options.pack,
+                dev=options.dev,
+                px=options.px,
+                most=options.most,
+                dev_per_class=options.dev_per_class,
+                shard_mb=options.shard_mb,
+                workers=options.workers,
+            )
+        case "convert":
+            print(convert(options.run, options.folder).folder)
+        case "table":
+            print(table(options.arms))
+        case "arms":
+            base = _changed(BASE_ARM, options)
+            chosen = [each for each in arms(base, options.few) if not options.only or each.name in options.only]
+            run_arms(chosen, _material(base, options), options.output, end=end)
+        case "adapt" | "scratch":
+            recipe = (
+                adapted(options.student, options.px, options.views)
+                if options.command == "adapt"
+                else from_scratch(options.student, options.views)
+            )
+            run = _changed(recipe, options)
+            long_run(
+                run,
+                _material(run, options),
+                options.output,
+                end=end,
+                measure_every=options.measure_every,
+                allow_change=options.allow_config_change,
+            )
+
+
+def _changed(recipe: Options, options: argparse.Namespace) -> Options:
+    """The recipe with the options that the command line gives."""
+    names = {field.name for field in dataclasses.fields(recipe)}
+    given = {name: value for name, value in vars(options).items() if name in names and value is not None}
+    return dataclasses.replace(recipe, **given)
+
+
+def _material(run: Options, options: argparse.Namespace) -> Material:
+    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return Material(options.pack, canvases(options.pack / "train", run.canvas, options.decoders), device)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, required=True, help="length of the training, without loading")
-    parser.add_argument("--student", default="timm:efficientnet_lite0")
-    parser.add_argument("--start-from", help="model spec of the student's first weights; random without it")
-    parser.add_argument("--teachers", nargs="+", default=["effnet-lite:0"])
-    parser.add_argument("--teacher-px", type=int, help="side of the teachers' images; their own without it")
-    parser.add_argument("--dim", type=int, help="principal components of the teachers' embeddings; all without it")
-    parser.add_argument("--whitening", type=float, default=0.0)
-    parser.add_argument(
-        "--sizes", type=int, nargs=2, default=(96, 128), help="sides of the student's views, first and later"
-    )
-    parser.add_argument("--canvas", type=int, default=112)
-    parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--lr", type=float, default=2.5e-3)
-    parser.add_argument("--similarity", type=float, default=0.5)
-    parser.add_argument("--min-scale", type=float, default=0.25)
-    parser.add_argument("--ema", type=float, default=0.998)
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--workers", type=int, default=16)
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    photos = torch.from_numpy(canvases(options.folder, options.canvas, options.workers)).to(options.device)
-    print(f"[{time.monotonic() - began:.0f} s] {len(photos):,} photos of {options.canvas} px", flush=True)
-    torch.manual_seed(0)
-    log = train(photos, options)
-    (options.output / "log.json").write_text(json.dumps({"options": vars(options), "log": log}, default=str, indent=1))
+    commands = parser.add_subparsers(dest="command", required=True)
+    packing = commands.add_parser("pack", help="write shards of small photos")
+    packing.add_argument("photos", type=Path)
+    packing.add_argument("pack", type=Path)
+    packing.add_argument("--dev", nargs="+", default=["mini-imagenet-20", "clothing"], help="dev sets")
+    packing.add_argument("--px", type=int, default=192, help="largest short side of a photo")
+    packing.add_argument("--most", type=int, default=30_000, help="largest number of photos of one source")
+    packing.add_argument("--dev-per-class", type=int, default=200)
+    packing.add_argument("--shard-mb", type=float, default=58.0)
+    packing.add_argument("--workers", type=int, default=2)
+    searching = commands.add_parser("arms", help="the recipe search")
+    _add_common(searching)
+    searching.add_argument("--only", nargs="+", help="names of arms; all without it")
+    searching.add_argument("--few", type=int, default=FEW_PHOTOS, help="photos of the arms with fixed views")
+    searching.add_argument("--views", type=int)
+    adapting = commands.add_parser("adapt", help="published weights to smaller images")
+    _add_common(adapting)
+    _add_long(adapting, student="effnet-lite:1", views=2_000_000, measure_every=200_000)
+    adapting.add_argument("--px", type=int, default=128)
+    scratch = commands.add_parser("scratch", help="the long run from random weights")
+    _add_common(scratch)
+    _add_long(scratch, student="timm:efficientnet_lite0", views=10_000_000, measure_every=500_000)
+    tabulating = commands.add_parser("table", help="the arms as Markdown")
+    tabulating.add_argument("arms", type=Path)
+    converting = commands.add_parser("convert", help="a run to a checkpoint folder")
+    converting.add_argument("run", type=Path)
+    converting.add_argument("folder", type=Path)
+    return parser
 
 
-def train(photos: Tensor, options: argparse.Namespace) -> list[dict[str, float]]:
-    """Train for `options.seconds` and save the weights. Returns the log, with a row every 100 steps."""
-    device = photos.device
-    teachers = [Teacher(spec, options.teacher_px) for spec in options.teachers]
-    sample = photos[:: max(1, len(photos) // SAMPLE_IMAGES)]
-    space = teacher_space(teachers, sample, options)
-    teach = Teachers(teachers, space)
-    width = options.dim or teachers[0].dim
-    config = StudentConfig(architecture=options.student, projector=(width,), start_from=options.start_from)
-    encoder = make_encoder(config).to(device).to(memory_format=torch.channels_last)
-    student = nn.ModuleDict({"encoder": encoder, "projector": make_projector(config, encoder.embedding_dim).to(device)})
-    norm = [torch.tensor(value, device=device).view(1, 3, 1, 1) for value in normalization(options.student)]
-    if options.start_from:
-        fit_projector(student, sample[: options.batch * 16], teach, norm, options)
-    loss = DistillationLoss(
-        invariance=0, variance=0, views=0, regression=1, similarity=options.similarity, teacher_dim=width
-    ).to(device)
-    optimizer = make_optimizer(student, OptimConfig(peak_lr=options.lr, weight_decay=0.05))
-    average = {name: each.detach().clone() for name, each in student.state_dict().items() if each.is_floating_point()}
-    largest = max(teacher.preprocess.crop_px for teacher in teachers)
-    order, step, views, stable, log = torch.empty(0, dtype=torch.long), 0, 0, False, []
-    began = time.monotonic()
-    while (progress := (time.monotonic() - began) / options.seconds) < 1:
-        if len(order) < options.batch:
-            order = torch.randperm(len(photos))
-        chosen, order = order[: options.batch].to(device), order[options.batch :]
-        if progress > 1 - DECAY and not stable:
-            save(options.output / "stable.safetensors", average, space)
-            stable = True
-        px = options.sizes[progress > LARGE]
-        seen = crops(photos[chosen], largest, options.min_scale).clamp(0, 1)
-        target = teach(seen)
-        small = F.interpolate(seen, (px, px), mode="bilinear", antialias=True).clamp(0, 1)
-        inputs = ((color_batch(small, colors(len(small), device)) - norm[0]) / norm[1]).contiguous(
-            memory_format=torch.channels_last
-        )
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            z = student["projector"](student["encoder"](inputs))
-        found = loss(z, None, {TEACHER: target})
-        for group in optimizer.param_groups:
-            group["lr"] = options.lr * lr_share(progress)
-        optimizer.zero_grad(set_to_none=True)
-        found.total.backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        optimizer.step()
-        now = student.state_dict()
-        decay = min(options.ema, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(average.values()), [now[name] for name in average], 1 - decay)
-        step, views = step + 1, views + options.batch
-        if step % 100 == 1:
-            row = {"step": step, "views": views, "px": px, "seconds": round(time.monotonic() - began, 1)}
-            log.append(row | {name: round(term.item(), 4) for name, term in found.terms.items()})
-            print(log[-1], flush=True)
-    save(options.output / "averaged.safetensors", average, space)
-    print(f"{views:,} views in {time.monotonic() - began:.0f} s", flush=True)
-    return [*log, {"step": step, "views": views}]
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pack", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seconds", type=float, default=560.0, help="training stops then, loading included")
+    parser.add_argument("--device")
+    parser.add_argument("--decoders", type=int, default=16, help="processes that decode the shards")
+    parser.add_argument("--workers", type=int, help="processes that draw views")
+    parser.add_argument("--batch", type=int)
+    for name in ("--lr", "--weight-decay", "--ema", "--similarity", "--min-scale"):
+        parser.add_argument(name, type=float)
+    parser.add_argument("--canvas", type=int)
+    parser.add_argument("--teacher-px", type=int)
+    parser.add_argument("--encoder-px", type=int)
+    parser.add_argument("--sizes", type=_stages, help="START:PX,START:PX,... of the student's views")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--precision", choices=["fp32", "bf16"])
 
 
-def lr_share(progress: float) -> float:
-    """Warm-up, stable, decay: the share of the peak learning rate at a share of the run."""
-    if progress < WARMUP:
-        return progress / WARMUP + 1e-3
-    return max(1e-3, 1 - math.sqrt(max(0.0, (progress - 1 + DECAY) / DECAY)))
+def _add_long(parser: argparse.ArgumentParser, *, student: str, views: int, measure_every: int) -> None:
+    parser.add_argument("--student", default=student)
+    parser.add_argument("--views", type=int, default=views, help="views of the whole run")
+    parser.add_argument("--measure-every", type=int, default=measure_every, help="views between measurements")
+    parser.add_argument("--allow_config_change", action="store_true", help="continue with other options")
+    parser.add_argument("--name")
+    parser.add_argument("--teachers", type=_words)
+    parser.add_argument("--dim", type=int)
+    parser.add_argument("--whitening", type=float)
+    parser.add_argument("--schedule", choices=["cosine", "wsd"])
+    parser.add_argument("--min-side", type=int, help="least short side of a photo in pixels")
 
 
-def crops(images: Tensor, px: int, min_scale: float) -> Tensor:
-    """Crop and flip square images `(N, 3, C, C)` uint8 at random. Returns `(N, 3, px, px)` float in [0, 1]."""
-    n, device = len(images), images.device
-    area = torch.empty(n, device=device).uniform_(min_scale, 1)
-    ratio = torch.empty(n, device=device).uniform_(math.log(3 / 4), math.log(4 / 3)).exp()
-    width, height = (area * ratio).sqrt().clamp_max(1), (area / ratio).sqrt().clamp_max(1)
-    x, y = (torch.empty(n, device=device).uniform_(-1, 1) * (1 - side) for side in (width, height))
-    flip = torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0)
-    zero = torch.zeros_like(x)
-    affine = torch.stack([torch.stack([width * flip, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
-    grid = F.affine_grid(affine, [n, 3, px, px], align_corners=False)
-    return F.grid_sample(images.float() / 255, grid, padding_mode="reflection", align_corners=False)
+def _stages(text: str) -> tuple[tuple[float, int], ...]:
+    return tuple((float(start), int(px)) for start, px in (stage.split(":") for stage in text.split(",")))
 
 
-def colors(n: int, device: torch.device) -> Tensor:
-    """Rows for `color_batch`: jitter of 0.3 for brightness, contrast and saturation at p 0.8, gray at p 0.05."""
-    factors = torch.empty(n, 4, device=device).uniform_(0.7, 1.3)
-    factors = torch.where(torch.rand(n, 1, device=device) < 0.8, factors, 1.0)
-    factors[:, 3] = 0
-    order = torch.rand(n, 4, device=device).argsort(dim=1).float()
-    gray = (torch.rand(n, 1, device=device) < 0.05).float()
-    return torch.cat([factors, order, gray, torch.zeros(n, 1, device=device)], dim=1)
-
-
-def normalization(architecture: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of the student's input: EfficientNet-Lite's own, else ImageNet's."""
-    if architecture.startswith("effnet-lite:"):
-        own = mvmr_zoo.load(architecture).preprocess
-        return own.mean, own.std
-    return IMAGENET_MEAN, IMAGENET_STD
-
-
-def teacher_space(teachers: list[Teacher], sample: Tensor, options: argparse.Namespace) -> TeacherSpace:
-    """The space of the targets, from the embeddings of whole photos `(M, 3, C, C)` uint8."""
-    parts = [torch.cat([_whole(teacher, each) for each in sample.split(options.batch)]).cpu() for teacher in teachers]
-    if options.dim is None:
-        (rows,) = parts
-        return TeacherSpace(rows.mean(dim=0))
-    return fit_space([rows.numpy() for rows in parts], options.dim, options.whitening)
-
-
-def _whole(teacher: Teacher, photos: Tensor) -> Tensor:
-    px = teacher.preprocess.crop_px
-    return teacher(F.interpolate(photos.float() / 255, (px, px), mode="bilinear", antialias=True).clamp(0, 1))
-
-
-@torch.no_grad()
-def fit_projector(
-    student: nn.ModuleDict, sample: Tensor, teach: Teachers, norm: list[Tensor], options: argparse.Namespace
-) -> None:
-    """Start the projector at the ridge regression from the untouched student's features to the targets."""
-    largest = max(teacher.preprocess.crop_px for teacher in teach.teachers)
-    px, features, targets = options.sizes[0], [], []
-    student["encoder"].eval()
-    for part in sample.split(options.batch):
-        seen = crops(part, largest, options.min_scale).clamp(0, 1)
-        small = F.interpolate(seen, (px, px), mode="bilinear", antialias=True).clamp(0, 1)
-        features.append(student["encoder"]((small - norm[0]) / norm[1]))
-        targets.append(teach(seen))
-    student["encoder"].train()
-    rows = torch.cat(features).double()
-    gram = rows.T @ rows
-    ridge = RIDGE * torch.linalg.matrix_norm(rows - rows.mean(dim=0)).square() / len(gram)
-    weight = torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), rows.T @ torch.cat(targets).double())
-    student["projector"][0].weight.copy_(weight.T)
-
-
-def save(path: Path, average: dict[str, Tensor], space: TeacherSpace) -> None:
-    """Save encoder and projector, and the teachers' mean and projection."""
-    tensors = {name: each.float() if is_statistic(name) else each.half() for name, each in average.items()}
-    tensors["teacher_mean"] = space.mean
-    if space.projection is not None:
-        tensors["teacher_projection"] = space.projection
-    save_file({name: each.cpu().contiguous() for name, each in tensors.items()}, path)
-
-
-def canvases(folder: Path, px: int, workers: int) -> NDArray[np.uint8]:
-    """Every photo as a square `(N, 3, px, px)`. Photos are cropped to at most 4:3 before they are resized."""
-    rows = len(open_images(f"parquet:{folder}"))
-    bounds = np.linspace(0, rows, 4 * workers + 1).astype(int)
-    spans = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
-    with ProcessPoolExecutor(workers) as pool:
-        parts = pool.map(_canvases, [folder] * len(spans), spans, [px] * len(spans))
-        return np.concatenate(list(parts))
-
-
-def _canvases(folder: Path, span: tuple[int, int], px: int) -> NDArray[np.uint8]:
-    images = open_images(f"parquet:{folder}")
-    made = np.empty((span[1] - span[0], 3, px, px), np.uint8)
-    for place, row in enumerate(range(*span)):
-        image = images.image(row)
-        width, height = image.size
-        w, h = min(width, height * 4 // 3), min(height, width * 4 // 3)
-        left, top = (width - w) // 2, (height - h) // 2
-        square = image.resize((px, px), Image.Resampling.BILINEAR, box=(left, top, left + w, top + h))
-        made[place] = np.asarray(square).transpose(2, 0, 1)
-    return made
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 if __name__ == "__main__":

@@ -7,20 +7,22 @@ ema        a moving average of the weights
 progress   a bar on a terminal, or lines
 """
 
-from training.callbacks.ema import Ema
+from training.callbacks.ema import Ema, averaged_module
 from training.callbacks.health import Health
 from training.callbacks.knn import KnnMonitor, image_features, knn_accuracy, knn_every
 from training.callbacks.linear import OnlineLinear
-from training.callbacks.log import LogValues
+from training.callbacks.log import Every, LogValues
 from training.callbacks.progress import Progress
 
 __all__ = [
     "Ema",
+    "Every",
     "Health",
     "KnnMonitor",
     "LogValues",
     "OnlineLinear",
     "Progress",
+    "averaged_module",
     "image_features",
     "knn_accuracy",
     "knn_every",

@@ -20,19 +20,23 @@ class Ema(EMAWeightAveraging):
         super().__init__(decay=decay, update_starting_at_step=start)
 
     @property
-    def encoder(self) -> Encoder | None:
-        """The encoder with averaged weights, or None outside training and before the first averaged step."""
+    def module(self) -> pl.LightningModule | None:
+        """The module with averaged weights, or None outside training and before the first averaged step."""
         if self._average_model is None or not self._average_model.n_averaged:
             return None
-        encoder = self._average_model.module.encoder
-        assert isinstance(encoder, Encoder)
-        return encoder
+        module: pl.LightningModule = self._average_model.module
+        return module
+
+
+def averaged_module(trainer: pl.Trainer, module: pl.LightningModule) -> pl.LightningModule:
+    """The module with averaged weights if the run averages them, otherwise the module itself."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    averages = [callback.module for callback in callbacks if isinstance(callback, Ema)]
+    return averages[0] if averages and averages[0] is not None else module
 
 
 def averaged_encoder(trainer: pl.Trainer, module: pl.LightningModule) -> Encoder:
-    """The encoder with averaged weights if the run averages them, otherwise the encoder of the module."""
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    averages = [callback.encoder for callback in callbacks if isinstance(callback, Ema)]
-    encoder = averages[0] if averages and averages[0] is not None else module.encoder
+    """The encoder of `averaged_module`."""
+    encoder = averaged_module(trainer, module).encoder
     assert isinstance(encoder, Encoder)
     return encoder

@@ -17,8 +17,18 @@ from training.data.sampler import Draw, Plan, RemainingBatches, SizeStage
 from training.data.subsets import Split, label_digest, stratified_split, subset_file
 
 if TYPE_CHECKING:
-    from training.data.dataset import Example, Source, TargetRows, ViewDataset, cached_view, plain_view, read_for_views
-    from training.data.views import augment_image, color_batch, crop_image, to_tensor
+    from training.data.dataset import (
+        Example,
+        Source,
+        TargetRows,
+        ViewDataset,
+        cached_view,
+        mix_share,
+        plain_view,
+        read_for_views,
+        view_of,
+    )
+    from training.data.views import augment_image, color_batch, color_row, crop_image, to_tensor
 
 __all__ = [
     "POLICIES",
@@ -36,14 +46,17 @@ __all__ = [
     "augment_image",
     "cached_view",
     "color_batch",
+    "color_row",
     "crop_image",
     "draw_view",
     "label_digest",
+    "mix_share",
     "plain_view",
     "read_for_views",
     "stratified_split",
     "subset_file",
     "to_tensor",
+    "view_of",
 ]
 
 _LAZY = {
@@ -54,10 +67,13 @@ _LAZY = {
     "augment_image": "training.data.views",
     "cached_view": "training.data.dataset",
     "color_batch": "training.data.views",
+    "color_row": "training.data.views",
     "crop_image": "training.data.views",
+    "mix_share": "training.data.dataset",
     "plain_view": "training.data.dataset",
     "read_for_views": "training.data.dataset",
     "to_tensor": "training.data.views",
+    "view_of": "training.data.dataset",
 }
 """Names whose modules import PyTorch. They are imported on first use, so that the configuration needs none."""
 

@@ -101,7 +101,7 @@ class ViewDataset(Dataset[Example]):
         """The views of one photo, determined by the draw alone."""
         row = int(self.rows[draw.photo])
         image = read_for_views(self.data, row, self._needed_px(draw.px))
-        view, cached_row = self._view(image, row, draw)
+        view, cached_row = view_of(self.config, image.size, row, draw)
         augmented, color = _augmented(image, draw.px, self.config.augment, view)
         other, other_color = _NOTHING, _NOTHING
         if self.with_other:
@@ -116,25 +116,9 @@ class ViewDataset(Dataset[Example]):
             plain=plain_view(self.config, image, draw.px) if self.with_plain else _NOTHING,
             source=self._source(image, view, draw.px),
             targets={name: torch.from_numpy(np.array(rows[cached_row])) for name, rows in self.targets.items()},
-            mix=self._mix(draw.seed),
+            mix=torch.tensor(mix_share(self.config, draw.seed)),
             label=torch.tensor(self.data.labels[row]),
         )
-
-    def _view(self, image: Image.Image, row: int, draw: Draw) -> tuple[View, int]:
-        """The draws of the augmented view, and the row of its cached targets."""
-        policy = self.config.augment.parameters
-        view = draw_view(policy, image.width, image.height, draw.px, draw.seed)
-        k = self.config.k
-        if k == 0:
-            return view, row
-        repeat = draw.epoch % k
-        fixed = cached_view(self.config, image, row, repeat)
-        return fixed._replace(color=view.color), row * k + repeat
-
-    def _mix(self, seed: int) -> Tensor:
-        """The share of this image in a mixup."""
-        alpha = self.config.mixup
-        return torch.tensor(np.random.default_rng((seed, 1)).beta(alpha, alpha) if alpha else 1.0, dtype=torch.float32)
 
     def _source(self, image: Image.Image, view: View, px: int) -> Tensor:
         source = self.source
@@ -172,10 +156,32 @@ def read_for_views(data: ImageSet, row: int, min_px: int) -> Image.Image:
         raise DataError(str(error)) from None
 
 
-def cached_view(config: ViewConfig, image: Image.Image, row: int, repeat: int) -> View:
+def view_of(config: ViewConfig, size: tuple[int, int], row: int, draw: Draw) -> tuple[View, int]:
+    """The augmented view of photo `row`, and the row of its cached targets.
+
+    Args:
+        config: The views.
+        size: Width and height of the photo in pixels.
+        row: Row of the photo in its data set.
+        draw: The place of the view in the run.
+    """
+    view = draw_view(config.augment.parameters, *size, draw.px, draw.seed)
+    if config.k == 0:
+        return view, row
+    repeat = draw.epoch % config.k
+    fixed = cached_view(config, size, row, repeat)
+    return fixed._replace(color=view.color), row * config.k + repeat
+
+
+def cached_view(config: ViewConfig, size: tuple[int, int], row: int, repeat: int) -> View:
     """View `repeat` of the K cached views of photo `row`. It does not depend on the run's seed, only on `views`."""
     seed = int(np.random.default_rng((config.seed, 5, row, repeat)).integers(2**62))
-    return draw_view(config.augment.parameters, image.width, image.height, config.largest_px, seed)
+    return draw_view(config.augment.parameters, *size, config.largest_px, seed)
+
+
+def mix_share(config: ViewConfig, seed: int) -> np.float32:
+    """The share in a mixup of the image whose augmentation has this seed."""
+    return np.float32(np.random.default_rng((seed, 1)).beta(config.mixup, config.mixup) if config.mixup else 1.0)
 
 
 def plain_view(config: ViewConfig, image: Image.Image, px: int) -> Tensor:

@@ -229,7 +229,7 @@ def _view_producer(teacher: Teacher, views: ViewConfig, data: ImageSet) -> Produ
     def one(index: int) -> Tensor:
         row, repeat = divmod(index, k)
         image = read_for_views(data, row, views.cached_view_px)
-        return to_tensor(crop_image(image, px, policy, cached_view(views, image, row, repeat), resample))
+        return to_tensor(crop_image(image, px, policy, cached_view(views, image.size, row, repeat), resample))
 
     def compute(indices: NDArray[np.int64]) -> NDArray[np.float32]:
         with ThreadPoolExecutor(thread_name_prefix="decode") as pool:

@@ -23,6 +23,7 @@ from training.data import (
     Source,
     ViewDataset,
     augment_image,
+    mix_share,
     plain_view,
     to_tensor,
 )
@@ -176,12 +177,12 @@ def test_the_rows_of_the_cache_are_the_crops_that_the_dataset_yields(
 
 def test_shares_of_a_mixup_are_those_of_a_beta_distribution(images: ImageFolder) -> None:
     made = dataset(images, views(mixup=0.4))
-    shares = np.array([made._mix(seed).item() for seed in range(400)])
+    shares = np.array([mix_share(made.config, seed) for seed in range(400)])
     assert ((shares >= 0) & (shares <= 1)).all()
     assert abs(shares.mean() - 0.5) < 0.06
     assert abs(shares.std() - np.sqrt(0.25 / (2 * 0.4 + 1))) < 0.04
     draw = draws()[1]
-    assert made[draw].mix == made._mix(draw.seed)
+    assert made[draw].mix == mix_share(made.config, draw.seed)
 
 
 def test_mixing_changes_no_draw(images: ImageFolder) -> None:
