@@ -169,8 +169,9 @@ def canvases(folder: Path, px: int, workers: int) -> Canvases:
 
 def _decode(images: ImageSet, pixels: Path, sizes: Path, px: int, workers: int) -> None:
     np.lib.format.open_memmap(pixels, mode="w+", dtype=np.uint8, shape=(len(images), 3, px, px)).flush()
-    starts = range(0, len(images), _CHUNK)
-    spans = [(start, min(start + _CHUNK, len(images))) for start in starts]
+    # few spans, because a process reads all shards for each
+    bounds = np.linspace(0, len(images), 4 * workers + 1).astype(int).tolist()
+    spans = [span for span in itertools.pairwise(bounds) if span[0] < span[1]]
     with ProcessPoolExecutor(workers) as pool:
         parts = list(pool.map(_decode_span, [images] * len(spans), [pixels] * len(spans), spans))
     with sizes.with_suffix(".part").open("wb") as file:  # last: its presence means that all pixels are written
