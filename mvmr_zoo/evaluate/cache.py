@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvmr_zoo._io import write_whole, written_whole
-from mvmr_zoo.evaluate.views import CENTER, TEN_CROPS
+from mvmr_zoo.datasets import embed_images
+from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.evaluate.views import TEN_CROPS
 from mvmr_zoo.inference import DecodedImage, embed
 from mvmr_zoo.models import zoo_home
 
@@ -33,7 +35,7 @@ def cache_folder() -> Path:
     return zoo_home() / ".evaluation"
 
 
-def cached_features(model: Model, data: ImageSet, view: View = CENTER) -> NDArray[np.float32]:
+def cached_features(model: Model, data: ImageSet, view: View | None = None) -> NDArray[np.float32]:
     """Vectors of all images, `(N, D)` float32, not normalized.
 
     Vectors of `aligned` are computed from cached features, so each image is encoded once for both outputs.
@@ -41,16 +43,17 @@ def cached_features(model: Model, data: ImageSet, view: View = CENTER) -> NDArra
     Args:
         model: Encoder.
         data: Images.
-        view: Crop of each image.
+        view: Crop of each image. None is what `Model.embed` gives the encoder.
 
     Raises:
+        ConfigError: There is a view, but the encoder crops photos itself.
         ImageError: An image cannot be read.
         DataError: A file cannot be read.
     """
     if model.output == "aligned" and model.alignment is not None and model.features_engine is not None:
         features = cached_features(model.with_features(), data, view)
         return np.asarray(features @ model.alignment.matrix[: model.dim].T, np.float32)
-    identity = " ".join((model.vectors_digest, model.preprocess.digest, view.name, images_digest(data)))
+    identity = " ".join((model.vectors_digest, model.preprocess.digest, _name(model, view), images_digest(data)))
     path = cache_folder() / "features" / f"{hashlib.sha256(identity.encode()).hexdigest()}.npy"
     found = _load(path, len(data), model.dim)
     if found is not None:
@@ -70,14 +73,33 @@ def ten_crop_features(model: Model, data: ImageSet) -> NDArray[np.float32]:
     return total / np.float32(len(TEN_CROPS))
 
 
-def _features(model: Model, data: ImageSet, view: View) -> NDArray[np.float32]:
+def crops_photos(model: Model) -> bool:
+    """Whether the encoder crops photos itself, so that it cannot be given another crop."""
+    return model.engine.reads == "photo"
+
+
+def _name(model: Model, view: View | None) -> str:
+    """What the encoder sees, for the cache key."""
+    if view is not None:
+        return view.name
+    return "photo" if crops_photos(model) else "center"
+
+
+def _features(model: Model, data: ImageSet, view: View | None) -> NDArray[np.float32]:
+    rows = range(len(data))
+    if view is None:
+        return embed_images(model.engine, model.preprocess, data, rows, dim=model.dim)
+    if crops_photos(model):
+        raise ConfigError(
+            f"{model.card.name} crops photos itself, so it cannot be evaluated on other crops. Evaluate its checkpoint "
+            "instead."
+        )
     cropped = replace(model.preprocess, resize_px=model.preprocess.crop_px)  # the view is the crop
 
     def decode(row: int, _: int) -> DecodedImage:
         image = data.image(row, min_px=view.min_px(model.preprocess))
         return DecodedImage(view(image, model.preprocess, row))
 
-    rows = range(len(data))
     return embed(model.engine, cropped, rows, dim=model.dim, skip=False, normalize=False, decode=decode).vectors
 
 

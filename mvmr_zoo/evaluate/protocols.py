@@ -11,7 +11,7 @@ import numpy as np
 from mvmr_zoo.datasets import VocImages
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.bootstrap import Measured, mean_of
-from mvmr_zoo.evaluate.cache import cached_features, ten_crop_features
+from mvmr_zoo.evaluate.cache import cached_features, crops_photos, ten_crop_features
 from mvmr_zoo.evaluate.knn import NEIGHBORS, knn
 from mvmr_zoo.evaluate.linear import linear
 from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH, VIEWS, linear_sgd
@@ -94,10 +94,11 @@ def _knn(model: Model, splits: Splits, options: Options) -> Outcome:
 def _linear(model: Model, splits: Splits, options: Options) -> Outcome:
     train, labels, truth = cached_features(model, splits.train), splits.train.labels, splits.test.labels
     seed, device = options.seed, model.engine.device
+    ten_crops = ten_crop_features(model, splits.test) if options.ten_crop else None  # raises before the long fit
     found = linear(train, labels, cached_features(model, splits.test), truth, seed=seed, device=device)
     figures = {"linear-v1": mean_of(found.answers == truth)} | _top5("linear-v1", splits, found.top5)
-    if options.ten_crop:
-        many = linear(train, labels, ten_crop_features(model, splits.test), truth, seed=seed, device=device)
+    if ten_crops is not None:
+        many = linear(train, labels, ten_crops, truth, seed=seed, device=device)
         figures["linear-v1/ten-crop"] = mean_of(many.answers == truth)
     return Outcome(figures, found.answers)
 
@@ -161,6 +162,12 @@ def _one_class(model: Model, splits: Splits) -> str:
     return f"{splits.name} because its photos have several classes each. Use voc07" if splits.several else ""
 
 
+def _other_crops(model: Model, splits: Splits) -> str:
+    if crops_photos(model):
+        return f"{model.card.name} because its graph crops photos itself. Evaluate its checkpoint instead"
+    return _one_class(model, splits)
+
+
 def _several_classes(model: Model, splits: Splits) -> str:
     return (
         "" if splits.several else f"{splits.name} because its images have one class each. It needs the photos of VOC07"
@@ -178,7 +185,7 @@ def _own_classifier(model: Model, splits: Splits) -> str:
 PROTOCOLS: dict[str, Protocol] = {
     "knn": Protocol("knn-v1", _knn, _one_class),
     "linear": Protocol("linear-v1", _linear, _one_class, prefers_features=True),
-    "linear-sgd": Protocol("linear-sgd-v1", _linear_sgd, _one_class, prefers_features=True),
+    "linear-sgd": Protocol("linear-sgd-v1", _linear_sgd, _other_crops, prefers_features=True),
     "semi": Protocol("semi-v1", _semi, _own_classifier, classifier=True),
     "voc07": Protocol("voc07-v1", _voc07, _several_classes, prefers_features=True),
     "retrieval": Protocol("retrieval-v1", _retrieval, _one_class),

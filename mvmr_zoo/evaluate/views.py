@@ -1,9 +1,9 @@
-"""Crops of an image: the center crop, one of ten crops, a random crop. The name is part of the cache key."""
+"""Crops of an image: one of ten crops, a random crop. The name is part of the cache key."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -36,20 +36,6 @@ class View(Protocol):
     def __call__(self, image: Image.Image, preprocess: Preprocess, row: int) -> Image.Image:
         """Crop an RGB image to `crop_px` x `crop_px`. `row` is its row number in the data set."""
         ...
-
-
-class Center(NamedTuple):
-    """The center crop of the preprocessing."""
-
-    name: str = "center"
-
-    def min_px(self, preprocess: Preprocess) -> int:
-        """The same as in `embed`."""
-        return DRAFT_MARGIN * preprocess.resize_px
-
-    def __call__(self, image: Image.Image, preprocess: Preprocess, row: int) -> Image.Image:
-        """The center crop."""
-        return preprocess.crop(image)
 
 
 @dataclass(frozen=True)
@@ -116,7 +102,6 @@ class RandomCrop:
         return ImageOps.mirror(crop) if random.random() < 0.5 else crop
 
 
-CENTER = Center()
 TEN_CROPS = tuple(OneOfTen(number) for number in range(2 * len(_PLACES)))
 
 

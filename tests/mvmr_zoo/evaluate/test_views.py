@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from mvmr_zoo.datasets.samples import photographs
-from mvmr_zoo.evaluate.views import CENTER, MIN_AREA, TEN_CROPS, RandomCrop
+from mvmr_zoo.evaluate.views import MIN_AREA, TEN_CROPS, RandomCrop
 from mvmr_zoo.images import read_image
 from mvmr_zoo.images.preprocess import Preprocess
 
@@ -37,10 +37,6 @@ def test_a_photo_read_whole_is_enlarged_to_have_ten_crops(photo: Image.Image) ->
     square = photo.crop((0, 0, 200, 200))
     assert len({view(square, whole, 0).tobytes() for view in TEN_CROPS}) == 10
     assert {view(square, whole, 0).size for view in TEN_CROPS} == {(48, 48)}
-
-
-def test_the_center_is_the_preprocessings(photo: Image.Image) -> None:
-    assert CENTER(photo, PREPROCESS, 3).tobytes() == PREPROCESS.crop(photo).tobytes()
 
 
 def test_random_crops_are_fixed_by_seed_number_and_row(photo: Image.Image) -> None:
