@@ -22,17 +22,18 @@ from numpy.typing import NDArray
 import mvmr_zoo
 from mvmr_zoo._io import write_whole
 from mvmr_zoo.architectures import Encoder
-from mvmr_zoo.datasets import ImageSet, Splits, open_splits
+from mvmr_zoo.datasets import ImageSet, open_splits
 from mvmr_zoo.evaluate import (
     PROTOCOLS,
     RAW_PIXELS,
+    HashedSplits,
     Options,
     Report,
-    figure,
-    images_digest,
+    figures,
+    hash_splits,
     knn,
     machine,
-    mean_of,
+    means_of,
     measure,
     raw_pixels,
     report_markdown,
@@ -57,15 +58,15 @@ def untrained(model: mvmr_zoo.Model) -> mvmr_zoo.Model:
     )
 
 
-def of_pixels(protocol: str, splits: Splits) -> Report:
+def of_pixels(protocol: str, splits: HashedSplits) -> Report:
     """Measure raw pixels by `knn` or `retrieval`."""
     began = time.perf_counter()
     test, labels = _pixels(splits.test), splits.test.labels
     if protocol == "knn":
         answers = knn(_pixels(splits.train), splits.train.labels, test, labels).answers
-        figures = {"knn-v1": mean_of(answers == labels)}
+        values = {"knn-v1": answers == labels}
     else:
-        figures = {"retrieval-v1/map": mean_of(retrieval(test, labels).precisions)}
+        values = {"retrieval-v1/map": retrieval(test, labels).precisions}
     return Report(
         protocol=f"{protocol}-v1",
         data=splits.name,
@@ -75,9 +76,9 @@ def of_pixels(protocol: str, splits: Splits) -> Report:
         dim=test.shape[1],
         seed=0,
         seconds=round(time.perf_counter() - began, 1),
-        images={"train": images_digest(splits.train), "test": images_digest(splits.test)},
+        images={"train": splits.train_digest, "test": splits.test_digest},
         machine=machine(),
-        figures={f"{splits.name}/{name}": figure(each) for name, each in figures.items()},
+        figures=figures(means_of({f"{splits.name}/{name}": each for name, each in values.items()})),
     )
 
 
@@ -94,7 +95,7 @@ def main() -> None:
     parser.add_argument("--model", default=BUNDLED_MODEL)
     parser.add_argument("--output", type=Path, default=Path("reports"))
     options = parser.parse_args()
-    splits, model = open_splits(options.data, options.data_root), mvmr_zoo.load(options.model)
+    splits, model = hash_splits(open_splits(options.data, options.data_root)), mvmr_zoo.load(options.model)
     reports = {
         "untrained": measure(PROTOCOLS[options.protocol], "", untrained(model), splits, Options()).report,
         "pixels": of_pixels(options.protocol, splits),

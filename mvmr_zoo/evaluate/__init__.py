@@ -16,10 +16,10 @@ draw, plots, retrieval_sheet, captions   pictures
 from __future__ import annotations
 
 from mvmr_zoo.evaluate.attach import attach_report, attachable, card_figures
-from mvmr_zoo.evaluate.bootstrap import Difference, Measured, difference, figure, mean_of
-from mvmr_zoo.evaluate.cache import images_digest
+from mvmr_zoo.evaluate.bootstrap import Difference, Measured, differences, figures, means_of
+from mvmr_zoo.evaluate.cache import HashedSplits, hash_splits
 from mvmr_zoo.evaluate.draw import draw
-from mvmr_zoo.evaluate.knn import NEIGHBORS, TEMPERATURE, knn
+from mvmr_zoo.evaluate.knn import NEIGHBORS, TEMPERATURE, knn, knn_by_k
 from mvmr_zoo.evaluate.labels import Answers
 from mvmr_zoo.evaluate.linear import HELD_OUT, STRENGTHS, LinearResult, linear
 from mvmr_zoo.evaluate.linear_sgd import LinearSgdResult, linear_sgd
@@ -45,6 +45,7 @@ __all__ = [
     "Comparison",
     "Difference",
     "Evaluation",
+    "HashedSplits",
     "LinearResult",
     "LinearSgdResult",
     "Measured",
@@ -57,17 +58,18 @@ __all__ = [
     "attachable",
     "card_figures",
     "compare",
-    "difference",
+    "differences",
     "draw",
     "evaluate",
     "evaluate_all",
-    "figure",
-    "images_digest",
+    "figures",
+    "hash_splits",
     "knn",
+    "knn_by_k",
     "linear",
     "linear_sgd",
     "machine",
-    "mean_of",
+    "means_of",
     "measure",
     "raw_pixels",
     "read_report",

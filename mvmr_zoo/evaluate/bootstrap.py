@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,19 +20,19 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Measured:
-    """A result as a function of test images, so that it can be resampled.
+    """Results by name as a function of test images, so that they can be resampled together.
 
     Args:
         images: Number of test images N.
-        statistic: Function from row numbers `(n,)` int64, which may repeat, to the result of these images in [0, 1].
+        statistic: Function from row numbers `(n,)` int64, which may repeat, to the results of these images in [0, 1].
     """
 
     images: int
-    statistic: Callable[[NDArray[np.int64]], float]
+    statistic: Callable[[NDArray[np.int64]], Mapping[str, float]]
 
     @property
-    def value(self) -> float:
-        """The result of all images."""
+    def values(self) -> Mapping[str, float]:
+        """The results of all images."""
         return self.statistic(np.arange(self.images))
 
 
@@ -47,37 +47,54 @@ class Difference(NamedTuple):
         return "{:+.2f} [{:+.2f}, {:+.2f}] points".format(*(100 * each + 0.0 for each in self))
 
 
-def mean_of(values: NDArray[np.floating] | NDArray[np.bool_]) -> Measured:
-    """The mean of one value per image, `(N,)` in [0, 1] or bool."""
-    numbers = np.asarray(values, np.float64)
-    return Measured(len(numbers), lambda rows: float(numbers[rows].mean()))
-
-
-def figure(measured: Measured, *, seed: int = 0, source: str = "") -> Figure:
-    """Compute a result and its confidence interval.
+def means_of(values: Mapping[str, NDArray[np.floating] | NDArray[np.bool_]]) -> Measured:
+    """Means of one value per image.
 
     Args:
-        measured: Figure as a function of images.
-        seed: Random seed of the resamples.
-        source: Source to name in the result.
+        values: `(N,)` in [0, 1] or bool, by the name of the result.
     """
-    low, high = _percentiles([measured.statistic(rows) for rows in _resamples(measured.images, seed)])
-    value = round(measured.value, _DIGITS)
-    return Figure(value=value, low=min(low, value), high=max(high, value), images=measured.images, source=source)
+    numbers = {name: np.asarray(each, np.float64) for name, each in values.items()}
+    (images,) = {len(each) for each in numbers.values()}
+    return Measured(images, lambda rows: {name: float(each[rows].mean()) for name, each in numbers.items()})
 
 
-def difference(one: Measured, other: Measured, *, seed: int = 0) -> Difference:
+def figures(measured: Measured, *, seed: int = 0, source: str = "") -> dict[str, Figure]:
+    """Compute results and their confidence intervals. Each resample is drawn once, for all results.
+
+    Args:
+        measured: Results as a function of images.
+        seed: Random seed of the resamples.
+        source: Source to name in the results.
+    """
+    drawn = [measured.statistic(rows) for rows in _resamples(measured.images, seed)]
+    found = {}
+    for name, exact in measured.values.items():
+        low, high = _percentiles([each[name] for each in drawn])
+        value = round(exact, _DIGITS)
+        found[name] = Figure(
+            value=value, low=min(low, value), high=max(high, value), images=measured.images, source=source
+        )
+    return found
+
+
+def differences(one: Measured, other: Measured, *, seed: int = 0) -> dict[str, Difference]:
     """Compute `one` minus `other` with a paired bootstrap: each resample draws the same images for both.
 
     Args:
-        one: First result.
-        other: Second result, of the same images in the same order.
+        one: First results.
+        other: Second results, of the same names and the same images in the same order.
         seed: Random seed of the resamples.
     """
     if one.images != other.images:
         raise ValueError(f"One result has {one.images} images, the other has {other.images}; expected the same images.")
-    drawn = [one.statistic(rows) - other.statistic(rows) for rows in _resamples(one.images, seed)]
-    return Difference(round(one.value - other.value, _DIGITS), *_percentiles(drawn))
+    drawn = [(one.statistic(rows), other.statistic(rows)) for rows in _resamples(one.images, seed)]
+    values = other.values
+    return {
+        name: Difference(
+            round(value - values[name], _DIGITS), *_percentiles([first[name] - second[name] for first, second in drawn])
+        )
+        for name, value in one.values.items()
+    }
 
 
 def _resamples(images: int, seed: int) -> Iterator[NDArray[np.int64]]:

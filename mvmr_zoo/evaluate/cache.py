@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvmr_zoo._io import write_whole, written_whole
-from mvmr_zoo.datasets import embed_images
+from mvmr_zoo.datasets import Splits, embed_images
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.views import TEN_CROPS
 from mvmr_zoo.inference import DecodedImage, embed
@@ -35,7 +35,35 @@ def cache_folder() -> Path:
     return zoo_home() / ".evaluation"
 
 
-def cached_features(model: Model, data: ImageSet, view: View | None = None) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class HashedSplits(Splits):
+    """Splits with the fingerprints of their images, which cache keys and reports contain.
+
+    Args:
+        train_digest: `images_digest` of `train`.
+        test_digest: `images_digest` of `test`.
+    """
+
+    train_digest: str
+    test_digest: str
+
+
+def hash_splits(splits: Splits) -> HashedSplits:
+    """Compute the fingerprints of the images of splits. Raises DataError if a file cannot be read."""
+    return HashedSplits(splits.name, splits.train, splits.test, images_digest(splits.train), images_digest(splits.test))
+
+
+def features_of_train(model: Model, splits: HashedSplits, view: View | None = None) -> NDArray[np.float32]:
+    """Vectors of the images of train. See `cached_features`."""
+    return cached_features(model, splits.train, splits.train_digest, view)
+
+
+def features_of_test(model: Model, splits: HashedSplits, view: View | None = None) -> NDArray[np.float32]:
+    """Vectors of the images of test. See `cached_features`."""
+    return cached_features(model, splits.test, splits.test_digest, view)
+
+
+def cached_features(model: Model, data: ImageSet, digest: str, view: View | None = None) -> NDArray[np.float32]:
     """Vectors of all images, `(N, D)` float32, not normalized.
 
     Vectors of `aligned` are computed from cached features, so each image is encoded once for both outputs.
@@ -43,6 +71,7 @@ def cached_features(model: Model, data: ImageSet, view: View | None = None) -> N
     Args:
         model: Encoder.
         data: Images.
+        digest: `images_digest` of the images.
         view: Crop of each image. None is what `Model.embed` gives the encoder.
 
     Raises:
@@ -51,9 +80,9 @@ def cached_features(model: Model, data: ImageSet, view: View | None = None) -> N
         DataError: A file cannot be read.
     """
     if model.output == "aligned" and model.alignment is not None and model.features_engine is not None:
-        features = cached_features(model.with_features(), data, view)
+        features = cached_features(model.with_features(), data, digest, view)
         return np.asarray(features @ model.alignment.matrix[: model.dim].T, np.float32)
-    identity = " ".join((model.vectors_digest, model.preprocess.digest, _name(model, view), images_digest(data)))
+    identity = " ".join((model.vectors_digest, model.preprocess.digest, _name(model, view), digest))
     path = cache_folder() / "features" / f"{hashlib.sha256(identity.encode()).hexdigest()}.npy"
     found = _load(path, len(data), model.dim)
     if found is not None:
@@ -65,11 +94,11 @@ def cached_features(model: Model, data: ImageSet, view: View | None = None) -> N
     return made
 
 
-def ten_crop_features(model: Model, data: ImageSet) -> NDArray[np.float32]:
-    """Mean features of the ten crops of each image, `(N, D)` float32. See `cached_features`."""
-    total = np.zeros((len(data), model.dim), np.float32)
+def ten_crop_features(model: Model, splits: HashedSplits) -> NDArray[np.float32]:
+    """Mean features of the ten crops of each image of test, `(N, D)` float32. See `cached_features`."""
+    total = np.zeros((len(splits.test), model.dim), np.float32)
     for view in TEN_CROPS:
-        total += cached_features(model, data, view)
+        total += features_of_test(model, splits, view)
     return total / np.float32(len(TEN_CROPS))
 
 

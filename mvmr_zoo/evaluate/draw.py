@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.evaluate.cache import cached_features
+from mvmr_zoo.evaluate.cache import features_of_test
 from mvmr_zoo.evaluate.knn import NEIGHBORS
 from mvmr_zoo.evaluate.plots import confusion_plot, feature_map_plot, neighbors_plot
 from mvmr_zoo.evaluate.protocols import OTHER_NEIGHBORS
@@ -43,7 +43,7 @@ def draw(evaluation: Evaluation, path: Path) -> list[Path]:
         by_k = {k: report.figures[f"{report.data}/knn-v1{suffix}"] for k, suffix in names.items()}
         neighbors_plot(place("neighbors"), by_k, title)
     if report.protocol == "retrieval-v1":
-        features = cached_features(model, test)
+        features = features_of_test(model, splits)
         retrieval_sheet(place("hits"), test, features, test.labels, report.seed)
         feature_map_plot(place("map"), features, test.labels, test.class_names, title, report.seed)
     return drawn

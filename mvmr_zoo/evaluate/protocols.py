@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from mvmr_zoo.datasets import VocImages
 from mvmr_zoo.errors import ConfigError
-from mvmr_zoo.evaluate.bootstrap import Measured, mean_of
-from mvmr_zoo.evaluate.cache import cached_features, crops_photos, ten_crop_features
-from mvmr_zoo.evaluate.knn import NEIGHBORS, knn
+from mvmr_zoo.evaluate.bootstrap import Measured, means_of
+from mvmr_zoo.evaluate.cache import crops_photos, features_of_test, features_of_train, ten_crop_features
+from mvmr_zoo.evaluate.knn import NEIGHBORS, knn_by_k
 from mvmr_zoo.evaluate.linear import linear
 from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH, VIEWS, linear_sgd
 from mvmr_zoo.evaluate.retrieval import retrieval
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo.datasets import Splits
+    from mvmr_zoo.evaluate.cache import HashedSplits
     from mvmr_zoo.inference import Model
 
 OTHER_NEIGHBORS = (1, 5, 200)
@@ -54,9 +55,9 @@ DEFAULTS = Options()
 
 
 class Outcome(NamedTuple):
-    """Results by name, the main one first, and the predicted class numbers `(N,)` if the protocol classifies."""
+    """Results, the main one first, and the predicted class numbers `(N,)` if the protocol classifies."""
 
-    figures: Mapping[str, Measured]
+    measured: Measured
     answers: NDArray[np.int64] | None = None
 
 
@@ -75,87 +76,80 @@ class Protocol:
     """
 
     name: str
-    measure: Callable[[Model, Splits, Options], Outcome]
+    measure: Callable[[Model, HashedSplits, Options], Outcome]
     refuses: Callable[[Model, Splits], str]
     classifier: bool = False
     prefers_features: bool = False
 
 
-def _knn(model: Model, splits: Splits, options: Options) -> Outcome:
-    train, test = cached_features(model, splits.train), cached_features(model, splits.test)
-    labels = splits.test.labels
-    results = {k: knn(train, splits.train.labels, test, labels, k=k) for k in (NEIGHBORS, *OTHER_NEIGHBORS)}
-    figures = {
-        "knn-v1" if k == NEIGHBORS else f"knn-v1/k={k}": mean_of(each.answers == labels) for k, each in results.items()
-    }
-    return Outcome(figures, results[NEIGHBORS].answers)
+def _knn(model: Model, splits: HashedSplits, options: Options) -> Outcome:
+    train, test, truth = features_of_train(model, splits), features_of_test(model, splits), splits.test.labels
+    results = knn_by_k(train, splits.train.labels, test, truth, ks=(NEIGHBORS, *OTHER_NEIGHBORS))
+    right = {"knn-v1" if k == NEIGHBORS else f"knn-v1/k={k}": each.answers == truth for k, each in results.items()}
+    return Outcome(means_of(right), results[NEIGHBORS].answers)
 
 
-def _linear(model: Model, splits: Splits, options: Options) -> Outcome:
-    train, labels, truth = cached_features(model, splits.train), splits.train.labels, splits.test.labels
+def _linear(model: Model, splits: HashedSplits, options: Options) -> Outcome:
+    train, labels, truth = features_of_train(model, splits), splits.train.labels, splits.test.labels
     seed, device = options.seed, model.engine.device
-    ten_crops = ten_crop_features(model, splits.test) if options.ten_crop else None  # raises before the long fit
-    found = linear(train, labels, cached_features(model, splits.test), truth, seed=seed, device=device)
-    figures = {"linear-v1": mean_of(found.answers == truth)} | _top5("linear-v1", splits, found.top5)
+    ten_crops = ten_crop_features(model, splits) if options.ten_crop else None  # raises before the long fit
+    found = linear(train, labels, features_of_test(model, splits), truth, seed=seed, device=device)
+    right = {"linear-v1": found.answers == truth} | _top5("linear-v1", splits, found.top5)
     if ten_crops is not None:
         many = linear(train, labels, ten_crops, truth, seed=seed, device=device)
-        figures["linear-v1/ten-crop"] = mean_of(many.answers == truth)
-    return Outcome(figures, found.answers)
+        right["linear-v1/ten-crop"] = many.answers == truth
+    return Outcome(means_of(right), found.answers)
 
 
-def _linear_sgd(model: Model, splits: Splits, options: Options) -> Outcome:
-    views = [cached_features(model, splits.train, RandomCrop(options.seed, number)) for number in range(VIEWS)]
-    test, truth = cached_features(model, splits.test), splits.test.labels
+def _linear_sgd(model: Model, splits: HashedSplits, options: Options) -> Outcome:
+    views = [features_of_train(model, splits, RandomCrop(options.seed, number)) for number in range(VIEWS)]
+    test, truth = features_of_test(model, splits), splits.test.labels
     found = linear_sgd(views, splits.train.labels, test, truth, seed=options.seed, device=model.engine.device)
-    figures = {"linear-sgd-v1": mean_of(found.answers == truth)} | _top5("linear-sgd-v1", splits, found.top5)
-    figures[f"linear-sgd-v1{BEST_EPOCH}"] = mean_of(found.best_answers == truth)
-    return Outcome(figures, found.answers)
+    right = {"linear-sgd-v1": found.answers == truth} | _top5("linear-sgd-v1", splits, found.top5)
+    right[f"linear-sgd-v1{BEST_EPOCH}"] = found.best_answers == truth
+    return Outcome(means_of(right), found.answers)
 
 
-def _semi(model: Model, splits: Splits, options: Options) -> Outcome:
+def _semi(model: Model, splits: HashedSplits, options: Options) -> Outcome:
     assert model.head is not None
-    logits = cached_features(model, splits.test) @ model.head.weight.T + model.head.bias
+    logits = features_of_test(model, splits) @ model.head.weight.T + model.head.bias
     truth = np.asarray(splits.test.class_names)[splits.test.labels]
     found = semi(logits, model.class_names, truth)
-    figures = {"semi-v1": mean_of(found.answers == truth)} | _top5("semi-v1", splits, found.top5)
+    right = {"semi-v1": found.answers == truth} | _top5("semi-v1", splits, found.top5)
     numbers = [splits.test.class_names.index(name) for name in found.answers]
-    return Outcome(figures, np.asarray(numbers, np.int64))
+    return Outcome(means_of(right), np.asarray(numbers, np.int64))
 
 
-def _voc07(model: Model, splits: Splits, options: Options) -> Outcome:
+def _voc07(model: Model, splits: HashedSplits, options: Options) -> Outcome:
     assert isinstance(splits.train, VocImages)
     assert isinstance(splits.test, VocImages)
-    train, test = cached_features(model, splits.train), cached_features(model, splits.test)
     truth = splits.test.presence
     found = voc07(
-        train, splits.train.presence, test, truth,
+        features_of_train(model, splits), splits.train.presence, features_of_test(model, splits), truth,
         class_names=splits.test.class_names, seed=options.seed, device=model.engine.device,
     )  # fmt: skip
 
     whole = list(found.classes.values())  # of a class that a resample does not show
 
-    def mean_over_classes(kind: str) -> Measured:
-        def statistic(rows: NDArray[np.int64]) -> float:
-            drawn = precisions_by_class(found.scores[rows], truth[rows])
-            return float(
-                np.mean([getattr(each or over_all, kind) for each, over_all in zip(drawn, whole, strict=True)])
-            )
+    def means_over_classes(rows: NDArray[np.int64]) -> dict[str, float]:
+        drawn = precisions_by_class(found.scores[rows], truth[rows])
+        classes = [each or over_all for each, over_all in zip(drawn, whole, strict=True)]
+        return {
+            "voc07-v1": float(np.mean([each.eleven_point for each in classes])),
+            "voc07-v1/area": float(np.mean([each.area for each in classes])),
+        }
 
-        return Measured(len(truth), statistic)
-
-    return Outcome({"voc07-v1": mean_over_classes("eleven_point"), "voc07-v1/area": mean_over_classes("area")})
-
-
-def _retrieval(model: Model, splits: Splits, options: Options) -> Outcome:
-    found = retrieval(cached_features(model, splits.test), splits.test.labels)
-    figures = {"retrieval-v1/map": mean_of(found.precisions)}
-    for column, k in enumerate(found.recall):
-        figures[f"retrieval-v1/recall@{k}"] = mean_of(found.found[:, column])
-    return Outcome(figures)
+    return Outcome(Measured(len(truth), means_over_classes))
 
 
-def _top5(name: str, splits: Splits, top5: NDArray[np.bool_]) -> dict[str, Measured]:
-    return {} if len(splits.test.class_names) <= _FEW_CLASSES else {f"{name}/top5": mean_of(top5)}
+def _retrieval(model: Model, splits: HashedSplits, options: Options) -> Outcome:
+    found = retrieval(features_of_test(model, splits), splits.test.labels)
+    by_k = {f"retrieval-v1/recall@{k}": found.found[:, column] for column, k in enumerate(found.recall)}
+    return Outcome(means_of({"retrieval-v1/map": found.precisions, **by_k}))
+
+
+def _top5(name: str, splits: Splits, top5: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    return {} if len(splits.test.class_names) <= _FEW_CLASSES else {f"{name}/top5": top5}
 
 
 def _one_class(model: Model, splits: Splits) -> str:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from mvmr_zoo.datasets import Splits, open_splits
+from mvmr_zoo.datasets import open_splits
 from mvmr_zoo.errors import ConfigError, MvmrError, closest
-from mvmr_zoo.evaluate.bootstrap import Difference, difference, figure
-from mvmr_zoo.evaluate.cache import images_digest
+from mvmr_zoo.evaluate.bootstrap import Difference, differences, figures
+from mvmr_zoo.evaluate.cache import HashedSplits, hash_splits
 from mvmr_zoo.evaluate.machine import machine
 from mvmr_zoo.evaluate.protocols import DEFAULTS, PROTOCOLS, Options, Outcome, Protocol
 from mvmr_zoo.evaluate.report import Confusion, Report, worst_confusions
@@ -18,6 +18,7 @@ from mvmr_zoo.models import load
 
 if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Figure, Output
+    from mvmr_zoo.datasets import Splits
     from mvmr_zoo.inference import Model
 
 
@@ -26,7 +27,7 @@ class Evaluation(NamedTuple):
 
     report: Report
     model: Model
-    splits: Splits
+    splits: HashedSplits
     outcome: Outcome
 
 
@@ -76,7 +77,7 @@ def evaluate(
         ImageError: An image cannot be read.
     """
     chosen = _protocol(protocol)
-    splits = open_splits(data, root, seed=options.seed, download=download)
+    splits = hash_splits(open_splits(data, root, seed=options.seed, download=download))
     return measure(chosen, spec, _load(chosen, spec, output, dim), splits, options)
 
 
@@ -94,7 +95,7 @@ def evaluate_all(
 
     See `evaluate` for arguments and errors.
     """
-    splits = open_splits(data, root, seed=options.seed, download=download)
+    splits = hash_splits(open_splits(data, root, seed=options.seed, download=download))
     model = load(spec, output=output, dim=dim)
     for name, protocol in PROTOCOLS.items():
         if not protocol.refuses(model, splits):
@@ -115,14 +116,14 @@ def _with_output(protocol: Protocol, model: Model, output: Output | None, dim: i
     return model.with_features() if protocol.prefers_features and not given and model.features_engine else model
 
 
-def measure(protocol: Protocol, spec: str, model: Model, splits: Splits, options: Options) -> Evaluation:
+def measure(protocol: Protocol, spec: str, model: Model, splits: HashedSplits, options: Options) -> Evaluation:
     """Evaluate a loaded encoder on open splits. Raises ConfigError if the protocol does not apply."""
     _check_applies(protocol, model, splits)
     if protocol.classifier:
         model = model.with_features()
     began = time.perf_counter()
     outcome = protocol.measure(model, splits, options)
-    figures = {f"{splits.name}/{name}": figure(each, seed=options.seed) for name, each in outcome.figures.items()}
+    found = figures(outcome.measured, seed=options.seed)
     confusions: tuple[Confusion, ...] = ()
     if outcome.answers is not None:
         confusions = worst_confusions(splits.test.labels, outcome.answers, splits.test.class_names)
@@ -135,11 +136,11 @@ def measure(protocol: Protocol, spec: str, model: Model, splits: Splits, options
         output=model.output,
         dim=model.dim,
         preprocess=model.preprocess.digest,
-        images={"train": images_digest(splits.train), "test": images_digest(splits.test)},
+        images={"train": splits.train_digest, "test": splits.test_digest},
         seed=options.seed,
         seconds=round(time.perf_counter() - began, 1),
         machine=machine(),
-        figures=figures,
+        figures={f"{splits.name}/{name}": each for name, each in found.items()},
         confusions=confusions,
     )
     return Evaluation(report, model, splits, outcome)
@@ -179,7 +180,8 @@ def compare(
         DataError: The data set cannot be read.
         ImageError: An image cannot be read.
     """
-    chosen, splits = _protocol(protocol), open_splits(data, root, seed=options.seed, download=download)
+    chosen = _protocol(protocol)
+    splits = hash_splits(open_splits(data, root, seed=options.seed, download=download))
     one = measure(chosen, first, _load(chosen, first, first_output, first_dim), splits, options)
     other = measure(chosen, second, _load(chosen, second, second_output, second_dim), splits, options)
     rows = [
@@ -187,9 +189,9 @@ def compare(
             name,
             one.report.figures[f"{splits.name}/{name}"],
             other.report.figures[f"{splits.name}/{name}"],
-            difference(measured, other.outcome.figures[name], seed=options.seed),
+            difference,
         )
-        for name, measured in one.outcome.figures.items()
+        for name, difference in differences(one.outcome.measured, other.outcome.measured, seed=options.seed).items()
     ]
     return Compared(one.report, other.report, rows)
 

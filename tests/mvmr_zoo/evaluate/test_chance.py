@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mvmr_zoo.evaluate import figure, knn, linear, linear_sgd, mean_of, retrieval, voc07
+from mvmr_zoo.evaluate import figures, knn, linear, linear_sgd, means_of, retrieval, voc07
 
 CLASSES = 5
 RANDOM = np.random.default_rng(0)
@@ -24,7 +24,7 @@ CLASSIFIERS = [
 
 @pytest.mark.parametrize("classify", CLASSIFIERS)
 def test_noise_is_chance_within_the_interval(classify: Callable[..., object]) -> None:
-    found = figure(mean_of(classify(NOISE, LABELS, MORE_NOISE, TRUTH).answers == TRUTH))
+    found = figures(means_of({"mean": classify(NOISE, LABELS, MORE_NOISE, TRUTH).answers == TRUTH}))["mean"]
     assert found.low < 1 / CLASSES < found.high
 
 
@@ -37,7 +37,7 @@ def test_retrieval_of_noise_and_of_labels() -> None:
     """Of a random ranking the first hit is of the query's class as often as the others are."""
     noise = retrieval(MORE_NOISE, TRUTH)
     others = np.mean([(np.count_nonzero(TRUTH == label) - 1) / (len(TRUTH) - 1) for label in TRUTH])
-    first = figure(mean_of(noise.found[:, 0]))
+    first = figures(means_of({"first": noise.found[:, 0]}))["first"]
     assert first.low < others < first.high
     assert noise.mean_average_precision == pytest.approx(others, abs=0.02)
     assert retrieval(SHOWN[TRUTH], TRUTH).mean_average_precision == pytest.approx(1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvmr_zoo.errors import DataError
-from mvmr_zoo.evaluate import knn
+from mvmr_zoo.evaluate import knn, knn_by_k
 
 
 def naive_knn(train, train_labels, test, k, temperature):
@@ -28,6 +28,21 @@ def test_equals_the_naive_loop(k: int) -> None:
     labels = random.integers(0, 4, 90)
     result = knn(train, labels, test, random.integers(0, 4, 40), k=k)
     assert result.predictions.tolist() == naive_knn(train, labels, test, k, 0.07)
+
+
+def test_one_search_gives_the_answers_of_several() -> None:
+    random = np.random.default_rng(0)
+    train, test = (
+        random.standard_normal((300, 6)).astype(np.float32),
+        random.standard_normal((90, 6)).astype(np.float32),
+    )
+    labels, truth = random.integers(0, 4, 300), random.integers(0, 4, 90)
+    found = knn_by_k(train, labels, test, truth, ks=(20, 1, 5, 200))
+    assert list(found) == [20, 1, 5, 200]
+    for k, each in found.items():
+        alone = knn(train, labels, test, truth, k=k)
+        assert each.predictions.tolist() == alone.predictions.tolist() == naive_knn(train, labels, test, k, 0.07)
+        assert each.accuracy == alone.accuracy
 
 
 def test_labels_as_features_are_always_right_and_noise_is_chance() -> None:

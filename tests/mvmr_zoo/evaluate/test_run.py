@@ -10,11 +10,21 @@ import pytest
 
 import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint, Head, alignment_from_projector
-from mvmr_zoo.datasets import embed_images, image_folder
+from mvmr_zoo.datasets import Splits, embed_images, image_folder, open_splits
 from mvmr_zoo.errors import ConfigError, DataError
-from mvmr_zoo.evaluate import Options, compare, evaluate, evaluate_all, knn, read_report, retrieval
+from mvmr_zoo.evaluate import (
+    PROTOCOLS,
+    Options,
+    compare,
+    evaluate,
+    evaluate_all,
+    knn,
+    measure,
+    read_report,
+    retrieval,
+)
 from mvmr_zoo.evaluate.attach import attach_report
-from mvmr_zoo.evaluate.cache import cached_features, images_digest, ten_crop_features
+from mvmr_zoo.evaluate.cache import cached_features, features_of_test, hash_splits, images_digest, ten_crop_features
 from mvmr_zoo.evaluate.views import TEN_CROPS
 
 from ...command_line import Typed, refused, run
@@ -53,16 +63,32 @@ def test_a_second_time_no_image_is_read(
     checkpoint: Checkpoint, other_checkpoint: Checkpoint, data: Path, zoo: Path
 ) -> None:
     model, images = mvmr_zoo.load(checkpoint.folder), Counted(image_folder(data / "val"))
-    first = cached_features(model, images)
+    first = cached_features(model, images, images_digest(images))
     assert images.read == 16
     np.testing.assert_array_equal(
         first, embed_images(model.engine, model.preprocess, image_folder(data / "val"), range(16), dim=256)
     )
     again = Counted(image_folder(data / "val"))
-    np.testing.assert_array_equal(cached_features(model, again), first)
+    np.testing.assert_array_equal(cached_features(model, again, images_digest(again)), first)
     assert again.read == 0
-    cached_features(mvmr_zoo.load(other_checkpoint.folder), again)
+    cached_features(mvmr_zoo.load(other_checkpoint.folder), again, images_digest(again))
     assert again.read == 16
+
+
+def test_files_are_looked_up_once_for_a_report(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
+    looked_up = []
+
+    class Watched(Counted):
+        @property
+        def files(self) -> object:
+            looked_up.append(self)
+            return self.images.files
+
+    splits = Splits("data", Watched(image_folder(data / "train")), Watched(image_folder(data / "val")))
+    model = mvmr_zoo.load(checkpoint.folder)
+    report = measure(PROTOCOLS["knn"], "", model, hash_splits(splits), Options()).report
+    assert report.images["test"] == image_folder(data / "val").fingerprint
+    assert looked_up == [splits.train, splits.test]
 
 
 def test_a_changed_byte_misses_the_cache(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
@@ -79,10 +105,10 @@ def test_a_changed_byte_misses_the_cache(checkpoint: Checkpoint, data: Path, zoo
 
 def test_a_cache_that_was_cut_short_is_made_again(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
     model, images = mvmr_zoo.load(checkpoint.folder), image_folder(data / "val")
-    first = cached_features(model, images)
+    first = cached_features(model, images, images_digest(images))
     (path,) = (zoo / ".evaluation" / "features").iterdir()
     path.write_bytes(path.read_bytes()[:300])
-    np.testing.assert_array_equal(cached_features(model, images), first)
+    np.testing.assert_array_equal(cached_features(model, images, images_digest(images)), first)
 
 
 def test_reports_are_those_of_the_protocols(checkpoint: Checkpoint, data: Path, zoo: Path) -> None:
@@ -162,9 +188,9 @@ def test_ten_crops_are_measured_beside_the_center(checkpoint: Checkpoint, data: 
     found = evaluate("linear", spec, f"folder:{data}", options=Options(ten_crop=True)).report.figures
     assert found.keys() - plain.keys() == {"data/linear-v1/ten-crop"}
     assert found["data/linear-v1"] == plain["data/linear-v1"]
-    model, images = mvmr_zoo.load(spec), image_folder(data / "val")
-    crops = [cached_features(model, images, view) for view in TEN_CROPS]
-    np.testing.assert_allclose(ten_crop_features(model, images), np.mean(crops, axis=0), rtol=1e-5, atol=1e-5)
+    model, splits = mvmr_zoo.load(spec), hash_splits(open_splits(f"folder:{data}"))
+    crops = [features_of_test(model, splits, view) for view in TEN_CROPS]
+    np.testing.assert_allclose(ten_crop_features(model, splits), np.mean(crops, axis=0), rtol=1e-5, atol=1e-5)
 
 
 def test_two_encoders_side_by_side(

@@ -43,7 +43,7 @@ class Unreadable:
 @pytest.mark.parametrize(
     ("protocol", "run", "made"),
     [
-        ("knn", lambda labels: knn(TRAIN, LABELS, TEST, labels), "predictions"),
+        ("knn_by_k", lambda labels: knn(TRAIN, LABELS, TEST, labels), "predictions"),
         ("linear", lambda labels: linear(TRAIN, LABELS, TEST, labels), "predictions"),
         ("linear_sgd", lambda labels: linear_sgd([TRAIN], LABELS, TEST, labels), "predictions"),
         ("semi", lambda labels: semi(TEST[:, :4], NAMES, labels), "predictions"),
