@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvmr_zoo.checkpoint import Checkpoint, add_metrics
+from mvmr_zoo.checkpoint import CONFIG_FILE, Checkpoint, add_metrics, checkpoint_of, read_hashes
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.evaluate.linear_sgd import BEST_EPOCH
-from mvmr_zoo.models import find
+from mvmr_zoo.models import find, find_folder
 from mvmr_zoo.models.adapters import is_external
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mvmr_zoo.evaluate.report import Report
 
 
-def attachable(spec: str) -> Checkpoint:
-    """The checkpoint of a spec, if results can be written into its folder.
+def attachable(spec: str) -> Path:
+    """The checkpoint folder of a spec, if results can be written into it. The folder is not read.
 
     Raises:
         ConfigError: The folder is in the cache of the Hub, or the spec is an external encoder.
@@ -26,17 +26,21 @@ def attachable(spec: str) -> Checkpoint:
     """
     if is_external(spec):
         raise ConfigError(f"--attach writes into a checkpoint folder. The external encoder {spec} has none.")
-    found = find(spec)
-    if found.location == "hub":
+    folder = find_folder(spec)
+    if folder is None:
+        find(spec)  # raises if there is no such model
         raise ConfigError(
             f"--attach writes into the checkpoint folder. {spec} is in the cache of the Hub, which is not changed. "
             "Pass a folder of your own."
         )
-    return found.checkpoint
+    return folder.path
 
 
 def attach_report(report: Report, path: Path | None) -> Checkpoint:
     """Write the results of a report into `config.json` and the model card.
+
+    The other files are not hashed again: `load` did it before the evaluation, and their hashes in `config.json` must be
+    those of the report.
 
     Args:
         report: Report on an encoder.
@@ -45,7 +49,8 @@ def attach_report(report: Report, path: Path | None) -> Checkpoint:
     Raises:
         ConfigError: The report was measured with other weights, another alignment or another preprocessing.
     """
-    checkpoint = attachable(report.spec)
+    folder = attachable(report.spec)
+    checkpoint = checkpoint_of(folder, read_hashes(folder / CONFIG_FILE))
     source = path.as_posix() if path is not None else "mvmr-zoo eval"
     return add_metrics(checkpoint, card_figures(checkpoint, report, source))
 

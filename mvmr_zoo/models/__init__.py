@@ -17,7 +17,7 @@ from mvmr_zoo.models.catalog import (
 from mvmr_zoo.models.describe import damaged_models, list_models, model_info
 from mvmr_zoo.models.loading import Device, load
 from mvmr_zoo.models.paths import default_library_path, zoo_home
-from mvmr_zoo.models.resolve import find, find_checkpoint, local_folder
+from mvmr_zoo.models.resolve import find, find_checkpoint, find_folder, local_folder
 
 if TYPE_CHECKING:
     from mvmr_zoo.models.save import save_encoder
@@ -34,6 +34,7 @@ __all__ = [
     "default_library_path",
     "find",
     "find_checkpoint",
+    "find_folder",
     "hub_catalog_text",
     "list_models",
     "load",

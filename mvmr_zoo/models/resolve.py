@@ -37,7 +37,7 @@ class Found(NamedTuple):
 
 
 class LocalFolder(NamedTuple):
-    """A model folder on this machine, and whether it is in the package or in the zoo."""
+    """A model folder on this machine, and whether it is in the package, in the zoo or at a path that was given."""
 
     path: Path
     location: Location
@@ -54,19 +54,17 @@ def find(spec: str) -> Found:
         CheckpointError: The folder is damaged, or differs from the one that the catalog pins.
         HubError: The Hub cannot be reached, or refuses the request.
     """
-    if spec.startswith("local-dir:"):
-        return _at_path(spec.removeprefix("local-dir:"))
+    pin = CATALOG[spec].pin if spec in CATALOG else None
+    folder = find_folder(spec)
+    if folder is not None:
+        if folder.location != "package":
+            _check_pinned(folder.path, pin)
+        checkpoint = read_checkpoint(folder.path)
+        if folder.location == "path":
+            return Found(checkpoint, "path", os.fspath(folder.path.resolve()))
+        return Found(checkpoint, folder.location, spec, spec)
     if is_hub_spec(spec):
         return _from_hub(parse_hub_spec(spec))
-    pin = CATALOG[spec].pin if spec in CATALOG else None
-    if _exists(Path(spec), CONFIG_FILE):
-        _check_pinned(Path(spec), pin)
-        return _at_path(spec)
-    folder = local_folder(spec)
-    if folder is not None:
-        if folder.location == "zoo":
-            _check_pinned(folder.path, pin)
-        return Found(read_checkpoint(folder.path), folder.location, spec, spec)
     if pin is not None:
         return _from_hub(HubSpec(pin.repo, pin.revision), sha256=pin.sha256, name=spec)
     organization = hub_organization()
@@ -76,6 +74,25 @@ def find(spec: str) -> Found:
         except (UnknownModelError, HubError, ConfigError) as error:
             raise UnknownModelError(f"{not_found(spec)} Error from the Hub: {error}") from None
     raise UnknownModelError(not_found(spec))
+
+
+def find_folder(spec: str) -> LocalFolder | None:
+    """The checkpoint folder of a spec on this machine, without reading it. None if there is none outside the Hub.
+
+    Raises:
+        CheckpointError: The folder is an exported folder.
+    """
+    if is_hub_spec(spec):
+        return None
+    path = spec.removeprefix("local-dir:")
+    if path == spec and not _exists(Path(path), CONFIG_FILE):
+        return local_folder(spec)
+    if is_exported(path):
+        raise CheckpointError(
+            f"{path} is an exported folder, not a checkpoint. Use `load` to run it, or `mvmr-export check {path}` to "
+            "check it."
+        )
+    return LocalFolder(Path(path), "path")
 
 
 def find_checkpoint(spec: str) -> Checkpoint:
@@ -147,16 +164,6 @@ def _exists(folder: Path, file: str = "") -> bool:
     if not os.path.lexists(folder):
         sweep_leftovers(folder.parent)
     return os.path.exists(folder / file)
-
-
-def _at_path(path: str) -> Found:
-    if is_exported(path):
-        raise CheckpointError(
-            f"{path} is an exported folder, not a checkpoint. Use `load` to run it, or `mvmr-export check {path}` to "
-            "check it."
-        )
-    checkpoint = read_checkpoint(path)
-    return Found(checkpoint, "path", os.fspath(checkpoint.folder.resolve()))
 
 
 def _from_hub(where: HubSpec, *, sha256: str | None = None, name: str | None = None) -> Found:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mvmr_zoo
-from mvmr_zoo.checkpoint import Checkpoint, Head, alignment_from_projector
+from mvmr_zoo.checkpoint import Checkpoint, Head, alignment_from_projector, file_digest
 from mvmr_zoo.datasets import Splits, embed_images, image_folder, open_splits
 from mvmr_zoo.errors import ConfigError, DataError
 from mvmr_zoo.evaluate import (
@@ -293,6 +293,22 @@ def test_attached_figures_stand_on_the_card(tmp_path: Path, data: Path, checkpoi
     assert done.returncode == 0, done.stderr
     assert "| data/knn-v1 | " in (tmp_path / "copy" / "README.md").read_text()
     assert typed("verify", copy).returncode == 0
+
+
+def test_attaching_hashes_the_weights_once(
+    tmp_path: Path, data: Path, checkpoint: Checkpoint, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(checkpoint.folder, tmp_path / "copy")
+    hashed: list[Path] = []
+
+    def counted(path: Path) -> str:
+        hashed.append(path)
+        return file_digest(path)
+
+    monkeypatch.setattr("mvmr_zoo.checkpoint.hashes.file_digest", counted)
+    assert typed("eval", "knn", copy, "--data", f"folder:{data}", "--attach").returncode == 0
+    assert hashed.count(copy / "model.safetensors") == 1
+    assert "| data/knn-v1 | " in (copy / "README.md").read_text()
 
 
 def test_imagenette_by_name(imagenette: Path, zoo: Path) -> None:
