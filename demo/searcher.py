@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from demo.hits import PageHit, PhotoDetails, file_name
 from demo.thumbnails import LARGE_PX, Thumbnails, save_small
 from demo.trail import QueryPhoto, Step
-from demo.uploads import Upload, open_upload
+from demo.uploads import Upload, decode_upload, read_upload
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import ConfigError, DataError, LibraryError, printable
 from mvmr_zoo.search import Filters
@@ -112,19 +112,20 @@ class Searcher:
         self.thumbnails.close()
 
     def query_from_file(self, path: str | os.PathLike[str]) -> QueryPhoto:
-        """Prepare an uploaded photo for a search. A photo with the content of a library photo is not embedded again.
+        """Prepare an uploaded photo for a search. A photo with the content of a library photo is not decoded.
 
         Raises:
             ImageError: The photo cannot be read or exceeds the upload limits.
         """
-        upload = open_upload(path)
+        upload = read_upload(path)
         copies = self.copies_of(upload)
         if copies:
             return replace(self._query_photo(copies), name=printable(upload.name))
-        vector: NDArray[np.float32] = self.model.embed([upload.image])[0]
+        image = decode_upload(upload)
+        vector: NDArray[np.float32] = self.model.embed([image])[0]
         # named after the vector, so that the name cannot be guessed and is the same for the same photo
         thumbnail = self._uploads / f"{hashlib.sha256(vector.tobytes()).hexdigest()}-query.jpg"
-        save_small(upload.image, thumbnail, _QUERY_THUMBNAIL_PX)
+        save_small(image, thumbnail, _QUERY_THUMBNAIL_PX)
         return QueryPhoto(printable(upload.name), thumbnail, vector=vector)
 
     def copies_of(self, upload: Upload) -> dict[int, PhotoRow]:

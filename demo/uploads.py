@@ -54,32 +54,37 @@ class Upload(NamedTuple):
     Args:
         name: File name.
         content: File content.
-        image: Upright RGB image, possibly decoded at a reduced size.
     """
 
     name: str
     content: bytes
-    image: Image.Image
 
 
-def open_upload(path: str | os.PathLike[str]) -> Upload:
-    """Open an uploaded photo.
+def read_upload(path: str | os.PathLike[str]) -> Upload:
+    """Read an uploaded file. It need not be a photo.
 
     Raises:
-        ImageError: The photo is unreadable or too large. The message does not contain the folder of the file.
+        ImageError: The file is missing or too large. The message does not contain its folder.
     """
     name = Path(path).name
     try:
         size = os.stat(path).st_size
         if size > MAX_BYTES:
             raise ImageError(name, "open", f"larger than {MAX_BYTES / 1e6:.0f} MB")
-        content = file_bytes(path)
-        photo = _decode_pool().photo(PhotoFile(name, content), min_px=_DECODED_PX, max_pixels=MAX_PIXELS)
+        return Upload(name, file_bytes(path))
     except OSError:
         raise ImageError(name, "open", "no longer on the server; send it again") from None
     except ImageError as error:
         raise ImageError(name, error.stage, error.reason) from None
-    return Upload(name, content, photo.image)
+
+
+def decode_upload(upload: Upload) -> Image.Image:
+    """The upright RGB image of an upload, possibly decoded at a reduced size.
+
+    Raises:
+        ImageError: The photo is unreadable or has too many pixels.
+    """
+    return _decode_pool().photo(PhotoFile(*upload), min_px=_DECODED_PX, max_pixels=MAX_PIXELS).image
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import gradio as gr
 from demo import markup
 from demo.hits import PhotoDetails  # needed at run time, because Gradio reads the annotations of handlers
 from demo.tabs.parts import gallery_items, photo_input, photos, show_errors
-from demo.uploads import open_upload
+from demo.uploads import decode_upload, read_upload
 from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.images import read_image
 
@@ -126,8 +126,8 @@ class CompareTab:
         """Return the query image and the ids of the library photos with the same content."""
         searcher = self._services.searcher
         if isinstance(query, Path):
-            upload = open_upload(query)
-            return upload.image, tuple(searcher.copies_of(upload))
+            upload = read_upload(query)
+            return decode_upload(upload), tuple(searcher.copies_of(upload))
         row = searcher.rows([query]).get(query)
         if row is None:
             raise ConfigError("This photo is no longer in the library. Reload the page.")

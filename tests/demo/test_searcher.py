@@ -66,6 +66,20 @@ def test_uploaded_library_photo_is_recognized_by_content(searcher: Searcher, alb
     assert set(query_photo.ids) <= set(ids(searcher, Step((query_photo,)), k=3, hide_query=False))
 
 
+def test_a_copy_of_a_library_photo_is_not_decoded(tmp_path: Path) -> None:
+    """The copy has more pixels than an upload may have, so decoding it would raise an error."""
+    (tmp_path / "photos").mkdir()
+    Image.new("1", (8_000, 8_000)).save(tmp_path / "photos" / "wide.png")
+    with PhotoLibrary(tmp_path / "library") as library:
+        library.add([tmp_path / "photos"])
+    searcher = Searcher(tmp_path / "library", None, uploads=tmp_path)
+    try:
+        (tmp_path / "copy.png").write_bytes((tmp_path / "photos" / "wide.png").read_bytes())
+        assert searcher.query_from_file(tmp_path / "copy.png").ids == tuple(searcher.ids())
+    finally:
+        searcher.close()
+
+
 def test_an_upload_is_hashed_once_and_its_hits_are_fetched_once(
     searcher: Searcher, album: Album, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,16 +10,17 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from demo.uploads import MAX_BYTES, RETENTION_S, SWEEP_INTERVAL_S, open_upload, sweep, uploads_folder
+from demo.uploads import MAX_BYTES, RETENTION_S, SWEEP_INTERVAL_S, decode_upload, read_upload, sweep, uploads_folder
 from mvmr_zoo.errors import ImageError
 
 from ..environment import ROOT
 
 
-def test_open_upload(tmp_path: Path) -> None:
+def test_uploads_are_read_and_decoded(tmp_path: Path) -> None:
     Image.new("RGB", (60, 40), "red").save(tmp_path / "a.jpg")
-    sent = open_upload(tmp_path / "a.jpg")
-    assert (sent.name, sent.image.size, sent.image.mode) == ("a.jpg", (60, 40), "RGB")
+    sent = read_upload(tmp_path / "a.jpg")
+    image = decode_upload(sent)
+    assert (sent.name, image.size, image.mode) == ("a.jpg", (60, 40), "RGB")
     assert sent.content == (tmp_path / "a.jpg").read_bytes()
 
 
@@ -34,7 +35,7 @@ def test_invalid_uploads_are_rejected(tmp_path: Path) -> None:
         ("gone.jpg", "no longer on the server; send it again"),
     ):
         with pytest.raises(ImageError) as caught:
-            open_upload(tmp_path / name)
+            decode_upload(read_upload(tmp_path / name))
         assert str(caught.value) == f"{name}: {reason}"
 
 
