@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -13,6 +12,9 @@ from mvmr_zoo.errors import ConfigError
 from mvmr_zoo.search import Filters
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
     from demo.searcher import Searcher
 
 _ALL_FOLDERS = "All folders"
@@ -29,7 +31,6 @@ class FilterBox:
 
     def __init__(self, searcher: Searcher, folder: Path | None) -> None:
         self._searcher, self._first = searcher, folder
-        self._folders: dict[str, Path] = {}
         self._k = gr.Slider(1, MAX_HITS, value=PAGE_SIZE, step=1, label="Hits per page")
         self._percentile = gr.Slider(
             0, 100, value=0, step=0.5, label="Minimum percentile",
@@ -54,30 +55,51 @@ class FilterBox:
             *(event for date in (self._from, self._to) for event in (date.submit, date.blur)),
         ]
 
-    def folders(self, *, chosen: bool) -> gr.Dropdown:
-        """Return the dropdown with the current folders.
+    def folders(self) -> dict[str, Path]:
+        """Return the folders to choose from, by display name."""
+        folders = dict(itertools.islice(self._searcher.folders().items(), _MAX_FOLDERS))
+        return folders if self._first is None else folders | {str(self._first): self._first}
+
+    def dropdown(self, folders: Iterable[str], *, chosen: bool) -> gr.Dropdown:
+        """Return the dropdown with the names of folders.
 
         Args:
+            folders: Names of the folders.
             chosen: Keep the current selection. Otherwise the preselected folder is selected.
         """
-        self._folders = self._searcher.folders()
-        if self._first is not None:
-            self._folders.setdefault(str(self._first), self._first)
-        choices = [_ALL_FOLDERS, *itertools.islice(self._folders, _MAX_FOLDERS)]
+        choices = [_ALL_FOLDERS, *folders]
         return gr.Dropdown(choices) if chosen else gr.Dropdown(choices, value=str(self._first or _ALL_FOLDERS))
 
     def options(
-        self, k: float, percentile: float, folder: str, taken_from: str, taken_to: str, hide: bool, group: bool
+        self,
+        folders: Mapping[str, Path],
+        k: float,
+        percentile: float,
+        folder: str,
+        taken_from: str,
+        taken_to: str,
+        hide: bool,
+        group: bool,
     ) -> Options:
         """Convert the values of `inputs` to options.
+
+        Args:
+            folders: Folders of the dropdown by name.
+            k: Hits per page.
+            percentile: Minimum percentile; 0 means no minimum.
+            folder: Name of a folder.
+            taken_from: First date.
+            taken_to: Last date.
+            hide: Hide the query photos.
+            group: Group near duplicates.
 
         Raises:
             ConfigError: A date is invalid, or the folder has no photos in the library.
         """
-        if folder not in (None, _ALL_FOLDERS) and folder not in self._folders:
+        if folder not in (None, _ALL_FOLDERS) and folder not in folders:
             raise ConfigError(f"The library has no photos in {folder}. Choose another folder.")
         filters = Filters(
-            folder=self._folders.get(folder),
+            folder=folders.get(folder),
             taken_from=(taken_from or "").strip() or None,
             taken_to=(taken_to or "").strip() or None,
             min_percentile=percentile or None,

@@ -18,6 +18,9 @@ from demo.trail import QueryPhoto, Sign, Step, Trail
 from mvmr_zoo.errors import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from demo.services import Services
 
 EXAMPLES = 8
@@ -48,6 +51,7 @@ class Session:
         hits: Hits of the current search.
         chosen: Hit that is shown enlarged; None if there is none.
         examples: Example photos.
+        folders: Folders that the filters offer, by display name.
         settings: Values of the filters when the hits were found.
         displayed: Displayed hits. All versions of the state of a session share this object.
     """
@@ -56,6 +60,7 @@ class Session:
     hits: tuple[PageHit, ...] = ()
     chosen: PhotoDetails | None = None
     examples: tuple[PhotoDetails, ...] = ()
+    folders: Mapping[str, Path] = field(default_factory=dict)
     settings: tuple[Any, ...] = ()
     displayed: DisplayedHits = field(default_factory=DisplayedHits, compare=False)
 
@@ -165,11 +170,11 @@ class SearchTab:
 
     def load(self, session: Session) -> list[Any]:
         """Return the initial or refreshed contents of the tab as values for `loads`."""
-        examples = tuple(self._searcher.examples(EXAMPLES))
+        examples, folders = tuple(self._searcher.examples(EXAMPLES)), self.filters.folders()
         return [
-            replace(session, examples=examples),
+            replace(session, examples=examples, folders=folders),
             gr.Gallery(gallery_items([(each.thumbnail, each.name) for each in examples]), visible=bool(examples)),
-            self.filters.folders(chosen=bool(session.examples)),
+            self.filters.dropdown(folders, chosen=bool(session.examples)),
             gr.skip() if session.trail.steps else markup.note(*self._invitation(bool(examples))),
         ]
 
@@ -227,7 +232,7 @@ class SearchTab:
 
     def _search(self, session: Session, trail: Trail, *settings: Any) -> list[Any]:
         """Show the first page of hits of the current step of a search history."""
-        step, options = trail.step, self.filters.options(*settings)
+        step, options = trail.step, self.filters.options(session.folders, *settings)
         if step is None:
             return [gr.skip()] * len(self.outputs)
         hits = self._searcher.search(step, options)
@@ -235,7 +240,7 @@ class SearchTab:
         return self._render(session, self.detail.hide(), has_more=len(hits) == options.k)
 
     def _load_more(self, session: Session, *settings: Any) -> list[Any]:
-        step, options = session.trail.step, self.filters.options(*settings)
+        step, options = session.trail.step, self.filters.options(session.folders, *settings)
         if step is None:
             return [gr.skip()] * len(self.outputs)
         more = self._searcher.search(step, options, offset=len(session.hits))

@@ -62,8 +62,8 @@ class Globs:
     exclude: tuple[str, ...] = ()
 
     def takes(self, below: bytes) -> bool:
-        """Whether a photo is selected, by its path relative to the scanned folder."""
-        return (not self.include or _match(self.include, below)) and not self.leaves_out(below)
+        """Whether a photo is selected if it is not skipped, by its path relative to the scanned folder."""
+        return not self.include or _match(self.include, below)
 
     def leaves_out(self, below: bytes) -> bool:
         """Whether a file or folder is skipped, by its path relative to the scanned folder."""
@@ -115,25 +115,28 @@ def scan_folder(folder: bytes, globs: Globs = EVERYTHING) -> Scan:
             seen.add((facts.st_dev, facts.st_ino))
             with os.scandir(current) as entries:
                 for entry in entries:
-                    if not entry.name.startswith(b".") and not globs.leaves_out(entry.path[first:]):
-                        _scan_entry(entry, scan, waiting)
+                    if entry.name.startswith(b".") or globs.leaves_out(entry.path[first:]):
+                        continue
+                    match _read_entry(entry):
+                        case bytes(subfolder):
+                            waiting.append(subfolder)
+                        case Stamp() as stamp if globs.takes(entry.path[first:]):
+                            scan.photos[entry.path] = stamp
+                        case FailureRow() as failure:
+                            scan.unreadable.append(failure)
         except OSError as error:
             scan.unreadable.append(FailureRow(current, "open", f"folder cannot be read: {error.strerror}"))
-    if globs.include:
-        selected = {path: stamp for path, stamp in scan.photos.items() if globs.takes(path[first:])}
-        return Scan(selected, scan.unreadable)
     return scan
 
 
-def _scan_entry(entry: os.DirEntry[bytes], scan: Scan, waiting: list[bytes]) -> None:
+def _read_entry(entry: os.DirEntry[bytes]) -> bytes | Stamp | FailureRow | None:
+    """The path of a subfolder, the stamp of a photo, an error, or None for any other file."""
     try:
         if entry.is_dir():
-            waiting.append(entry.path)
-        elif entry.name.lower().endswith(_SUFFIXES):
-            if (stamp := stamp_of(entry.stat())) is not None:
-                scan.photos[entry.path] = stamp
+            return entry.path
+        return stamp_of(entry.stat()) if entry.name.lower().endswith(_SUFFIXES) else None
     except OSError as error:
-        scan.unreadable.append(FailureRow(entry.path, "open", f"cannot be accessed: {error.strerror}"))
+        return FailureRow(entry.path, "open", f"cannot be accessed: {error.strerror}")
 
 
 def stamp_of(facts: os.stat_result) -> Stamp | None:
