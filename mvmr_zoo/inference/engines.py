@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from mvmr_zoo.checkpoint import ALIGNED_MATRIX, CONFIG_FILE, GRAPH_FILE
 from mvmr_zoo.errors import CheckpointError, ConfigError, MissingDependencyError, MvmrError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -214,6 +215,25 @@ def onnx_session(
     return ort.InferenceSession(graph, options, providers=providers)
 
 
+@contextmanager
+def onnx_errors(what: str, where: Callable[[], str] = str) -> Iterator[None]:
+    """Turn an error of ONNX Runtime into a CheckpointError of one line.
+
+    Args:
+        what: What cannot be done, the first part of the message.
+        where: Returns text that precedes the error in the message. It is called only if there is one.
+
+    Raises:
+        CheckpointError: The block raised an error that is not an MvmrError.
+    """
+    try:
+        yield
+    except MvmrError:
+        raise
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
+        raise CheckpointError(f"{what}: {one_line(where() + str(error))}") from None
+
+
 def run_session(session: Any, outputs: list[str], inputs: dict[str, Any], options: Any = None) -> list[Any]:
     """Run an `onnxruntime.InferenceSession`.
 
@@ -226,10 +246,8 @@ def run_session(session: Any, outputs: list[str], inputs: dict[str, Any], option
     Raises:
         CheckpointError: ONNX Runtime cannot run the graph, for example because an index in it is out of range.
     """
-    try:
+    with onnx_errors("ONNX Runtime cannot run the graph"):
         return list(session.run(outputs, inputs, options))
-    except Exception as error:  # ONNX Runtime's exceptions have no common base class
-        raise CheckpointError(f"ONNX Runtime cannot run the graph ({one_line(error)}).") from None
 
 
 def traced_engine(module: nn.Module, *, size_px: int, device: str = "cpu", threads: int = 0) -> OnnxEngine:
@@ -261,15 +279,12 @@ def onnx_engine(checkpoint: Checkpoint, device: str = "cpu", threads: int = 0) -
     weights, graph, alignment = checkpoint.weights(), checkpoint.graph(), checkpoint.alignment
     if alignment is not None:
         weights[ALIGNED_MATRIX] = alignment.matrix
-    try:
+
+    def misfit() -> str:
+        return next((f"{name} {w.shape}: " for name, w in weights.items() if _misfits(graph, name, w)), "")
+
+    with onnx_errors(f"{checkpoint.weights_path} does not fit {GRAPH_FILE}", misfit):
         engine = OnnxEngine(graph, weights, device=device, threads=threads)
-    except MvmrError:
-        raise
-    except Exception as error:  # ONNX Runtime's exceptions have no common base class
-        which = next((f"{name} {w.shape}: " for name, w in weights.items() if _misfits(graph, name, w)), "")
-        raise CheckpointError(
-            f"{checkpoint.weights_path} does not fit {GRAPH_FILE}: {one_line(which + str(error))}"
-        ) from None
     config_words = {"features": "embedding_dim is", "aligned": "outputs says"}
     for output, dim in checkpoint.config.outputs.items():
         shape = engine.shapes.get(output, ())

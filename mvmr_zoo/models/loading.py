@@ -10,8 +10,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from mvmr_zoo.checkpoint import ALIGNMENT_FILE, OUTPUTS, Output
-from mvmr_zoo.errors import CheckpointError, ConfigError, MvmrError, one_line
-from mvmr_zoo.inference import Engine, Model, OnnxEngine, TorchEngine, onnx_engine, torch_encoder, traced_engine
+from mvmr_zoo.errors import ConfigError
+from mvmr_zoo.inference import (
+    Engine,
+    Model,
+    OnnxEngine,
+    TorchEngine,
+    onnx_engine,
+    onnx_errors,
+    torch_encoder,
+    traced_engine,
+)
 from mvmr_zoo.models import adapters
 from mvmr_zoo.models.catalog import DEFAULT_MODEL
 from mvmr_zoo.models.describe import checkpoint_card, exported_card
@@ -193,12 +202,8 @@ def _load_external(spec: str, device: str, runtime: str, threads: int) -> Model:
     if runtime == "torch":
         engine = TorchEngine(build(), device=device)
     elif encoder.graph is not None:
-        try:
+        with onnx_errors(f"{spec} cannot be loaded"):
             engine = OnnxEngine(encoder.graph, encoder.tensors, device=device, threads=threads)
-        except MvmrError:
-            raise
-        except Exception as error:  # ONNX Runtime's exceptions have no common base class
-            raise CheckpointError(f"{spec} cannot be loaded: {one_line(error)}") from None
     else:
         engine = traced_engine(build(), size_px=encoder.preprocess.crop_px, device=device, threads=threads)
     return Model(spec, encoder.card, engine, encoder.digest, build)

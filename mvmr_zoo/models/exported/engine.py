@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmr_zoo.errors import CheckpointError, MvmrError, one_line
-from mvmr_zoo.inference import onnx_session, run_session
+from mvmr_zoo.errors import CheckpointError
+from mvmr_zoo.inference import onnx_errors, onnx_session, run_session
 from mvmr_zoo.models.exported.exported_folder import MODEL_FILE, PARITY_REPORT_FILE
 from mvmr_zoo.models.exported.signature import SIGNATURE_KEY
 
@@ -46,12 +46,8 @@ class ExportedEngine:
         self.signature = signature
         self.reads = signature.reads
         path = folder / MODEL_FILE
-        try:
+        with onnx_errors(f"{path} cannot be loaded"):
             self._session = onnx_session(path, device=device, threads=threads)
-        except MvmrError:
-            raise
-        except Exception as error:  # errors of ONNX Runtime have no common base class
-            raise CheckpointError(f"{path} cannot be loaded: {one_line(error)}") from None
         inputs = [tensor.name for tensor in self._session.get_inputs()]
         outputs = [tensor.name for tensor in self._session.get_outputs()]
         expected = (
