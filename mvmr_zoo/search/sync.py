@@ -78,8 +78,9 @@ def sync_folders(
         DataError: A folder does not exist or cannot be read, or the folders contain no photos.
     """
     roots = [absolute(folder) for folder in folders]
-    scans = {root: _scan(root, store, globs, allow_empty=allow_empty) for root in roots}
-    known = {path: stamp for root in scans for path, stamp in store.stamps(root).items()}
+    indexed = {root: store.stamps(root) for root in roots}
+    scans = {root: _scan(root, len(each), globs, allow_empty=allow_empty) for root, each in indexed.items()}
+    known = {path: stamp for each in indexed.values() for path, stamp in each.items()}
     tried = known.keys() | {path for root in scans for path in store.failed(root)}
     found = {path: (root, stamp) for root, scan in scans.items() for path, stamp in scan.photos.items()}
     if not found and not tried:
@@ -115,9 +116,9 @@ def sync_folders(
     )
 
 
-def _scan(root: bytes, store: Store, globs: Globs, *, allow_empty: bool) -> Scan:
+def _scan(root: bytes, indexed: int, globs: Globs, *, allow_empty: bool) -> Scan:
     """Scan a folder. Raises DataError if it cannot be read, or if it is empty although photos of it are indexed."""
-    name, indexed = os.fsdecode(root), len(store.stamps(root))
+    name = os.fsdecode(root)
     if not os.path.isdir(root):
         if indexed and allow_empty and not os.path.exists(root):
             return Scan()

@@ -112,3 +112,11 @@ def test_another_model_is_refused(
             other.search(photo_folder / "a" / "00.jpg")
     with PhotoLibrary(library.folder) as same:
         assert same.search(photo_folder / "a" / "00.jpg", 1)
+
+
+def test_stamps_are_read_once(library: PhotoLibrary, photo_folder: Path) -> None:
+    library.add([photo_folder])
+    statements: list[str] = []
+    library._store._connection.set_trace_callback(statements.append)
+    assert library.add([photo_folder]).unchanged == 12
+    assert sum(each.startswith("SELECT path, size, mtime_ns") for each in statements) == 1
