@@ -18,7 +18,6 @@ from mvmr_zoo.models import load
 
 if TYPE_CHECKING:
     from mvmr_zoo.checkpoint import Figure, Output
-    from mvmr_zoo.datasets import Splits
     from mvmr_zoo.inference import Model
 
 
@@ -118,7 +117,8 @@ def _with_output(protocol: Protocol, model: Model, output: Output | None, dim: i
 
 def measure(protocol: Protocol, spec: str, model: Model, splits: HashedSplits, options: Options) -> Evaluation:
     """Evaluate a loaded encoder on open splits. Raises ConfigError if the protocol does not apply."""
-    _check_applies(protocol, model, splits)
+    if reason := protocol.refuses(model, splits):
+        raise ConfigError(f"{protocol.name} cannot be used with {reason}.")
     if protocol.classifier:
         model = model.with_features()
     began = time.perf_counter()
@@ -201,8 +201,3 @@ def _protocol(name: str) -> Protocol:
         near = closest(name, PROTOCOLS) or list(PROTOCOLS)
         raise ConfigError(f"There is no protocol named {name!r}. Closest: {', '.join(near)}.")
     return PROTOCOLS[name]
-
-
-def _check_applies(protocol: Protocol, model: Model, splits: Splits) -> None:
-    if reason := protocol.refuses(model, splits):
-        raise ConfigError(f"{protocol.name} cannot be used with {reason}.")

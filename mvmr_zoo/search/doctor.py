@@ -112,7 +112,7 @@ def _rows(store: Store) -> list[Finding]:
 
 def _files(folder: Path, store: Store) -> list[Finding]:
     """Find index files that the manifest does not name, and partial files of interrupted commands."""
-    leftovers = leftover_files(folder, store)
+    leftovers = leftover_files(folder, read_manifest(store))
     if not leftovers:
         return []
     return [
@@ -120,7 +120,7 @@ def _files(folder: Path, store: Store) -> list[Finding]:
             f"{counted(len(leftovers), 'file')} left over from earlier indexes",
             tuple(str(path) for path in leftovers),
             "Run `mvmr-zoo index doctor --repair` to remove them.",
-            lambda: remove_leftover_files(folder, store),
+            lambda: remove_leftover_files(folder, read_manifest(store)),
         )
     ]
 

@@ -23,8 +23,8 @@ from mvmr_zoo.search.duplicates import CORRELATION, COSINE, Group, find_duplicat
 from mvmr_zoo.search.index import TARGET, Manifest, VectorIndex, check_recall, open_index, read_manifest
 from mvmr_zoo.search.lock import writing
 from mvmr_zoo.search.query import Filters, Query, check_folder, query_vector
-from mvmr_zoo.search.ranking import Hit, grouped_hits, ranked_hits
-from mvmr_zoo.search.refresh import EXACT_LIMIT, Note, refresh, retune, vectors_of
+from mvmr_zoo.search.ranking import Hit, Ranking, grouped_hits, ranked_hits
+from mvmr_zoo.search.refresh import EXACT_LIMIT, Note, refresh, retune, vectors_in
 from mvmr_zoo.search.reindex import ReindexReport, reindex
 from mvmr_zoo.search.removal import Pruned, forget_folders, forget_missing
 from mvmr_zoo.search.rows import PhotoRow
@@ -182,17 +182,17 @@ class PhotoLibrary:
         vector = query_vector(parsed, lambda photos: self.model.embed(photos), self._vectors_by_id)
         offset, k = min(offset, index.rows), min(k, index.rows)
         excluded = None if keep_query else parsed
-        found = ranked_hits(self._store, index, vector, filters, exclude=excluded, wanted=offset + k)
-        if group:
-            found = grouped_hits(self._store, index, vector, filters, found, exclude=excluded)
-        return list(itertools.islice(found, offset, offset + k))
+        among = self._store.ids(*filters.conditions()) if filters.narrows else None
+        ranking = Ranking(self._store, index, vector, among, filters.min_percentile, excluded)
+        found = ranked_hits(ranking, wanted=offset + k)
+        return list(itertools.islice(grouped_hits(ranking, found) if group else found, offset, offset + k))
 
     def _vectors_by_id(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Unit vectors `(N, D)` of photos in the library."""
         rows = self._store.by_id(ids)
         if missing := [id_ for id_ in ids if id_ not in rows]:
             raise ConfigError(f"The library {self.folder} has no photo with the id {missing[0]}.")
-        return unit(vectors_of(self._store, ids))
+        return unit(vectors_in(self._store, rows.values()))
 
     def ids(self) -> list[int]:
         """Ids of all photos that are not missing."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvmr_zoo.search.index import VectorIndex
-    from mvmr_zoo.search.query import Filters, Query
+    from mvmr_zoo.search.query import Query
     from mvmr_zoo.search.rows import PhotoRow
     from mvmr_zoo.search.store import Store
 
@@ -55,50 +55,67 @@ class Hit:
     copies: tuple[Hit, ...] = ()
 
 
-def ranked_hits(
-    store: Store,
-    index: VectorIndex,
-    vector: NDArray[np.float32],
-    filters: Filters,
-    *,
-    exclude: Query | None,
-    wanted: int,
-) -> Iterator[Hit]:
+@dataclass(frozen=True)
+class Ranking:
+    """What hits are ranked by and selected from.
+
+    Args:
+        store: Library database.
+        index: Index of the library.
+        vector: Unit vector `(D,)` of the query.
+        among: Ids of photos to consider. None means all.
+        min_percentile: Smallest percentile of hits. None means no limit.
+        exclude: Query whose photos are excluded.
+    """
+
+    store: Store
+    index: VectorIndex
+    vector: NDArray[np.float32]
+    among: NDArray[np.int64] | None
+    min_percentile: float | None
+    exclude: Query | None
+
+    def is_too_small(self, percentile: float | None) -> bool:
+        """Whether a percentile is below the limit."""
+        return self.min_percentile is not None and percentile is not None and percentile < self.min_percentile
+
+    def is_excluded(self, id_: int, path: Path) -> bool:
+        """Whether a photo is part of the query that is excluded."""
+        return self.exclude is not None and is_query_photo(self.exclude, id_, path)
+
+
+def ranked_hits(ranking: Ranking, *, wanted: int) -> Iterator[Hit]:
     """Yield all hits, best first. They are read from the index in parts of growing size.
 
     For a larger part, an inverted file may search more of its clusters. Therefore, only the first `wanted` hits are
     guaranteed to be in order.
 
     Args:
-        store: Library database.
-        index: Index of the library.
-        vector: Unit vector `(D,)` of the query.
-        filters: Conditions that hits must meet.
-        exclude: Query whose photos are excluded.
+        ranking: The query, and the photos to rank.
         wanted: Approximate number of hits that the caller will consume.
 
     Raises:
         LibraryError: The files of the 1,000 best photos are missing, because their disk is disconnected.
     """
-    among = store.ids(*filters.conditions()) if filters.narrows else None
+    index, among = ranking.index, ranking.among
     total = index.rows if among is None else len(among)
     seen, k, missing, yielded = set[int](), _EXTRA_HITS + wanted, 0, 0
     while len(seen) < total and k < _GROWTH * (_EXTRA_HITS + max(total, wanted)):
-        found = index.search(vector, k, among=among)
+        found = index.search(ranking.vector, k, among=among)
         fresh = [
             (id_, score)
             for id_, score in zip(found.ids.tolist(), found.scores.tolist(), strict=True)
             if id_ not in seen
         ]
-        paths = store.paths_of(id_ for id_, _ in fresh)
+        paths = ranking.store.paths_of(id_ for id_, _ in fresh)
         for id_, score in fresh:
             percentile = index.percentile(score)
-            if filters.min_percentile is not None and percentile is not None and percentile < filters.min_percentile:
+            if ranking.is_too_small(percentile):
                 return
             if id_ in paths:
                 path = Path(os.fsdecode(paths[id_]))
                 missing = 0 if os.path.exists(path) else missing + 1
-                if missing == 0 and not (exclude is not None and is_query_photo(exclude, id_, path)):
+                if missing == 0 and not ranking.is_excluded(id_, path):
                     yielded += 1
                     yield Hit(id_, path, score, percentile)
                 elif missing == _MAX_MISSING_IN_A_ROW and yielded == 0:
@@ -112,38 +129,25 @@ def ranked_hits(
         k *= _GROWTH
 
 
-def grouped_hits(
-    store: Store,
-    index: VectorIndex,
-    vector: NDArray[np.float32],
-    filters: Filters,
-    hits: Iterable[Hit],
-    *,
-    exclude: Query | None,
-) -> Iterator[Hit]:
+def grouped_hits(ranking: Ranking, hits: Iterable[Hit]) -> Iterator[Hit]:
     """Group near duplicates. Yields the best copy of each group with the others as `copies`, most similar first.
 
     A group has all copies of its most similar hit, wherever they rank. Therefore, groups do not depend on the number of
     hits that the caller consumes. The best copy may be less similar to the query than the hits of the next group.
 
     Args:
-        store: Library database.
-        index: Index of the library.
-        vector: Unit vector `(D,)` of the query.
-        filters: Conditions that copies must meet too.
+        ranking: The query, and the photos that may be copies.
         hits: Hits, best first.
-        exclude: Query whose photos are excluded.
     """
-    among = store.ids(*filters.conditions()) if filters.narrows else None
     grouped = set[int]()
     for hit in hits:
-        first = store.by_id([hit.id]).get(hit.id)
+        first = ranking.store.by_id([hit.id]).get(hit.id)
         if first is None or hit.id in grouped:
             continue
         members = [(photo_rank(first), hit)]
-        for id_, photo in _copies_of(store, index, first, among).items():
-            copy = None if id_ in grouped or id_ == hit.id else _hit(index, id_, photo, vector, filters)
-            if copy is not None and not (exclude is not None and is_query_photo(exclude, id_, copy.path)):
+        for id_, photo in _copies_of(ranking, hit.id, first).items():
+            copy = None if id_ in grouped else _hit(ranking, id_, photo)
+            if copy is not None and not ranking.is_excluded(id_, copy.path):
                 members.append((photo_rank(photo), copy))
         grouped.update(copy.id for _, copy in members)
         _, best = min(members, key=lambda member: member[0])
@@ -151,41 +155,40 @@ def grouped_hits(
         yield replace(best, copies=tuple(copies))
 
 
-def _copies_of(
-    store: Store, index: VectorIndex, photo: PhotoRow, among: NDArray[np.int64] | None
-) -> dict[int, PhotoRow]:
-    """Photos by id that are exact or near duplicates of a photo, itself included. Missing photos are excluded.
+def _copies_of(ranking: Ranking, own_id: int, photo: PhotoRow) -> dict[int, PhotoRow]:
+    """Photos by id that are exact or near duplicates of a photo, without itself. Missing photos are excluded.
 
     Near duplicates are searched among the nearest neighbors of the photo, until there are no more.
 
     Args:
-        store: Library database.
-        index: Index of the library.
+        ranking: The photos to consider.
+        own_id: Id of the photo.
         photo: Photo of the library.
-        among: Ids of photos to consider. None means all.
     """
+    store, among = ranking.store, ranking.among
     exact = store.ids("content = ?", [photo.sha256])
-    found = set((exact if among is None else np.intersect1d(exact, among)).tolist())
+    exact = exact if among is None else np.intersect1d(exact, among)
+    copies = store.by_id((id_ for id_ in exact.tolist() if id_ != own_id), missing=False)
     vector = unit(photo.vector[None].astype(np.float32))[0]
-    checked, k = set(found), len(found)
+    checked, k = {own_id, *copies}, 1 + len(copies)
     while True:
         k += _COPY_CANDIDATES
-        neighbors = index.search(vector, k, among=among)
+        neighbors = ranking.index.search(vector, k, among=among)
         near = neighbors.ids[neighbors.scores >= COSINE].tolist()
-        rows = store.by_id(id_ for id_ in near if id_ not in checked)
-        copies = {id_ for id_, row in rows.items() if is_copy(photo, row)}
+        rows = store.by_id((id_ for id_ in near if id_ not in checked), missing=False)
+        more = {id_: row for id_, row in rows.items() if is_copy(photo, row)}
         checked.update(near)
-        found |= copies
-        if not copies or len(near) < k:
-            return store.by_id(store.paths_of(sorted(found)))
+        copies |= more
+        if not more or len(near) < k:
+            return dict(sorted(copies.items()))
 
 
-def _hit(index: VectorIndex, id_: int, photo: PhotoRow, vector: NDArray[np.float32], filters: Filters) -> Hit | None:
+def _hit(ranking: Ranking, id_: int, photo: PhotoRow) -> Hit | None:
     """A photo as a hit. None if its file does not exist or its percentile is too small."""
     path = Path(os.fsdecode(photo.path))
-    score = min(float(unit(photo.vector[None].astype(np.float32))[0] @ vector), 1.0)
-    percentile = index.percentile(score)
-    too_small = filters.min_percentile is not None and percentile is not None and percentile < filters.min_percentile
+    score = min(float(unit(photo.vector[None].astype(np.float32))[0] @ ranking.vector), 1.0)
+    percentile = ranking.index.percentile(score)
+    too_small = ranking.is_too_small(percentile)
     return None if too_small or not os.path.exists(path) else Hit(id_, path, score, percentile)
 
 

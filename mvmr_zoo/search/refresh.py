@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmr_zoo._io import written_whole
-from mvmr_zoo.checkpoint import file_digest
 from mvmr_zoo.errors import LibraryError
 from mvmr_zoo.inference import unit
 from mvmr_zoo.search.index import (
@@ -37,7 +36,7 @@ from mvmr_zoo.search.index import (
     train,
     tune,
     vector_parts,
-    write_index,
+    write_hashed_index,
     write_manifest,
 )
 from mvmr_zoo.search.score_calibration import CALIBRATION_ROWS, random_pair_quantiles
@@ -45,6 +44,7 @@ from mvmr_zoo.search.score_calibration import CALIBRATION_ROWS, random_pair_quan
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mvmr_zoo.search.rows import PhotoRow
     from mvmr_zoo.search.store import Store
 
 EXACT_LIMIT = 200_000
@@ -76,7 +76,7 @@ def refresh(folder: Path, store: Store, *, note: Note = lambda text: None, damag
         LibraryDamagedError: A vector in the database has the wrong length.
     """
     ids, manifest = store.all_ids(), read_manifest(store)
-    remove_leftover_files(folder, store)
+    remove_leftover_files(folder, manifest)
     if manifest is None and not len(ids):
         return
     base = None
@@ -90,16 +90,15 @@ def refresh(folder: Path, store: Store, *, note: Note = lambda text: None, damag
         _update(folder, store, ids, manifest, base)
 
 
-def leftover_files(folder: Path, store: Store) -> list[Path]:
+def leftover_files(folder: Path, manifest: Manifest | None) -> list[Path]:
     """Index files that the manifest does not name, and partial files of interrupted commands."""
-    manifest = read_manifest(store)
     found = [*folder.glob("index-*.faiss"), *folder.glob(".index-*.part")]
     return sorted(path for path in found if manifest is None or path.name != manifest.file)
 
 
-def remove_leftover_files(folder: Path, store: Store) -> None:
+def remove_leftover_files(folder: Path, manifest: Manifest | None) -> None:
     """Delete the leftover files. The caller holds the lock, because another process may be writing such a file."""
-    for path in leftover_files(folder, store):
+    for path in leftover_files(folder, manifest):
         path.unlink(missing_ok=True)
 
 
@@ -135,7 +134,7 @@ def retune(folder: Path, store: Store, target: float, *, note: Note = lambda tex
         if base is None:
             refresh(folder, store, note=note, damaged=True)
             return retune(folder, store, target, note=note)
-        manifest = replace(manifest, tuning=_tune(base, store, target))
+        manifest = replace(manifest, tuning=_tune(base, store, store.all_ids(), target))
         write_manifest(store, manifest)
     return manifest
 
@@ -163,7 +162,8 @@ def _build(folder: Path, store: Store, ids: NDArray[np.int64], previous: Manifes
     tuning = None
     if kind == "ivf":
         note("Choosing how many clusters to search.")
-        tuning = _tune(index, store, previous.tuning.target if previous and previous.tuning else TARGET)
+        target = previous.tuning.target if previous and previous.tuning else TARGET
+        tuning = _tune(index, store, ids, target)
     manifest = Manifest(
         generation=previous.generation if previous else 0,
         file="",
@@ -217,8 +217,7 @@ def _trained_ivf(store: Store, ids: NDArray[np.int64], dim: int) -> Any:
     return index
 
 
-def _tune(index: Any, store: Store, target: float) -> Tuning:
-    ids = store.all_ids()
+def _tune(index: Any, store: Store, ids: NDArray[np.int64], target: float) -> Tuning:
     chosen = query_ids(ids)
     queries = HeldOutQueries(chosen, unit(vectors_of(store, chosen)))
     parts = vector_parts(store)
@@ -232,8 +231,12 @@ def _tune(index: Any, store: Store, target: float) -> Tuning:
 
 def vectors_of(store: Store, ids: Iterable[int]) -> NDArray[np.float32]:
     """Vectors `(N, D)` of photos as float32. Raises LibraryDamagedError if one has the wrong length."""
-    blobs = [row.vector.tobytes() for row in store.by_id(int(id_) for id_ in ids).values()]
-    return as_matrix(store, blobs).astype(np.float32)
+    return vectors_in(store, store.by_id(int(id_) for id_ in ids).values())
+
+
+def vectors_in(store: Store, rows: Iterable[PhotoRow]) -> NDArray[np.float32]:
+    """Vectors `(N, D)` of rows of the database. See `vectors_of`."""
+    return as_matrix(store, [row.vector.tobytes() for row in rows]).astype(np.float32)
 
 
 def _publish(folder: Path, store: Store, index: Any, manifest: Manifest) -> None:
@@ -243,11 +246,10 @@ def _publish(folder: Path, store: Store, index: Any, manifest: Manifest) -> None
     path = folder / f"index-{generation:06}-{secrets.token_hex(4)}.faiss"
     try:
         with written_whole(path) as part:
-            write_index(index, part)
-            size, digest = part.stat().st_size, file_digest(part)
-        manifest = replace(manifest, generation=generation, file=path.name, size=size, sha256=digest)
+            written = write_hashed_index(index, part)
+        manifest = replace(manifest, generation=generation, file=path.name, **written._asdict())
         write_manifest(store, manifest)
-        remove_leftover_files(folder, store)
+        remove_leftover_files(folder, manifest)
     except OSError as error:
         store.check_not_replaced()
         raise LibraryError(

@@ -177,9 +177,10 @@ class Store:
             ).fetchone()
         return None if row is None else _photo_row(row)
 
-    def by_id(self, ids: Iterable[int]) -> dict[int, PhotoRow]:
-        """Photos by id, in the order of `ids`. Unknown ids are ignored."""
-        return {id_: _photo_row(row) for id_, row in self._select_by_id(ids, _COLUMNS, "1").items()}
+    def by_id(self, ids: Iterable[int], *, missing: bool = True) -> dict[int, PhotoRow]:
+        """Photos by id, in the order of `ids`. Unknown ids are ignored, and missing photos if `missing` is false."""
+        condition = "1" if missing else "missing = 0"
+        return {id_: _photo_row(row) for id_, row in self._select_by_id(ids, _COLUMNS, condition).items()}
 
     def paths_of(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Paths by id, in the order of `ids`. Unknown ids and missing photos are ignored."""

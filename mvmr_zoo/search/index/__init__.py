@@ -11,6 +11,7 @@ from mvmr_zoo.search.index.faiss_io import (
     read_index,
     stored_ids,
     train,
+    write_hashed_index,
     write_index,
 )
 from mvmr_zoo.search.index.ivfpq import INDEX, LISTS_FILE, IvfPq, nearest, open_ivfpq, read_ivfpq
@@ -63,6 +64,7 @@ __all__ = [
     "train",
     "tune",
     "vector_parts",
+    "write_hashed_index",
     "write_index",
     "write_manifest",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +14,21 @@ from mvmr_zoo._io import check_regular
 from mvmr_zoo.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 TRAINING_ROWS_PER_CLUSTER = 64
 """Number of training vectors per cluster, if there are enough."""
 
 _BUFFER_BYTES = 1 << 20
+
+
+class WrittenIndex(NamedTuple):
+    """Size in bytes and SHA-256 of an index file."""
+
+    size: int
+    sha256: str
 
 
 def faiss_library() -> Any:
@@ -54,9 +64,26 @@ def read_index(path: Path, *, mapped: bool = False) -> Any:
 
 def write_index(index: Any, path: Path) -> None:
     """Write a FAISS index to a file. Raises OSError, for example if the disk is full."""
-    faiss = faiss_library()
     with path.open("wb") as file:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _BUFFER_BYTES))
+        _write(index, file.write)
+
+
+def write_hashed_index(index: Any, path: Path) -> WrittenIndex:
+    """`write_index`, with the hash of the bytes, so that the file need not be read again."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+
+        def write(data: bytes) -> int:
+            digest.update(data)
+            return file.write(data)
+
+        _write(index, write)
+        return WrittenIndex(file.tell(), digest.hexdigest())
+
+
+def _write(index: Any, write: Callable[[bytes], int]) -> None:
+    faiss = faiss_library()
+    faiss.write_index(index, faiss.PyCallbackIOWriter(write, _BUFFER_BYTES))
 
 
 def stored_ids(index: Any) -> NDArray[np.int64]:

@@ -168,6 +168,17 @@ def test_pages_of_groups_do_not_depend_on_their_size(filled: PhotoLibrary, tmp_p
     assert only.copies == ()
 
 
+def test_rows_and_filters_are_read_once(filled: PhotoLibrary) -> None:
+    first = filled.search(np.zeros((40, 40, 3), np.uint8), 1)[0]
+    statements: list[str] = []
+    filled._store._connection.set_trace_callback(statements.append)
+    filled.search(Query(like_ids=[first.id]), 5)
+    assert sum(each.startswith("SELECT id, root") for each in statements) == 1
+    statements.clear()
+    filled.search(first.path, 5, filters=Filters(min_px=1), group=True)
+    assert sum("MIN(width, height)" in each for each in statements) == 1
+
+
 def test_what_cannot_be_asked(filled: PhotoLibrary) -> None:
     with pytest.raises(ConfigError, match="no photo with the id 999"):
         filled.search(Query(like_ids=[999]))
