@@ -8,6 +8,7 @@ import socket
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -331,3 +332,39 @@ def test_no_request_prints_a_traceback(album: Album, tmp_path: Path) -> None:
     assert log.count("could not be handled") >= 3  # the searches above
     assert "Traceback" not in log
     assert '  File "' not in log
+
+
+def test_unfinished_uploads_do_not_keep_others_out(http: httpx.Client, server: Server) -> None:
+    url = urlsplit(server.address)
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: 1000\r\n"
+    head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+    with ExitStack() as stack:
+        for _ in range(40):
+            connection = stack.enter_context(socket.create_connection((url.hostname, url.port), timeout=60))
+            connection.sendall(head.encode())
+        assert call(http, "status")[0] == "complete"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01\x02\0\x01\0\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
+        b"POST /gradio_api/call/status HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /gradio_api/call/status HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 50\r\n\r\nhello",
+    ],
+)
+def test_requests_that_are_not_http_are_refused(http: httpx.Client, server: Server, request_: bytes) -> None:
+    url = urlsplit(server.address)
+    with suppress(ConnectionError), socket.create_connection((url.hostname, url.port), timeout=60) as connection:
+        connection.sendall(request_)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 4")
+    assert call(http, "status")[0] == "complete"
+
+
+def test_no_answer_can_be_framed(http: httpx.Client) -> None:
+    for path in ("/", "config", "gradio_api/info", "nothing", "login", "gradio_api/file=/etc/passwd"):
+        assert http.get(path).headers["x-frame-options"] == "DENY", path
