@@ -8,6 +8,7 @@ bombs          those files through commands and the page
 archives       crafted and damaged tar files
 graphs         hostile ONNX graphs in three forms
 page           a running page and its client
+page_uploads   uploads that take much of it, and what another visitor notices
 page_requests  hostile requests to it
 moments        kills and Ctrl+C at random moments
 special_files  pipes, sockets, devices, folders and loops in every position of a path

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from benchmarks.attack_kinds.arena import Arena, forget_peaks, kill_session, session_memory
+from benchmarks.attack_kinds.arena import MAX_S, TRACEBACK, Arena, forget_peaks, kill_session, session_memory
 
 _START_S = 120.0
 
@@ -134,3 +134,31 @@ def search_by_upload(client: httpx.Client, name: str, content: bytes) -> Outcome
     photo = {"path": answer.json()[0], "meta": {"_type": "gradio.FileData"}}
     found = call(client, "search", photo, 3, 0, "", "")
     return found._replace(seconds=time.perf_counter() - began)
+
+
+class Site(NamedTuple):
+    """What a page must not give away.
+
+    Args:
+        page: The page.
+        library: Its library.
+        photo: An indexed photo.
+    """
+
+    page: Page
+    library: Path
+    photo: Path
+
+
+def not_refused(answers: dict[str, int], codes: tuple[int, ...] = (400, 401, 403, 404, 405, 422)) -> list[str]:
+    """Requests that were not refused."""
+    return [f"{request}: status {code}" for request, code in answers.items() if code not in codes]
+
+
+def unanswered(client: httpx.Client, path: str, what: str, **request: Any) -> list[str]:
+    """A POST request that the page does not answer, or answers with a traceback."""
+    try:
+        answer = client.post(path, timeout=MAX_S, **request)
+    except httpx.HTTPError as error:
+        return [f"{path} {what}: {type(error).__name__}"]
+    return [f"{path} {what}: {answer.text[:160]!r}"] if TRACEBACK in answer.text else []

@@ -5,50 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import socket
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import httpx
 
+from benchmarks.attack_kinds import page_uploads
 from benchmarks.attack_kinds.arena import MAX_BYTES, MAX_S, TRACEBACK, Arena, Try
-from benchmarks.attack_kinds.bomb_files import PAGE_SIDE, PHOTOS
 from benchmarks.attack_kinds.bombs import small_library
-from benchmarks.attack_kinds.page import Page, call, search_by_upload, serving
+from benchmarks.attack_kinds.page import Site, call, not_refused, search_by_upload, serving, unanswered
 
 _LOGIN = "me:a long secret"
 _GUESSES = 60
-_UPLOADS = 25
-_SLOW_CLIENTS = 40
-_MAX_DELAY_S = 2.0
 _FILE = {"meta": {"_type": "gradio.FileData"}}
-_BOMBS = ("one-color.webp", "deep.png", "short-runs.bmp", "some-scans.jpg", "grid.heic", "grid.avif", "tile.tiff",
-          "canvas.gif")  # fmt: skip
 _PRINTED = re.compile(
     r"WARNING: +(Invalid HTTP request received\.|Unsupported upgrade request\.|No supported WebSocket .+)"
+    r"|An event could not be handled: .+|(GET|POST) /\S*: \w+: .+"
 )
-"""Lines of the HTTP server with a fixed text."""
+"""What the page prints for its operator: lines with a fixed text, and one line for a request that it cannot handle."""
 
 _EVIL = "https://evil.example"
-
-
-class Site(NamedTuple):
-    """What a page must not give away.
-
-    Args:
-        page: The page.
-        library: Its library.
-        photo: An indexed photo.
-    """
-
-    page: Page
-    library: Path
-    photo: Path
 
 
 def attack_page(arena: Arena) -> Iterator[Try]:
@@ -85,14 +61,13 @@ def _judged(site: Site, name: str, attack: Callable[[Site], list[str]]) -> Try:
     with site.page.client() as client, contextlib.suppress(httpx.HTTPError):
         if client.get("/").status_code < 500:
             return Try(
-                name, tuple(what), seconds, peak, f"requests of benchmarks/attack_kinds/page_requests.py: {name}"
+                name,
+                tuple(what),
+                seconds,
+                peak,
+                f"the requests of {name!r} in benchmarks/attack_kinds/page_requests.py",
             )
     return Try(name, (*what, "the page does not answer any more"), seconds, peak, name)
-
-
-def _allowed(answers: dict[str, int], codes: tuple[int, ...] = (400, 401, 403, 404, 405, 422)) -> list[str]:
-    """Requests that were not refused."""
-    return [f"{request}: status {code}" for request, code in answers.items() if code not in codes]
 
 
 def _other_sites(site: Site) -> list[str]:
@@ -111,7 +86,7 @@ def _other_sites(site: Site) -> list[str]:
             str(each): client.post("gradio_api/call/status", json={"data": []}, headers=each).status_code
             for each in headers
         }
-    return _allowed(answers)
+    return not_refused(answers)
 
 
 def _forwarded_hosts(site: Site) -> list[str]:
@@ -254,7 +229,7 @@ def _malformed_json(site: Site) -> list[str]:
         for kind in kinds:
             for body in bodies:
                 headers = {"content-type": "application/json"}
-                found += _failed(client, f"gradio_api/{kind}", f"{body[:40]!r}", content=body, headers=headers)
+                found += unanswered(client, f"gradio_api/{kind}", f"{body[:40]!r}", content=body, headers=headers)
         for values in (
             [1e308, 3, 0, "", ""],
             ["x", [], {}, 1, 2],
@@ -266,17 +241,6 @@ def _malformed_json(site: Site) -> list[str]:
             if outcome.event != "error" or TRACEBACK in outcome.data:
                 found.append(f"search_by_id {str(values)[:60]}: {outcome.event} {outcome.data[:80]}")
     return found[:10]
-
-
-def _failed(client: httpx.Client, path: str, what: str, **request: Any) -> list[str]:
-    """A POST request that the page does not answer, or answers with an internal error."""
-    try:
-        answer = client.post(path, timeout=MAX_S, **request)
-    except httpx.HTTPError as error:
-        return [f"{path} {what}: {type(error).__name__}"]
-    return (
-        [f"{path} {what}: status {answer.status_code}"] if answer.status_code >= 500 or TRACEBACK in answer.text else []
-    )
 
 
 def _websockets(site: Site) -> list[str]:
@@ -295,95 +259,6 @@ def _websockets(site: Site) -> list[str]:
     return found
 
 
-def _large_uploads(site: Site) -> list[str]:
-    """An upload above 20 MB is refused, whether its size is said or not."""
-    found = []
-
-    def parts() -> Iterator[bytes]:
-        yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
-        for _ in range(200):
-            yield bytes(1_000_000)
-
-    with site.page.client() as client:
-        with contextlib.suppress(httpx.TransportError):  # the server may close the connection before all is sent
-            answer = client.post("gradio_api/upload", files={"files": ("a.jpg", bytes(30_000_000))})
-            found += _allowed({"30 MB": answer.status_code}, (413,))
-        with contextlib.suppress(httpx.TransportError):
-            headers = {"content-type": "multipart/form-data; boundary=x"}
-            answer = client.post("gradio_api/upload", content=parts(), headers=headers)
-            found += _allowed({"200 MB of unknown length": answer.status_code}, (413,))
-        names = (
-            "../../a.jpg",
-            "/etc/a.jpg",
-            "a" * 5_000 + ".jpg",
-            "\x1b[31m.jpg",
-            "",
-            ".",
-            "con.jpg",
-            "a\0b.jpg",
-            "..\\a.jpg",
-        )
-        for name in names:
-            found += _failed(client, "gradio_api/upload", f"a file named {name[:40]!r}", files={"files": (name, b"a")})
-    return found
-
-
-def _many_uploads(site: Site) -> list[str]:
-    """Uploads together stay below 450 MB on the disk."""
-    temporary = site.page.log.parent / "tmp"
-    with site.page.client() as client, ThreadPoolExecutor(4) as pool:
-        sent = lambda number: client.post("gradio_api/upload", files={"files": (f"{number}.jpg", bytes(19_900_000))})  # noqa: E731
-        codes = [answer.status_code for answer in pool.map(sent, range(_UPLOADS))]
-    stored = sum(path.lstat().st_size for path in temporary.rglob("*") if path.is_file())
-    found = [] if stored < 450_000_000 else [f"{stored / 1e6:,.0f} MB are stored"]
-    return found + _allowed({f"upload {at}": code for at, code in enumerate(codes)}, (200, 413, 429, 503, 507))
-
-
-def _slow_uploads(site: Site) -> list[str]:
-    """Clients that send a byte now and then do not keep others out."""
-    request = "POST /gradio_api/upload HTTP/1.1\r\nHost: {}:{}\r\nContent-Length: 1000000\r\n".format(*site.page.place)
-    with contextlib.ExitStack() as stack:
-        for _ in range(_SLOW_CLIENTS):
-            connection = stack.enter_context(socket.create_connection(site.page.place, timeout=10))
-            connection.sendall(f"{request}Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode())
-        return _delay(site, 5.0)
-
-
-def _bombs_at_once(site: Site) -> list[str]:
-    """Eight bombs at once delay the search of another visitor by less than two seconds."""
-    contents = {name: PHOTOS[name](PAGE_SIDE) for name in _BOMBS}
-    ended = threading.Event()
-
-    def upload(name: str) -> None:
-        with site.page.client() as client:
-            search_by_upload(client, name, contents[name])
-
-    with ThreadPoolExecutor(len(_BOMBS)) as pool:
-        usual = _search_seconds(site)
-        bombs = [pool.submit(upload, name) for name in _BOMBS]
-        threading.Thread(target=lambda: ([each.result() for each in bombs], ended.set()), daemon=True).start()
-        return _delay(site, 20.0, usual, ended)
-
-
-def _delay(site: Site, seconds: float, usual: float | None = None, ended: threading.Event | None = None) -> list[str]:
-    """Search by upload again and again for some seconds, and report the longest delay if it is too long."""
-    usual = _search_seconds(site) if usual is None else usual
-    deadline, longest = time.perf_counter() + seconds, 0.0
-    while time.perf_counter() < deadline and not (ended is not None and ended.is_set()):
-        longest = max(longest, _search_seconds(site))
-    print(f"requests: a search takes {usual:.2f} s, and {longest:.2f} s during the attack", file=sys.stderr, flush=True)
-    if max(usual, longest) == float("inf"):
-        return ["another visitor's search fails"]
-    return [] if longest - usual < _MAX_DELAY_S else [f"another visitor's search is delayed by {longest - usual:.1f} s"]
-
-
-def _search_seconds(site: Site) -> float:
-    """Seconds of a search by upload, or infinity if it fails."""
-    with site.page.client() as client:
-        outcome = search_by_upload(client, "query.jpg", site.photo.read_bytes())
-    return outcome.seconds if outcome.event == "complete" else float("inf")
-
-
 def _without_login(site: Site) -> list[str]:
     paths = ("config", "gradio_api/info", f"gradio_api/file={site.photo}", "gradio_api/queue/status", "monitoring")
     with site.page.client() as client:
@@ -393,7 +268,7 @@ def _without_login(site: Site) -> list[str]:
         answers["cookie"] = client.get(
             "config", headers={"cookie": "access-token=a; access-token-unsecure=a"}
         ).status_code
-    return _allowed(answers)
+    return not_refused(answers)
 
 
 def _guesses(site: Site) -> list[str]:
@@ -433,14 +308,6 @@ def _secrets_of_public(site: Site) -> list[str]:
     return found
 
 
-def _profile(site: Site) -> list[str]:
-    """A photo with a large color profile does not make large thumbnails."""
-    with site.page.client() as client:
-        outcome = search_by_upload(client, "profile.jpg", PHOTOS["profile.jpg"](PAGE_SIDE))
-    large = [path for path in site.library.rglob("thumbnails/*") if path.stat().st_size > 300_000]
-    return [f"{path.name} is large" for path in large] + ([] if outcome.event == "complete" else [outcome.data[:160]])
-
-
 OPEN: dict[str, Callable[[Site], list[str]]] = {
     "other-sites": _other_sites,
     "forwarded-hosts": _forwarded_hosts,
@@ -451,11 +318,11 @@ OPEN: dict[str, Callable[[Site], list[str]]] = {
     "broken-http": _broken_http,
     "malformed-json": _malformed_json,
     "websockets": _websockets,
-    "large-uploads": _large_uploads,
-    "slow-uploads": _slow_uploads,
-    "large-profile": _profile,
-    "eight-bombs": _bombs_at_once,
-    "many-uploads": _many_uploads,
+    "large-uploads": page_uploads.large_uploads,
+    "slow-uploads": page_uploads.slow_uploads,
+    "large-profile": page_uploads.large_profile,
+    "eight-bombs": page_uploads.bombs_at_once,
+    "many-uploads": page_uploads.many_uploads,
 }
 """Attacks on a page without a login. After many uploads, no more are accepted for a while."""
 
