@@ -10,21 +10,26 @@ from pathlib import Path
 import pytest
 
 from .environment import clean_environment
+from .forked import LIGHT, run_forked
 
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 """A console script that takes its words and runs in this process."""
 
 
 def run(
-    *arguments: object, home: Path, module: str = "mvmr_zoo.cli", **options: object
+    *arguments: object,
+    home: Path,
+    module: str = "mvmr_zoo.cli",
+    preloaded: tuple[str, ...] = LIGHT,
+    cwd: Path | None = None,
+    **options: object,
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=clean_environment(home, COLUMNS="200"),
-        **options,
-    )
+    """Run a command in a process of its own: a fork, or what `subprocess.run` starts if it is to have more options."""
+    words = ["-m", module, *map(str, arguments)]
+    environment = clean_environment(home, COLUMNS="200")
+    if not options:
+        return run_forked(words, environment, preloaded, cwd=cwd)
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, env=environment, cwd=cwd, **options)
 
 
 class Typist:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .environment import clean_environment
+from .forked import LIGHT, TORCH, run_forked
 from .hub_server import HubServer
 
 LOAD = """
@@ -62,9 +63,7 @@ class HubClient:
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """A Python process, done."""
-        with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+        return run_forked(list(arguments), self.env | environment, LIGHT)
 
     def load(self, spec: str, **environment: str) -> dict[str, Any]:
         """Load a model; its spec, weights digest and lowest cosine to the golden answers."""
@@ -80,7 +79,7 @@ class HubClient:
 
     def push(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`python -m training.push`."""
-        return self.run("-m", "training.push", *arguments, **environment)
+        return run_forked(["-m", "training.push", *arguments], self.env | environment, TORCH)
 
     def snapshots(self, repo: str) -> list[Path]:
         """Every file in this user's snapshots of a repository."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from mvmr_zoo.datasets.samples import make_view, photographs
 from mvmr_zoo.images import read_image
 
 from ..environment import clean_environment
+from ..forked import PAGE, Forked
 
 HTML_NAME = '<img src=x onerror="window.ran=1">.jpg'
 PLACE_NAME = "Secretville"
@@ -51,7 +52,7 @@ class Server:
 
     address: str
     album: Album
-    process: subprocess.Popen[str]
+    process: Forked
 
 
 @pytest.fixture(scope="session")
@@ -74,18 +75,17 @@ def server(tmp_path_factory: pytest.TempPathFactory, album: Album) -> Iterator[S
 
 
 @contextmanager
-def running(home: Path, *words: object, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def running(home: Path, *words: object, **variables: str) -> Iterator[tuple[str, Forked]]:
     """Run `python -m demo` in a subprocess, and yield its URL and process when it is ready."""
     port = free_port()
-    command = [sys.executable, "-m", "demo", *map(str, words), "--port", str(port)]
+    command = ["-m", "demo", *map(str, words), "--port", str(port)]
     environment = clean_environment(home, PYTHONUNBUFFERED="1", TMPDIR=str(home), **variables)
-    with (
-        (home / "page.log").open("w+") as log,
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process,
-    ):
+    read, write = os.pipe()
+    with (home / "page.log").open("w+") as log, os.fdopen(read) as said:
+        with os.fdopen(write) as output:
+            process = Forked(command, environment, PAGE, stdout=output, stderr=log)
         try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
+            line = said.readline()
             log.seek(0)
             assert line.startswith("Open http"), line + log.read()
             yield line.split()[1], process

@@ -7,7 +7,6 @@ import pytest
 
 from demo.indexing import Indexing, Progress
 from demo.searcher import Searcher
-from demo.tabs.index import _progress_text
 from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.search import AddReport
@@ -64,6 +63,8 @@ def test_stopped_run_is_resumed(tmp_path: Path) -> None:
 
 
 def test_one_photo_is_singular() -> None:
+    from demo.tabs.index import _progress_text
+
     report = AddReport(found=1, unchanged=0, added=1, recognized=0, removed=0, failures=[], total=1)
     assert "/a: 1 photo found, 1 indexed" in _progress_text(Progress(phase="done", folder="/a", report=report))
     assert "1 of 1 photo in /a" in _progress_text(Progress(phase="running", folder="/a", done=1, total=1))

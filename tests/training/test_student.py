@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
 
 from mvmr_zoo.checkpoint import Checkpoint, read_base, read_checkpoint
 from mvmr_zoo.errors import ConfigError
@@ -108,6 +107,8 @@ def test_frozen_batch_norm_keeps_its_statistics_and_trains_its_scales(
 
 
 def test_ridge_regression_agrees_with_scikit_learn() -> None:
+    from sklearn.linear_model import Ridge
+
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(200, 6, generator=generator) + 1
     targets = torch.randn(200, 3, generator=generator)

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
 
 from mvmr_zoo.evaluate.average_precision import average_precision
 
@@ -31,6 +30,8 @@ def test_by_hand(scores: list[float], positive: list[int], eleven_point: float, 
 
 
 def test_area_equals_scikit_learn() -> None:
+    from sklearn.metrics import average_precision_score
+
     random = np.random.default_rng(0)
     for levels in (3, 20, 10_000):
         scores, positive = random.integers(0, levels, 300).astype(float), random.random(300) < 0.2

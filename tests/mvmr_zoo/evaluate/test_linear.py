@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate.linear import STRENGTHS, linear
@@ -21,6 +20,8 @@ def blobs(rows: int, classes: int, dim: int, seed: int, spread: float = 1.0):
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_probabilities_equal_scikit_learns(classes: int) -> None:
+    from sklearn.linear_model import LogisticRegression
+
     features, labels = blobs(400, classes, 12, seed=0, spread=0.4)
     strengths = [1e-4, 1e-2, 1.0, 100.0]
     for found in logistic_path(features, labels, classes, strengths):
@@ -42,6 +43,8 @@ def test_the_path_is_that_of_each_strength_alone() -> None:
 
 
 def test_chosen_on_train_and_near_scikit_learns_best() -> None:
+    from sklearn.linear_model import LogisticRegression
+
     train, labels = blobs(600, 5, 20, seed=2, spread=0.3)
     test, test_labels = blobs(400, 5, 20, seed=3, spread=0.3)
     result = linear(train, labels, test, test_labels)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
-from sklearn.metrics import confusion_matrix
 
 from mvmr_zoo.checkpoint.card import Figure
 from mvmr_zoo.datasets import ImageFolder, image_folder
@@ -48,6 +47,8 @@ def blobs(rows: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 
 
 def test_confusions_equal_scikit_learns() -> None:
+    from sklearn.metrics import confusion_matrix
+
     random = np.random.default_rng(0)
     actual, predicted = random.integers(0, 6, 200), random.integers(0, 5, 200)
     assert confusion_counts(actual, predicted, 6).tolist() == confusion_matrix(actual, predicted).tolist()

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
 
 from mvmr_zoo.errors import DataError
 from mvmr_zoo.evaluate.voc07 import voc07
@@ -21,6 +19,9 @@ def photos(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_near_scikit_learn_at_the_strengths_chosen() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import average_precision_score
+
     train, labels = photos(300, 0)
     test, truth = photos(200, 1)
     found = voc07(train, labels, test, truth, class_names=NAMES)
@@ -38,6 +39,8 @@ def test_near_scikit_learn_at_the_strengths_chosen() -> None:
 
 
 def test_photos_that_show_a_class_as_difficult_only_do_not_count() -> None:
+    from sklearn.metrics import average_precision_score
+
     train, labels = photos(200, 2)
     test, truth = photos(100, 3)
     plain = voc07(train, labels, test, truth, class_names=NAMES)

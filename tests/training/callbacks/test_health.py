@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import dcor
 import numpy as np
 import pytest
 import torch
@@ -41,6 +40,8 @@ def test_a_constant_batch_has_no_rank() -> None:
 
 
 def test_dependence_stands_beside_its_value_under_independence() -> None:
+    import dcor  # compiles functions for 7 s
+
     generator = torch.Generator().manual_seed(0)
     z, noise = torch.randn(128, 8, generator=generator), torch.randn(128, 400, generator=generator)
     found = dependence(z, {"same": 3 * z, "noise": noise})

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 
-import dcor
 import pytest
 import torch
 from torch import Tensor
@@ -28,6 +27,8 @@ def bank_loss(rows: int, **options: object) -> DistillationLoss:
 
 
 def test_the_teacher_is_one_more_representation() -> None:
+    import dcor  # compiles functions for 7 s
+
     z, z0, representations = batch()
     target = representations["pixels"]
     found = DistillationLoss(teacher=2.0, invariance=0.5, views=3.0)(z, z0, {TEACHER: target})

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import PCA
 
 import mvmr_zoo
 from mvmr_zoo.checkpoint import Checkpoint, read_checkpoint
@@ -32,6 +31,8 @@ def scaled(rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
 def test_targets_are_the_principal_components_of_the_scaled_embeddings(whitening: float) -> None:
+    from sklearn.decomposition import PCA
+
     found = fit_space([FIRST, SECOND], 5, whitening)(torch.from_numpy(np.concatenate([FIRST, SECOND], axis=1)).float())
     reference = PCA(5)
     expected = reference.fit_transform(np.concatenate([scaled(FIRST), scaled(SECOND)], axis=1))

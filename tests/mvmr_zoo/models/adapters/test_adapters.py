@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import open_clip
 import pytest
-import timm
 import torch
 from torchvision import models
 
@@ -25,6 +23,9 @@ from mvmr_zoo.models.loading import load
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of random weights in the format of each library."""
+    import open_clip
+    import timm
+
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     torch.save(models.squeezenet1_1().state_dict(), folder / "squeezenet.pth")
@@ -102,6 +103,8 @@ def test_the_cost_of_an_onnx_file_is_that_of_the_network(weights: Path, tmp_path
 
 @pytest.mark.filterwarnings("ignore")
 def test_clip_equals_encode_image(weights: Path) -> None:
+    import open_clip
+
     clip = open_clip.create_model("ViT-S-32").eval()
     clip.load_state_dict(torch.load(weights / "clip.pth", weights_only=True))
     images = torch.randn(2, 3, 224, 224)
@@ -142,6 +145,8 @@ def test_threads_are_set_in_the_session(weights: Path) -> None:
 def test_clip_with_a_tag_and_a_file_uses_the_preprocessing_of_the_tag(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import open_clip
+
     torch.save(open_clip.create_model("ViT-B-32").state_dict(), weights / "b32.pth")
     config = open_clip.get_pretrained_cfg("ViT-B-32", "openai") | {"mean": (0.5, 0.25, 0.5)}
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: config)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from skimage.feature import hog
 from torch import Tensor
 
 from mvmr_zoo.datasets.samples import photographs
@@ -87,6 +86,8 @@ def test_pixels_outside_whole_cells_are_left_out(images: Tensor) -> None:
 
 
 def test_hard_equals_scikit_image(images: Tensor) -> None:
+    from skimage.feature import hog
+
     found = Hog(bins=9, cell_px=8, mode="hard")(images).view(3, -1, 9).numpy()
     for ours, image in zip(found, images.numpy(), strict=True):
         theirs = hog(
@@ -134,6 +135,7 @@ def test_an_image_does_not_depend_on_the_others(images: Tensor, mode: str) -> No
 
 
 def test_the_registry_makes_the_released_descriptor(images: Tensor) -> None:
+
     made = build_representation("hog", {"mode": "released", "bins": 6})
     torch.testing.assert_close(made(images), Hog(bins=6, mode="released")(images))
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from kymatio.scattering2d.frontend.torch_frontend import ScatteringTorch2D
 
 from mvmr_zoo.errors import ConfigError
 from training.targets.representations import Scattering
@@ -14,6 +13,8 @@ from training.targets.representations import Scattering
     [(32, 32, 2, 8), (96, 96, 2, 8), (224, 224, 2, 8), (40, 64, 3, 4), (33, 46, 2, 3), (16, 16, 1, 8)],
 )
 def test_values_are_kymatios(height: int, width: int, scales: int, orientations: int) -> None:
+    from kymatio.scattering2d.frontend.torch_frontend import ScatteringTorch2D
+
     shape = (2, 3) if height < 96 else (1, 1)  # a large image has more pixels than several small ones
     images = torch.rand(*shape, height, width, generator=torch.Generator().manual_seed(0))
     expected = ScatteringTorch2D(J=scales, shape=(height, width), L=orientations)(images)
