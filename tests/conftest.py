@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -211,15 +212,22 @@ def photo_folder(tmp_path: Path) -> Path:
 
 def write_photos(folder: Path, count: int) -> Path:
     """Real photos as JPEG files, `a/00.jpg` to `b/NN.jpg`, 160 px on the long side at most."""
-    sources = photographs()
     for number in range(count):
-        photograph = read_image(sources[number % len(sources)])
-        view = make_view(photograph, np.random.default_rng(number))
-        view.thumbnail((160, 160))
         path = folder / "ab"[number % 2] / f"{number:02}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        view.save(path, quality=92)
+        path.write_bytes(_photo(number))
     return folder
+
+
+@functools.cache
+def _photo(number: int) -> bytes:
+    """A JPEG file. Hundreds of tests ask for the same ones."""
+    sources = photographs()
+    view = make_view(read_image(sources[number % len(sources)]), np.random.default_rng(number))
+    view.thumbnail((160, 160))
+    file = io.BytesIO()
+    view.save(file, "jpeg", quality=92)
+    return file.getvalue()
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,8 @@ def names_of(gallery: Locator) -> list[str]:
 
 
 _HIDE_TEMPORARY_FOLDERS = """() => {
-  const shown = text => text.replace(/\\/\\S*?\\/pytest-\\d+\\/(popen-gw\\d+\\/)?[^\\/\\s]+/g, "/home/ana/Pictures")
+  const temporary = /\\/\\S*?\\/pytest-\\d+\\/(popen-gw\\d+\\/|shared\\/)?[^\\/\\s]+/g
+  const shown = text => text.replace(temporary, "/home/ana/Pictures")
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
   while (walker.nextNode()) walker.currentNode.data = shown(walker.currentNode.data)
   for (const field of document.querySelectorAll("input, textarea")) field.value = shown(field.value)

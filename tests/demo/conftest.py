@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.datasets.samples import make_view, photographs
 from mvmr_zoo.images import read_image
 
+from ..conftest import made_once
 from ..environment import clean_environment
 from ..forked import PAGE, Forked
 
@@ -56,14 +58,26 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def album(tmp_path_factory: pytest.TempPathFactory) -> Album:
-    """Album with thumbnails. Tests must not modify it."""
-    album = make_album(tmp_path_factory.mktemp("album"))
-    with PhotoLibrary(album.library) as library:
-        thumbnails = Thumbnails(album.library / "thumbnails")
-        thumbnails.of(list(library.photos(library.ids()).values()))
-        thumbnails.close()
-    return album
+def album(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Album:
+    """Album with thumbnails. Tests must not modify it. All processes of a run share the photos."""
+    root = run_folder / "album"
+    with made_once(root) as first:
+        if first:
+            made = make_album(root)
+            with PhotoLibrary(made.library) as library:
+                thumbnails = Thumbnails(made.library / "thumbnails")
+                thumbnails.of(list(library.photos(library.ids()).values()))
+                thumbnails.close()
+    return with_own_library(_album_in(root), tmp_path_factory.mktemp("album"))
+
+
+def with_own_library(album: Album, folder: Path) -> Album:
+    """The same photos, and a copy of their library."""
+    return replace(album, library=Path(shutil.copytree(album.library, folder / "library")))
+
+
+def _album_in(folder: Path) -> Album:
+    return Album(folder / "photos", folder / "queries", folder / "library")
 
 
 @pytest.fixture(scope="session")
@@ -105,8 +119,8 @@ def free_port() -> int:
 
 
 def make_album(folder: Path) -> Album:
-    album = Album(folder / "photos", folder / "queries", folder / "library")
-    album.photos.mkdir()
+    album = _album_in(folder)
+    album.photos.mkdir(parents=True)
     album.queries.mkdir()
     for number, path in enumerate(photographs()):
         photograph = read_image(path)

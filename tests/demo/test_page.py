@@ -15,7 +15,7 @@ from mvmr_zoo import PhotoLibrary
 from mvmr_zoo.datasets.samples import photographs
 
 from .browser import NARROW, browser, keep_picture, names_of, open_page, open_tab
-from .conftest import HTML_NAME, Server, make_album, running
+from .conftest import HTML_NAME, Server, running, with_own_library
 
 
 @pytest.fixture(scope="module")
@@ -286,9 +286,8 @@ def test_models(page: Page) -> None:
     keep_picture(page, "models")
 
 
-def test_index_a_folder_while_searching(chromium: Browser, tmp_path: Path) -> None:
-    (tmp_path / "album").mkdir()
-    album = make_album(tmp_path / "album")
+def test_index_a_folder_while_searching(chromium: Browser, server: Server, tmp_path: Path) -> None:
+    album = with_own_library(server.album, tmp_path)
     more = tmp_path / "more"
     more.mkdir()
     for copy in range(6):
