@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +13,22 @@ from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.search import PhotoLibrary
 
 from ...conftest import write_photos
+from ...forked import LIGHT, run_forked
 
 ADD = """
-import sys
+import os, signal, sys, threading
 from mvmr_zoo.search import PhotoLibrary, sync
+
+def die_soon(done, total):
+    end = threading.Timer(float(sys.argv[4]), os.kill, (os.getpid(), signal.SIGKILL))
+    end.daemon = True
+    end.start()
+
 sync.BATCH_SIZE = 8
 with PhotoLibrary(sys.argv[1], model=sys.argv[2]) as library:
-    library.add([sys.argv[3]], progress=lambda done, total: print(done, flush=True))
+    library.add([sys.argv[3]], progress=die_soon)
 """
+"""An add that kills itself soon after it has begun to embed. Another process could be too late on busy cores."""
 
 
 def rows(folder: Path) -> dict[bytes, tuple[object, ...]]:
@@ -37,17 +42,12 @@ def rows(folder: Path) -> dict[bytes, tuple[object, ...]]:
 
 def test_kill_five_times_then_finish(tmp_path: Path, checkpoint: Checkpoint) -> None:
     photos = write_photos(tmp_path / "photos", 120)
-    command = [sys.executable, "-c", ADD, str(tmp_path / "killed"), str(checkpoint.folder), str(photos)]
+    words = ["-c", ADD, str(tmp_path / "killed"), str(checkpoint.folder), str(photos)]
     random = np.random.default_rng(0)
     interrupted = 0
     for _ in range(5):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            process.stdout.readline()  # it has begun to embed
-            time.sleep(float(random.uniform(0, 0.15)))
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            interrupted += process.returncode == -signal.SIGKILL
+        done = run_forked([*words, str(random.uniform(0, 0.15))], os.environ, LIGHT)
+        interrupted += done.returncode == -signal.SIGKILL
     assert interrupted >= 3
     with PhotoLibrary(tmp_path / "killed", model=str(checkpoint.folder)) as library:
         assert library.add([photos]).total == 120

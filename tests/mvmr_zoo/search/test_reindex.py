@@ -8,7 +8,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from mvmr_zoo.search import refresh as build
 
 from ...command_line import Typist, refused
 from ...conftest import make_checkpoint, write_photos
+from ...forked import LIGHT, run_forked
 from .test_compatibility import change_fact, facts
 from .test_kill import rows
 from .test_sync import vectors_of
@@ -105,11 +105,18 @@ def test_the_old_vectors_answer_until_all_are_there(
 
 
 REINDEX = """
-import sys
+import os, signal, sys
 from mvmr_zoo.search import PhotoLibrary, sync
+calls = []
+
+def die(done, total):
+    calls.append(done)
+    if len(calls) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
 sync.BATCH_SIZE = 8
 with PhotoLibrary(sys.argv[1]) as library:
-    library.reindex(sys.argv[2], progress=lambda done, total: print(done, flush=True))
+    library.reindex(sys.argv[2], progress=die)
 """
 
 
@@ -118,14 +125,8 @@ def test_killed_and_run_again(tmp_path: Path, checkpoint: Checkpoint, other_chec
     with PhotoLibrary(folder, model=str(checkpoint.folder)) as library:
         library.add([photos])
         before, hits = rows(folder), library.search(photos / "a" / "00.jpg", 5)
-    command = [sys.executable, "-c", REINDEX, str(folder), str(other_checkpoint.folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for _ in range(4):
-            process.stdout.readline()
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert process.returncode == -signal.SIGKILL
+    words = ["-c", REINDEX, str(folder), str(other_checkpoint.folder)]
+    assert run_forked(words, os.environ, LIGHT).returncode == -signal.SIGKILL
     assert rows(folder) == before
     with PhotoLibrary(folder) as library:
         assert library.search(photos / "a" / "00.jpg", 5) == hits

@@ -108,7 +108,7 @@ def test_an_interrupted_transfer_is_resumed(hub: HubServer, client: HubClient, t
 
 def test_load_after_a_killed_download(hub: HubServer, commit: str, client: HubClient) -> None:
     weights = hub.files("org/tiny")["model.safetensors"]["sha256"]
-    hub.faults.append(Fault(f"GET /{weights}", cut=True, stall_s=20))
+    hub.faults.append(Fault(f"GET /{weights}", cut=True, stall_s=120))
     with client.start("-c", "import mvmr_zoo; mvmr_zoo.load('hf-hub:org/tiny')") as process:
         while not [request for request in hub.requests if f"/{weights}" == request.path]:
             time.sleep(0.05)

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +25,20 @@ from mvmr_zoo.search.index.mapped_folder import Paths, write_paths
 
 from ....command_line import refused, run
 from ....conftest import make_checkpoint, shared_checkpoint, write_photos
+from ....forked import LIGHT, run_forked
 
 ROWS, SHARD = 11_000, 3_000
 
-BUILD = """
-import sys
+BUILD = f"""
+import os, signal, sys
 from pathlib import Path
 from mvmr_zoo.search import build_ivfpq
-build_ivfpq(Path(sys.argv[1]), recall=0.9, progress=lambda done, total: print(done, flush=True))
+
+def die(done, total):
+    if done > {SHARD}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+build_ivfpq(Path(sys.argv[1]), recall=0.9, progress=die)
 """
 
 
@@ -121,12 +125,7 @@ def test_the_folder_may_be_moved(copied: Path, made: Path) -> None:
 
 def test_a_killed_build_goes_on_with_the_shards_that_are_left(copied: Path, made: Path, tmp_path: Path) -> None:
     shutil.rmtree(copied / "index")
-    with subprocess.Popen([sys.executable, "-c", BUILD, str(copied)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        while int(process.stdout.readline()) <= SHARD:
-            pass
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    assert run_forked(["-c", BUILD, str(copied)], os.environ, LIGHT).returncode == -signal.SIGKILL
     refused(run("search", "--id", 1, "-L", copied, home=tmp_path), "has no index. Run `mvmr-zoo index build --from")
     (copied / "index" / ".block_9.faiss.1-1.part").write_bytes(b"half")
     told: list[int] = []
