@@ -28,6 +28,9 @@ LIGHT = ("numpy", "PIL.Image", "typer")
 TORCH = (*LIGHT, "torch", "torchvision.models")
 """What a command that needs PyTorch imports too."""
 
+TRAINING = (*TORCH, "pytorch_lightning")
+"""What a training run imports too."""
+
 PAGE = (*LIGHT, "gradio")
 """What the page imports too."""
 

@@ -21,6 +21,7 @@ from mvmr_zoo.errors import TrainingError
 from training.checkpointing import AtomicCheckpointIO, CheckpointWriter
 
 from ..conftest import write_photos
+from ..forked import TRAINING, run_forked
 from .small import EVERY_STEP, NAME, OFF, PIXELS, QUIET, same_weights, stop_at_step, train, words
 
 ROOT = Path(__file__).parents[2]
@@ -94,10 +95,7 @@ def test_killed_while_it_saves_and_resumed_reaches_the_same_weights(
     more = (f"--teacher.spec={checkpoint.folder}", sources, EVERY_STEP, "--monitor.knn_every_epochs=0.5", *options)
     assert train("distill", photos, tmp_path / "whole", *more) == 0
     killed = tmp_path / "killed"
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", KILLED, "5", "distill", str(photos), str(killed), *more],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
+    done = run_forked(["-c", KILLED, "5", "distill", str(photos), str(killed), *more], os.environ, TRAINING, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert list(killed.glob(".last.ckpt.*.part"))
     assert torch.load(killed / "last.ckpt", weights_only=True)["global_step"] == 4
