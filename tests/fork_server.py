@@ -27,11 +27,9 @@ def serve(channel: socket.socket) -> dict[str, Any] | None:
         message, descriptors, *_ = socket.recv_fds(channel, MAX_MESSAGE, 3)
         while message and not message.endswith(b"\n"):
             message += channel.recv(MAX_MESSAGE)
-        while _finished(os.WNOHANG):
+        while _one_has_ended():
             pass
         if not message:
-            while _finished(0):
-                pass
             return None
         if os.fork() == 0:
             channel.close()
@@ -40,10 +38,10 @@ def serve(channel: socket.socket) -> dict[str, Any] | None:
             os.close(descriptor)
 
 
-def _finished(options: int) -> bool:
-    """Whether a fork has ended since."""
+def _one_has_ended() -> bool:
+    """Whether a fork has ended that was not counted before."""
     try:
-        return os.waitpid(-1, options)[0] != 0
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
     except ChildProcessError:
         return False
 
