@@ -27,7 +27,7 @@ from mvmr_zoo.images.decode_process import (
 if TYPE_CHECKING:
     from mvmr_zoo.images.preprocess import Preprocess
 
-CPU_S = 8.0
+CPU_S = 6.0
 """Time that decoding a photo may take on the processor, in seconds. The largest accepted ones take about three."""
 
 SMALL_BYTES = 1 << 29
