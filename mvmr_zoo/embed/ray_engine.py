@@ -135,7 +135,9 @@ class _Embedder:
 
 
 def _part(inputs: list[PhotoFile], model: Model, batch_size: int, threads: int | None = None) -> pa.Table:
-    stream = embed_stream(model.engine, model.preprocess, inputs, batch_size=batch_size, decode_threads=threads)
+    stream = embed_stream(
+        model.engine, model.preprocess, inputs, dim=model.dim, batch_size=batch_size, decode_threads=threads
+    )
     return part_table(inputs, stream)
 
 

@@ -196,7 +196,7 @@ def onnx_session(
     """
     ort = onnxruntime_library()
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised too
     options.intra_op_num_threads = threads
     # without spinning, the cores are free for decoding between calls
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -304,7 +304,9 @@ class Model:
             batch_size: Images per inference call.
             with_hash: Compute the SHA-256 of each `PhotoFile`.
         """
-        return embed_stream(self.engine, self.preprocess, images, batch_size=batch_size, with_hash=with_hash)
+        return embed_stream(
+            self.engine, self.preprocess, images, dim=self.dim, batch_size=batch_size, with_hash=with_hash
+        )
 
 
 def _several(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 import numpy as np
 from PIL import Image
 
+from mvmr_zoo._io import counted
 from mvmr_zoo.errors import CheckpointError, ConfigError, ImageError
 from mvmr_zoo.images import Cancellation, PhotoFile, decode_pool, read_image, read_photo, upright_rgb
 
@@ -109,6 +110,7 @@ def embed_stream(
     preprocess: Preprocess,
     sources: Iterable[Any],
     *,
+    dim: int,
     batch_size: int = 32,
     decode_threads: int | None = None,
     normalize: bool = True,
@@ -122,6 +124,7 @@ def embed_stream(
         preprocess: The preprocessing of the encoder.
         sources: Images, each an `ImageInput` or a `PhotoFile`. They are read lazily. A `PhotoFile` is decoded in a
             process with limits of time and memory, and its facts are its `PhotoFacts`.
+        dim: D, the length of the vectors.
         batch_size: Images per inference call.
         decode_threads: Threads that decode while the engine runs; None uses one per core.
         normalize: Scale vectors to unit L2 norm.
@@ -148,7 +151,7 @@ def embed_stream(
             while waiting:
                 results = [future.result() for future in waiting.popleft()]
                 submit()
-                yield _run(engine, results, normalize=normalize)
+                yield _run(engine, results, dim=dim, normalize=normalize)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             preparation.cancellation.cancel()
@@ -173,7 +176,7 @@ def embed(
     vectors: list[NDArray[np.float32]] = [np.empty((0, dim), np.float32)]
     rows: list[int] = []
     failures: list[Failure] = []
-    for batch in embed_stream(engine, preprocess, sources, **options):
+    for batch in embed_stream(engine, preprocess, sources, dim=dim, **options):
         if batch.failures and not skip:
             failed = batch.failures[0]
             raise ImageError(failed.name, failed.stage, failed.reason)
@@ -288,15 +291,18 @@ def _name_of(source: Any) -> str:
     return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
 
 
-def _run(engine: Engine, results: list[_PreparedImage | Failure], *, normalize: bool) -> EmbeddedBatch:
+def _run(engine: Engine, results: list[_PreparedImage | Failure], *, dim: int, normalize: bool) -> EmbeddedBatch:
     failures = [result for result in results if isinstance(result, Failure)]
     images = [result for result in results if isinstance(result, _PreparedImage)]
     if not images:
         return EmbeddedBatch(np.empty((0, 0), np.float32), [], [], failures)
     arrays = [image.pixels for image in images]
     vectors = engine(arrays if engine.reads == "photo" else np.stack(arrays))
-    if len(vectors) != len(images):
-        raise CheckpointError(f"The encoder returned {len(vectors)} vectors for {len(images)} images.")
+    if vectors.shape != (len(images), dim):
+        raise CheckpointError(
+            f"The encoder returned an array of shape {vectors.shape} for {counted(len(images), 'image')}; "
+            f"expected {(len(images), dim)}."
+        )
     problems = [_problem(vector, normalize=normalize) for vector in vectors]
     if any(problems):
         failures += [Failure(i.row, i.name, "embed", p) for i, p in zip(images, problems, strict=True) if p]

@@ -126,7 +126,7 @@ def test_an_endless_iterator_is_read_as_it_is_needed() -> None:
             taken += 1
             yield np.full((8, 8, 3), taken % 256, np.uint8)
 
-    stream = embed_stream(SlowEngine(0), Preprocess(resize_px=8, crop_px=8), endless(), batch_size=4)
+    stream = embed_stream(SlowEngine(0), Preprocess(resize_px=8, crop_px=8), endless(), dim=4, batch_size=4)
     first = next(stream)
     assert first.rows == [0, 1, 2, 3]
     assert taken <= 20
@@ -142,7 +142,9 @@ def test_decoding_overlaps_inference() -> None:
         time.sleep(0.005)
         return DecodedImage(Image.new("RGB", (8, 8)), facts=-source)
 
-    batches = list(embed_stream(engine, Preprocess(resize_px=8, crop_px=8), range(40), batch_size=4, decode=decode))
+    batches = list(
+        embed_stream(engine, Preprocess(resize_px=8, crop_px=8), range(40), dim=4, batch_size=4, decode=decode)
+    )
     assert [row for batch in batches for row in batch.rows] == list(range(40))
     assert [fact for batch in batches for fact in batch.facts] == [-row for row in range(40)]
     assert sum(while_running) >= 20
@@ -188,6 +190,9 @@ def test_vectors_that_are_not_finite_or_zero_are_failures() -> None:
     assert as_they_are.rows.tolist() == [0, 1]
 
 
-def test_an_engine_that_returns_too_few_rows() -> None:
-    with pytest.raises(CheckpointError, match="returned 2 vectors for 3 images"):
-        embed(FaultyEngine(lost=1), PLAIN, gray_images(4, 5, 6), dim=4, skip=True)
+def test_an_engine_that_returns_another_shape() -> None:
+    images = gray_images(4, 5, 6)
+    with pytest.raises(CheckpointError, match=r"array of shape \(2, 4\) for 3 images; expected \(3, 4\)"):
+        embed(FaultyEngine(lost=1), PLAIN, images, dim=4, skip=True)
+    with pytest.raises(CheckpointError, match=r"array of shape \(3, 4\) for 3 images; expected \(3, 5\)"):
+        embed(FaultyEngine(), PLAIN, images, dim=5, skip=True)
