@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from mvmr_zoo._io import check_regular, open_regular, scratch_folder, written_whole
 from mvmr_zoo.checkpoint import (
@@ -89,52 +90,67 @@ def unbundle(file: str | os.PathLike[str]) -> Checkpoint:
 def _extract(path: Path, scratch: Path) -> str:
     """Extract the members into `scratch`/NAME and return NAME. Nothing is written if any member is not acceptable."""
     try:
-        with tarfile.open(path, "r:") as tar:
-            members = list(_members(path, tar))
+        with open_regular(path) as file:
+            members = list(_members(path, file))
             names = {_checked_folder(path, member) for member in members}
             if len(names) != 1:
                 raise CheckpointError(f"{path} contains the folders {sorted(names)}; expected one checkpoint folder.")
             (name,) = names
             (scratch / name).mkdir()
             for member in members:
-                content = tar.extractfile(member)
-                assert content is not None
-                with (scratch / member.name).open("xb") as file:
-                    while block := content.read(1 << 20):
-                        file.write(block)
-    except (RecursionError, MemoryError):  # chains of long names, or a name of gigabytes
-        raise CheckpointError(f"{path} is not a tar file from `mvmr-zoo bundle` (its headers are damaged).") from None
-    except (tarfile.TarError, EOFError, FileExistsError, ValueError, OverflowError) as error:
+                _copy(file, member, scratch / member.name)
+    except (tarfile.TarError, FileExistsError) as error:
         reason = one_line(str(error).replace(f"{scratch}/", ""))
         raise CheckpointError(f"{path} is not a complete tar file from `mvmr-zoo bundle` ({reason}).") from None
     return name
 
 
-def _members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The members of a tar file. Each is checked before the next one is read, which `getmembers` does not do.
+def _members(path: Path, file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar file.
+
+    `tarfile` reads headers for long names, sparse files and other extensions while it looks for a member, which takes
+    any time and memory. `bundle` writes none of them, so here every header must be that of a plain file.
 
     Raises:
-        CheckpointError: A member has a negative size or ends outside the file, or there are too many members.
+        CheckpointError: A member is not a file of a checkpoint folder, has a negative size or ends outside the file, or
+            there are too many members.
+        tarfile.TarError: A header is damaged.
     """
-    file_bytes = path.stat().st_size
-    for count in itertools.count(1):
-        member = tar.next()
-        if member is None:
+    file_bytes = os.fstat(file.fileno()).st_size
+    at = 0
+    for count in itertools.count():
+        file.seek(at)
+        block = file.read(tarfile.BLOCKSIZE)
+        if count and block in (b"", bytes(tarfile.BLOCKSIZE)):  # the end, with or without its mark
             return
+        member = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
+        member.offset_data = at + tarfile.BLOCKSIZE
+        _checked_folder(path, member)
         if not 0 <= member.size <= file_bytes - member.offset_data:
             raise CheckpointError(
                 f"{path}: the header of {member.name!r} gives a size of {member.size:,} bytes, which is impossible in "
                 "this archive. The archive is truncated or damaged. Copy it again."
             )
-        if count > len(_MEMBERS):
+        if count >= len(_MEMBERS):
             raise CheckpointError(f"{path} contains more files than a checkpoint folder can have.")
         yield member
+        at = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+def _copy(file: BinaryIO, member: tarfile.TarInfo, target: Path) -> None:
+    """Write a member to a file that does not exist yet."""
+    file.seek(member.offset_data)
+    left = member.size
+    with target.open("xb") as output:
+        while left and (block := file.read(min(left, 1 << 20))):
+            output.write(block)
+            left -= len(block)
 
 
 def _checked_folder(path: Path, member: tarfile.TarInfo) -> str:
     """The folder name of a member `FOLDER/FILE`. Raises CheckpointError for a member that `bundle` does not write."""
     folder, _, name = member.name.partition("/")
-    acceptable = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
+    acceptable = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
     try:
         zoo_folder(folder)
     except ConfigError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def read_weights_file(path: Path) -> dict[str, Any]:
             return dict(load_file(path))
         except Exception as error:  # SafetensorError or OSError
             raise CheckpointError(f"{path} is not a readable safetensors file ({one_line(error)}).") from None
+    _check_not_compressed(path)
     placeholders: list[Any] = [
         (_IgnoredDict if name.endswith(_DICT_TYPES) else _IgnoredObject, name) for name in _option_types(path)
     ]
@@ -84,6 +86,20 @@ def read_weights_file(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} contains {type(content).__name__}; expected a dictionary of weights.")
     return content
+
+
+def _check_not_compressed(path: Path) -> None:
+    """Raise CheckpointError if a file says that it holds more than its own size. `torch.save` does not compress."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return  # the legacy format, or a damaged file, for which torch.load raises an error
+    total = sum(entry.file_size for entry in entries)
+    if total > path.stat().st_size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise CheckpointError(
+            f"{path} is a compressed archive of {total / 1e6:,.0f} MB; expected a file that torch.save wrote."
+        )
 
 
 def _option_types(path: Path) -> list[str]:

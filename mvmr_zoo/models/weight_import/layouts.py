@@ -27,6 +27,9 @@ _CLASSIFIER_NAMES = ("online_finetuner", "classifier", "fc")
 _WRAPPER_NAMES = ("module", "model", "state_dict", "_orig_mod", "_encoder", "encoder", "backbone")
 """Prefixes of tensor names that depend on how the network was wrapped. They are removed."""
 
+_MOST_SHARED = 4
+"""Tensors may have this many times the size of their file. Weights that a network uses twice are stored once."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -60,9 +63,12 @@ def split(path: Path, content: Mapping[str, Any]) -> Parts:
     classifier: dict[str, Tensor] = {}
     dropped = 0
     try:
-        tensors = _tensors(content)
+        tensors = _tensors(content, set())
     except RecursionError:
         raise CheckpointError(f"{path}: the dictionaries are nested too deeply; expected a state dict.") from None
+    stated_bytes = sum(tensor.numel() * tensor.element_size() for _, tensor in tensors)
+    if stated_bytes > _MOST_SHARED * path.stat().st_size:
+        raise CheckpointError(f"{path} has {stated_bytes / 1e6:,.0f} MB of tensors, many of which share their values.")
     for full_name, tensor in tensors:
         if is_counter(full_name):
             continue
@@ -106,8 +112,18 @@ def linear(classifier: Mapping[str, Tensor], features: int) -> tuple[Tensor, Ten
     return (weight, bias) if bias.shape == (len(weight),) and len(classifier) <= 2 else None
 
 
-def _tensors(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Tensor]]:
-    """All tensors in the parts of the file that contain weights, with their full names."""
+def _tensors(content: Mapping[str, Any], seen: set[int], prefix: str = "") -> list[tuple[str, Tensor]]:
+    """All tensors in the parts of the file that contain weights, with their full names.
+
+    Args:
+        content: Contents of a part.
+        seen: Identities of the parts before it. A part is read once, because a small pickle can refer to the same parts
+            so often that reading them never ends.
+        prefix: Name of the part, with a dot at its end.
+    """
+    if id(content) in seen:
+        return []
+    seen.add(id(content))
     tensors: list[tuple[str, Tensor]] = []
     weights = content if prefix or not isinstance(content.get("state_dict"), Mapping) else content["state_dict"]
     for key, value in weights.items():
@@ -115,5 +131,5 @@ def _tensors(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Te
         if hasattr(value, "ndim") and hasattr(value, "is_floating_point"):
             tensors.append((name, value))
         elif isinstance(value, Mapping) and key in (*_WRAPPER_NAMES, *_CLASSIFIER_NAMES):
-            tensors += _tensors(value, f"{name}.")
+            tensors += _tensors(value, seen, f"{name}.")
     return tensors

@@ -151,9 +151,10 @@ def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
         (header("tiny/config.json", -1024) + bytes(1024), "gives a size of -1,024 bytes"),
         (header("tiny/config.json", 4) + bytes(512) + header("tiny/graph.onnx", -512), "gives a size of -512 bytes"),
         (header("tiny/config.json", 1 << 40) + bytes(1024), "gives a size of 1,099,511,627,776 bytes"),
-        (header("././@LongLink", 1 << 40, tarfile.GNUTYPE_LONGNAME) + bytes(1024), "its headers are damaged"),
-        (header("././@LongLink", -512, tarfile.GNUTYPE_LONGNAME) + bytes(1024), "is not a complete tar file"),
-        (header("././@LongLink", 0, tarfile.GNUTYPE_LONGNAME) * 3000, "its headers are damaged"),
+        (header("././@LongLink", 1 << 40, tarfile.GNUTYPE_LONGNAME) + bytes(1024), "LongLink' is not a regular file"),
+        (header("././@LongLink", -512, tarfile.GNUTYPE_LONGNAME) + bytes(1024), "LongLink' is not a regular file"),
+        (header("././@LongLink", 0, tarfile.GNUTYPE_LONGNAME) * 3000, "LongLink' is not a regular file"),
+        (header("tiny/config.json", 0, tarfile.GNUTYPE_SPARSE) + bytes(1024), "is not a regular file"),
         ((header("tiny/config.json", 4) + bytes(512)) * 20, "contains more files than a checkpoint folder can have"),
     ],
 )

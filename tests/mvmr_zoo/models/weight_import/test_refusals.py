@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +82,7 @@ def test_files_that_are_refused(zoo: Path) -> None:
 def test_odd_tensors_are_refused(zoo: Path) -> None:
     good = network().state_dict()
     head = {"encoder": good, "classifier": {"weight": torch.zeros(1).expand(10**7, 10**7)}}
-    refused(zoo, head, r"classifier\.weight is not a plain tensor")
+    refused(zoo, head, r"has 400,000,\d+ MB of tensors, many of which share their values")
     refused(zoo, good | {"conv1.weight": good["conv1.weight"].to_sparse()}, r"conv1\.weight is not a plain tensor")
     refused(zoo, good | {"conv1.weight": torch.empty(64, 3, 7, 7, device="meta")}, "is not a plain tensor")
     refused(zoo, {"model": good, "module": network(seed=1).state_dict()}, r"conv1\.weight occurs twice")
@@ -88,7 +90,7 @@ def test_odd_tensors_are_refused(zoo: Path) -> None:
     refused(zoo, split | {"model": network(seed=1).state_dict()}, r"conv1\.weight occurs twice")
     endless: dict[str, Any] = {}
     endless["model"] = endless
-    refused(zoo, endless, "nested too deeply")
+    refused(zoo, endless, "does not match any known architecture")
     scripted = zoo.parent / "script.pth"
     with pytest.warns(FutureWarning):
         torch.jit.save(torch.jit.script(nn.Linear(2, 2)), scripted)
@@ -115,3 +117,35 @@ def test_names_and_preprocessing_that_are_refused(zoo: Path) -> None:
         import_weights(zoo.parent / "a.pth", "mine", preprocess="cifar")
     with pytest.raises(CheckpointError, match=r"b\.pth is not a file"):
         import_weights(zoo.parent / "b.pth", "other", preprocess="cifar")
+
+
+def test_a_compressed_file(zoo: Path) -> None:
+    """A file of 2.9 MB held 8.3 GB."""
+    whole = zoo.parent / "whole.pth"
+    torch.save(network().state_dict() | {"more": torch.zeros(10_000_000)}, whole)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as smaller:
+        for entry in archive.namelist():
+            smaller.writestr(entry, archive.read(entry))
+    refused(zoo, packed.getvalue(), r"is a compressed archive of \d+ MB; expected a file that torch.save wrote")
+
+
+def test_tensors_that_share_their_values(zoo: Path) -> None:
+    large = torch.zeros(1).expand(1_000_000)
+    refused(zoo, network().state_dict() | {f"more{n}": large for n in range(100)}, "many of which share their values")
+
+
+def test_parts_that_contain_each_other_often(zoo: Path) -> None:
+    """Each level holds the one below it twice, so that reading them one by one never ended."""
+    part: dict[str, Any] = {}
+    for _ in range(60):
+        part = {"model": part, "module": part}
+    refused(zoo, {"state_dict": part}, "does not match any known architecture")
+
+
+def test_parts_that_are_nested_very_deeply(zoo: Path) -> None:
+    content = f"model.{'x' * 3}"
+    part: dict[str, Any] = {content: 1}
+    for _ in range(900):
+        part = {"model": part}
+    refused(zoo, {"state_dict": part}, r"nested too deeply|does not match any known architecture|cannot be read")
