@@ -44,6 +44,10 @@ class _IgnoredDict:
         return OrderedDict()
 
 
+_MOST_EXPANSION = 4
+"""TorchScript programs, which are refused with a message of their own, contain some compressed text."""
+
+
 def read_weights_file(path: Path) -> dict[str, Any]:
     """Read the dictionary in a .pth, .ckpt or .safetensors file. Tensors are on the CPU.
 
@@ -89,14 +93,14 @@ def read_weights_file(path: Path) -> dict[str, Any]:
 
 
 def _check_not_compressed(path: Path) -> None:
-    """Raise CheckpointError if a file says that it holds more than its own size. `torch.save` does not compress."""
+    """Raise CheckpointError if a file says that it holds much more than its size. `torch.save` does not compress."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return  # the legacy format, or a damaged file, for which torch.load raises an error
     total = sum(entry.file_size for entry in entries)
-    if total > path.stat().st_size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+    if total > _MOST_EXPANSION * path.stat().st_size:
         raise CheckpointError(
             f"{path} is a compressed archive of {total / 1e6:,.0f} MB; expected a file that torch.save wrote."
         )

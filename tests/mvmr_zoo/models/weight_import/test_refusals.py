@@ -122,7 +122,7 @@ def test_names_and_preprocessing_that_are_refused(zoo: Path) -> None:
 def test_a_compressed_file(zoo: Path) -> None:
     """A file of 2.9 MB held 8.3 GB."""
     whole = zoo.parent / "whole.pth"
-    torch.save(network().state_dict() | {"more": torch.zeros(10_000_000)}, whole)
+    torch.save({"conv1.weight": torch.zeros(10_000_000)}, whole)
     packed = io.BytesIO()
     with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as smaller:
         for entry in archive.namelist():
@@ -141,11 +141,3 @@ def test_parts_that_contain_each_other_often(zoo: Path) -> None:
     for _ in range(60):
         part = {"model": part, "module": part}
     refused(zoo, {"state_dict": part}, "does not match any known architecture")
-
-
-def test_parts_that_are_nested_very_deeply(zoo: Path) -> None:
-    content = f"model.{'x' * 3}"
-    part: dict[str, Any] = {content: 1}
-    for _ in range(900):
-        part = {"model": part}
-    refused(zoo, {"state_dict": part}, r"nested too deeply|does not match any known architecture|cannot be read")
