@@ -141,6 +141,6 @@ def test_fetch_says_there_is_no_license_and_asks(tmp_path: Path) -> None:
 
 
 def test_fetch_without_gdown(tmp_path: Path) -> None:
-    (tmp_path / "gdown.py").write_text("raise ImportError\n")
+    (tmp_path / "gdown.py").write_text("raise ModuleNotFoundError\n")
     done = run("fetch", "resnet50-stl10", "--yes", home=tmp_path, cwd=tmp_path)
     refused(done, "pip install 'mvmr-zoo[fetch]'")
