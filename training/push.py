@@ -32,12 +32,13 @@ def prepare(checkpoint: Checkpoint, where: HubSpec, reports: Sequence[Path], tar
         checkpoint: The checkpoint to publish. Its folder is not changed.
         where: The repository.
         reports: JSON reports of evaluation protocols.
-        target: An empty folder.
+        target: A new folder.
 
     Raises:
         ConfigError: A report was measured with other weights or another preprocessing.
         DataError: A report cannot be read.
     """
+    target.mkdir()
     figures: dict[str, Figure] = dict(checkpoint.config.metrics)
     for path in reports:
         measured = card_figures(checkpoint, read_report(path), f"{REPORTS}/{path.name}")
@@ -111,7 +112,7 @@ def run(
         )
     verify_checkpoint(checkpoint)
     with scratch_folder() as scratch:
-        prepared = prepare(checkpoint, where, report or [], scratch)
+        prepared = prepare(checkpoint, where, report or [], scratch / "checkpoint")
         if dry_run:
             typer.echo((prepared.folder / README_FILE).read_text(encoding="utf-8"))
             for path in sorted(each for each in prepared.folder.rglob("*") if each.is_file()):

@@ -12,7 +12,7 @@ import pytest
 from mvmr_zoo.checkpoint import Checkpoint
 from mvmr_zoo.errors import LibraryDamagedError, LibraryError
 from mvmr_zoo.search import PhotoLibrary
-from mvmr_zoo.search.index.faiss_io import write_index
+from mvmr_zoo.search.index.faiss_io import WrittenIndex, write_hashed_index
 from mvmr_zoo.search.index.manifest import read_manifest, write_manifest
 from mvmr_zoo.search.lock import writing
 from mvmr_zoo.search.store import Store
@@ -173,11 +173,11 @@ def test_a_database_that_is_deleted_while_it_is_used(
 def test_a_folder_that_is_deleted_while_the_index_is_written(
     library: PhotoLibrary, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(index: object, path: Path) -> None:
+    def write(index: object, path: Path) -> WrittenIndex:
         shutil.rmtree(library.folder)
-        write_index(index, path)
+        return write_hashed_index(index, path)
 
-    monkeypatch.setattr("mvmr_zoo.search.refresh.write_index", write)
+    monkeypatch.setattr("mvmr_zoo.search.refresh.write_hashed_index", write)
     with pytest.raises(LibraryError, match=LOST):
         library.add([photo_folder])
 
