@@ -6,11 +6,10 @@ import gzip
 import io
 import tarfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.attack_kinds.arena import Arena, Try, written_files
+from benchmarks.attack_kinds.arena import STOP_S, Arena, Try, written_files
 from benchmarks.attack_kinds.checkpoints import tiny_checkpoint
 from benchmarks.attack_kinds.photos import MUTATIONS
 
@@ -25,6 +24,9 @@ def attack_archives(arena: Arena) -> Iterator[Try]:
     made = arena.zoo("bundle", tiny_checkpoint(arena), "-o", bundle, stop_s=120)
     if made.code:
         raise SystemExit(f"`mvmr-zoo bundle` fails on a plain model: {made.stderr or made.stopped}")
+    plain = arena.zoo("unbundle", bundle, home=arena.place("archives", "plain"), stop_s=120)
+    if plain.code:
+        raise SystemExit(f"`mvmr-zoo unbundle` fails on a plain bundle: {plain.stderr or plain.stopped}")
     valid = bundle.read_bytes()
     archives = {name: make() for name, make in CRAFTED.items()} | {
         "second-folder": _appended(valid, header("other/config.json", 4)),
@@ -34,15 +36,14 @@ def attack_archives(arena: Arena) -> Iterator[Try]:
         random = arena.random(2, number)
         name = list(MUTATIONS)[random.integers(len(MUTATIONS))]
         archives[f"{number:03}-{name}"] = MUTATIONS[name](valid, random)
-    valid_size = len(valid)
-    return arena.each(lambda name: _unbundle(arena, folder, name, archives[name], valid_size), archives)
+    return arena.each(lambda name: _unbundle(arena, name, archives[name], len(valid), plain.seconds), archives)
 
 
-def _unbundle(arena: Arena, folder: Path, name: str, content: bytes, valid_size: int) -> Iterator[Try]:
+def _unbundle(arena: Arena, name: str, content: bytes, valid_size: int, start_s: float) -> Iterator[Try]:
     home = arena.place("archives", name)
     file = home / "a.tar"
     file.write_bytes(content)
-    ran = arena.zoo("unbundle", file, home=home)
+    ran = arena.zoo("unbundle", file, home=home, stop_s=start_s + STOP_S)
     written = written_files(home) - {file.name}
     more = []
     if ran.code == 2 and written:
@@ -51,7 +52,7 @@ def _unbundle(arena: Arena, folder: Path, name: str, content: bytes, valid_size:
     if ran.code == 0 and outside:
         more.append(f"it wrote {outside[:3]}")
     damaged = name[:3].isdecimal() and valid_size <= len(content)  # a mutation may hit only padding
-    yield arena.judged(name, ran, codes=(0, 2) if damaged else (2,), more=more)
+    yield arena.judged(name, ran, codes=(0, 2) if damaged else (2,), more=more, start_s=start_s)
 
 
 def _appended(valid: bytes, member: bytes) -> bytes:
