@@ -107,7 +107,7 @@ def _kill(arena: Arena, number: int, jobs: dict[str, Job], whole: Whole) -> Try:
         moments.append(f"{moment:.2f} s{' (alone)' if alone else ''}")
         what += [f"{killed.left} processes were left running"] if killed.left else []
         peak = max(peak, killed.peak_bytes)
-    again = arena.run(job.module, *words, home=folder, stop_s=300)
+    again = arena.run(job.module, *words, home=folder, stop_s=max(300.0, 10 * seconds))  # whole runs were alone
     what += [f"run again: {each}" for each in _stable_problems(again)]
     if again.code == 0:
         what += _differences(result, job.result(folder))
