@@ -46,8 +46,8 @@ def main(kinds: Mapping[str, Kind], description: str | None, arguments: list[str
         options.keep.mkdir(parents=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes and files are cleaned up
     began = time.perf_counter()
-    folder = Path(options.keep or tempfile.mkdtemp(prefix="attacks-")).resolve()
     report: dict[str, Any] = {"facts": _facts(options), "kinds": []}
+    folder = Path(options.keep or tempfile.mkdtemp(prefix="attacks-")).resolve()
     try:
         arena = Arena(folder, options.seed, options.jobs, options.tries)
         arena.measured["start_s"] = report["facts"]["start_s"] = round(_start_seconds(arena), 1)
