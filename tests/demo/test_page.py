@@ -132,7 +132,7 @@ def test_slow_thumbnails_appear_after_the_hits(chromium: Browser, tmp_path: Path
     photos = tmp_path / "photos"
     photos.mkdir()
     for number in range(25):
-        gray = Image.new("L", (6_000, 4_000), 60 + number)  # written at once, and read slowly
+        gray = Image.new("L", (4_000, 3_000), 60 + number)  # written at once, and read slowly
         gray.save(photos / f"{number:02}.png", compress_level=1)
     with PhotoLibrary(tmp_path / "library") as library:
         library.add([photos])
